@@ -1,0 +1,40 @@
+"""The Raft algorithm, and the interface that its Python implementations share.
+
+Everything the Raft paper says happens in this package, and nothing that is concurrent:
+`Node` does no I/O, reads no clock, starts no thread and is handed its randomness. The
+`impl_*` packages own all of that. Sections (§) are those of Ongaro & Ousterhout, "In
+Search of an Understandable Consensus Algorithm (Extended Version)".
+"""
+
+from raft.log import ReplicatedLog
+from raft.messages import (
+    AppendEntries,
+    AppendEntriesReply,
+    Command,
+    Entry,
+    HardState,
+    Message,
+    RequestVote,
+    RequestVoteReply,
+    Save,
+)
+from raft.node import Node, Ready, Role, Settings
+from raft.state_machine import StateMachine
+
+__all__ = [
+    "AppendEntries",
+    "AppendEntriesReply",
+    "Command",
+    "Entry",
+    "HardState",
+    "Message",
+    "Node",
+    "Ready",
+    "ReplicatedLog",
+    "RequestVote",
+    "RequestVoteReply",
+    "Role",
+    "Save",
+    "Settings",
+    "StateMachine",
+]

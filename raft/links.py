@@ -1,0 +1,82 @@
+"""The network's faults, as a node's outgoing links have them: partitions, loss, delay."""
+
+import heapq
+import itertools
+import random
+from collections.abc import Iterable, Iterator
+from typing import Generic, NamedTuple, TypeVar
+
+T = TypeVar("T")
+
+
+class Faults(NamedTuple):
+    """What is wrong with every link: probabilities, and a range of nanoseconds."""
+
+    drop: float = 0.0
+    duplicate: float = 0.0
+    delay_ns: tuple[int, int] = (0, 0)
+
+
+PERFECT = Faults()
+
+
+class Links:
+    """One node's outgoing links. `perfect` is the fast path: nothing is wrong at all."""
+
+    def __init__(self, node_id: int, seed: int) -> None:
+        self._id = node_id
+        self._random = random.Random(f"links/{seed}/{node_id}")
+        self._faults = PERFECT
+        self._reachable: frozenset[int] | None = None
+        self.perfect = True
+
+    def partition(self, groups: Iterable[Iterable[int]] | None) -> None:
+        """Cut the links out of this node's group; None heals every cut."""
+        if groups is None:
+            self._reachable = None
+        else:
+            own = next((g for g in map(frozenset, groups) if self._id in g), frozenset[int]())
+            self._reachable = own
+        self._update()
+
+    def degrade(self, faults: Faults) -> None:
+        """Give every link these faults from now on."""
+        self._faults = faults
+        self._update()
+
+    def delays_ns(self, to: int) -> Iterator[int]:
+        """The delay of each copy of a message that arrives: none, one or two of them."""
+        if self._reachable is not None and to not in self._reachable:
+            return
+        drop, duplicate, (low, high) = self._faults
+        draw = self._random.random
+        if draw() < drop:
+            return
+        yield low + int((high - low) * draw())
+        if draw() < duplicate:
+            yield low + int((high - low) * draw())
+
+    def _update(self) -> None:
+        self.perfect = self._reachable is None and self._faults == PERFECT
+
+
+class DelayLine(Generic[T]):
+    """Messages on their way, for runtimes whose own wait has a deadline."""
+
+    def __init__(self) -> None:
+        self._heap: list[tuple[int, int, T]] = []
+        self._order = itertools.count()
+
+    def push(self, due_ns: int, message: T) -> None:
+        """Hold a message until `due_ns` of the monotonic clock."""
+        heapq.heappush(self._heap, (due_ns, next(self._order), message))
+
+    @property
+    def next_due_ns(self) -> int | None:
+        """When the first one is due, None where none is on its way."""
+        return self._heap[0][0] if self._heap else None
+
+    def pop_due(self, now_ns: int) -> Iterator[T]:
+        """Take out all that is due."""
+        while self._heap and self._heap[0][0] <= now_ns:
+            yield heapq.heappop(self._heap)[2]

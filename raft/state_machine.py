@@ -1,0 +1,89 @@
+"""The state machine that the log replicates: a key-value store with client sessions (§8)."""
+
+import hashlib
+from collections.abc import Iterable
+from typing import Final, TypeAlias
+
+from raft.messages import Entry
+
+Result: TypeAlias = str | bool | None
+
+
+class StaleSerial:
+    """The result of a command whose session has moved on: it was not applied again."""
+
+    def __repr__(self) -> str:
+        return "STALE_SERIAL"
+
+
+STALE_SERIAL: Final = StaleSerial()
+
+
+class StateMachine:
+    """Keys with values, and for each client session its last serial and result.
+
+    A command is applied once however often it is retried: a session's repeated serial
+    gets the first one's result, a lower one `STALE_SERIAL` (§8).
+    """
+
+    def __init__(self) -> None:
+        self.applied_index = 0
+        self._data: dict[str, str | None] = {}
+        self._sessions: dict[str, tuple[int, Result]] = {}
+
+    def apply(self, entries: Iterable[Entry]) -> list[Result | StaleSerial]:
+        """Apply the entries after `applied_index`, in order; their results, one each."""
+        data, sessions = self._data, self._sessions
+        results: list[Result | StaleSerial] = []
+        for _, (op, key, value, expect, client, serial) in entries:
+            if client is not None:
+                last_serial, last_result = sessions.get(client, (0, None))
+                if serial <= last_serial:
+                    results.append(last_result if serial == last_serial else STALE_SERIAL)
+                    continue
+            result: Result = None
+            if op == "set":
+                data[key] = value
+            elif op == "get":
+                result = data.get(key)
+            elif op == "cas":
+                result = data.get(key) == expect
+                if result:
+                    data[key] = value
+            if client is not None:
+                sessions[client] = (serial, result)
+            results.append(result)
+        self.applied_index += len(results)
+        return results
+
+    def state_hash(self) -> str:
+        """SHA-256 of keys, values and sessions, as docs/protocol.md defines it."""
+        digest = hashlib.sha256()
+        digest.update(len(self._data).to_bytes(8, "little"))
+        # Strings sort by code point, which is the order of their UTF-8 bytes too.
+        for key in sorted(self._data):
+            digest.update(encode_string(key) + encode_string(self._data[key]))
+        digest.update(len(self._sessions).to_bytes(8, "little"))
+        for client in sorted(self._sessions):
+            digest.update(encode_string(client))
+            digest.update(self._sessions[client][0].to_bytes(8, "little"))
+        return digest.hexdigest()
+
+
+def log_hash(entries: Iterable[Entry]) -> str:
+    """SHA-256 of log entries, as docs/protocol.md defines it."""
+    digest = hashlib.sha256()
+    for term, command in entries:
+        digest.update(term.to_bytes(8, "little"))
+        for text in command[:5]:
+            digest.update(encode_string(text))
+        digest.update(command.serial.to_bytes(8, "little"))
+    return digest.hexdigest()
+
+
+def encode_string(text: str | None) -> bytes:
+    """A string's bytes for hashing: its length and its UTF-8, or the mark of null."""
+    if text is None:
+        return b"\xff\xff\xff\xff"
+    data = text.encode()
+    return len(data).to_bytes(4, "little") + data

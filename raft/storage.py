@@ -1,0 +1,215 @@
+"""What a node must not forget (figure 2, persistent state), in memory or on disk.
+
+The disk form is one append-only file of records. A record is framed by its length and
+the CRC-32 of its payload (two unsigned 32-bit little-endian integers); the payload is a
+MessagePack array whose first element tells what it is:
+
+    [1, term, voted_for]              the hard state
+    [2, first_index, [entry, …]]      entries, appended; entry = [term, command]
+    [3, first_index]                  the log's tail from first_index on is deleted
+
+with command = [op, key, value, expect, client, serial]. The file begins with an eight
+byte header. One save is one write and one fdatasync. The Go reference writes the same
+bytes with the same system calls, and each opens the other's files.
+"""
+
+import os
+import zlib
+from pathlib import Path
+from typing import Any, NamedTuple, Protocol
+
+from raft.messages import Command, Entry, HardState, Save
+
+HEADER = b"RAFTMK\x00\x01"
+FRAME_SIZE = 8
+MAX_PAYLOAD = 1 << 30
+
+HARD_STATE, ENTRIES, TRUNCATION = 1, 2, 3
+
+
+class StorageError(Exception):
+    """The storage cannot be opened or written; the message names the file and why."""
+
+
+class Saved(NamedTuple):
+    """What an earlier life of the node left."""
+
+    hard_state: HardState
+    entries: list[Entry]
+
+
+class Storage(Protocol):
+    """Where a node keeps what it must not forget."""
+
+    def load(self) -> Saved:
+        """What was saved; opens the storage for saving. StorageError if it cannot."""
+
+    def save(self, save: Save) -> None:
+        """Make a save durable before returning. StorageError if it cannot."""
+
+    def close(self) -> None:
+        """Let go of the file; what was saved stays."""
+
+
+class MemoryStorage:
+    """Survives the crash of a node, but not of the process."""
+
+    def __init__(self) -> None:
+        self._hard_state = HardState()
+        self._entries: list[Entry] = []
+
+    def load(self) -> Saved:
+        """A copy of what was saved."""
+        return Saved(self._hard_state, list(self._entries))
+
+    def save(self, save: Save) -> None:
+        """Keep the save's values."""
+        if save.hard_state is not None:
+            self._hard_state = save.hard_state
+        if save.entries:
+            self._entries[save.first_index - 1 :] = save.entries
+
+    def close(self) -> None:
+        """Nothing to let go of."""
+
+
+class DiskStorage:
+    """Survives a kill at any moment; see the module for the format.
+
+    A record torn at the end of the file was never acknowledged: it is cut off, and
+    `recovered_bytes` says how many bytes that were. Damage before the end is refused.
+    """
+
+    def __init__(self, path: Path) -> None:
+        # Only where bytes are needed: free-threaded 3.13 has no build of it.
+        import msgspec
+
+        self._encode = msgspec.msgpack.Encoder().encode
+        self._decode = msgspec.msgpack.Decoder().decode
+        self._path = path
+        self._file: int | None = None
+        self._last_index = 0
+        self.recovered_bytes = 0
+
+    def load(self) -> Saved:
+        """Read the file, cut a torn tail off, and open it for appending."""
+        try:
+            self._path.parent.mkdir(parents=True, exist_ok=True)
+            self._file = os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC)
+            return self._replay(self._path.read_bytes())
+        except OSError as error:
+            self.close()
+            raise StorageError(f"{self._path}: {error.strerror}") from error
+        except StorageError:
+            self.close()
+            raise
+
+    def save(self, save: Save) -> None:
+        """Append the save's records in one write, and wait until the disk has them."""
+        if self._file is None:
+            raise StorageError(f"{self._path}: closed")
+        records = b""
+        if save.hard_state is not None:
+            records += frame(self._encode((HARD_STATE, *save.hard_state)))
+        if save.entries:
+            if save.first_index <= self._last_index:
+                records += frame(self._encode((TRUNCATION, save.first_index)))
+            records += frame(self._encode((ENTRIES, save.first_index, save.entries)))
+            self._last_index = save.first_index + len(save.entries) - 1
+        try:
+            written = os.write(self._file, records)
+            if written < len(records):
+                raise StorageError(f"{self._path}: only {written} of {len(records)} bytes written")
+            os.fdatasync(self._file)
+        except OSError as error:
+            raise StorageError(f"{self._path}: {error.strerror}") from error
+
+    def close(self) -> None:
+        """Close the file."""
+        if self._file is not None:
+            os.close(self._file)
+            self._file = None
+
+    def _replay(self, data: bytes) -> Saved:
+        assert self._file is not None
+        if not data or (len(data) < len(HEADER) and HEADER.startswith(data)):
+            os.ftruncate(self._file, 0)
+            os.write(self._file, HEADER)
+            os.fdatasync(self._file)
+            sync_directory(self._path.parent)
+            return Saved(HardState(), [])
+        if not data.startswith(HEADER):
+            raise StorageError(f"{self._path}: offset 0: not a node's log of this version")
+        hard_state = HardState()
+        entries: list[Entry] = []
+        offset = len(HEADER)
+        while offset < len(data):
+            payload = self._payload_at(data, offset)
+            if payload is None:
+                break
+            try:
+                match self._decode(payload):
+                    case [1, int(term), int() | None as voted_for]:
+                        hard_state = HardState(term, voted_for)
+                    case [2, int(first), list(raw)] if 1 <= first == len(entries) + 1:
+                        entries += [Entry(term, Command(*command)) for term, command in raw]
+                    case [3, int(first)] if 1 <= first <= len(entries):
+                        del entries[first - 1 :]
+                    case record:
+                        raise ValueError(f"unexpected record {describe(record)}")
+            except (ValueError, TypeError) as error:
+                raise StorageError(f"{self._path}: offset {offset}: {error}") from error
+            offset += FRAME_SIZE + len(payload)
+        self.recovered_bytes = len(data) - offset
+        if self.recovered_bytes:
+            os.ftruncate(self._file, offset)
+            os.fdatasync(self._file)
+        self._last_index = len(entries)
+        return Saved(hard_state, entries)
+
+    def _payload_at(self, data: bytes, offset: int) -> bytes | None:
+        """The record's payload, None for a torn tail; StorageError for damage before it."""
+        start = offset + FRAME_SIZE
+        if start > len(data):
+            return None
+        length = int.from_bytes(data[offset : offset + 4], "little")
+        checksum = int.from_bytes(data[offset + 4 : start], "little")
+        if length > MAX_PAYLOAD:
+            raise StorageError(f"{self._path}: offset {offset}: damaged record (length {length})")
+        end = start + length
+        if end > len(data):
+            return None
+        payload = data[start:end]
+        if zlib.crc32(payload) == checksum:
+            return payload
+        if end == len(data):
+            return None
+        raise StorageError(f"{self._path}: offset {offset}: damaged record (checksum differs)")
+
+
+def frame(payload: bytes) -> bytes:
+    """A record: length, checksum, payload."""
+    return len(payload).to_bytes(4, "little") + zlib.crc32(payload).to_bytes(4, "little") + payload
+
+
+def sync_directory(path: Path) -> None:
+    """Make a new file's name durable."""
+    directory = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(directory)
+    finally:
+        os.close(directory)
+
+
+def describe(record: Any) -> str:
+    """A record in a message: its beginning is enough."""
+    text = repr(record)
+    return text if len(text) <= 60 else text[:57] + "..."
+
+
+def open_storage(kind: str, data_dir: str | None, node_id: int) -> Storage:
+    """The storage of one node: `kind` is "memory" or "disk" (see docs/protocol.md)."""
+    if kind == "memory":
+        return MemoryStorage()
+    assert data_dir is not None
+    return DiskStorage(Path(data_dir) / f"node-{node_id}.log")
