@@ -1,0 +1,1 @@
+"""The harness: it runs the trials, keeps their results and turns them into estimates."""
