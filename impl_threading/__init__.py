@@ -1,1 +1,1 @@
-""""""
+"""Raft on threads: a thread a node, and queues between them."""

@@ -1,5 +1,6 @@
 """The state machine that the log replicates: a key-value store with client sessions (§8)."""
 
+import functools
 import hashlib
 from collections.abc import Iterable
 from typing import Final, TypeAlias
@@ -56,6 +57,14 @@ class StateMachine:
         self.applied_index += len(results)
         return results
 
+    def copy(self) -> "StateMachine":
+        """A state machine of its own in the same state."""
+        other = StateMachine()
+        other.applied_index = self.applied_index
+        other._data = self._data.copy()
+        other._sessions = self._sessions.copy()
+        return other
+
     def state_hash(self) -> str:
         """SHA-256 of keys, values and sessions, as docs/protocol.md defines it."""
         digest = hashlib.sha256()
@@ -73,11 +82,22 @@ class StateMachine:
 def log_hash(entries: Iterable[Entry]) -> str:
     """SHA-256 of log entries, as docs/protocol.md defines it."""
     digest = hashlib.sha256()
-    for term, command in entries:
-        digest.update(term.to_bytes(8, "little"))
-        for text in command[:5]:
-            digest.update(encode_string(text))
-        digest.update(command.serial.to_bytes(8, "little"))
+    # Commands repeat their strings, and a log is long.
+    encode = functools.cache(encode_string)
+    for term, (op, key, value, expect, client, serial) in entries:
+        digest.update(
+            b"".join(
+                (
+                    term.to_bytes(8, "little"),
+                    encode(op),
+                    encode(key),
+                    encode(value),
+                    encode(expect),
+                    encode(client),
+                    serial.to_bytes(8, "little"),
+                )
+            )
+        )
     return digest.hexdigest()
 
 

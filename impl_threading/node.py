@@ -1,0 +1,210 @@
+"""A node's life: one thread that takes what waits, lets Raft decide, and carries it out."""
+
+import random
+import threading
+import time
+from collections.abc import Callable
+from concurrent.futures import Future
+from typing import Any, NamedTuple, TypeVar
+
+from impl_threading.timer import Timer
+from impl_threading.transport import Delayed, Mailbox, Transport
+from raft.client import Proposal, Waiters
+from raft.cluster import ClusterConfig, Counters, Events, LogSlice, NodeSnapshot, RoleChange
+from raft.errors import NotLeader, Unavailable
+from raft.links import DelayLine
+from raft.messages import Message
+from raft.node import Node, Ready
+from raft.state_machine import StateMachine
+from raft.storage import Storage
+
+T = TypeVar("T")
+
+
+class Call(NamedTuple):
+    """Something that only the node's own thread may do, and where its result goes."""
+
+    function: Callable[[], Any]
+    result: "Future[Any]"
+
+
+class Pause(NamedTuple):
+    """Hang until resumed, and leave what the node is at that moment."""
+
+    result: "Future[NodeSnapshot]"
+
+
+class NodeThread:
+    """A node from its start, or restart, to its crash.
+
+    Everything Raft is touched by the node's thread alone; others reach it through the
+    mailbox. StorageError if what an earlier life saved cannot be read.
+    """
+
+    def __init__(
+        self,
+        node_id: int,
+        config: ClusterConfig,
+        storage: Storage,
+        mailbox: Mailbox,
+        transport: Transport,
+        draw: random.Random,
+        events: Events,
+    ) -> None:
+        self.id = node_id
+        self._node = Node(node_id, config.settings, draw.random, *storage.load())
+        self._machine = StateMachine()
+        self._storage = storage
+        self._mailbox = mailbox
+        self._transport = transport
+        self._events = events
+        self._timer = Timer()
+        self._delayed: DelayLine[Message] = DelayLine()
+        self._waiters = Waiters()
+        self._view: tuple[Any, ...] = ()
+        self._saves = 0
+        self._crashing = False
+        self._resumed = threading.Event()
+        self._ceased = threading.Event()
+        self._ceased_ns = 0
+        self._thread = threading.Thread(target=self._live, name=f"node-{node_id}")
+
+    # -- for other threads -----------------------------------------------------------
+
+    def start(self) -> None:
+        """Begin the node's life."""
+        self._thread.start()
+
+    def submit(self, proposal: Proposal) -> None:
+        """Propose a command; its `done` is called once, by the node's thread as a rule."""
+        self._mailbox.put(proposal)
+        self._refuse_if_ceased()
+
+    def call(self, function: Callable[[], T]) -> T:
+        """Let the node's thread call a function, between two steps; returns its result."""
+        result: Future[T] = Future()
+        self._mailbox.put(Call(function, result))
+        self._refuse_if_ceased()
+        return result.result()
+
+    def crash(self) -> int:
+        """End the node's life where it is, with nothing more saved or sent."""
+        self._crashing = True
+        self._resumed.set()
+        self._mailbox.put(None)
+        self._thread.join()
+        return self._ceased_ns
+
+    def pause(self) -> NodeSnapshot:
+        """Hang the node until `resume`; what it was then."""
+        self._resumed.clear()
+        pause = Pause(Future())
+        self._mailbox.put(pause)
+        self._refuse_if_ceased()
+        return pause.result.result()
+
+    def resume(self) -> None:
+        """Let a hung node go on."""
+        self._resumed.set()
+
+    # -- for the node's thread -------------------------------------------------------
+
+    def snapshot(self) -> NodeSnapshot:
+        """The node at this moment."""
+        return NodeSnapshot.of(self._node, self._machine)
+
+    def log(self, first: int, last: int) -> LogSlice:
+        """A stretch of the node's log."""
+        return LogSlice.of(self._node, first, last)
+
+    def heartbeat(self) -> None:
+        """Send a heartbeat to all followers now."""
+        self._node.heartbeat_timeout()
+        self._carry_out(self._node.ready())
+
+    def counters(self) -> Counters:
+        """What the node has sent and saved."""
+        return Counters(self._transport.messages, None, self._saves, self._node.log.last_index)
+
+    def _live(self) -> None:
+        try:
+            self._announce()
+            self._carry_out(self._node.ready())
+            while not self._crashing:
+                self._step()
+        except Exception as error:  # noqa: BLE001 (a node that fails is reported, as a crash)
+            self._events.failed(self.id, error)
+        finally:
+            self._ceased_ns = time.monotonic_ns()
+            self._storage.close()
+            self._waiters.abandon(f"node {self.id} ceased")
+            self._ceased.set()
+            self._refuse_if_ceased()
+
+    def _step(self) -> None:
+        """One round: take all that waits, then save, send and apply once for all of it."""
+        proposals: list[Proposal] = []
+        for item in self._mailbox.drain(self._timer.remaining_s(self._delayed.next_due_ns)):
+            if isinstance(item, Proposal):
+                proposals.append(item)
+            elif isinstance(item, Call):
+                item.result.set_result(item.function())
+            elif isinstance(item, Pause):
+                item.result.set_result(self.snapshot())
+                self._resumed.wait()
+            elif isinstance(item, Delayed):
+                self._delayed.push(*item)
+            elif item is not None:
+                self._receive(item)
+            if self._crashing:
+                return
+        for message in self._delayed.pop_due(time.monotonic_ns()):
+            self._receive(message)
+        if self._timer.expired():
+            self._node.timeout()
+            self._announce()
+        if proposals:
+            self._propose(proposals)
+        self._carry_out(self._node.ready())
+
+    def _receive(self, message: Message) -> None:
+        self._node.step(message)
+        self._announce()
+
+    def _propose(self, proposals: list[Proposal]) -> None:
+        first = self._node.propose([proposal.command for proposal in proposals])
+        if first is not None:
+            self._waiters.add(first, self._node.term, proposals)
+            return
+        for proposal in proposals:
+            proposal.done(NotLeader(self._node.leader))
+
+    def _carry_out(self, ready: Ready) -> None:
+        """Save, then send, then apply and answer: the order that safety rests on."""
+        if ready.save is not None:
+            self._storage.save(ready.save)
+            self._saves += 1
+        self._transport.send(ready.messages)
+        if ready.committed:
+            first = self._machine.applied_index + 1
+            results = self._machine.apply(ready.committed)
+            self._waiters.applied(first, ready.committed, results)
+        if ready.timer_ns is not None:
+            self._timer.restart(ready.timer_ns)
+
+    def _announce(self) -> None:
+        node = self._node
+        view = (node.role, node.term, node.leader)
+        if view != self._view:
+            self._view = view
+            self._events.role_changed(RoleChange(self.id, *view, time.monotonic_ns()))
+
+    def _refuse_if_ceased(self) -> None:
+        """Answer what reached the mailbox too late; whoever sees the end last does it."""
+        if not self._ceased.is_set():
+            return
+        for item in self._mailbox.drain(0):
+            if isinstance(item, Proposal):
+                item.done(Unavailable(f"node {self.id} is down"))
+            elif isinstance(item, Call | Pause):
+                item.result.set_exception(Unavailable(f"node {self.id} is down"))

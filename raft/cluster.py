@@ -1,0 +1,187 @@
+"""The interface that the three Python implementations share.
+
+The host, the workloads and so the whole test suite know a cluster only by this. Any
+thread may call any method, and each returns when what it asks for is done; only a
+command's outcome comes later, by a callback.
+"""
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
+
+from raft.client import Done
+from raft.links import Faults
+from raft.messages import Command, Entry
+from raft.node import Node, Role, Settings
+from raft.state_machine import StateMachine, log_hash
+
+if TYPE_CHECKING:
+    from raft.workload import ReplicateSpec
+
+
+class ClusterConfig(NamedTuple):
+    """What `start` asks for (docs/protocol.md)."""
+
+    settings: Settings
+    storage: str = "memory"
+    data_dir: str | None = None
+    seed: int = 0
+
+
+class RoleChange(NamedTuple):
+    """A node changed its role, its term or the leader that it knows."""
+
+    node: int
+    role: Role
+    term: int
+    leader: int | None
+    at_ns: int
+
+
+class NodeStatus(NamedTuple):
+    """What a running node is at this moment; hashes as in docs/protocol.md."""
+
+    role: str
+    term: int
+    leader: int | None
+    voted_for: int | None
+    last_index: int
+    commit_index: int
+    applied_index: int
+    state_hash: str
+    log_hash: str
+
+
+class NodeSnapshot(NamedTuple):
+    """A node at one moment, handed out so that others may look at it at leisure.
+
+    Hashing a long log takes longer than an election timeout; the node itself must not.
+    """
+
+    node: dict[str, Any]
+    committed: tuple[Entry, ...]
+    machine: StateMachine
+
+    @classmethod
+    def of(cls, node: Node, machine: StateMachine) -> "NodeSnapshot":
+        """A copy of what the status tells of."""
+        fields = {
+            "role": node.role.value,
+            "term": node.term,
+            "leader": node.leader,
+            "voted_for": node.voted_for,
+            "last_index": node.log.last_index,
+            "commit_index": node.commit_index,
+            "applied_index": machine.applied_index,
+        }
+        return cls(fields, node.log.slice(1, node.commit_index), machine.copy())
+
+    def status(self) -> NodeStatus:
+        """The status, with its hashes."""
+        return NodeStatus(
+            **self.node,
+            state_hash=self.machine.state_hash(),
+            log_hash=log_hash(self.committed),
+        )
+
+
+class LogSlice(NamedTuple):
+    """A stretch of a node's log, from `first_index` on."""
+
+    first_index: int
+    entries: tuple[Entry, ...]
+    last_index: int
+    commit_index: int
+
+    @classmethod
+    def of(cls, node: Node, first: int, last: int) -> "LogSlice":
+        """The entries from `first` to `last`, both inclusive, cut to what exists."""
+        entries = node.log.slice(first, last)
+        return cls(first, entries, node.log.last_index, node.commit_index)
+
+
+class Events(NamedTuple):
+    """Whom a cluster tells; both may be called from any thread, and must not block."""
+
+    role_changed: Callable[[RoleChange], None]
+    failed: Callable[[int, Exception], None]
+    """A node ceased by a fault of its own, its storage's for instance."""
+
+
+class Counters(NamedTuple):
+    """What a node has sent and saved; `bytes` is None where messages are objects."""
+
+    messages: int
+    bytes: int | None
+    saves: int
+    entries: int
+
+
+ClusterFactory: TypeAlias = "Callable[[ClusterConfig, Events], Cluster]"
+
+
+class Cluster(ABC):
+    """A Raft cluster of one concurrency model.
+
+    The caller sees to it that a node is in a state that allows what it asks for: only a
+    running or paused node is crashed, only a running one paused or asked.
+    """
+
+    @abstractmethod
+    def start(self) -> None:
+        """Start every node; returns once they run. StorageError leaves none running."""
+
+    @abstractmethod
+    def stop(self) -> None:
+        """End every node; afterwards no thread, process, socket or file is left."""
+
+    @abstractmethod
+    def submit(self, node: int, command: Command, done: Done) -> None:
+        """Propose a command to a running or paused node.
+
+        `done` is called exactly once, from any thread: when the command is applied on
+        that node, or with the reason why that will not be known there.
+        """
+
+    @abstractmethod
+    def status(self, node: int) -> NodeStatus:
+        """A running node's status."""
+
+    @abstractmethod
+    def log(self, node: int, first: int, last: int) -> LogSlice:
+        """A running node's log entries from `first` to `last`, cut to what exists."""
+
+    @abstractmethod
+    def crash(self, node: int) -> int:
+        """Lose all that the node had not saved; the time (ns) when it ceased."""
+
+    @abstractmethod
+    def restart(self, node: int) -> None:
+        """Start a crashed node from its storage. StorageError leaves it crashed."""
+
+    @abstractmethod
+    def pause(self, node: int) -> NodeStatus:
+        """Hang a node: it keeps its state and does nothing. Its status at that moment."""
+
+    @abstractmethod
+    def resume(self, node: int) -> None:
+        """Let a paused node go on with what has waited."""
+
+    @abstractmethod
+    def partition(self, groups: Sequence[Sequence[int]] | None) -> None:
+        """Let only nodes of the same group reach each other; None heals."""
+
+    @abstractmethod
+    def degrade(self, faults: Faults) -> None:
+        """Give every link these faults."""
+
+    @abstractmethod
+    def heartbeat(self, node: int) -> None:
+        """Let a leader broadcast a heartbeat; returns when it was sent."""
+
+    @abstractmethod
+    def replicate(self, node: int, spec: "ReplicateSpec") -> dict[str, Any]:
+        """Run the closed loop *replicate* beside the leader `node`; its raw result.
+
+        Raises the RaftError with which a command failed.
+        """

@@ -1,0 +1,284 @@
+"""A running cluster as its operator sees it: who is up, who leads, what may be done next."""
+
+import random
+import threading
+import time
+from collections.abc import Callable, Sequence
+from enum import Enum
+from typing import Any
+
+from raft.client import Done
+from raft.cluster import (
+    Cluster,
+    ClusterConfig,
+    ClusterFactory,
+    Events,
+    LogSlice,
+    NodeStatus,
+    RoleChange,
+)
+from raft.errors import BadRequest, NotLeader, Unavailable
+from raft.links import Faults
+from raft.messages import Command
+from raft.node import Role
+from raft.workload import ElectionSpec, ReplicateSpec
+
+
+class Lifecycle(Enum):
+    """What an operator did to a node, or its own fault."""
+
+    RUNNING = "running"
+    PAUSED = "paused"
+    CRASHED = "crashed"
+
+
+class Control:
+    """Operations on one cluster: refused where the nodes' state does not allow them.
+
+    `on_role` hears every role change, `on_failure` of every node that ceased by itself;
+    both from the cluster's threads.
+    """
+
+    def __init__(
+        self,
+        factory: ClusterFactory,
+        config: ClusterConfig,
+        on_role: Callable[[RoleChange], None],
+        on_failure: Callable[[int, Exception], None],
+    ) -> None:
+        self._config = config
+        self._on_role = on_role
+        self._on_failure = on_failure
+        self._operating = threading.Lock()
+        self._changed = threading.Condition()
+        self._roles: dict[int, RoleChange] = {}
+        self._history: list[RoleChange] = []
+        self._lifecycle = dict.fromkeys(config.settings.nodes, Lifecycle.RUNNING)
+        self._paused_status: dict[int, NodeStatus] = {}
+        self._stopped = False
+        self._cluster: Cluster = factory(config, Events(self._role_changed, self._node_failed))
+
+    # -- what the cluster tells ------------------------------------------------------
+
+    def _role_changed(self, change: RoleChange) -> None:
+        with self._changed:
+            self._roles[change.node] = change
+            self._history.append(change)
+            self._changed.notify_all()
+        self._on_role(change)
+
+    def _node_failed(self, node: int, error: Exception) -> None:
+        with self._changed:
+            self._lifecycle[node] = Lifecycle.CRASHED
+            self._roles.pop(node, None)
+            self._changed.notify_all()
+        self._on_failure(node, error)
+
+    # -- what the operator asks ------------------------------------------------------
+
+    def start(self) -> None:
+        """Start every node. StorageError leaves none running."""
+        self._cluster.start()
+
+    def stop(self) -> None:
+        """End every node, and whatever waits for them."""
+        with self._changed:
+            self._stopped = True
+            self._changed.notify_all()
+        with self._operating:
+            self._cluster.stop()
+
+    def submit(self, node: int | None, command: Command, done: Done) -> None:
+        """Propose a command, to the present leader if `node` is None."""
+        if node is None:
+            node = self._leader()
+            if node is None:
+                done(Unavailable("no leader is known; wait for an election"))
+                return
+        if self._state_of(node) is not Lifecycle.RUNNING:
+            done(Unavailable(f"node {node} is {self._state_of(node).value}"))
+            return
+        self._cluster.submit(node, command, done)
+
+    def status(self) -> list[dict[str, Any]]:
+        """Every node's status as docs/protocol.md has it."""
+        with self._operating:
+            return [self._status_of(node) for node in self._config.settings.nodes]
+
+    def _status_of(self, node: int) -> dict[str, Any]:
+        state = self._state_of(node)
+        alive, paused = state is not Lifecycle.CRASHED, state is Lifecycle.PAUSED
+        fields: dict[str, Any] = dict.fromkeys(NodeStatus._fields)
+        if paused:
+            fields = self._paused_status[node]._asdict()
+        elif alive:
+            fields = self._cluster.status(node)._asdict()
+        return {"id": node, "alive": alive, "paused": paused, **fields}
+
+    def log(self, node: int, first: int, last: int) -> LogSlice:
+        """A running node's log entries from `first` to `last`."""
+        with self._operating:
+            if self._state_of(node) is not Lifecycle.RUNNING:
+                raise Unavailable(f"node {node} is {self._state_of(node).value}")
+            return self._cluster.log(node, first, last)
+
+    def crash(self, node: int) -> int:
+        """Crash a running or paused node; when it ceased (ns)."""
+        with self._operating:
+            self._require(node, Lifecycle.RUNNING, Lifecycle.PAUSED)
+            with self._changed:
+                self._lifecycle[node] = Lifecycle.CRASHED
+                self._roles.pop(node, None)
+            return self._cluster.crash(node)
+
+    def restart(self, node: int) -> None:
+        """Restart a crashed node."""
+        with self._operating:
+            self._require(node, Lifecycle.CRASHED)
+            self._cluster.restart(node)
+            self._lifecycle[node] = Lifecycle.RUNNING
+
+    def pause(self, node: int) -> None:
+        """Hang a running node."""
+        with self._operating:
+            self._require(node, Lifecycle.RUNNING)
+            self._paused_status[node] = self._cluster.pause(node)
+            self._lifecycle[node] = Lifecycle.PAUSED
+
+    def resume(self, node: int) -> None:
+        """Let a paused node go on."""
+        with self._operating:
+            self._require(node, Lifecycle.PAUSED)
+            self._cluster.resume(node)
+            self._lifecycle[node] = Lifecycle.RUNNING
+
+    def partition(self, groups: Sequence[Sequence[int]] | None) -> None:
+        """Cut the cluster into groups; None heals."""
+        with self._operating:
+            self._cluster.partition(groups)
+
+    def degrade(self, faults: Faults) -> None:
+        """Give every link these faults."""
+        with self._operating:
+            self._cluster.degrade(faults)
+
+    def _state_of(self, node: int) -> Lifecycle:
+        return self._lifecycle[node]
+
+    def _require(self, node: int, *states: Lifecycle) -> None:
+        if self._lifecycle[node] not in states:
+            raise BadRequest(f"node {node} is {self._lifecycle[node].value}")
+
+    def _leader(self) -> int | None:
+        """The running node that last said it leads, the highest term's if there are two."""
+        with self._changed:
+            leaders = [
+                change
+                for change in self._roles.values()
+                if change.role is Role.LEADER and self._lifecycle[change.node] is Lifecycle.RUNNING
+            ]
+        return max(leaders, key=lambda change: change.term).node if leaders else None
+
+    # -- workloads -------------------------------------------------------------------
+
+    def replicate(self, spec: ReplicateSpec, _progress: Callable[[float], None]) -> dict[str, Any]:
+        """Run *replicate* beside the leader, waiting for one if need be."""
+        leader = self._await_settled(time.monotonic_ns() + ElectionSpec().cap_ns)
+        if leader is None:
+            raise Unavailable("the cluster did not settle on a leader")
+        try:
+            return self._cluster.replicate(leader, spec)
+        except NotLeader as error:
+            raise Unavailable("the leader changed during the run") from error
+
+    def elections(self, spec: ElectionSpec, progress: Callable[[float], None]) -> dict[str, Any]:
+        """Crash leader after leader and time what follows (§9.3)."""
+        draw = random.Random(f"elections/{self._config.seed}")
+        elections: list[dict[str, Any]] = []
+        for done in range(spec.elections):
+            leader = self._await_settled(time.monotonic_ns() + spec.cap_ns)
+            if leader is None:
+                raise Unavailable("the cluster did not settle before an election")
+            elections.append(self._elect(leader, draw, spec))
+            if elections[-1]["leader"] is None:
+                break
+            self.restart(leader)
+            progress((done + 1) / spec.elections)
+        return {"workload": "election", "elections": elections}
+
+    def _elect(self, old_leader: int, draw: random.Random, spec: ElectionSpec) -> dict[str, Any]:
+        old_term = self._roles[old_leader].term
+        with self._changed:
+            self._history.clear()
+        self._cluster.heartbeat(old_leader)
+        moment_ns = time.monotonic_ns() + int(draw.random() * self._config.settings.heartbeat_ns)
+        self._wait_for(lambda: False, moment_ns)
+        crash_ns = self.crash(old_leader)
+        survivors = [n for n in self._config.settings.nodes if n != old_leader]
+
+        def new_leader() -> int | None:
+            return self._agreed_leader(survivors, above=old_term)
+
+        self._wait_for(lambda: new_leader() is not None, crash_ns + spec.cap_ns)
+        with self._changed:
+            leader = new_leader()
+            history = [change for change in self._history if change.at_ns >= crash_ns]
+        candidacies = [c for c in history if c.role is Role.CANDIDATE]
+        # One server that elects itself in the very step in which it stood (§5.2).
+        begun = candidacies or [c for c in history if c.role is Role.LEADER]
+        record: dict[str, Any] = {
+            "crashed": old_leader,
+            "term": old_term,
+            "crash_ns": crash_ns,
+            "candidate_ns": min((c.at_ns for c in begun), default=None),
+            "leader_ns": None,
+            "settled_ns": None,
+            "leader": leader,
+            "leader_term": None,
+            "candidacies": len({(c.node, c.term) for c in begun}),
+        }
+        if leader is not None:
+            with self._changed:
+                final = [self._roles[n] for n in survivors]
+            term = self._roles[leader].term
+            record["leader_term"] = term
+            record["leader_ns"] = next(
+                c.at_ns for c in history if c.role is Role.LEADER and c.term == term
+            )
+            record["settled_ns"] = max(c.at_ns for c in final)
+        return record
+
+    def _agreed_leader(self, nodes: Sequence[int], above: int = -1) -> int | None:
+        """The leader all `nodes` follow in one term above `above`, None while they differ."""
+        views = {(c.leader, c.term) if (c := self._roles.get(n)) else (None, -1) for n in nodes}
+        if len(views) != 1:
+            return None
+        ((leader, term),) = views
+        return leader if term > above else None
+
+    def _await_settled(self, deadline_ns: int) -> int | None:
+        """The leader, once all nodes run and follow it with the same log; None at the deadline."""
+        nodes = self._config.settings.nodes
+        heartbeat_s = self._config.settings.heartbeat_ns / 1e9
+        while self._wait_for(lambda: self._agreed_leader(nodes) is not None, deadline_ns):
+            leader = self._agreed_leader(nodes)
+            views = self.status()
+            if all(v["alive"] and not v["paused"] for v in views) and (
+                len({(v["leader"], v["last_index"], v["commit_index"]) for v in views}) == 1
+            ):
+                return leader
+            # The next heartbeat brings the followers up to date; look again after it.
+            with self._changed:
+                self._changed.wait(heartbeat_s)
+        return None
+
+    def _wait_for(self, condition: Callable[[], bool], deadline_ns: int) -> bool:
+        """Wait until role changes have made `condition` true; False at the deadline."""
+        with self._changed:
+            met = self._changed.wait_for(
+                lambda: self._stopped or condition(),
+                max(0.0, (deadline_ns - time.monotonic_ns()) / 1e9),
+            )
+            if self._stopped:
+                raise Unavailable("the cluster was stopped")
+            return met

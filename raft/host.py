@@ -1,0 +1,475 @@
+"""The contender protocol (docs/protocol.md) around a cluster of one concurrency model.
+
+One thread reads requests and keeps deadlines, one writes lines, and a workload has a
+third while it runs. None of them takes part in the cluster: replies and events reach
+the writer through a queue, so that no node ever waits for the reader of the pipe.
+"""
+
+import heapq
+import importlib.util
+import itertools
+import json
+import os
+import platform
+import queue
+import select
+import signal
+import sys
+import threading
+import time
+import traceback
+from collections.abc import Callable, Iterator
+from types import FrameType
+from typing import Any, NoReturn
+
+from raft import requests
+from raft.client import Outcome
+from raft.cluster import ClusterConfig, ClusterFactory, RoleChange
+from raft.control import Control
+from raft.errors import BadRequest, OutcomeUnknown, RaftError, Unavailable
+from raft.links import Faults
+from raft.messages import Command
+from raft.node import Settings
+from raft.requests import MILLISECOND, REQUIRED, SECOND
+from raft.storage import StorageError
+from raft.workload import ElectionSpec, ReplicateSpec
+
+PROTOCOL = 1
+MAX_LINE = 1 << 20
+MAX_LOG_ENTRIES = 5000
+
+Reply = dict[str, Any]
+
+
+class Lines:
+    """Splits a byte stream into lines of bounded length."""
+
+    def __init__(self) -> None:
+        self._partial = bytearray()
+        self._skipping = False
+
+    def feed(self, data: bytes) -> Iterator[bytes | None]:
+        """The lines that `data` completes, without newline; None for one too long."""
+        *complete, rest = data.split(b"\n")
+        for piece in complete:
+            if self._skipping or len(self._partial) + len(piece) >= MAX_LINE:
+                yield None
+            else:
+                yield bytes(self._partial + piece)
+            self._partial.clear()
+            self._skipping = False
+        if len(self._partial) + len(rest) >= MAX_LINE:
+            self._partial.clear()
+            self._skipping = True
+        elif not self._skipping:
+            self._partial += rest
+
+
+class Output:
+    """Standard output: lines in the order in which they were queued, from any thread."""
+
+    def __init__(self) -> None:
+        self._lines: queue.SimpleQueue[bytes | None] = queue.SimpleQueue()
+        self._writer = threading.Thread(target=self._write, name="output")
+        self._writer.start()
+
+    def put(self, value: dict[str, Any]) -> None:
+        """Queue an object."""
+        self._lines.put(json.dumps(value, separators=(",", ":")).encode() + b"\n")
+
+    def close(self) -> None:
+        """Write what is queued and end."""
+        self._lines.put(None)
+        self._writer.join()
+
+    def _write(self) -> None:
+        lines = self._lines
+        ended = False
+        while not ended:
+            waiting = [lines.get()]
+            waiting += [lines.get() for _ in range(lines.qsize())]
+            ended = None in waiting
+            data = memoryview(b"".join(line for line in waiting if line is not None))
+            try:
+                while data:
+                    data = data[os.write(sys.stdout.fileno(), data) :]
+            except BrokenPipeError:
+                # No one listens any more; the end of standard input is to follow.
+                return
+
+
+class Host:
+    """Serves requests until the end of input or `quit`."""
+
+    def __init__(self, name: str, factory: ClusterFactory) -> None:
+        self._name = name
+        self._factory = factory
+        self._output = Output()
+        self._control: Control | None = None
+        self._settings = Settings((), (1, 1), 1)
+        self._run: threading.Thread | None = None
+        self._replies: dict[int, int] = {}
+        self._tokens = itertools.count()
+        self._deadlines: list[tuple[int, int]] = []
+        self._operations: dict[str, Callable[[int, dict[str, Any]], Reply | None]] = {
+            "hello": self._hello,
+            "start": self._start,
+            "status": self._status,
+            "submit": self._submit,
+            "log": self._log,
+            "crash": self._crash,
+            "restart": self._node_operation(Control.restart),
+            "pause": self._node_operation(Control.pause),
+            "resume": self._node_operation(Control.resume),
+            "partition": self._partition,
+            "heal": self._heal,
+            "links": self._links,
+            "run": self._start_run,
+            "stop": self._stop,
+        }
+
+    # -- lines -----------------------------------------------------------------------
+
+    def serve(self) -> None:
+        """Answer requests; returns when input has ended or `quit` was asked."""
+        lines = Lines()
+        stdin = sys.stdin.fileno()
+        try:
+            while True:
+                readable, _, _ = select.select([stdin], [], [], self._expire())
+                if not readable:
+                    continue
+                data = os.read(stdin, 1 << 16)
+                if not data:
+                    return
+                for line in lines.feed(data):
+                    if not self._handle(line):
+                        return
+        finally:
+            self._stop_cluster()
+            self._output.close()
+
+    def _handle(self, line: bytes | None) -> bool:
+        """Answer one line; False if it was `quit`."""
+        request_id: int | None = None
+        try:
+            if line is None:
+                raise BadRequest(f"a line has at most {MAX_LINE} bytes")
+            if not line.strip():
+                return True
+            fields = requests.parse(line)
+            request_id = requests.integer(0, 2**53 - 1)("id", fields.pop("id", None))
+            op = fields.pop("op", None)
+            if op == "quit":
+                requests.read(fields, {})
+                self._stop_cluster()
+                self._output.put({"id": request_id, "ok": {}})
+                return False
+            operation = self._operations.get(op) if isinstance(op, str) else None
+            if operation is None:
+                raise BadRequest(f"unknown op {op!r:.40}")
+            reply = operation(request_id, fields)
+            if reply is not None:
+                self._output.put({"id": request_id, "ok": reply})
+        except RaftError as error:
+            self._refuse(request_id, error)
+        except StorageError as error:
+            self._refuse(request_id, Unavailable(str(error)))
+        return True
+
+    def _refuse(self, request_id: int | None, error: RaftError) -> None:
+        answer = {"code": error.code, "message": str(error), **error.details}
+        self._output.put({"id": request_id, "error": answer})
+
+    # -- operations --------------------------------------------------------------------
+
+    def _hello(self, _id: int, fields: dict[str, Any]) -> Reply:
+        requests.read(fields, {})
+        gil = getattr(sys, "_is_gil_enabled", lambda: True)()
+        return {
+            "contender": self._name,
+            "protocol": PROTOCOL,
+            "language": "Python",
+            "runtime": {
+                "name": platform.python_implementation(),
+                "version": platform.python_version(),
+                "gil": gil,
+            },
+            "features": [*storages(), "replicate", "election"],
+        }
+
+    def _start(self, _id: int, fields: dict[str, Any]) -> Reply:
+        values = requests.read(
+            fields,
+            {
+                "nodes": (requests.integer(1, 9), 3),
+                "election_timeout_ms": (
+                    requests.range_ns(1, 60_000),
+                    (150 * MILLISECOND, 300 * MILLISECOND),
+                ),
+                "heartbeat_ms": (
+                    requests.duration_ns(0.5, 60_000, MILLISECOND),
+                    50 * MILLISECOND,
+                ),
+                "storage": (requests.choice("memory", "disk"), "memory"),
+                "data_dir": (requests.string(4096), None),
+                "transport": (requests.choice("native"), "native"),
+                "seed": (requests.integer(0, 2**63 - 1), 0),
+            },
+        )
+        if self._control is not None:
+            raise BadRequest("a cluster is running; stop it first")
+        if (values["storage"] == "disk") != (values["data_dir"] is not None):
+            raise BadRequest("data_dir goes with storage disk, and only with it")
+        if values["storage"] not in storages():
+            raise BadRequest("storage disk needs the msgspec package, which is not here")
+        settings = Settings(
+            nodes=tuple(range(1, values["nodes"] + 1)),
+            election_timeout_ns=values["election_timeout_ms"],
+            heartbeat_ns=values["heartbeat_ms"],
+        )
+        config = ClusterConfig(settings, values["storage"], values["data_dir"], values["seed"])
+        control = Control(self._factory, config, self._announce, self._report_failure)
+        control.start()
+        self._control, self._settings = control, settings
+        return {"nodes": list(settings.nodes)}
+
+    def _stop(self, _id: int, fields: dict[str, Any]) -> Reply:
+        requests.read(fields, {})
+        self._running()
+        self._stop_cluster()
+        return {}
+
+    def _status(self, _id: int, fields: dict[str, Any]) -> Reply:
+        requests.read(fields, {})
+        return {"nodes": self._running().status()}
+
+    def _submit(self, request_id: int, fields: dict[str, Any]) -> None:
+        control = self._running()
+        values = requests.read(
+            fields,
+            {
+                "command": (requests.command, REQUIRED),
+                "node": (requests.node_of(self._settings), None),
+                "client": (requests.string(requests.MAX_KEY_BYTES), None),
+                "serial": (requests.integer(1, 2**53 - 1), None),
+                "timeout_ms": (requests.duration_ns(1, 600_000, MILLISECOND), 5 * SECOND),
+            },
+        )
+        if (values["client"] is None) != (values["serial"] is None):
+            raise BadRequest("client and serial go together")
+        command: Command = values["command"]
+        if values["client"] is not None:
+            command = command._replace(client=values["client"], serial=values["serial"])
+        token = next(self._tokens)
+        self._replies[token] = request_id
+        heapq.heappush(self._deadlines, (time.monotonic_ns() + values["timeout_ms"], token))
+        control.submit(values["node"], command, lambda outcome: self._answer(token, outcome))
+
+    def _answer(self, token: int, outcome: Outcome) -> None:
+        """Send a command's outcome, unless its deadline was first."""
+        request_id = self._replies.pop(token, None)
+        if request_id is None:
+            return
+        if isinstance(outcome, RaftError):
+            self._refuse(request_id, outcome)
+        else:
+            index, term, result = outcome
+            answer = {"index": index, "term": term, "result": result}
+            self._output.put({"id": request_id, "ok": answer})
+
+    def _expire(self) -> float | None:
+        """Answer the commands whose deadline has passed; seconds to the next one."""
+        now_ns = time.monotonic_ns()
+        while self._deadlines:
+            deadline_ns, token = self._deadlines[0]
+            if token in self._replies:
+                if deadline_ns > now_ns:
+                    return (deadline_ns - now_ns) / SECOND
+                self._answer(token, OutcomeUnknown("not committed in time; it may still be"))
+            heapq.heappop(self._deadlines)
+        return None
+
+    def _log(self, _id: int, fields: dict[str, Any]) -> Reply:
+        control = self._running()
+        index = requests.integer(1, 2**53 - 1)
+        values = requests.read(
+            fields,
+            {
+                "node": (requests.node_of(self._settings), REQUIRED),
+                "from": (index, 1),
+                "to": (index, 2**53 - 1),
+            },
+        )
+        first = values["from"]
+        piece = control.log(values["node"], first, min(values["to"], first + MAX_LOG_ENTRIES - 1))
+        return {
+            "entries": [
+                {"index": index, "term": term, "command": describe(command)}
+                for index, (term, command) in enumerate(piece.entries, piece.first_index)
+            ],
+            "last_index": piece.last_index,
+            "commit_index": piece.commit_index,
+        }
+
+    def _crash(self, _id: int, fields: dict[str, Any]) -> Reply:
+        control = self._running()
+        return {"at_ns": control.crash(self._node(fields))}
+
+    def _node_operation(
+        self, operation: Callable[[Control, int], None]
+    ) -> Callable[[int, dict[str, Any]], Reply]:
+        def perform(_id: int, fields: dict[str, Any]) -> Reply:
+            operation(self._running(), self._node(fields))
+            return {}
+
+        return perform
+
+    def _node(self, fields: dict[str, Any]) -> int:
+        known = {"node": (requests.node_of(self._settings), REQUIRED)}
+        node: int = requests.read(fields, known)["node"]
+        return node
+
+    def _partition(self, _id: int, fields: dict[str, Any]) -> Reply:
+        control = self._running()
+        known = {"groups": (requests.groups_of(self._settings), REQUIRED)}
+        control.partition(requests.read(fields, known)["groups"])
+        return {}
+
+    def _heal(self, _id: int, fields: dict[str, Any]) -> Reply:
+        requests.read(fields, {})
+        self._running().partition(None)
+        return {}
+
+    def _links(self, _id: int, fields: dict[str, Any]) -> Reply:
+        control = self._running()
+        probability = requests.number(0, 1)
+        values = requests.read(
+            fields,
+            {
+                "drop": (probability, 0.0),
+                "duplicate": (probability, 0.0),
+                "delay_ms": (requests.range_ns(0, 60_000), (0, 0)),
+            },
+        )
+        control.degrade(Faults(values["drop"], values["duplicate"], values["delay_ms"]))
+        return {}
+
+    # -- workloads ---------------------------------------------------------------------
+
+    def _start_run(self, request_id: int, fields: dict[str, Any]) -> None:
+        control = self._running()
+        values = requests.read(fields, {"workload": (requests.mapping, REQUIRED)})
+        work = self._workload(control, values["workload"])
+        if self._run is not None and self._run.is_alive():
+            raise BadRequest("a workload is running; one at a time")
+
+        def progress(done: float) -> None:
+            self._output.put({"event": "progress", "run": request_id, "done": done})
+
+        def run() -> None:
+            try:
+                self._output.put({"id": request_id, "ok": work(progress)})
+            except RaftError as error:
+                self._refuse(request_id, error)
+
+        self._run = threading.Thread(target=run, name="workload")
+        self._run.start()
+
+    def _workload(
+        self, control: Control, fields: dict[str, Any]
+    ) -> Callable[[Callable[[float], None]], dict[str, Any]]:
+        fields = dict(fields)
+        name = requests.choice("replicate", "election")("name", fields.pop("name", None))
+        if name == "replicate":
+            values = requests.read(
+                fields,
+                {
+                    "outstanding": (requests.integer(1, 4096), 64),
+                    "payload": (requests.integer(0, 65536), 64),
+                    "keys": (requests.integer(1, 1_000_000), 1000),
+                    "warmup_s": (requests.duration_ns(0, 3600, SECOND), SECOND // 2),
+                    "duration_s": (requests.duration_ns(1e-3, 3600, SECOND), 2 * SECOND),
+                },
+            )
+            replicate = ReplicateSpec(*values.values())
+            return lambda progress: control.replicate(replicate, progress)
+        values = requests.read(
+            fields,
+            {
+                "elections": (requests.integer(1, 100_000), 10),
+                "cap_s": (requests.duration_ns(1e-3, 3600, SECOND), 30 * SECOND),
+            },
+        )
+        if len(self._settings.nodes) < 3:
+            raise BadRequest("an election needs a majority of survivors: at least 3 nodes")
+        election = ElectionSpec(*values.values())
+        return lambda progress: control.elections(election, progress)
+
+    # -- the cluster -------------------------------------------------------------------
+
+    def _running(self) -> Control:
+        if self._control is None:
+            raise Unavailable("no cluster is running; start one first")
+        return self._control
+
+    def _stop_cluster(self) -> None:
+        if self._control is None:
+            return
+        self._control.stop()
+        self._control = None
+        if self._run is not None:
+            self._run.join()
+            self._run = None
+
+    def _announce(self, change: RoleChange) -> None:
+        self._output.put(
+            {
+                "event": "role",
+                "node": change.node,
+                "role": change.role.value,
+                "term": change.term,
+                "leader": change.leader,
+                "at_ns": change.at_ns,
+            }
+        )
+
+    def _report_failure(self, node: int, error: Exception) -> None:
+        print(f"{self._name}: node {node} ceased", file=sys.stderr)
+        traceback.print_exception(error)
+
+
+def describe(command: Command) -> dict[str, Any]:
+    """A command as the protocol's `log` shows it."""
+    described: dict[str, Any] = {"op": command.op}
+    if command.op != "noop":
+        described["key"] = command.key
+    if command.op == "cas":
+        described["expect"] = command.expect
+    if command.op in ("set", "cas"):
+        described["value"] = command.value
+    if command.client is not None:
+        described |= {"client": command.client, "serial": command.serial}
+    return described
+
+
+def storages() -> list[str]:
+    """The storages on offer: free-threaded 3.13 has no serialiser, so no disk."""
+    return ["memory", "disk"] if importlib.util.find_spec("msgspec") else ["memory"]
+
+
+def main(name: str, factory: ClusterFactory) -> NoReturn:
+    """Serve a contender on standard input and output; exits with 0 at their end.
+
+    SIGINT and SIGTERM stop the cluster too and exit with 128 + the signal's number.
+    """
+
+    def interrupt(signum: int, _frame: FrameType | None) -> NoReturn:
+        for each in (signal.SIGINT, signal.SIGTERM):
+            signal.signal(each, signal.SIG_IGN)
+        sys.exit(128 + signum)
+
+    for each in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(each, interrupt)
+    Host(name, factory).serve()
+    sys.exit(0)

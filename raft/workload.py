@@ -1,0 +1,193 @@
+"""The workloads of docs/protocol.md, as far as no concurrency model shapes them."""
+
+import time
+from array import array
+from collections import Counter
+from collections.abc import Callable, Sequence
+from itertools import pairwise
+from typing import Any, NamedTuple
+
+from raft.client import Outcome, Proposal
+from raft.cluster import Counters
+from raft.errors import RaftError
+from raft.messages import Command
+
+SLICE_NS = 100_000_000
+
+
+class ReplicateSpec(NamedTuple):
+    """The closed loop: `outstanding` clients, each with one command under way."""
+
+    outstanding: int = 64
+    payload: int = 64
+    keys: int = 1000
+    warmup_ns: int = 500_000_000
+    duration_ns: int = 2_000_000_000
+
+
+class ElectionSpec(NamedTuple):
+    """Leaders to crash, and how long each election may take."""
+
+    elections: int = 10
+    cap_ns: int = 30_000_000_000
+
+
+class CommandSource:
+    """One client session's commands, in order."""
+
+    def __init__(self, client: int, spec: ReplicateSpec, keys: Sequence[str]) -> None:
+        self.serial = 0
+        self._name = f"client-{client}"
+        self._offset = client
+        self._stride = spec.outstanding
+        self._keys = keys
+        self._value = "x" * spec.payload
+
+    def next(self) -> Command:
+        """The session's next command."""
+        self.serial += 1
+        key = self._keys[(self._offset + self.serial * self._stride) % len(self._keys)]
+        return Command("set", key, self._value, None, self._name, self.serial)
+
+
+def command_sources(spec: ReplicateSpec) -> list[CommandSource]:
+    """The sources of all the clients."""
+    keys = [f"key-{m}" for m in range(spec.keys)]
+    return [CommandSource(client, spec, keys) for client in range(spec.outstanding)]
+
+
+class Recorder:
+    """Latencies as they come, cut into slices of about 100 ms; one thread's own.
+
+    What is done for each command is kept to an append and a comparison; everything else
+    waits until the run is over.
+    """
+
+    def __init__(self, spec: ReplicateSpec, counters: Callable[[], Counters]) -> None:
+        self._counters = counters
+        self._latencies = array("Q")
+        start = time.monotonic_ns()
+        self._warm_ns = start + spec.warmup_ns
+        self._marks: list[tuple[int, int]] = []
+        self._before: Counters | None = None
+        self._after: Counters | None = None
+        self._next_mark_ns = self._warm_ns
+        self.deadline_ns = self._warm_ns + spec.duration_ns
+
+    def record(self, sent_ns: int, now_ns: int) -> None:
+        """A command that was sent at `sent_ns` was acknowledged at `now_ns`."""
+        self._latencies.append(now_ns - sent_ns)
+        if now_ns >= self._next_mark_ns:
+            self._mark(now_ns)
+
+    def _mark(self, now_ns: int) -> None:
+        if self._after is not None:
+            return
+        self._marks.append((now_ns, len(self._latencies)))
+        if self._before is None:
+            self._before = self._counters()
+        if now_ns >= self.deadline_ns:
+            self._after = self._counters()
+        self._next_mark_ns = min(now_ns + SLICE_NS, max(self.deadline_ns, now_ns + 1))
+
+    def result(self, node: int, client: str, acknowledged: Sequence[int]) -> dict[str, Any]:
+        """The raw result of docs/protocol.md. RaftError if nothing was measured."""
+        if self._before is None or self._after is None or len(self._marks) < 2:
+            raise RaftError("no command was acknowledged after the deadline; run it for longer")
+        (started_ns, first), (ended_ns, last) = self._marks[0], self._marks[-1]
+        measured = self._latencies[first:last]
+        return {
+            "workload": "replicate",
+            "node": node,
+            "client": client,
+            "started_ns": started_ns,
+            "ended_ns": ended_ns,
+            "commands": last - first,
+            "latency_ns": histogram(measured),
+            "slices": [
+                [end_ns - started_ns, count - previous]
+                for (_, previous), (end_ns, count) in pairwise(self._marks)
+            ],
+            "acknowledged": list(acknowledged),
+            "counters": difference(self._before, self._after),
+        }
+
+
+def histogram(values: Sequence[int]) -> list[list[int]]:
+    """Values (ns) in log-linear buckets of 128 to the octave: [[lowest value, count], …]."""
+    counts: Counter[int] = Counter()
+    for value, count in Counter(values).items():
+        shift = max(0, value.bit_length() - 8)
+        counts[value >> shift << shift] += count
+    return [[bucket, counts[bucket]] for bucket in sorted(counts)]
+
+
+def difference(before: Counters, after: Counters) -> dict[str, int | None]:
+    """What was counted between two readings."""
+    return {
+        "messages": after.messages - before.messages,
+        "bytes": None
+        if after.bytes is None or before.bytes is None
+        else after.bytes - before.bytes,
+        "saves": after.saves - before.saves,
+        "entries": after.entries - before.entries,
+    }
+
+
+class CallbackClients:
+    """The closed loop where the answer to a command is a callback in the leader's thread.
+
+    Each client sends its next command from within the answer to its last one. `finished`
+    is called once, when every client has heard its last answer, with the result or the
+    first error.
+    """
+
+    def __init__(
+        self,
+        node: int,
+        client: str,
+        spec: ReplicateSpec,
+        counters: Callable[[], Counters],
+        submit: Callable[[Proposal], None],
+        finished: Callable[[dict[str, Any] | RaftError], None],
+    ) -> None:
+        self._node = node
+        self._client = client
+        self._submit = submit
+        self._finished = finished
+        self._running = spec.outstanding
+        self._failure: RaftError | None = None
+        self._sources = command_sources(spec)
+        self._recorder = Recorder(spec, counters)
+
+    def start(self) -> None:
+        """Send every client's first command."""
+        for source in self._sources:
+            self._send(source, time.monotonic_ns())
+
+    def _send(self, source: CommandSource, sent_ns: int) -> None:
+        def done(outcome: Outcome) -> None:
+            now_ns = time.monotonic_ns()
+            if isinstance(outcome, RaftError):
+                self._failure = outcome
+            else:
+                self._recorder.record(sent_ns, now_ns)
+            if self._failure is None and now_ns < self._recorder.deadline_ns:
+                self._send(source, now_ns)
+            else:
+                self._end_one()
+
+        self._submit(Proposal(source.next(), done))
+
+    def _end_one(self) -> None:
+        self._running -= 1
+        if self._running:
+            return
+        if self._failure is not None:
+            self._finished(self._failure)
+            return
+        acknowledged = [source.serial for source in self._sources]
+        try:
+            self._finished(self._recorder.result(self._node, self._client, acknowledged))
+        except RaftError as error:
+            self._finished(error)
