@@ -24,7 +24,7 @@ from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future
 from pathlib import Path
 from types import TracebackType
-from typing import Any, BinaryIO, Self
+from typing import Any, BinaryIO, Self, TypeVar
 
 import msgspec
 import psutil
@@ -46,7 +46,39 @@ class ContenderError(Exception):
 
 
 class ContenderFailed(Exception):
-    """The contender died, hung or printed nonsense; the message says which."""
+    """The contender died, hung or printed nonsense.
+
+    `message` says which, `stderr` is the end of what it wrote to standard error; the text of the
+    exception has both.
+    """
+
+    def __init__(self, message: str, stderr: str = "") -> None:
+        quoted = f"; the end of its standard error:\n{stderr}" if stderr else ""
+        super().__init__(message + quoted)
+        self.message = message
+        self.stderr = stderr
+
+    def again(self) -> ContenderFailed:
+        """Return a copy to raise: one exception object must not be raised in several threads."""
+        return ContenderFailed(self.message, self.stderr)
+
+
+class _ErrorReply(msgspec.Struct):
+    code: str
+    message: str
+
+
+class _Message(msgspec.Struct):
+    """The envelope of a reply or an event; what a reply carries is decoded by its request."""
+
+    id: int | None = None
+    ok: msgspec.Raw | msgspec.UnsetType = msgspec.UNSET
+    error: msgspec.Raw | msgspec.UnsetType = msgspec.UNSET
+    event: str | msgspec.UnsetType = msgspec.UNSET
+
+
+_decode_message = msgspec.json.Decoder(_Message).decode
+T = TypeVar("T")
 
 
 class EventLog:
@@ -79,7 +111,7 @@ class EventLog:
                         return event
                 seen = len(self._events)
                 if self._failure is not None:
-                    raise ContenderFailed(str(self._failure))
+                    raise self._failure.again()
                 if time.monotonic() >= deadline:
                     latest = self._events[-3:]
                     raise TimeoutError(f"no such event within {timeout:g} s; the latest: {latest}")
@@ -136,7 +168,7 @@ class Contender:
         self.pid = self.process.pid
         self._lock = threading.Lock()
         self._ids = itertools.count(1)
-        self._waiting: dict[int, Future[dict[str, Any]]] = {}
+        self._waiting: dict[int, tuple[type[Any], Future[Any]]] = {}
         self._unmatched: queue.SimpleQueue[dict[str, Any]] = queue.SimpleQueue()
         self._requests: queue.SimpleQueue[bytes | None] = queue.SimpleQueue()
         self._failure: ContenderFailed | None = None
@@ -170,27 +202,32 @@ class Contender:
         Raises `ContenderError` for an error reply, and `ContenderFailed` when the contender failed
         or `reply_timeout` seconds passed without a reply.
         """
-        reply = self.send(op, **fields)
-        try:
-            return reply.result(reply_timeout)
-        except TimeoutError:
-            raise ContenderFailed(
-                f"hung: no reply to '{op}' within {reply_timeout:g} s{self._quoted_stderr()}"
-            ) from None
+        return self.wait_for(self.send(op, **fields), op, reply_timeout)
 
     def send(self, op: str, /, **fields: Any) -> Future[dict[str, Any]]:
         """Send a request without waiting; the future behaves as `call` does."""
-        reply: Future[dict[str, Any]] = Future()
+        return self.send_as(dict, op, **fields)
+
+    def send_as(self, reply_type: type[T], op: str, /, **fields: Any) -> Future[T]:
+        """Send a request whose answer is decoded as `reply_type`: for answers that are long."""
+        reply: Future[T] = Future()
         number = next(self._ids)
         with self._lock:
             failure = self._failure
             if failure is None:
-                self._waiting[number] = reply
+                self._waiting[number] = (reply_type, reply)
         if failure is None:
             self.send_line(msgspec.json.encode({"id": number, "op": op, **fields}))
         else:
-            reply.set_exception(ContenderFailed(str(failure)))
+            reply.set_exception(failure.again())
         return reply
+
+    def wait_for(self, reply: Future[T], op: str, timeout: float) -> T:
+        """Wait for the reply to a request sent before; `op` is its name for the message."""
+        try:
+            return reply.result(timeout)
+        except TimeoutError:
+            raise self._failed(f"hung: no reply to '{op}' within {timeout:g} s") from None
 
     def send_line(self, line: bytes) -> None:
         """Send `line` as it is, with a newline: for input that is not a proper request."""
@@ -204,9 +241,7 @@ class Contender:
         try:
             return self._unmatched.get(timeout=timeout)
         except queue.Empty:
-            raise TimeoutError(
-                f"no unmatched reply within {timeout:g} s{self._quoted_stderr()}"
-            ) from None
+            raise TimeoutError(f"no unmatched reply within {timeout:g} s") from None
 
     # The end
 
@@ -229,12 +264,10 @@ class Contender:
             try:
                 status = self.process.wait(max(0.0, deadline - time.monotonic()))
             except subprocess.TimeoutExpired:
-                raise ContenderFailed(
-                    f"hung: still running {timeout:g} s after 'quit'{self._quoted_stderr()}"
-                ) from None
+                raise self._failed(f"hung: still running {timeout:g} s after 'quit'") from None
             left = self._wait_until_gone(max(deadline, time.monotonic() + 1.0))
             if left:
-                raise ContenderFailed(f"left processes behind: {', '.join(map(str, left))}")
+                raise self._failed(f"left processes behind: {', '.join(map(str, left))}")
             return status
         finally:
             self.kill()
@@ -304,29 +337,28 @@ class Contender:
         self._fail(self._describe_end())
 
     def _dispatch(self, line: bytes) -> None:
-        message = msgspec.json.decode(line)
-        if not isinstance(message, dict):
-            raise ValueError("not a JSON object")
-        if "event" in message:
-            self.events._add(message)
+        message = _decode_message(line)
+        if message.event is not msgspec.UNSET:
+            self.events._add(msgspec.json.decode(line))
             return
-        error = message.get("error")
-        if not isinstance(message.get("ok"), dict) and not (
-            isinstance(error, dict) and "code" in error and "message" in error
-        ):
+        if (message.ok is msgspec.UNSET) == (message.error is msgspec.UNSET):
             raise ValueError("neither an event nor a reply")
-        number = message.get("id")
-        if not isinstance(number, int | None):
-            raise ValueError("a reply's id is an integer or null")
-        with self._lock:
-            reply = None if number is None else self._waiting.pop(number, None)
-        if reply is None:
-            self._unmatched.put(message)
-        elif error is None:
-            reply.set_result(message["ok"])
+        error = _decode_error(message.error) if message.error is not msgspec.UNSET else None
+        waiting = None
+        if message.id is not None:
+            with self._lock:
+                waiting = self._waiting.pop(message.id, None)
+        if waiting is None:
+            self._unmatched.put(msgspec.json.decode(line))
+        elif error is not None:
+            waiting[1].set_exception(error)
         else:
-            extra = {key: value for key, value in error.items() if key not in ("code", "message")}
-            reply.set_exception(ContenderError(error["code"], error["message"], extra))
+            assert message.ok is not msgspec.UNSET
+            reply_type, reply = waiting
+            try:
+                reply.set_result(msgspec.json.decode(message.ok, type=reply_type))
+            except msgspec.DecodeError as fault:
+                reply.set_exception(self._failed(f"replied nonsense ({fault})"))
 
     def _describe_end(self) -> str:
         try:
@@ -338,14 +370,17 @@ class Contender:
         return f"ended with exit status {status}"
 
     def _fail(self, message: str) -> None:
-        failure = ContenderFailed(message + self._quoted_stderr())
+        failure = self._failed(message)
         with self._lock:
             self._failure = failure
             waiting = list(self._waiting.values())
             self._waiting.clear()
-        for reply in waiting:
-            reply.set_exception(ContenderFailed(str(failure)))
+        for _, reply in waiting:
+            reply.set_exception(failure.again())
         self.events._end(failure)
+
+    def _failed(self, message: str) -> ContenderFailed:
+        return ContenderFailed(message, self.stderr_tail())
 
     def stderr_tail(self) -> str:
         """Return the end of what the contender wrote to standard error."""
@@ -355,9 +390,12 @@ class Contender:
         tail = os.pread(self._stderr.fileno(), _STDERR_TAIL, max(0, size - _STDERR_TAIL))
         return tail.decode(errors="backslashreplace").strip()
 
-    def _quoted_stderr(self) -> str:
-        tail = self.stderr_tail()
-        return f"; the end of its standard error:\n{tail}" if tail else ""
+
+def _decode_error(encoded: msgspec.Raw) -> ContenderError:
+    reply = msgspec.json.decode(encoded, type=_ErrorReply)
+    extra = msgspec.json.decode(encoded, type=dict[str, Any])
+    del extra["code"], extra["message"]
+    return ContenderError(reply.code, reply.message, extra)
 
 
 def _is_alive_in(pid: int, session: int) -> bool:

@@ -1,0 +1,61 @@
+"""A contender that breaks a safety rule: unsafe.py FAULT, one of the names at the end."""
+
+import sys
+
+from stub import Stub
+
+
+class Lost(Stub):
+    def append(self, client, serial):
+        if (client, serial) != (0, 7):
+            super().append(client, serial)
+
+
+class Twice(Stub):
+    def append(self, client, serial):
+        super().append(client, serial)
+        if (client, serial) == (0, 7):
+            super().append(client, serial)
+
+
+class Diverged(Stub):
+    def op_status(self, request):
+        status = super().op_status(request)
+        status["nodes"][-1]["state_hash"] = "another"
+        return status
+
+
+class Unapplied(Stub):
+    def op_status(self, request):
+        status = super().op_status(request)
+        status["nodes"][-1]["applied_index"] -= 1
+        return status
+
+
+class TwoLeaders(Stub):
+    def op_run(self, request):
+        self.role(1, "leader", 2)
+        self.role(3, "leader", 2)
+        return super().op_run(request)
+
+
+class Undecided(Stub):
+    def run_election(self, workload):
+        result = super().run_election(workload)
+        result["elections"][-1].update(
+            leader_ns=None, settled_ns=None, leader=None, leader_term=None
+        )
+        return result
+
+
+FAULTS = {
+    "lost": Lost,
+    "twice": Twice,
+    "diverged": Diverged,
+    "unapplied": Unapplied,
+    "two_leaders": TwoLeaders,
+    "undecided": Undecided,
+}
+
+if __name__ == "__main__":
+    FAULTS[sys.argv[1]]().serve()
