@@ -61,6 +61,7 @@ class NodeThread:
         self._timer = Timer()
         self._delayed: DelayLine[Message] = DelayLine()
         self._waiters = Waiters()
+        self._batch: list[Any] = []
         self._view: tuple[Any, ...] = ()
         self._saves = 0
         self._crashing = False
@@ -138,13 +139,17 @@ class NodeThread:
             self._ceased_ns = time.monotonic_ns()
             self._storage.close()
             self._waiters.abandon(f"node {self.id} ceased")
+            self._refuse(self._batch)
             self._ceased.set()
             self._refuse_if_ceased()
 
     def _step(self) -> None:
         """One round: take all that waits, then save, send and apply once for all of it."""
         proposals: list[Proposal] = []
-        for item in self._mailbox.drain(self._timer.remaining_s(self._delayed.next_due_ns)):
+        self._batch = self._mailbox.drain(self._timer.remaining_s(self._delayed.next_due_ns))
+        for item in self._batch:
+            if self._crashing:
+                return
             if isinstance(item, Proposal):
                 proposals.append(item)
             elif isinstance(item, Call):
@@ -156,8 +161,6 @@ class NodeThread:
                 self._delayed.push(*item)
             elif item is not None:
                 self._receive(item)
-            if self._crashing:
-                return
         for message in self._delayed.pop_due(time.monotonic_ns()):
             self._receive(message)
         if self._timer.expired():
@@ -165,6 +168,7 @@ class NodeThread:
             self._announce()
         if proposals:
             self._propose(proposals)
+        self._batch = []
         self._carry_out(self._node.ready())
 
     def _receive(self, message: Message) -> None:
@@ -200,11 +204,14 @@ class NodeThread:
             self._events.role_changed(RoleChange(self.id, *view, time.monotonic_ns()))
 
     def _refuse_if_ceased(self) -> None:
-        """Answer what reached the mailbox too late; whoever sees the end last does it."""
-        if not self._ceased.is_set():
-            return
-        for item in self._mailbox.drain(0):
+        """Refuse what came too late; the node and its caller both look, so one of them sees it."""
+        if self._ceased.is_set():
+            self._refuse(self._mailbox.drain(0))
+
+    def _refuse(self, items: list[Any]) -> None:
+        down = Unavailable(f"node {self.id} is down")
+        for item in items:
             if isinstance(item, Proposal):
-                item.done(Unavailable(f"node {self.id} is down"))
-            elif isinstance(item, Call | Pause):
-                item.result.set_exception(Unavailable(f"node {self.id} is down"))
+                item.done(down)
+            elif isinstance(item, Call | Pause) and not item.result.done():
+                item.result.set_exception(down)

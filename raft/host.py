@@ -390,6 +390,7 @@ class Host:
                     "keys": (requests.integer(1, 1_000_000), 1000),
                     "warmup_s": (requests.duration_ns(0, 3600, SECOND), SECOND // 2),
                     "duration_s": (requests.duration_ns(1e-3, 3600, SECOND), 2 * SECOND),
+                    "session": (requests.string(64), "client"),
                 },
             )
             replicate = ReplicateSpec(*values.values())

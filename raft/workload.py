@@ -23,6 +23,7 @@ class ReplicateSpec(NamedTuple):
     keys: int = 1000
     warmup_ns: int = 500_000_000
     duration_ns: int = 2_000_000_000
+    session: str = "client"
 
 
 class ElectionSpec(NamedTuple):
@@ -37,7 +38,7 @@ class CommandSource:
 
     def __init__(self, client: int, spec: ReplicateSpec, keys: Sequence[str]) -> None:
         self.serial = 0
-        self._name = f"client-{client}"
+        self._name = f"{spec.session}-{client}"
         self._offset = client
         self._stride = spec.outstanding
         self._keys = keys

@@ -1,0 +1,138 @@
+"""A cluster on asyncio: an event loop in a thread, and all nodes in the event loop."""
+
+import asyncio
+import functools
+import random
+import threading
+from collections.abc import Coroutine, Sequence
+from typing import Any, TypeVar
+
+from impl_asyncio.node import NodeTask
+from impl_asyncio.storage import BackgroundStorage
+from impl_asyncio.transport import Mailbox, Transport
+from impl_asyncio.workload import replicate
+from raft.client import Done, Proposal
+from raft.cluster import Cluster, ClusterConfig, Events, LogSlice, NodeStatus
+from raft.links import Faults, Links
+from raft.messages import Command
+from raft.storage import open_storage
+from raft.workload import ReplicateSpec
+
+T = TypeVar("T")
+
+
+class AsyncioCluster(Cluster):
+    """Every node is a task; the methods bring each request into the event loop."""
+
+    def __init__(self, config: ClusterConfig, events: Events) -> None:
+        self._config = config
+        self._events = events
+        ids = config.settings.nodes
+        self._links = {n: Links(n, config.seed) for n in ids}
+        self._random = {n: random.Random(f"node/{config.seed}/{n}") for n in ids}
+        self._storage = {n: open_storage(config.storage, config.data_dir, n) for n in ids}
+        self._mailboxes: dict[int, Mailbox] = {}
+        self._nodes: dict[int, NodeTask] = {}
+        self._loop = asyncio.new_event_loop()
+        self._thread = threading.Thread(target=self._loop.run_forever, name="event-loop")
+
+    def start(self) -> None:
+        """Start the event loop and every node's task."""
+        self._thread.start()
+        try:
+            self._run(self._start())
+        except BaseException:
+            self._end_loop()
+            raise
+
+    def stop(self) -> None:
+        """End every task, then the event loop and its thread."""
+        self._run(self._stop())
+        self._end_loop()
+
+    def _run(self, coroutine: Coroutine[Any, Any, T]) -> T:
+        """Run a coroutine in the event loop, from another thread."""
+        return asyncio.run_coroutine_threadsafe(coroutine, self._loop).result()
+
+    def _end_loop(self) -> None:
+        self._loop.call_soon_threadsafe(self._loop.stop)
+        self._thread.join()
+        self._loop.close()
+
+    async def _start(self) -> None:
+        nodes = [self._new_life(n) for n in self._config.settings.nodes]
+        for node in nodes:
+            node.start()
+
+    async def _stop(self) -> None:
+        for node in self._nodes.values():
+            await node.crash()
+        # A workload's tasks have heard by now that their leader is gone.
+        rest = asyncio.all_tasks() - {asyncio.current_task()}
+        if rest:
+            await asyncio.wait(rest)
+
+    def _new_life(self, node_id: int) -> NodeTask:
+        self._mailboxes[node_id] = mailbox = Mailbox()
+        node = NodeTask(
+            node_id,
+            self._config,
+            BackgroundStorage(self._storage[node_id]),
+            mailbox,
+            Transport(self._mailboxes, self._links[node_id]),
+            self._random[node_id],
+            self._events,
+        )
+        self._nodes[node_id] = node
+        return node
+
+    def submit(self, node: int, command: Command, done: Done) -> None:
+        """Bring the command to the node."""
+        self._loop.call_soon_threadsafe(self._nodes[node].propose, Proposal(command, done))
+
+    def status(self, node: int) -> NodeStatus:
+        """Ask the node's task."""
+        return self._run(self._nodes[node].call(self._nodes[node].snapshot)).status()
+
+    def log(self, node: int, first: int, last: int) -> LogSlice:
+        """Ask the node's task."""
+        log = functools.partial(self._nodes[node].log, first, last)
+        return self._run(self._nodes[node].call(log))
+
+    def crash(self, node: int) -> int:
+        """Cancel the node's task."""
+        return self._run(self._nodes[node].crash())
+
+    def restart(self, node: int) -> None:
+        """Start a new task on what the old one saved."""
+
+        async def restart() -> None:
+            self._new_life(node).start()
+
+        self._run(restart())
+
+    def pause(self, node: int) -> NodeStatus:
+        """Let the node's task wait."""
+        return self._run(self._nodes[node].pause()).status()
+
+    def resume(self, node: int) -> None:
+        """Wake the node's task."""
+        self._loop.call_soon_threadsafe(self._nodes[node].resume)
+
+    def partition(self, groups: Sequence[Sequence[int]] | None) -> None:
+        """Tell every node's links."""
+        for links in self._links.values():
+            links.partition(groups)
+
+    def degrade(self, faults: Faults) -> None:
+        """Tell every node's links."""
+        for links in self._links.values():
+            links.degrade(faults)
+
+    def heartbeat(self, node: int) -> None:
+        """Let the leader send one."""
+        self._run(self._nodes[node].call(self._nodes[node].heartbeat))
+
+    def replicate(self, node: int, spec: ReplicateSpec) -> dict[str, Any]:
+        """Run the closed loop's tasks beside the leader's."""
+        return self._run(replicate(self._nodes[node], spec))

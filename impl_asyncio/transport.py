@@ -1,0 +1,57 @@
+"""Messages within one event loop: a list a node, and an event that says it is not empty."""
+
+import asyncio
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any
+
+from raft.links import Links
+from raft.messages import Message
+
+
+class Mailbox:
+    """What waits for a node's task."""
+
+    def __init__(self) -> None:
+        self._items: list[Any] = []
+        self._arrived = asyncio.Event()
+        self.wake: Callable[[], None] = self._arrived.set
+
+    def put(self, item: Any) -> None:
+        """Add an item and wake the task."""
+        self._items.append(item)
+        self._arrived.set()
+
+    async def drain(self) -> list[Any]:
+        """All that waits, once something does or `wake` was called."""
+        await self._arrived.wait()
+        return self.take()
+
+    def take(self) -> list[Any]:
+        """All that waits now."""
+        self._arrived.clear()
+        items, self._items = self._items, []
+        return items
+
+
+class Transport:
+    """A node's sending side."""
+
+    def __init__(self, mailboxes: Mapping[int, Mailbox], links: Links) -> None:
+        self._mailboxes = mailboxes
+        self._links = links
+        self._loop = asyncio.get_running_loop()
+        self.messages = 0
+
+    def send(self, messages: Iterable[Message]) -> None:
+        """Put each message into its receiver's mailbox, as far as the links let it."""
+        for message in messages:
+            self.messages += 1
+            put = self._mailboxes[message.to].put
+            if self._links.perfect:
+                put(message)
+                continue
+            for delay_ns in self._links.delays_ns(message.to):
+                if delay_ns:
+                    self._loop.call_later(delay_ns / 1e9, put, message)
+                else:
+                    put(message)
