@@ -1,0 +1,201 @@
+"""The safety check that ends every trial: no figure counts without it.
+
+It asks the contender by the protocol, from outside:
+
+- when the cluster has settled, every node has the same log, committed and applied to its end, and
+  the same state;
+- no term ever had two leaders, by the events of the whole trial;
+- after *replicate*, the log of the client's node has each session's serials in order, each
+  exactly once, up to at least the last one that was acknowledged;
+- after *election*, every election was decided.
+"""
+
+from __future__ import annotations
+
+import time
+from collections import defaultdict
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import msgspec
+
+from bench.contender import Contender
+from bench.results import ElectionResult, Result
+from bench.specification import Cell
+from bench.store import CheckOutcome
+
+# A page of the log must fit a line of 1 MiB: an entry has its value and less than this besides.
+_ENTRY_OVERHEAD = 256
+_PAGE_BYTES = 2**20
+_LARGEST_PAGE = 5000
+_LONGEST_PAUSE_S = 0.1
+_MOST_PROBLEMS = 10
+
+
+class _Node(msgspec.Struct):
+    id: int
+    alive: bool
+    last_index: int | None
+    commit_index: int | None
+    applied_index: int | None
+    state_hash: str | None
+    log_hash: str | None
+
+
+class _Status(msgspec.Struct):
+    nodes: list[_Node]
+
+
+class _Role(msgspec.Struct):
+    node: int
+    role: str
+    term: int
+
+
+class _Command(msgspec.Struct):
+    client: str | None = None
+    serial: int | None = None
+
+
+class _Entry(msgspec.Struct):
+    index: int
+    term: int
+    command: _Command
+
+
+class _Page(msgspec.Struct):
+    entries: list[_Entry]
+    last_index: int
+
+
+def check(contender: Contender, cell: Cell, result: Result, deadline: float) -> CheckOutcome:
+    """Check a cluster after its workload; `deadline` is a time of `time.monotonic`.
+
+    Raises `ContenderFailed` when the contender does not answer in time, and
+    `msgspec.ValidationError` when its events are not what the protocol says.
+    """
+    problems = _leaders(contender.events.all())
+    entries = 0
+    if isinstance(result, ElectionResult):
+        # A cluster without a leader does not settle, so there is nothing to wait for.
+        undecided = _undecided(result, cell.workload["elections"])
+        problems += undecided or _settle(contender, deadline)
+    else:
+        problems += _settle(contender, deadline)
+        session = cell.workload.get("session", "client")
+        page = min(_LARGEST_PAGE, _PAGE_BYTES // (cell.workload["payload"] + _ENTRY_OVERHEAD))
+        log = _read_log(contender, result.node, max(1, page), deadline)
+        found, entries = check_log(log, session, result.acknowledged)
+        problems += found
+    return CheckOutcome(passed=not problems, problems=problems[:_MOST_PROBLEMS], entries=entries)
+
+
+def check_log(
+    pages: Iterator[list[_Entry]], session: str, acknowledged: list[int]
+) -> tuple[list[str], int]:
+    """Check a whole log, page by page, against the last acknowledged serial of each client.
+
+    A client has one command outstanding, so its serials must be in the log in order, each once.
+    Returns the problems and the number of entries.
+    """
+    problems: list[str] = []
+    following = {f"{session}-{client}": 1 for client in range(len(acknowledged))}
+    index = term = 0
+    for entries in pages:
+        for entry in entries:
+            index += 1
+            if entry.index != index or entry.term < term:
+                problems.append(
+                    f"the log has index {entry.index}, term {entry.term} "
+                    f"where index {index} and at least term {term} belong"
+                )
+                return problems, index
+            term = entry.term
+            client, serial = entry.command.client, entry.command.serial
+            if client is None:
+                continue
+            expected = following.get(client)
+            if expected is not None and serial == expected:
+                following[client] = expected + 1
+            else:
+                problems.append(
+                    f"index {index} has serial {serial} of {client} "
+                    + ("that nobody sent" if expected is None else f"where {expected} belongs")
+                )
+                if len(problems) == _MOST_PROBLEMS:
+                    return problems, index
+    for number, last in enumerate(acknowledged):
+        name = f"{session}-{number}"
+        if following[name] <= last:
+            problems.append(
+                f"{name} had serial {last} acknowledged, but the log has {following[name] - 1}"
+            )
+    return problems, index
+
+
+def _read_log(
+    contender: Contender, node: int, size: int, deadline: float
+) -> Iterator[list[_Entry]]:
+    """Yield a node's whole log; the next page is on its way while one is looked at."""
+
+    def ask(start: int) -> Callable[[], _Page]:
+        fields = {"node": node, "from": start, "to": start + size - 1}
+        reply = contender.send_as(_Page, "log", **fields)
+        return lambda: contender.wait_for(reply, "log", max(0.0, deadline - time.monotonic()))
+
+    start, answer = 1, ask(1)
+    while (page := answer()).entries:
+        start += len(page.entries)
+        answer = ask(start)
+        yield page.entries
+
+
+def _settle(contender: Contender, deadline: float) -> list[str]:
+    """Wait until every node has applied the same log, and return what is wrong with that."""
+    pause = 0.002
+    while True:
+        left = max(0.0, deadline - time.monotonic())
+        reply = contender.send_as(_Status, "status")
+        nodes = contender.wait_for(reply, "status", left).nodes
+        if _have_settled(nodes):
+            return _differences(nodes)
+        if time.monotonic() + pause > deadline:
+            indices = ", ".join(
+                f"node {n.id}: {n.last_index}/{n.commit_index}/{n.applied_index}" for n in nodes
+            )
+            return [f"the nodes do not settle (last/commit/applied index): {indices}"]
+        # Followers hear what is committed by the next heartbeat, so looking again soon is enough.
+        time.sleep(pause)
+        pause = min(2 * pause, _LONGEST_PAUSE_S)
+
+
+def _have_settled(nodes: list[_Node]) -> bool:
+    indices = {i for n in nodes for i in (n.last_index, n.commit_index, n.applied_index)}
+    return all(n.alive for n in nodes) and len(indices) == 1
+
+
+def _differences(nodes: list[_Node]) -> list[str]:
+    problems = []
+    if len({node.log_hash for node in nodes}) > 1:
+        problems.append("the nodes have different logs: log_hash differs")
+    if len({node.state_hash for node in nodes}) > 1:
+        problems.append("the nodes have different states: state_hash differs")
+    return problems
+
+
+def _leaders(events: list[dict[str, Any]]) -> list[str]:
+    roles = msgspec.convert([e for e in events if e["event"] == "role"], list[_Role])
+    leaders: defaultdict[int, set[int]] = defaultdict(set)
+    for event in roles:
+        if event.role == "leader":
+            leaders[event.term].add(event.node)
+    return [
+        f"term {term} had several leaders: nodes {', '.join(map(str, sorted(nodes)))}"
+        for term, nodes in sorted(leaders.items())
+        if len(nodes) > 1
+    ]
+
+
+def _undecided(result: ElectionResult, wanted: int) -> list[str]:
+    decided = sum(election.decided for election in result.elections)
+    return [] if decided == wanted else [f"{decided} of {wanted} elections were decided"]

@@ -1,0 +1,69 @@
+"""What the workloads answer, typed: the results of `run` in docs/protocol.md."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+
+
+class ReplicateResult(msgspec.Struct, frozen=True):
+    """The closed loop's result; times in nanoseconds."""
+
+    node: int
+    client: str
+    started_ns: int
+    ended_ns: int
+    commands: int
+    latency_ns: list[tuple[int, int]]
+    slices: list[tuple[int, int]]
+    acknowledged: list[int]
+    counters: dict[str, int | None]
+
+    def __post_init__(self) -> None:
+        if self.ended_ns <= self.started_ns:
+            raise ValueError("the measured time is not longer than nothing")
+        if self.commands < 1:
+            raise ValueError("no command was acknowledged in the measured time")
+        if sum(count for _, count in self.latency_ns) != self.commands:
+            raise ValueError("there are not as many latencies as commands")
+
+    @property
+    def throughput(self) -> float:
+        """Commands acknowledged per second."""
+        return self.commands / ((self.ended_ns - self.started_ns) / 1e9)
+
+
+class Election(msgspec.Struct, frozen=True):
+    """One election; times in nanoseconds, None what did not happen before the cap."""
+
+    crashed: int
+    term: int
+    crash_ns: int
+    candidate_ns: int | None
+    leader_ns: int | None
+    settled_ns: int | None
+    leader: int | None
+    leader_term: int | None
+    candidacies: int
+
+    @property
+    def decided(self) -> bool:
+        """Whether every survivor followed a new leader before the cap."""
+        return self.settled_ns is not None
+
+
+class ElectionResult(msgspec.Struct, frozen=True):
+    """The elections of one trial, in their order."""
+
+    elections: list[Election]
+
+
+Result = ReplicateResult | ElectionResult
+
+_TYPES: dict[str, type[Result]] = {"replicate": ReplicateResult, "election": ElectionResult}
+
+
+def parse_result(workload: str, raw: dict[str, Any]) -> Result:
+    """Check and type a raw result. Raises `msgspec.ValidationError` when it is not one."""
+    return msgspec.convert(raw, _TYPES[workload])

@@ -1,0 +1,141 @@
+"""One trial: a fresh contender process, one workload, one safety check.
+
+Whatever a contender does, a trial ends in time and yields a record: one that hangs, crashes or
+prints nonsense costs its own trials and nothing else.
+"""
+
+from __future__ import annotations
+
+import tempfile
+import time
+from contextlib import ExitStack
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from bench.check import check
+from bench.contender import Contender, ContenderError, ContenderFailed
+from bench.cost import Cost, CostMeter, MachineMeter, MachineState
+from bench.registry import ContenderSpec
+from bench.results import parse_result
+from bench.schedule import Planned
+from bench.store import CheckOutcome, Failure, Run, Stage, Trial, now
+
+# Generous for a slow machine, and still little against a profile's patience.
+_LAUNCH_TIMEOUT_S = 10.0
+_START_TIMEOUT_S = 10.0
+_STOP_TIMEOUT_S = 10.0
+_CHECK_TIMEOUT_S = 15.0
+_CHECK_TIMEOUT_PER_RUN_SECOND = 20.0
+
+
+@dataclass
+class _Progress:
+    """How far a trial has come, so that a failure keeps what was measured before it."""
+
+    stage: Stage = "launch"
+    result: dict[str, Any] | None = None
+    check: CheckOutcome | None = None
+    cost: Cost | None = None
+
+
+def run_trial(planned: Planned, spec: ContenderSpec, run: Run) -> Trial:
+    """Run one trial and return its record; the trial is not added to `run`."""
+    started_at, started = now(), time.monotonic()
+    machine = MachineMeter()
+    log = run.logs / f"{planned.id.replace('/', '_')}.stderr"
+    progress = _Progress()
+    failure = None
+    with ExitStack() as stack:
+        cluster = dict(planned.cell.cluster)
+        if cluster["storage"] == "disk":
+            # Beside the results: a directory for temporary files is often no real disk.
+            data = tempfile.TemporaryDirectory(prefix="data-", dir=run.path)
+            cluster["data_dir"] = stack.enter_context(data)
+        cluster["seed"] = planned.cluster_seed(run.manifest.seed)
+        try:
+            _go_through(progress, planned, spec, cluster, log)
+        except ContenderFailed as error:
+            failure = Failure(progress.stage, error.message, error.stderr)
+        except ContenderError as error:
+            failure = Failure(progress.stage, f"answered with an error: {error}", _tail(log))
+        except msgspec.ValidationError as error:
+            message = f"answered what is no result of {planned.cell.workload['name']}: {error}"
+            failure = Failure(progress.stage, message, _tail(log))
+        else:
+            log.unlink()
+    if failure is None and progress.check is not None and not progress.check.passed:
+        failure = Failure("check", progress.check.problems[0], "")
+    return _record(planned, progress, failure, machine.state(), started_at, started)
+
+
+def skipped_trial(planned: Planned, reason: str) -> Trial:
+    """Return the record of a trial that was given up without trying."""
+    return _record(planned, _Progress(), Failure("launch", reason), None, now(), time.monotonic())
+
+
+def _record(
+    planned: Planned,
+    progress: _Progress,
+    failure: Failure | None,
+    machine: MachineState | None,
+    started_at: str,
+    started: float,
+) -> Trial:
+    return Trial(
+        trial=planned.id,
+        cell=planned.cell.id,
+        block=planned.block,
+        order=planned.order,
+        contender=planned.contender,
+        status="ok" if failure is None else "failed",
+        failure=failure,
+        result=progress.result,
+        check=progress.check,
+        cost=progress.cost,
+        machine=machine,
+        started_at=started_at,
+        duration_s=round(time.monotonic() - started, 3),
+    )
+
+
+def _go_through(
+    progress: _Progress, planned: Planned, spec: ContenderSpec, cluster: dict[str, Any], log: Path
+) -> None:
+    cell = planned.cell
+    cost = CostMeter()
+    with spec.launch(stderr=log) as contender:
+        contender.call("hello", reply_timeout=_LAUNCH_TIMEOUT_S)
+
+        progress.stage = "start"
+        contender.call("start", reply_timeout=_START_TIMEOUT_S, **cluster)
+
+        progress.stage = "run"
+        cost.run_begins(contender.pid)
+        progress.result = contender.call(
+            "run", reply_timeout=cell.timeout_s, workload=cell.workload
+        )
+        cost.run_ended(contender.pid)
+        result = parse_result(cell.workload["name"], progress.result)
+
+        progress.stage = "check"
+        run_s = cell.workload.get("warmup_s", 0) + cell.workload.get("duration_s", 0)
+        patience = _CHECK_TIMEOUT_S + _CHECK_TIMEOUT_PER_RUN_SECOND * run_s
+        progress.check = check(contender, cell, result, time.monotonic() + patience)
+
+        progress.stage = "stop"
+        contender.call("stop", reply_timeout=_STOP_TIMEOUT_S)
+        _end(contender)
+    progress.cost = cost.total()
+
+
+def _end(contender: Contender) -> None:
+    status = contender.close(_STOP_TIMEOUT_S)
+    if status != 0:
+        raise ContenderFailed(f"ended with exit status {status} after 'quit'")
+
+
+def _tail(log: Path) -> str:
+    return log.read_text(errors="backslashreplace")[-4096:].strip() if log.exists() else ""
