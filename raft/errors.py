@@ -29,6 +29,9 @@ class NotLeader(RaftError):
         super().__init__("not the leader" if leader is None else f"node {leader} is the leader")
         self.leader = leader
 
+    def __reduce__(self) -> tuple[type["NotLeader"], tuple[int | None]]:
+        return NotLeader, (self.leader,)
+
     @property
     def details(self) -> dict[str, Any]:
         """The leader's id or None."""

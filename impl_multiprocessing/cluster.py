@@ -1,0 +1,204 @@
+"""A cluster on processes: starts and ends them, and speaks to each through a pipe."""
+
+import itertools
+import multiprocessing
+import socket
+import threading
+from collections.abc import Callable, Sequence
+from concurrent.futures import Future
+from multiprocessing.connection import Connection, wait
+from typing import Any
+
+from impl_multiprocessing.process import run_node
+from raft.client import Done
+from raft.cluster import Cluster, ClusterConfig, Events, LogSlice, NodeStatus
+from raft.errors import OutcomeUnknown, Unavailable
+from raft.links import Faults
+from raft.messages import Command
+from raft.workload import ReplicateSpec
+
+STOP_S = 5.0
+
+# A fresh process without the contender's threads, and without the price of a spawn.
+context = multiprocessing.get_context("forkserver")
+
+
+class NodeHandle:
+    """A node's process as the contender sees it: orders to it, and what it answers."""
+
+    def __init__(
+        self, node_id: int, config: ClusterConfig, sockets: dict[int, socket.socket]
+    ) -> None:
+        self.id = node_id
+        self.connection, theirs = context.Pipe()
+        self._ordering = threading.Lock()
+        self._tokens = itertools.count()
+        self._pending: dict[int, Callable[[Any], None]] = {}
+        self._ended = False
+        self._process = context.Process(
+            target=run_node, args=(node_id, config, theirs, sockets), name=f"node-{node_id}"
+        )
+        self._process.start()
+        theirs.close()
+
+    def order(self, name: str, *arguments: Any, answered: Callable[[Any], None]) -> None:
+        """Send an order; `answered` hears its answer, once, from the receiving thread."""
+        token = next(self._tokens)
+        self._pending[token] = answered
+        try:
+            with self._ordering:
+                self.connection.send((token, name, arguments))
+        except OSError:
+            # The process is gone: the receiving thread sees that too.
+            pass
+        if self._ended:
+            self._abandon()
+
+    def call(self, name: str, *arguments: Any) -> Any:
+        """Send an order and wait; returns its answer, or raises it."""
+        answer: Future[Any] = Future()
+        self.order(name, *arguments, answered=answer.set_result)
+        value = answer.result()
+        if isinstance(value, Exception):
+            raise value
+        return value
+
+    def answered(self, token: int, value: Any) -> None:
+        """The answer to an order has come."""
+        self._pending.pop(token)(value)
+
+    def ended(self) -> int | None:
+        """The process closed its pipe; its exit status."""
+        self._ended = True
+        self._process.join(STOP_S)
+        self._abandon()
+        return self._process.exitcode
+
+    def end(self) -> None:
+        """Wait for a process that was told to stop; one that does not is killed."""
+        self._process.join(STOP_S)
+        if self._process.is_alive():
+            self._process.kill()
+            self._process.join()
+        self._process.close()
+        self.connection.close()
+
+    def _abandon(self) -> None:
+        while self._pending:
+            _, answered = self._pending.popitem()
+            answered(OutcomeUnknown(f"the process of node {self.id} has ended"))
+
+
+class ProcessCluster(Cluster):
+    """Every node is a process; one thread here hears what they say."""
+
+    def __init__(self, config: ClusterConfig, events: Events) -> None:
+        self._config = config
+        self._events = events
+        self._nodes: dict[int, NodeHandle] = {}
+        self._stopping = False
+        self._receiver = threading.Thread(target=self._receive, name="receiver")
+
+    def start(self) -> None:
+        """Start every node's process, with a socket to each of the others."""
+        ids = self._config.settings.nodes
+        sockets: dict[int, dict[int, socket.socket]] = {n: {} for n in ids}
+        for one, other in itertools.combinations(ids, 2):
+            sockets[one][other], sockets[other][one] = socket.socketpair()
+        for n in ids:
+            self._nodes[n] = NodeHandle(n, self._config, sockets[n])
+        for ends in sockets.values():
+            for end in ends.values():
+                end.close()
+        self._receiver.start()
+        try:
+            for node in self._nodes.values():
+                node.call("start")
+        except BaseException:
+            self.stop()
+            raise
+
+    def stop(self) -> None:
+        """End every node's process."""
+        self._stopping = True
+        for node in self._nodes.values():
+            node.order("stop", answered=lambda _answer: None)
+        self._receiver.join()
+        for node in self._nodes.values():
+            node.end()
+
+    def _receive(self) -> None:
+        """Hand on what the processes say, until the last one has closed its pipe."""
+        nodes = {node.connection: node for node in self._nodes.values()}
+        while nodes:
+            for connection in wait(list(nodes)):
+                assert isinstance(connection, Connection)
+                node = nodes[connection]
+                try:
+                    self._heard(node, connection.recv())
+                except (EOFError, ConnectionResetError):
+                    del nodes[connection]
+                    status = node.ended()
+                    if not self._stopping:
+                        error = Unavailable(f"its process ended with exit status {status}")
+                        self._events.failed(node.id, error)
+
+    def _heard(self, node: NodeHandle, value: tuple[Any, ...]) -> None:
+        match value:
+            case ("answer", token, answer):
+                node.answered(token, answer)
+            case ("role", change):
+                self._events.role_changed(change)
+            case ("failed", error):
+                self._events.failed(node.id, error)
+
+    def submit(self, node: int, command: Command, done: Done) -> None:
+        """Send the command to the node's process."""
+        self._nodes[node].order("submit", command, answered=done)
+
+    def status(self, node: int) -> NodeStatus:
+        """Ask the node's process."""
+        status: NodeStatus = self._nodes[node].call("status")
+        return status
+
+    def log(self, node: int, first: int, last: int) -> LogSlice:
+        """Ask the node's process."""
+        piece: LogSlice = self._nodes[node].call("log", first, last)
+        return piece
+
+    def crash(self, node: int) -> int:
+        """Let the process drop the node's life."""
+        ceased_ns: int = self._nodes[node].call("crash")
+        return ceased_ns
+
+    def restart(self, node: int) -> None:
+        """Let the process begin a new life on what the old one saved."""
+        self._nodes[node].call("start")
+
+    def pause(self, node: int) -> NodeStatus:
+        """Let the process listen to nothing but its contender."""
+        status: NodeStatus = self._nodes[node].call("pause")
+        return status
+
+    def resume(self, node: int) -> None:
+        """Let the process go on."""
+        self._nodes[node].call("resume")
+
+    def partition(self, groups: Sequence[Sequence[int]] | None) -> None:
+        """Tell every process."""
+        for node in self._nodes.values():
+            node.call("partition", groups)
+
+    def degrade(self, faults: Faults) -> None:
+        """Tell every process."""
+        for node in self._nodes.values():
+            node.call("degrade", faults)
+
+    def heartbeat(self, node: int) -> None:
+        """Let the leader send one."""
+        self._nodes[node].call("heartbeat")
+
+    def replicate(self, node: int, spec: ReplicateSpec) -> dict[str, Any]:
+        """Run the closed loop in the leader's process."""
+        result: dict[str, Any] = self._nodes[node].call("replicate", spec)
+        return result

@@ -1,0 +1,139 @@
+"""A node's life: it takes what its sockets brought, lets Raft decide, and carries it out."""
+
+import random
+import time
+from collections.abc import Callable
+from typing import Any
+
+from impl_multiprocessing.timer import Timer
+from impl_multiprocessing.transport import Transport
+from raft.client import Proposal, Waiters
+from raft.cluster import ClusterConfig, Counters, LogSlice, NodeSnapshot, RoleChange
+from raft.errors import NotLeader, Unavailable
+from raft.links import DelayLine
+from raft.messages import Message
+from raft.node import Node, Ready
+from raft.state_machine import StateMachine
+from raft.storage import Storage
+
+
+class NodeLife:
+    """A node from its start, or restart, to its crash, in a process with no other.
+
+    Its process calls `step` as often as something has arrived or the timer has expired.
+    StorageError if what an earlier life saved cannot be read.
+    """
+
+    def __init__(
+        self,
+        node_id: int,
+        config: ClusterConfig,
+        storage: Storage,
+        transport: Transport,
+        draw: random.Random,
+        role_changed: Callable[[RoleChange], None],
+    ) -> None:
+        self.id = node_id
+        self._node = Node(node_id, config.settings, draw.random, *storage.load())
+        self._machine = StateMachine()
+        self._storage = storage
+        self._transport = transport
+        self._role_changed = role_changed
+        self._timer = Timer()
+        self._inbox: list[Message] = []
+        self._delayed: DelayLine[Message] = DelayLine()
+        self._proposals: list[Proposal] = []
+        self._waiters = Waiters()
+        self._view: tuple[Any, ...] = ()
+        self._saves = 0
+        self._announce()
+        self._carry_out(self._node.ready())
+
+    def deliver(self, due_ns: int, message: Message) -> None:
+        """A message arrived, to be taken by a step not before `due_ns`."""
+        if due_ns:
+            self._delayed.push(due_ns, message)
+        else:
+            self._inbox.append(message)
+
+    def submit(self, proposal: Proposal) -> None:
+        """Propose a command with the next step; its `done` is called once."""
+        self._proposals.append(proposal)
+
+    def may_wait_s(self) -> float:
+        """For how long there is nothing to do unless something arrives."""
+        if self._proposals:
+            return 0
+        return self._timer.remaining_s(self._delayed.next_due_ns)
+
+    def step(self) -> None:
+        """One round: take all that waits, then save, send and apply once for all of it."""
+        inbox, self._inbox = self._inbox, []
+        for message in inbox:
+            self._receive(message)
+        for message in self._delayed.pop_due(time.monotonic_ns()):
+            self._receive(message)
+        if self._timer.expired():
+            self._node.timeout()
+            self._announce()
+        if self._proposals:
+            proposals, self._proposals = self._proposals, []
+            self._propose(proposals)
+        self._carry_out(self._node.ready())
+
+    def cease(self, reason: str) -> None:
+        """End the life where it is, with nothing more saved or sent."""
+        self._storage.close()
+        self._waiters.abandon(reason)
+        for proposal in self._proposals:
+            proposal.done(Unavailable(reason))
+
+    def snapshot(self) -> NodeSnapshot:
+        """The node at this moment."""
+        return NodeSnapshot.of(self._node, self._machine)
+
+    def log(self, first: int, last: int) -> LogSlice:
+        """A stretch of the node's log."""
+        return LogSlice.of(self._node, first, last)
+
+    def heartbeat(self) -> None:
+        """Send a heartbeat to all followers now."""
+        self._node.heartbeat_timeout()
+        self._carry_out(self._node.ready())
+
+    def counters(self) -> Counters:
+        """What the node has sent and saved."""
+        transport = self._transport
+        return Counters(transport.messages, transport.bytes, self._saves, self._node.log.last_index)
+
+    def _receive(self, message: Message) -> None:
+        self._node.step(message)
+        self._announce()
+
+    def _propose(self, proposals: list[Proposal]) -> None:
+        first = self._node.propose([proposal.command for proposal in proposals])
+        if first is not None:
+            self._waiters.add(first, self._node.term, proposals)
+            return
+        for proposal in proposals:
+            proposal.done(NotLeader(self._node.leader))
+
+    def _carry_out(self, ready: Ready) -> None:
+        """Save, then send, then apply and answer: the order that safety rests on."""
+        if ready.save is not None:
+            self._storage.save(ready.save)
+            self._saves += 1
+        self._transport.send(ready.messages)
+        if ready.committed:
+            first = self._machine.applied_index + 1
+            results = self._machine.apply(ready.committed)
+            self._waiters.applied(first, ready.committed, results)
+        if ready.timer_ns is not None:
+            self._timer.restart(ready.timer_ns)
+
+    def _announce(self) -> None:
+        node = self._node
+        view = (node.role, node.term, node.leader)
+        if view != self._view:
+            self._view = view
+            self._role_changed(RoleChange(self.id, *view, time.monotonic_ns()))

@@ -1,0 +1,184 @@
+"""A node's process: the sockets, the storage, and the orders that its contender gives.
+
+An order is (token, name, arguments), and its answer ("answer", token, value) with a
+value that may be an exception. Besides, the process sends ("role", change) and
+("failed", exception). What threads and tasks do by a call takes a pipe here, and this
+module and the contender's half of it in `cluster` are what that costs.
+"""
+
+import random
+import selectors
+import signal
+import socket
+import threading
+import time
+from collections.abc import Callable, Mapping
+from multiprocessing.connection import Connection
+from typing import Any
+
+from impl_multiprocessing.node import NodeLife
+from impl_multiprocessing.transport import Transport
+from impl_multiprocessing.workload import replicate
+from raft.client import Proposal
+from raft.cluster import ClusterConfig, NodeSnapshot, RoleChange
+from raft.errors import Unavailable
+from raft.links import Links
+from raft.messages import Command, Message
+from raft.storage import open_storage
+from raft.workload import ReplicateSpec
+
+
+def run_node(
+    node_id: int,
+    config: ClusterConfig,
+    control: Connection,
+    sockets: Mapping[int, socket.socket],
+) -> None:
+    """Be a node until the contender says stop, or is gone."""
+    # A Ctrl-C reaches the whole group; it is the contender that ends its nodes.
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    NodeProcess(node_id, config, control, sockets).run()
+
+
+class NodeProcess:
+    """A node through all its lives.
+
+    A crash drops everything but the storage and the sockets; the process goes on, so
+    that memory storage survives.
+    """
+
+    def __init__(
+        self,
+        node_id: int,
+        config: ClusterConfig,
+        control: Connection,
+        sockets: Mapping[int, socket.socket],
+    ) -> None:
+        self.id = node_id
+        self._config = config
+        self._control = control
+        self._answering = threading.Lock()
+        self._storage = open_storage(config.storage, config.data_dir, node_id)
+        self._draw = random.Random(f"node/{config.seed}/{node_id}")
+        self._links = Links(node_id, config.seed)
+        # select() waits to the microsecond, epoll to the millisecond; the sockets are few.
+        self._selector = selectors.SelectSelector()
+        self._selector.register(control, selectors.EVENT_READ, lambda _mask: self._take_order())
+        self._transport = Transport(sockets, self._links, self._selector, self._deliver)
+        self._life: NodeLife | None = None
+        self._paused = False
+        self._stopping = False
+        self._orders: dict[str, Callable[..., Any]] = {
+            "start": self._start,
+            "crash": self._crash,
+            "pause": self._pause,
+            "resume": self._resume,
+            "stop": self._stop,
+            "partition": self._links.partition,
+            "degrade": self._links.degrade,
+            "status": lambda: self._alive().snapshot(),
+            "log": lambda first, last: self._alive().log(first, last),
+            "heartbeat": lambda: self._alive().heartbeat(),
+        }
+
+    def run(self) -> None:
+        """Obey orders and live, until an order to stop or the end of the pipe."""
+        try:
+            while not self._stopping:
+                if self._paused:
+                    self._take_order()
+                elif self._life is None:
+                    self._wait(None)
+                else:
+                    self._wait(self._life.may_wait_s())
+                    self._step()
+        except EOFError:
+            self._stopping = True
+        finally:
+            self._end_life("the cluster was stopped")
+            self._transport.close()
+            self._selector.close()
+            self._control.close()
+
+    def _wait(self, timeout_s: float | None) -> None:
+        for key, mask in self._selector.select(timeout_s):
+            key.data(mask)
+
+    def _step(self) -> None:
+        if self._life is None or self._paused:
+            return
+        try:
+            self._life.step()
+        except Exception as error:  # noqa: BLE001 (a node that fails is reported, as a crash)
+            self._end_life(f"node {self.id} failed")
+            self._send(("failed", error))
+
+    def _deliver(self, due_ns: int, message: Message) -> None:
+        if self._life is not None:
+            self._life.deliver(due_ns, message)
+
+    # -- orders --------------------------------------------------------------------------
+
+    def _take_order(self) -> None:
+        token, name, arguments = self._control.recv()
+        try:
+            if name == "submit":
+                self._submit(token, *arguments)
+            elif name == "replicate":
+                self._replicate(token, *arguments)
+            else:
+                self._answer(token, self._orders[name](*arguments))
+        except Exception as error:  # noqa: BLE001 (whoever gave the order hears of it)
+            self._answer(token, error)
+
+    def _answer(self, token: int, value: Any) -> None:
+        if isinstance(value, NodeSnapshot):
+            # Hashing a long log takes longer than an election timeout.
+            target = lambda: self._send(("answer", token, value.status()))  # noqa: E731
+            threading.Thread(target=target, name="hashing").start()
+        else:
+            self._send(("answer", token, value))
+
+    def _send(self, value: tuple[Any, ...]) -> None:
+        with self._answering:
+            self._control.send(value)
+
+    def _submit(self, token: int, command: Command) -> None:
+        self._alive().submit(Proposal(command, lambda outcome: self._answer(token, outcome)))
+
+    def _replicate(self, token: int, spec: ReplicateSpec) -> None:
+        replicate(self._alive(), spec, lambda outcome: self._answer(token, outcome))
+
+    def _start(self) -> None:
+        self._life = NodeLife(
+            self.id, self._config, self._storage, self._transport, self._draw, self._role_changed
+        )
+
+    def _crash(self) -> int:
+        ceased_ns = time.monotonic_ns()
+        self._end_life(f"node {self.id} ceased")
+        self._paused = False
+        return ceased_ns
+
+    def _pause(self) -> NodeSnapshot:
+        self._paused = True
+        return self._alive().snapshot()
+
+    def _resume(self) -> None:
+        self._paused = False
+
+    def _stop(self) -> None:
+        self._stopping = True
+
+    def _alive(self) -> NodeLife:
+        if self._life is None:
+            raise Unavailable(f"node {self.id} is down")
+        return self._life
+
+    def _end_life(self, reason: str) -> None:
+        if self._life is not None:
+            self._life.cease(reason)
+            self._life = None
+
+    def _role_changed(self, change: RoleChange) -> None:
+        self._send(("role", change))

@@ -1,0 +1,161 @@
+"""Messages between processes: MessagePack frames over a socket pair for each two nodes.
+
+A frame is a header (length of the body, when it is due, the message's type) and the
+body, the message as a MessagePack array. A socket that is full is not waited for: what
+it does not take is kept up to a bound, and what exceeds that is dropped, as Raft allows.
+"""
+
+import selectors
+import socket
+import struct
+import time
+from collections.abc import Callable, Iterable, Iterator, Mapping
+
+import msgspec
+
+from raft.links import Links
+from raft.messages import (
+    AppendEntries,
+    AppendEntriesReply,
+    Message,
+    RequestVote,
+    RequestVoteReply,
+)
+
+HEADER = struct.Struct("<IQB")
+TYPES: tuple[type[Message], ...] = (
+    RequestVote,
+    RequestVoteReply,
+    AppendEntries,
+    AppendEntriesReply,
+)
+TAGS = {kind: tag for tag, kind in enumerate(TYPES)}
+MAX_BACKLOG = 16 << 20
+READ_SIZE = 1 << 16
+
+encode_body = msgspec.msgpack.Encoder().encode
+decode_body = [msgspec.msgpack.Decoder(kind).decode for kind in TYPES]
+
+
+def encode(message: Message, due_ns: int = 0) -> bytes:
+    """A message's frame; the receiver holds it until `due_ns`."""
+    body = encode_body(message)
+    return HEADER.pack(len(body), due_ns, TAGS[type(message)]) + body
+
+
+class Channel:
+    """One node's end of a socket pair."""
+
+    def __init__(self, peer: int, sock: socket.socket) -> None:
+        sock.setblocking(False)
+        self.peer = peer
+        self.sock = sock
+        self._received = bytearray()
+        self._unsent = bytearray()
+        self._buffer = bytearray(READ_SIZE)
+
+    def read(self) -> Iterator[tuple[int, Message]]:
+        """The messages that have come whole, each with when it is due. EOFError at the end."""
+        count = self.sock.recv_into(self._buffer)
+        if not count:
+            raise EOFError
+        received = self._received
+        received += memoryview(self._buffer)[:count]
+        start = 0
+        while len(received) - start >= HEADER.size:
+            length, due_ns, tag = HEADER.unpack_from(received, start)
+            end = start + HEADER.size + length
+            if end > len(received):
+                break
+            with memoryview(received) as view:
+                message: Message = decode_body[tag](view[start + HEADER.size : end])
+            yield due_ns, message
+            start = end
+        del received[:start]
+
+    def queue(self, frame: bytes) -> None:
+        """Add a frame to what `flush` sends, or drop it if too much waits already."""
+        if len(self._unsent) < MAX_BACKLOG:
+            self._unsent += frame
+
+    def flush(self) -> bool:
+        """Send what the socket takes; whether something is left."""
+        try:
+            del self._unsent[: self.sock.send(self._unsent)]
+        except BlockingIOError:
+            pass
+        except (BrokenPipeError, ConnectionResetError):
+            # The peer's process is gone; reading from the socket will say so too.
+            self._unsent.clear()
+        return bool(self._unsent)
+
+
+class Transport:
+    """A node's sockets. `deliver` hears each message that arrives and when it is due."""
+
+    def __init__(
+        self,
+        sockets: Mapping[int, socket.socket],
+        links: Links,
+        selector: selectors.BaseSelector,
+        deliver: Callable[[int, Message], None],
+    ) -> None:
+        self._channels = {peer: Channel(peer, sock) for peer, sock in sockets.items()}
+        self._links = links
+        self._selector = selector
+        self._deliver = deliver
+        self.messages = 0
+        self.bytes = 0
+        for channel in self._channels.values():
+            self._watch(channel, selectors.EVENT_READ, selector.register)
+
+    def send(self, messages: Iterable[Message]) -> None:
+        """Send each message to its receiver, as far as the links let it; never blocks."""
+        receivers = set()
+        for message in messages:
+            self.messages += 1
+            channel = self._channels.get(message.to)
+            if channel is None:
+                continue
+            delays_ns = (0,) if self._links.perfect else self._links.delays_ns(message.to)
+            for delay_ns in delays_ns:
+                due_ns = time.monotonic_ns() + delay_ns if delay_ns else 0
+                frame = encode(message, due_ns)
+                self.bytes += len(frame)
+                channel.queue(frame)
+                receivers.add(channel)
+        for channel in receivers:
+            self._flush(channel)
+
+    def close(self) -> None:
+        """Close every socket."""
+        for channel in self._channels.values():
+            channel.sock.close()
+
+    def _flush(self, channel: Channel) -> None:
+        events = selectors.EVENT_READ
+        if channel.flush():
+            events |= selectors.EVENT_WRITE
+        if self._selector.get_key(channel.sock).events != events:
+            self._watch(channel, events, self._selector.modify)
+
+    def _watch(
+        self,
+        channel: Channel,
+        events: int,
+        watch: Callable[[socket.socket, int, Callable[[int], None]], object],
+    ) -> None:
+        watch(channel.sock, events, lambda mask: self._on_event(channel, mask))
+
+    def _on_event(self, channel: Channel, mask: int) -> None:
+        if mask & selectors.EVENT_WRITE:
+            self._flush(channel)
+        if mask & selectors.EVENT_READ:
+            try:
+                for due_ns, message in channel.read():
+                    self._deliver(due_ns, message)
+            except (EOFError, ConnectionResetError):
+                # The peer's process is gone, and with it whatever it would have heard.
+                self._selector.unregister(channel.sock)
+                channel.sock.close()
+                del self._channels[channel.peer]
