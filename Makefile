@@ -1,22 +1,72 @@
-# Two commands matter: `make bench` measures and names the report's file,
-# `make test` runs every test. Each sets up what it needs first.
+# Two commands matter: `make bench` measures and names the report's file, `make test`
+# runs every test. Each sets up what it needs first, from nothing but Python, make and a
+# C compiler.
 
 PYTHON ?= python3
 VENV   := .venv
 BIN    := $(VENV)/bin
-STAMP  := $(VENV)/.requirements-installed
-GO     := $(abspath $(BIN))/go
+STAMP  := $(VENV)/.installed
+PIP    := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 
 # The Go toolchain is the one pinned in requirements.lock, never the machine's.
 export GOTOOLCHAIN := local
 export PATH := $(abspath $(BIN)):$(PATH)
 
-.PHONY: setup bench bench-full test lint format lock clean
+.PHONY: help setup bench bench-full floors test lint format microbench lock clean
+
+help:
+	@echo 'make bench       measure the quick profile (about 5 minutes) and write the report'
+	@echo 'make bench-full  measure the full profile and write the report'
+	@echo 'make test        linters, type checks and every test, Python and Go'
+	@echo 'make lint        linters and type checks alone'
+	@echo 'make floors      compare with PySyncObj and with the bare models'
+	@echo 'make microbench  time the hot paths of the core'
+	@echo 'make setup       only set up .venv with the raftmark command'
+	@echo 'make lock        pin the newest versions of all dependencies'
 
 setup: $(STAMP)
 
 $(STAMP): requirements.lock pyproject.toml
 	$(PYTHON) -m venv $(VENV)
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements.lock
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
+	$(PIP) --require-hashes --requirement requirements.lock
+	$(PIP) --no-deps --no-build-isolation --editable .
 	@touch $@
+
+bench: setup
+	$(BIN)/raftmark bench
+
+bench-full: setup
+	$(BIN)/raftmark bench --profile full
+
+floors: setup
+	$(BIN)/raftmark floors
+
+# The fast checks first, and what takes long last.
+test: lint
+	cd go_reference && go test -race ./...
+	$(BIN)/pytest -m 'not slow'
+	$(BIN)/pytest -m slow
+
+lint: setup
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	cd go_reference && test -z "$$(gofmt -l . | tee /dev/stderr)"
+	cd go_reference && go vet ./...
+	cd go_reference && go tool staticcheck ./...
+
+format: setup
+	$(BIN)/ruff check --fix-only .
+	$(BIN)/ruff format .
+	cd go_reference && gofmt -w .
+
+microbench: setup
+	$(BIN)/pytest tests/benchmarks --benchmark-only
+
+lock: setup
+	$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --upgrade \
+	  --generate-hashes --no-emit-index-url --no-header --group dev \
+	  pyproject.toml --output-file requirements.lock
+
+clean:
+	rm -rf $(VENV) .cache build *.egg-info .mypy_cache .pytest_cache .ruff_cache
