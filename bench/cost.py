@@ -1,32 +1,30 @@
 """What a trial cost, and what else the machine did meanwhile.
 
-CPU time and memory are read of the contender's whole process tree. The system counts context
-switches a thread at a time and forgets those of threads that have ended, so they are taken from
-`getrusage` once the contender and all its children have been waited for: over the whole life of
-the contender, its start included.
+Everything is read of the contender's whole process tree, right before and right after `run`, so
+that the start of an interpreter is not counted.
 """
 
 from __future__ import annotations
 
 import contextlib
-import resource
 from pathlib import Path
+from typing import NamedTuple
 
 import msgspec
 import psutil
 
 
 class Cost(msgspec.Struct, frozen=True):
-    """The resources of one trial.
+    """The resources that a contender's process tree used during `run`.
 
-    `cpu_s`: CPU seconds of the process tree during `run`, user and system. `peak_rss_bytes`: the
-    sum over the processes alive after `run` of each one's peak resident size; pages that they
-    share count once for each. The rest is over the contender's whole life.
+    `cpu_s`: CPU seconds, user and system, of processes that ended meanwhile too.
+    `peak_rss_bytes`: the sum of each process's peak resident size since its start; pages that
+    processes share count once for each. The context switches are those of the threads that are
+    alive at the end: the system forgets the others.
     """
 
     cpu_s: float
     peak_rss_bytes: int
-    life_cpu_s: float
     voluntary_switches: int
     involuntary_switches: int
 
@@ -44,37 +42,27 @@ class MachineState(msgspec.Struct, frozen=True):
 
 
 class CostMeter:
-    """Reads the cost of one contender; made before its launch.
+    """Reads the cost of the contender `pid` from its making to `cost()`."""
 
-    Only one contender may be measured at a time, and nothing else may be waited for meanwhile.
-    """
+    def __init__(self, pid: int) -> None:
+        self._pid = pid
+        self._before = _read_tree(pid)
 
-    def __init__(self) -> None:
-        self._before_life = resource.getrusage(resource.RUSAGE_CHILDREN)
-        self._run_cpu_s = 0.0
-        self._peak_rss = 0
-
-    def run_begins(self, pid: int) -> None:
-        """Read the process tree of `pid` right before `run`."""
-        self._run_cpu_s = -_tree_cpu(_tree(pid))
-
-    def run_ended(self, pid: int) -> None:
-        """Read it right after `run`."""
-        tree = _tree(pid)
-        self._run_cpu_s += _tree_cpu(tree)
-        self._peak_rss = sum(map(_peak_rss, tree))
-
-    def total(self) -> Cost:
-        """Return the whole cost, once the contender has ended and was waited for."""
-        before, after = self._before_life, resource.getrusage(resource.RUSAGE_CHILDREN)
+    def cost(self) -> Cost:
+        """Return the cost since this meter was made."""
+        before, after = self._before, _read_tree(self._pid)
+        switched = {task: counts for reading in before for task, counts in reading.switches.items()}
+        switches = [
+            (now[0] - earlier[0], now[1] - earlier[1])
+            for reading in after
+            for task, now in reading.switches.items()
+            for earlier in [switched.get(task, (0, 0))]
+        ]
         return Cost(
-            cpu_s=round(self._run_cpu_s, 3),
-            peak_rss_bytes=self._peak_rss,
-            life_cpu_s=round(
-                after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime, 3
-            ),
-            voluntary_switches=after.ru_nvcsw - before.ru_nvcsw,
-            involuntary_switches=after.ru_nivcsw - before.ru_nivcsw,
+            cpu_s=round(sum(r.cpu_s for r in after) - sum(r.cpu_s for r in before), 3),
+            peak_rss_bytes=sum(reading.peak_rss_bytes for reading in after),
+            voluntary_switches=sum(voluntary for voluntary, _ in switches),
+            involuntary_switches=sum(involuntary for _, involuntary in switches),
         )
 
 
@@ -100,26 +88,48 @@ class MachineMeter:
         )
 
 
-def _tree(pid: int) -> list[psutil.Process]:
-    with contextlib.suppress(psutil.NoSuchProcess):  # Its next call finds out that it has ended.
+class _Reading(NamedTuple):
+    """A process: CPU seconds, peak resident bytes, and the switches of each thread."""
+
+    cpu_s: float
+    peak_rss_bytes: int
+    switches: dict[str, tuple[int, int]]  # voluntary and involuntary, by the thread's directory
+
+
+def _read_tree(pid: int) -> list[_Reading]:
+    """Read a process and all its descendants; one that has ended meanwhile is left out."""
+    tree: list[psutil.Process] = []
+    with contextlib.suppress(psutil.NoSuchProcess):
         root = psutil.Process(pid)
-        return [root, *root.children(recursive=True)]
-    return []
-
-
-def _tree_cpu(tree: list[psutil.Process]) -> float:
-    """Sum the CPU seconds of a tree; those of children that have ended are in their parent's."""
-    seconds = 0.0
+        tree = [root, *root.children(recursive=True)]
+    readings = []
     for process in tree:
-        with contextlib.suppress(psutil.NoSuchProcess):
-            times = process.cpu_times()
-            seconds += times.user + times.system + times.children_user + times.children_system
-    return seconds
+        with contextlib.suppress(psutil.NoSuchProcess, FileNotFoundError, ProcessLookupError):
+            readings.append(_read_process(process))
+    return readings
 
 
-def _peak_rss(process: psutil.Process) -> int:
-    with contextlib.suppress(FileNotFoundError, ProcessLookupError):
-        for line in Path(f"/proc/{process.pid}/status").read_text().splitlines():
-            if line.startswith("VmHWM:"):
-                return int(line.split()[1]) * 1024
-    return 0  # It has ended, and its memory with it.
+def _read_process(process: psutil.Process) -> _Reading:
+    times = process.cpu_times()
+    directory = Path(f"/proc/{process.pid}")
+    # What the process's own file says of switches is only its main thread's.
+    threads = {str(task): _read_status(task) for task in directory.glob("task/*/status")}
+    return _Reading(
+        # The CPU time of children that have ended and were waited for is in their parent's.
+        times.user + times.system + times.children_user + times.children_system,
+        _read_status(directory / "status").get("VmHWM", 0) * 1024,
+        {
+            task: (status["voluntary_ctxt_switches"], status["nonvoluntary_ctxt_switches"])
+            for task, status in threads.items()
+        },
+    )
+
+
+def _read_status(path: Path) -> dict[str, int]:
+    """Return the numbers of a status file of /proc; sizes are in KiB."""
+    fields = (line.split() for line in path.read_text().splitlines())
+    return {
+        field[0].rstrip(":"): int(field[1])
+        for field in fields
+        if field[1:2] and field[1].isdecimal()
+    }

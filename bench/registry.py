@@ -13,7 +13,7 @@ import sys
 import time
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import msgspec
 
@@ -95,9 +95,14 @@ class ContenderSpec(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         self.prepare()
         try:
             with self.launch() as contender:
-                return contender.call("hello", reply_timeout=_PROBE_TIMEOUT_S)
+                hello = contender.call("hello", reply_timeout=_PROBE_TIMEOUT_S)
         except (ContenderError, ContenderFailed) as error:
             raise Unavailable(str(error)) from error
+        try:
+            msgspec.convert(hello, _Hello)
+        except msgspec.ValidationError as error:
+            raise Unavailable(f"does not speak protocol 1: its hello is wrong: {error}") from error
+        return hello
 
     def available(self) -> str | None:
         """Return None, or the reason why the contender cannot run."""
@@ -106,6 +111,20 @@ class ContenderSpec(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         except Unavailable as reason:
             return str(reason)
         return None
+
+
+class _Runtime(msgspec.Struct):
+    name: str
+    version: str
+    gil: bool | None = None
+
+
+class _Hello(msgspec.Struct):
+    contender: str
+    protocol: Literal[1]
+    language: str
+    runtime: _Runtime
+    features: list[str]
 
 
 class _Table(msgspec.Struct, forbid_unknown_fields=True):

@@ -105,7 +105,6 @@ def _go_through(
     progress: _Progress, planned: Planned, spec: ContenderSpec, cluster: dict[str, Any], log: Path
 ) -> None:
     cell = planned.cell
-    cost = CostMeter()
     with spec.launch(stderr=log) as contender:
         contender.call("hello", reply_timeout=_LAUNCH_TIMEOUT_S)
 
@@ -113,11 +112,11 @@ def _go_through(
         contender.call("start", reply_timeout=_START_TIMEOUT_S, **cluster)
 
         progress.stage = "run"
-        cost.run_begins(contender.pid)
+        cost = CostMeter(contender.pid)
         progress.result = contender.call(
             "run", reply_timeout=cell.timeout_s, workload=cell.workload
         )
-        cost.run_ended(contender.pid)
+        progress.cost = cost.cost()
         result = parse_result(cell.workload["name"], progress.result)
 
         progress.stage = "check"
@@ -128,7 +127,6 @@ def _go_through(
         progress.stage = "stop"
         contender.call("stop", reply_timeout=_STOP_TIMEOUT_S)
         _end(contender)
-    progress.cost = cost.total()
 
 
 def _end(contender: Contender) -> None:

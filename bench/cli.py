@@ -1,0 +1,337 @@
+"""The command line: `raftmark`.
+
+Only what every command needs is imported here; `raftmark host` must start as fast as what it
+starts, so each command imports the rest itself.
+"""
+
+from __future__ import annotations
+
+import os
+import secrets
+import signal
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, NoReturn, TextIO
+
+import typer
+
+from bench.contender import ContenderFailed
+from bench.registry import DEFAULT_TABLE, ContenderSpec, RegistryError, Unavailable, load_contenders
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from bench.measure import End
+    from bench.store import Run
+
+_FAILED, _INTERRUPTED = 1, 130
+
+app = typer.Typer(
+    name="raftmark",
+    help="Measure one Raft in four concurrency models. "
+    "Exit status: 0 done, 1 failed, 2 wrong usage, 130 interrupted.",
+    add_completion=False,
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+)
+
+ContendersFile = Annotated[
+    Path,
+    typer.Option(
+        metavar="PATH",
+        help="A contenders' table to use instead of the project's: the way to try another "
+        "contender, which has to speak the protocol of docs/protocol.md.",
+        show_default=False,
+    ),
+]
+Results = Annotated[Path, typer.Option(metavar="DIR", help="The directory that holds the runs.")]
+
+
+def main() -> NoReturn:
+    """Run the command line, and turn every expected error into one line on standard error."""
+    try:
+        status = app(standalone_mode=False)
+    except typer.TyperException as error:
+        _complain(error.format_message())
+        status = error.exit_code
+    except (RegistryError, Unavailable, ContenderFailed) as error:
+        _complain(str(error))
+        status = _FAILED
+    except (KeyboardInterrupt, typer.Abort):
+        _complain("interrupted")
+        status = _INTERRUPTED
+    sys.exit(status)
+
+
+@app.command()
+def host(
+    name: Annotated[str, typer.Argument(help="The contender's name.")],
+    contenders_file: ContendersFile = DEFAULT_TABLE,
+) -> None:
+    """Become a contender: it reads requests from standard input and answers on standard output."""
+    (spec,) = _choose(name, load_contenders(contenders_file)).values()
+    spec.prepare()
+    argv = spec.argv()
+    signal.signal(signal.SIGPIPE, signal.SIG_DFL)  # Python ignores it, and exec would keep that.
+    try:
+        os.execvp(argv[0], argv)
+    except OSError as error:
+        raise Unavailable(f"cannot start {argv[0]}: {error.strerror}") from error
+
+
+@app.command()
+def contenders(
+    json: Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")] = False,
+    contenders_file: ContendersFile = DEFAULT_TABLE,
+) -> None:
+    """List the contenders, what they run on, and for one that cannot run, why."""
+    import msgspec
+
+    from bench.listing import contenders_table, describe
+
+    entries = [describe(spec) for spec in load_contenders(contenders_file).values()]
+    if json:
+        print(msgspec.json.format(msgspec.json.encode(entries), indent=2).decode())
+    else:
+        _console(sys.stdout).print(contenders_table(entries))
+
+
+@app.command()
+def bench(
+    profile: Annotated[
+        str | None,
+        typer.Option(
+            help="What to measure: quick (five minutes) or full (hours).", show_default="quick"
+        ),
+    ] = None,
+    contenders: Annotated[
+        str | None, typer.Option(metavar="A,B", help="Only these contenders.")
+    ] = None,
+    workloads: Annotated[
+        str | None, typer.Option(metavar="A,B", help="Only these workloads.")
+    ] = None,
+    blocks: Annotated[
+        int | None, typer.Option(min=1, help="How often every contender runs in every cell.")
+    ] = None,
+    seed: Annotated[
+        int | None, typer.Option(min=0, help="Repeat the order of an earlier run.")
+    ] = None,
+    results: Results = Path("results"),
+    resume: Annotated[
+        str | None, typer.Option(metavar="RUN", help="Go on with a run that was interrupted.")
+    ] = None,
+    report: Annotated[bool, typer.Option(help="Write the HTML report at the end.")] = True,
+    contenders_file: ContendersFile = DEFAULT_TABLE,
+) -> None:
+    """Measure the contenders and write a report.
+
+    Ctrl-C keeps what is measured and still writes the report. A trial that fails is kept as a
+    failure and never averaged in. The exit status is 1 when no trial at all succeeded or when a
+    contender broke a safety rule.
+    """
+    # A run that is asked to end by the system ends as one that is interrupted at the terminal.
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    from bench.specification import SpecificationError
+    from bench.store import Run, StoreError
+
+    specs = load_contenders(contenders_file)
+    try:
+        if resume is None:
+            run = _new_run(specs, profile, contenders, workloads, blocks, seed, results)
+        else:
+            if any(option is not None for option in (profile, contenders, workloads, blocks, seed)):
+                raise typer.BadParameter(
+                    "--resume goes on with a run as it was begun: leave out the options that "
+                    "choose what is measured"
+                )
+            run = Run.open(_find_run(resume, results))
+            _go_on(run, specs)
+        with run.lock():
+            end = _measure(run, specs)
+        _conclude(run, end, report)
+    except SpecificationError as error:
+        raise typer.BadParameter(str(error)) from error
+    except StoreError as error:
+        raise typer.TyperException(str(error)) from error
+
+
+@app.command()
+def report(
+    run: Annotated[str, typer.Argument(help="A run's name, or the path of its directory.")],
+    output: Annotated[
+        Path | None,
+        typer.Option("-o", "--output", metavar="FILE", help="Where to write the report."),
+    ] = None,
+    results: Results = Path("results"),
+) -> None:
+    """Write the report of a run that was measured before, complete or not."""
+    from bench.store import Run, StoreError
+
+    try:
+        print(_write_report(Run.open(_find_run(run, results)), output))
+    except StoreError as error:
+        raise typer.TyperException(str(error)) from error
+
+
+def _new_run(
+    specs: dict[str, ContenderSpec],
+    profile: str | None,
+    contenders: str | None,
+    workloads: str | None,
+    blocks: int | None,
+    seed: int | None,
+    results: Path,
+) -> Run:
+    from bench.environment import describe_environment
+    from bench.listing import describe
+    from bench.specification import PROFILES, narrow
+    from bench.store import Manifest, Run, free_name, now
+
+    profile = profile or "quick"
+    if profile not in PROFILES:
+        raise typer.BadParameter(f"no profile {profile}; choose from {', '.join(PROFILES)}")
+    specification = narrow(PROFILES[profile](), workloads=_names(workloads), blocks=blocks)
+    chosen = _choose(contenders, specs)
+    entries = []
+    for spec in chosen.values():
+        _say(f"preparing {spec.name}")
+        found = describe(spec)
+        entries.append(found)
+        if found.unavailable is not None:
+            _say(f"{spec.name} cannot run: {found.unavailable}")
+    if all(entry.unavailable is not None for entry in entries):
+        raise Unavailable("no contender can run, so there is nothing to measure")
+    return Run.create(
+        results,
+        Manifest(
+            run=free_name(results, profile),
+            profile=profile,
+            seed=secrets.randbelow(2**32) if seed is None else seed,
+            started_at=now(),
+            specification=specification,
+            contenders=entries,
+            environment=describe_environment(),
+        ),
+    )
+
+
+def _go_on(run: Run, specs: dict[str, ContenderSpec]) -> None:
+    """Check that a run can go on, and note that it does."""
+    from bench.environment import describe_environment
+
+    for entry in run.manifest.contenders:
+        if entry.unavailable is None:
+            (spec,) = _choose(entry.name, specs).values()
+            reason = spec.available()
+            if reason is not None:
+                raise Unavailable(f"cannot resume: {entry.name} cannot run now: {reason}")
+    environment = describe_environment()
+    changed = [key for key in environment if environment[key] != run.manifest.environment.get(key)]
+    if changed:
+        _say(f"not the environment that the run was begun in: {', '.join(changed)} changed")
+    run.resume(environment)
+
+
+def _measure(run: Run, specs: dict[str, ContenderSpec]) -> End | None:
+    """Measure until the end, or return None when interrupted."""
+    from bench.measure import measure, remaining
+    from bench.progress import show_progress
+
+    console = _console(sys.stderr)
+    planned = remaining(run)
+    _say(f"run {run.manifest.run}, seed {run.manifest.seed}: {len(planned)} trials to measure")
+    try:
+        with show_progress(planned, console) as (begins, ended):
+            return measure(run, specs, begins=begins, ended=ended)
+    except KeyboardInterrupt:
+        return None
+
+
+def _conclude(run: Run, end: End | None, report: bool) -> None:
+    """Say what came out of a run, and end with the status that fits."""
+    from bench.measure import End, remaining
+    from bench.summary import summarise
+
+    _console(sys.stdout).print(summarise(run))
+    failed = [trial for trial in run.trials if trial.failure is not None]
+    if failed:
+        _say(f"{len(failed)} of {len(run.trials)} trials failed and are in no figure")
+    if end is not End.COMPLETE:
+        why = "interrupted" if end is None else "the profile's time is over"
+        _say(
+            f"{why}; {len(remaining(run))} trials are missing: "
+            f"go on with 'raftmark bench --resume {_shell_path(run.path)}'"
+        )
+    if report:
+        print(_write_report(run, None))
+    if end is None:
+        raise typer.Exit(_INTERRUPTED)
+    if any(trial.check is not None and not trial.check.passed for trial in failed):
+        raise typer.TyperException("a contender broke a safety rule: see the failed trials")
+    if len(failed) == len(run.trials):
+        raise typer.TyperException("no trial succeeded")
+
+
+def _write_report(run: Run, output: Path | None) -> Path:
+    from report.build import write_report
+
+    output = run.path / "report.html" if output is None else output
+    try:
+        write_report(run, output)
+    except OSError as error:
+        raise typer.TyperException(
+            f"cannot write the report to {output}: {error.strerror}; name another file with -o"
+        ) from error
+    return output
+
+
+def _find_run(name: str, results: Path) -> Path:
+    candidates = [Path(name), results / name]
+    for path in candidates:
+        if path.is_dir():
+            return path
+    raise typer.BadParameter(
+        f"no run {name}: neither {candidates[0]} nor {candidates[1]} is a directory"
+    )
+
+
+def _choose(names: str | None, specs: dict[str, ContenderSpec]) -> dict[str, ContenderSpec]:
+    """Return the named contenders in the table's order, all without names."""
+    wanted = _names(names) if names is not None else list(specs)
+    unknown = [name for name in wanted if name not in specs]
+    if unknown or not wanted:
+        raise typer.BadParameter(
+            f"no contender {', '.join(unknown) or 'named'}; choose from {', '.join(specs)}"
+        )
+    return {name: spec for name, spec in specs.items() if name in wanted}
+
+
+def _names(listed: str | None) -> list[str]:
+    return [name.strip() for name in (listed or "").split(",") if name.strip()]
+
+
+def _shell_path(path: Path) -> str:
+    import shlex
+
+    here = Path.cwd()
+    return shlex.quote(str(path.relative_to(here) if path.is_relative_to(here) else path))
+
+
+def _console(file: TextIO) -> Console:
+    from rich.console import Console
+
+    # Where there is no terminal there is no width to keep to.
+    return Console(file=file, width=None if file.isatty() else 160)
+
+
+def _say(message: str) -> None:
+    print(message, file=sys.stderr, flush=True)
+
+
+def _complain(message: str) -> None:
+    _say(f"raftmark: {message}")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,70 @@
+"""The run itself: trial after trial in the schedule's order, each kept as soon as it ends."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping
+from enum import Enum
+
+from bench.registry import ContenderSpec
+from bench.schedule import Planned, schedule
+from bench.store import Run, Trial
+from bench.trial import run_trial, skipped_trial
+
+
+class End(Enum):
+    """Why the measuring ended."""
+
+    COMPLETE = "complete"
+    OUT_OF_TIME = "out of time"
+
+
+def remaining(run: Run) -> list[Planned]:
+    """Return the trials of a run that have not ended yet, in order."""
+    ended = {trial.trial for trial in run.trials}
+    names = [entry.name for entry in run.manifest.contenders if entry.unavailable is None]
+    planned = schedule(run.manifest.specification, names, run.manifest.seed)
+    return [trial for trial in planned if trial.id not in ended]
+
+
+def measure(
+    run: Run,
+    specs: Mapping[str, ContenderSpec],
+    *,
+    begins: Callable[[Planned], None],
+    ended: Callable[[Trial], None],
+) -> End:
+    """Run the trials that a run still lacks, in this process; `begins` and `ended` may show them.
+
+    An interruption loses the trial under way and nothing else. Raises `StoreError` when a result
+    cannot be kept.
+    """
+    specification = run.manifest.specification
+    started = time.monotonic()
+    for planned in remaining(run):
+        if (
+            specification.budget_s is not None
+            and time.monotonic() - started > specification.budget_s
+        ):
+            return End.OUT_OF_TIME
+        begins(planned)
+        lost_s = _lost_to_failures(run, planned.contender)
+        if lost_s > specification.patience_s:
+            reason = (
+                f"not tried: {planned.contender} has already cost this run "
+                f"{lost_s:.0f} s in failed trials"
+            )
+            trial = skipped_trial(planned, reason)
+        else:
+            trial = run_trial(planned, specs[planned.contender], run)
+        run.append(trial)
+        ended(trial)
+    return End.COMPLETE
+
+
+def _lost_to_failures(run: Run, contender: str) -> float:
+    return sum(
+        trial.duration_s
+        for trial in run.trials
+        if trial.contender == contender and trial.status == "failed"
+    )
