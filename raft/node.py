@@ -246,14 +246,14 @@ class Node:
         return Ready(self._take_save(), messages, committed, timer_ns)
 
     def _take_save(self) -> Save | None:
-        hard_state = HardState(self.term, self.voted_for)
-        changed = hard_state != self._saved_state
+        changed = (self.term, self.voted_for) != self._saved_state
         first, last = self._unsaved_from, self.log.last_index
         if not changed and first > last:
             return None
-        self._saved_state = hard_state
+        if changed:
+            self._saved_state = HardState(self.term, self.voted_for)
         self._unsaved_from = last + 1
-        return Save(hard_state if changed else None, first, self.log.slice(first, last))
+        return Save(self._saved_state if changed else None, first, self.log.slice(first, last))
 
     # -- becoming -------------------------------------------------------------------
 
