@@ -6,6 +6,7 @@ value that may be an exception. Besides, the process sends ("role", change) and
 module and the contender's half of it in `cluster` are what that costs.
 """
 
+import gc
 import random
 import selectors
 import signal
@@ -35,6 +36,7 @@ def run_node(
     sockets: Mapping[int, socket.socket],
 ) -> None:
     """Be a node until the contender says stop, or is gone."""
+    gc.disable()  # as in the contender itself, see raft.host.main
     # A Ctrl-C reaches the whole group; it is the contender that ends its nodes.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     NodeProcess(node_id, config, control, sockets).run()

@@ -176,11 +176,18 @@ class Host:
             self._refuse(request_id, error)
         except StorageError as error:
             self._refuse(request_id, Unavailable(str(error)))
+        except Exception as error:  # noqa: BLE001 (answered, shown, and the cluster goes on)
+            self._confess(request_id, error)
         return True
 
     def _refuse(self, request_id: int | None, error: RaftError) -> None:
         answer = {"code": error.code, "message": str(error), **error.details}
         self._output.put({"id": request_id, "error": answer})
+
+    def _confess(self, request_id: int | None, error: Exception) -> None:
+        """Answer with a fault of the contender's own."""
+        traceback.print_exception(error)
+        self._refuse(request_id, RaftError(f"{type(error).__name__}: {error}"))
 
     # -- operations --------------------------------------------------------------------
 
@@ -374,6 +381,8 @@ class Host:
                 self._output.put({"id": request_id, "ok": work(progress)})
             except RaftError as error:
                 self._refuse(request_id, error)
+            except Exception as error:  # noqa: BLE001 (answered, shown, and the cluster goes on)
+                self._confess(request_id, error)
 
         self._run = threading.Thread(target=run, name="workload")
         self._run.start()
