@@ -32,6 +32,8 @@ import psutil
 # Far above any legal line; a contender that prints without end must not eat our memory.
 _LONGEST_LINE = 64 * 2**20
 _STDERR_TAIL = 4096
+# Processes that a contender started may end a little after it, when their pipe to it closes.
+_ORPHANS_GRACE_S = 2.0
 _END_OF_INPUT = None
 
 
@@ -265,7 +267,7 @@ class Contender:
                 status = self.process.wait(max(0.0, deadline - time.monotonic()))
             except subprocess.TimeoutExpired:
                 raise self._failed(f"hung: still running {timeout:g} s after 'quit'") from None
-            left = self._wait_until_gone(max(deadline, time.monotonic() + 1.0))
+            left = self._wait_until_gone(time.monotonic() + _ORPHANS_GRACE_S)
             if left:
                 raise self._failed(f"left processes behind: {', '.join(map(str, left))}")
             return status

@@ -1,11 +1,16 @@
 """What the harness's tests share: the fakes, and tables of contenders made of them."""
 
 import sys
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import msgspec
 
+from bench.measure import End, measure
 from bench.registry import ContenderSpec, load_contenders
+from bench.specification import Cell, Specification
+from bench.store import ContenderEntry, Manifest, Run, now
 
 FAKES = Path(__file__).parent / "fakes"
 
@@ -36,3 +41,55 @@ def write_table(path: Path, commands: dict[str, list[str]]) -> Path:
 def contenders(path: Path, commands: dict[str, list[str]]) -> dict[str, ContenderSpec]:
     """Return fake contenders as the registry loads them."""
     return load_contenders(write_table(path / "contenders.toml", commands))
+
+
+def replicate_cell(outstanding: int = 2, timeout_s: float = PATIENCE) -> Cell:
+    """Return a closed-loop cell that the stub answers at once."""
+    return Cell(
+        id=f"replicate-w{outstanding}",
+        workload={
+            "name": "replicate",
+            "outstanding": outstanding,
+            "payload": 64,
+            "warmup_s": 0.1,
+            "duration_s": 0.2,
+        },
+        cluster={
+            "nodes": 3,
+            "storage": "memory",
+            "election_timeout_ms": [150, 300],
+            "heartbeat_ms": 50,
+        },
+        timeout_s=timeout_s,
+    )
+
+
+def election_cell() -> Cell:
+    """Return an election cell that the stub answers at once."""
+    cell = replicate_cell()
+    return Cell(
+        id="election-150-300",
+        workload={"name": "election", "elections": 3, "cap_s": 10},
+        cluster=cell.cluster,
+        timeout_s=PATIENCE,
+    )
+
+
+def manifest(
+    names: Sequence[str], cells: Sequence[Cell], blocks: int = 2, seed: int = 1, **changes: Any
+) -> Manifest:
+    """Return the manifest of a run of fakes."""
+    return Manifest(
+        run="a-run",
+        profile="quick",
+        seed=seed,
+        started_at=now(),
+        specification=Specification(blocks=blocks, cells=list(cells), **changes),
+        contenders=[ContenderEntry(name, name.title(), {}, None) for name in names],
+        environment={},
+    )
+
+
+def measure_quietly(run: Run, specs: Mapping[str, ContenderSpec]) -> End:
+    """Measure what a run lacks without showing anything."""
+    return measure(run, specs, begins=lambda planned: None, ended=lambda trial: None)

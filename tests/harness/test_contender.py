@@ -154,7 +154,7 @@ def test_a_leaked_child_is_found_and_killed():
     contender = Contender(fake("leaks"))
     contender.call("start", nodes=3)
     with pytest.raises(ContenderFailed, match="left processes behind") as caught:
-        contender.close(timeout=1)
+        contender.close()
     (child,) = re.findall(r"child (\d+)", caught.value.stderr)
     await_end(int(child))
 

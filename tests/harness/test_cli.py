@@ -1,0 +1,231 @@
+"""The command line as its users see it: as a process, with its output and its exit status."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import msgspec
+import pytest
+
+from bench.schedule import schedule
+from bench.specification import PROFILES, narrow
+from bench.store import Run
+
+from .support import PATIENCE, fake, write_table
+
+RAFTMARK = [sys.executable, "-m", "bench.cli"]
+ROOT = Path(__file__).resolve().parents[2]
+
+
+def raftmark(*arguments: str, cwd: Path, stdin: str = "") -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [*RAFTMARK, *arguments],
+        cwd=cwd,
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+        input=stdin,
+        capture_output=True,
+        text=True,
+        timeout=PATIENCE,
+        check=False,
+    )
+
+
+@pytest.fixture
+def table(tmp_path):
+    """Write a table of fakes, and return the option that chooses it."""
+
+    def write(commands: Mapping[str, Sequence[str]]) -> list[str]:
+        path = write_table(tmp_path / "table.toml", {n: list(c) for n, c in commands.items()})
+        return ["--contenders-file", str(path)]
+
+    return write
+
+
+def test_a_whole_run(tmp_path, table):
+    fakes = table({"a": fake("stub"), "b": fake("stub"), "missing": ["no-such-program"]})
+    done = raftmark("bench", "--no-report", "--blocks", "1", "--seed", "7", *fakes, cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert "missing cannot run: cannot start no-such-program" in done.stderr
+    assert "seed 7" in done.stderr
+    (path,) = [path for path in (tmp_path / "results").iterdir() if path.name != "latest"]
+    run = Run.open(path)
+    assert path.name.endswith("-quick")
+    assert {trial.status for trial in run.trials} == {"ok"}
+    assert len(run.trials) == 2 * len(run.manifest.specification.cells)
+    assert [entry.unavailable is None for entry in run.manifest.contenders] == [True, True, False]
+    assert run.manifest.environment["machine"]["cpus"] == os.cpu_count()
+    assert "replicate-w64" in done.stdout
+    # What the stub makes up: 20 commands of each of 64 clients in 0.8 s.
+    assert "1,600" in done.stdout
+    assert done.stderr.count(" left\n") == len(run.trials)
+
+
+def test_only_what_was_chosen_is_measured(tmp_path, table):
+    fakes = table({"a": fake("stub"), "b": fake("stub")})
+    options = ["--contenders", "b", "--workloads", "election", "--blocks", "2"]
+    done = raftmark("bench", "--no-report", *options, *fakes, cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    run = Run.open(tmp_path / "results" / "latest")
+    assert {trial.contender for trial in run.trials} == {"b"}
+    assert {trial.cell.split("-")[0] for trial in run.trials} == {"election"}
+    assert {trial.block for trial in run.trials} == {0, 1}
+
+
+def seed_that_runs_first(contender: str, contenders: Sequence[str]) -> int:
+    """Find a seed whose schedule has `contender` first and another one next."""
+    specification = narrow(PROFILES["quick"](), workloads=["election"])
+    for seed in range(1000):
+        first, second, *_ = schedule(specification, contenders, seed)
+        if first.contender == contender != second.contender:
+            return seed
+    raise AssertionError("no such seed")
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_an_interrupted_run_keeps_its_trials_and_can_be_resumed(tmp_path, table, number):
+    # The second contender waits for a file before it hangs no longer, so that the signal comes
+    # during its trial and the resumed run is not held up.
+    gate, asked = tmp_path / "gate", tmp_path / "asked"
+    script = tmp_path / "gated.py"
+    script.write_text(
+        f"import os, signal, sys\nsys.path.insert(0, {str(Path(fake('stub')[1]).parent)!r})\n"
+        "from stub import Stub\n"
+        "class Gated(Stub):\n"
+        "    def op_run(self, request):\n"
+        f"        open({str(asked)!r}, 'w').close()\n"
+        f"        while not os.path.exists({str(gate)!r}): signal.pause()\n"
+        "        return super().op_run(request)\n"
+        "Gated().serve()\n"
+    )
+    fakes = table({"a": fake("stub"), "gated": [sys.executable, str(script)]})
+    seed = seed_that_runs_first("a", ["a", "gated"])
+    options = ["--no-report", "--workloads", "election", "--seed", str(seed), *fakes]
+    with subprocess.Popen(
+        [*RAFTMARK, "bench", *options],
+        cwd=tmp_path,
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    ) as bench:
+        deadline = time.monotonic() + PATIENCE
+        while not asked.exists():
+            assert time.monotonic() < deadline, "the gated contender was never asked"
+            assert bench.poll() is None
+            time.sleep(0.005)
+        bench.send_signal(number)
+        _, stderr = bench.communicate(timeout=PATIENCE)
+    assert bench.returncode == 130
+    assert "interrupted" in stderr
+    (path,) = [path for path in (tmp_path / "results").iterdir() if path.name != "latest"]
+    assert f"raftmark bench --resume results/{path.name}" in stderr
+    before = Run.open(path)
+    assert len(before.trials) == 1
+
+    gate.touch()
+    done = raftmark("bench", "--no-report", "--resume", path.name, *fakes, cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    after = Run.open(path)
+    assert after.trials[0] == before.trials[0]
+    assert len({trial.trial for trial in after.trials}) == len(after.trials) == 20
+    assert {trial.status for trial in after.trials} == {"ok"}
+    assert len(after.manifest.resumptions) == 1
+
+
+def test_failed_trials_are_told_and_do_not_fail_the_run(tmp_path, table):
+    fakes = table({"good": fake("stub"), "bad": fake("crashes", "run")})
+    options = ["--no-report", "--blocks", "1", "--workloads", "election"]
+    done = raftmark("bench", *options, *fakes, cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert "failed at run: died of signal 9" in done.stderr
+    assert "2 of 4 trials failed" in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("command", "said"),
+    [
+        (fake("crashes", "run"), "no trial succeeded"),
+        (fake("unsafe", "two_leaders"), "broke a safety rule"),
+        (fake("crashes", "hello"), "no contender can run"),
+    ],
+)
+def test_a_run_without_a_sound_figure_fails(tmp_path, table, command, said):
+    options = ["--no-report", "--blocks", "1", "--workloads", "election"]
+    done = raftmark("bench", *options, *table({"bad": command}), cwd=tmp_path)
+    assert done.returncode == 1
+    assert said in done.stderr.splitlines()[-1]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "status", "said"),
+    [
+        (["bench", "--profile", "huge"], 2, "choose from quick, full"),
+        (["bench", "--contenders", "a,zig"], 2, "no contender zig; choose from a"),
+        (["bench", "--contenders", ","], 2, "choose from a"),
+        (["bench", "--workloads", "sort"], 2, "no such workload: sort"),
+        (["bench", "--blocks", "0"], 2, "'--blocks'"),
+        (["bench", "--seed", "x"], 2, "'--seed'"),
+        (["bench", "--resume", "gone"], 2, "no run gone"),
+        (["bench", "--resume", "gone", "--seed", "1"], 2, "leave out"),
+        (["bench", "--resume", "."], 1, "is not a run"),
+        (["bench", "--results", "table.toml"], 1, "choose another --results"),
+        (["bench", "--contenders-file", "gone.toml"], 1, "gone.toml"),
+        (["report", "gone"], 2, "no run gone"),
+        (["report", "."], 1, "is not a run"),
+        (["host", "zig"], 2, "no contender zig"),
+        (["measure"], 2, "No such command"),
+        (["bench", "--fast"], 2, "No such option"),
+    ],
+)
+def test_errors_are_one_line_on_stderr(tmp_path, table, arguments, status, said):
+    fakes = table({"a": fake("stub")})
+    if arguments[0] != "report" and "--contenders-file" not in arguments:
+        arguments = [*arguments, *fakes]
+    done = raftmark(*arguments, cwd=tmp_path)
+    assert done.returncode == status, done.stderr
+    *before, last = done.stderr.splitlines()
+    assert last.startswith("raftmark: ")
+    assert said in last
+    assert all(line.startswith("preparing") for line in before)
+    assert done.stdout == ""
+
+
+def test_host_is_the_contender_itself(tmp_path, table):
+    fakes = table({"a": fake("stub")})
+    done = raftmark("host", "a", *fakes, cwd=tmp_path, stdin='{"id": 5, "op": "hello"}\n')
+    assert done.returncode == 0
+    assert msgspec.json.decode(done.stdout)["id"] == 5
+    assert done.stderr == ""
+
+
+def test_host_of_a_program_that_does_not_exist(tmp_path, table):
+    done = raftmark("host", "a", *table({"a": ["no-such-program"]}), cwd=tmp_path)
+    assert done.returncode == 1
+    assert done.stderr == "raftmark: cannot start no-such-program: No such file or directory\n"
+
+
+def test_host_starts_without_the_libraries_of_the_report():
+    program = "import sys, bench.cli; print(*sys.modules)"
+    done = subprocess.run(
+        [sys.executable, "-c", program], cwd=ROOT, capture_output=True, text=True, check=True
+    )
+    loaded = set(done.stdout.split())
+    assert loaded.isdisjoint({"matplotlib", "numpy", "scipy", "jinja2", "pyperf"})
+
+
+def test_the_contenders_are_listed(tmp_path, table):
+    fakes = table({"a": fake("stub"), "bad": ["no-such-program"]})
+    done = raftmark("contenders", *fakes, cwd=tmp_path)
+    assert done.returncode == 0
+    (a,) = [line for line in done.stdout.splitlines() if "│ a " in line]
+    assert "CPython 3" in a
+    assert " on " in a
+    assert "cannot start no-such-program" in done.stdout
+    listed = msgspec.json.decode(raftmark("contenders", "--json", *fakes, cwd=tmp_path).stdout)
+    assert listed[0]["hello"]["language"] == "Python"
+    assert listed[1]["hello"] is None
+    assert "cannot start" in listed[1]["unavailable"]
