@@ -221,7 +221,7 @@ class Host:
                     50 * MILLISECOND,
                 ),
                 "storage": (requests.choice("memory", "disk"), "memory"),
-                "data_dir": (requests.string(4096), None),
+                "data_dir": (requests.string(4096, min_bytes=1), None),
                 "transport": (requests.choice("native"), "native"),
                 "seed": (requests.integer(0, 2**63 - 1), 0),
             },
@@ -401,7 +401,7 @@ class Host:
                     "keys": (requests.integer(1, 1_000_000), 1000),
                     "warmup_s": (requests.duration_ns(0, 3600, SECOND), SECOND // 2),
                     "duration_s": (requests.duration_ns(1e-3, 3600, SECOND), 2 * SECOND),
-                    "session": (requests.string(64), "client"),
+                    "session": (requests.string(64, min_bytes=1), "client"),
                 },
             )
             replicate = ReplicateSpec(*values.values())

@@ -94,8 +94,8 @@ def range_ns(low: float, high: float) -> Check:
     return check
 
 
-def string(max_bytes: int) -> Check:
-    """A string of whole Unicode characters."""
+def string(max_bytes: int, min_bytes: int = 0) -> Check:
+    """A string of whole Unicode characters, its length in bytes of UTF-8 in a range."""
 
     def check(name: str, value: Any) -> str:
         if not isinstance(value, str):
@@ -104,8 +104,8 @@ def string(max_bytes: int) -> Check:
             size = len(value.encode())
         except UnicodeEncodeError as error:
             raise BadRequest(f"{name} must hold whole Unicode characters") from error
-        if size > max_bytes:
-            raise BadRequest(f"{name} must have at most {max_bytes} bytes")
+        if not min_bytes <= size <= max_bytes:
+            raise BadRequest(f"{name} must have {min_bytes} to {max_bytes} bytes")
         return value
 
     return check
