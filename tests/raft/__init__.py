@@ -1,0 +1,1 @@
+"""The Python core and the three runtimes, tested from within."""
