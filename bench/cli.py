@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from rich.console import Console
 
     from bench.measure import End
+    from bench.specification import Specification
     from bench.store import Run
 
 _FAILED, _INTERRUPTED = 1, 130
@@ -174,6 +175,32 @@ def report(
         raise typer.TyperException(str(error)) from error
 
 
+@app.command()
+def floors(
+    blocks: Annotated[int, typer.Option(min=1, help="How often everything is measured.")] = 5,
+    seed: Annotated[int, typer.Option(min=0, help="Determines the order.")] = 1,
+    results: Results = Path("results"),
+) -> None:
+    """Hold the contenders against PySyncObj and against their models' bare ping-pong.
+
+    Prints the ratios that show whether the implementations are fast enough to stand for their
+    models, with the bound that each is meant to keep: throughput against PySyncObj (three
+    processes on loopback, no journal, its better setting) at 64 and at 1 outstanding; Go's
+    commands/s at 256; and the time of a lone command against the messages it consists of. A block
+    takes about a minute. It needs the development requirements and an otherwise idle machine.
+    """
+    from bench.floors import floors_table, measure_floors, specification
+    from bench.store import StoreError
+
+    specs = load_contenders()
+    try:
+        run = _create(specs, specification(blocks), "floors", seed, results)
+        with run.lock():
+            _console(sys.stdout).print(floors_table(measure_floors(run, specs, _say)))
+    except StoreError as error:
+        raise typer.TyperException(str(error)) from error
+
+
 def _new_run(
     specs: dict[str, ContenderSpec],
     profile: str | None,
@@ -183,16 +210,29 @@ def _new_run(
     seed: int | None,
     results: Path,
 ) -> Run:
-    from bench.environment import describe_environment
-    from bench.listing import describe
     from bench.specification import PROFILES, narrow
-    from bench.store import Manifest, Run, free_name, now
 
     profile = profile or "quick"
     if profile not in PROFILES:
         raise typer.BadParameter(f"no profile {profile}; choose from {', '.join(PROFILES)}")
     specification = narrow(PROFILES[profile](), workloads=_names(workloads), blocks=blocks)
     chosen = _choose(contenders, specs)
+    seed = secrets.randbelow(2**32) if seed is None else seed
+    return _create(chosen, specification, profile, seed, results)
+
+
+def _create(
+    chosen: dict[str, ContenderSpec],
+    specification: Specification,
+    profile: str,
+    seed: int,
+    results: Path,
+) -> Run:
+    """Make a run of the chosen contenders, those that cannot run included."""
+    from bench.environment import describe_environment
+    from bench.listing import describe
+    from bench.store import Manifest, Run, free_name, now
+
     entries = []
     for spec in chosen.values():
         _say(f"preparing {spec.name}")
@@ -207,7 +247,7 @@ def _new_run(
         Manifest(
             run=free_name(results, profile),
             profile=profile,
-            seed=secrets.randbelow(2**32) if seed is None else seed,
+            seed=seed,
             started_at=now(),
             specification=specification,
             contenders=entries,

@@ -52,7 +52,7 @@ def quick() -> Specification:
         blocks=5,
         cells=[
             *(
-                _replicate(outstanding, warmup_s=0.2, duration_s=0.8)
+                replicate_cell(outstanding, warmup_s=0.2, duration_s=0.8)
                 for outstanding in (1, 16, 64, 256)
             ),
             _election(_RECOMMENDED_MS, heartbeat_ms=50, elections=5),
@@ -69,12 +69,12 @@ def full() -> Specification:
     return Specification(
         blocks=20,
         cells=[
-            *(_replicate(outstanding) for outstanding in loads),
+            *(replicate_cell(outstanding) for outstanding in loads),
             *(
-                _replicate(outstanding, nodes=nodes)
+                replicate_cell(outstanding, nodes=nodes)
                 for nodes, outstanding in product((5, 7), (1, 64, 256))
             ),
-            *(_replicate(outstanding, storage="disk") for outstanding in (1, 64, 256)),
+            *(replicate_cell(outstanding, storage="disk") for outstanding in (1, 64, 256)),
             _election(_RECOMMENDED_MS, heartbeat_ms=50, elections=20),
             _election((150, 155), heartbeat_ms=50, elections=10),
             _election((50, 100), heartbeat_ms=15, elections=20),
@@ -109,7 +109,7 @@ def narrow(
     )
 
 
-def _replicate(
+def replicate_cell(
     outstanding: int,
     *,
     nodes: int = 3,
@@ -117,6 +117,7 @@ def _replicate(
     warmup_s: float = 0.5,
     duration_s: float = 2.0,
 ) -> Cell:
+    """Return the closed loop with 64-byte values on one kind of cluster."""
     variants = [f"n{nodes}"] * (nodes != 3) + [storage] * (storage != "memory")
     return Cell(
         id="-".join(["replicate", f"w{outstanding}", *variants]),
