@@ -1,0 +1,204 @@
+// Package cluster runs the Raft nodes of package raft as goroutines, in one process.
+//
+// Every node is one goroutine that owns all of the node's state; whoever wants something
+// of it sends it a message, a proposal or a function to run. Nothing is locked.
+package cluster
+
+import (
+	"errors"
+	"fmt"
+	"path/filepath"
+	"sync"
+
+	"raftmark/raft"
+)
+
+// Config is what a cluster is started with. With a DataDir node i keeps its data in the
+// file node-i.log there, without one in memory. All randomness derives from Seed.
+type Config struct {
+	Settings raft.Settings
+	DataDir  string
+	Seed     uint64
+}
+
+func (c Config) storage(id raft.NodeID) raft.Storage {
+	if c.DataDir == "" {
+		return raft.NewMemoryStorage()
+	}
+	return raft.NewDiskStorage(filepath.Join(c.DataDir, fmt.Sprintf("node-%d.log", id)))
+}
+
+// A RoleChange says that a node changed its role, its term or the leader it knows.
+type RoleChange struct {
+	Node raft.NodeID
+	raft.View
+	AtNs int64 // CLOCK_MONOTONIC
+}
+
+// Events are whom a cluster tells. All are called from the nodes' goroutines, and must
+// neither block nor call the cluster.
+type Events struct {
+	RoleChanged func(RoleChange)
+	// Failed: a node ceased by a fault of its own, its storage's for instance.
+	Failed func(raft.NodeID, error)
+	// Recovered: a node's storage ended with an unfinished save of so many bytes, now cut off.
+	Recovered func(raft.NodeID, int)
+}
+
+// Status is what a node is at one moment. A crashed node is nothing but that.
+type Status struct {
+	Lifecycle Lifecycle
+	raft.View
+	VotedFor     raft.NodeID
+	LastIndex    int
+	CommitIndex  int
+	AppliedIndex int
+	Committed    []raft.Entry
+	Machine      *raft.StateMachine // a copy: hashing takes longer than an election timeout
+}
+
+// Log is a stretch of a node's log, from First on.
+type Log struct {
+	First       int
+	Entries     []raft.Entry
+	LastIndex   int
+	CommitIndex int
+}
+
+// A Cluster is a running Raft cluster. Any goroutine may call its methods; each returns when
+// what it asks for is done. What a node's state does not allow is refused with a
+// [raft.Error] and changes nothing.
+type Cluster struct {
+	transport *transport
+	nodes     map[raft.NodeID]*node
+	running   sync.WaitGroup
+}
+
+// Start starts a cluster. After an error, which is a storage's, none of it runs.
+func Start(config Config, events Events) (*Cluster, error) {
+	c := &Cluster{
+		transport: newTransport(config.Settings.Nodes),
+		nodes:     make(map[raft.NodeID]*node, len(config.Settings.Nodes)),
+	}
+	var failure error
+	for _, id := range config.Settings.Nodes {
+		n := newNode(id, config, c.transport, events)
+		c.nodes[id] = n
+		failure = errors.Join(failure, n.open())
+		c.running.Go(n.run)
+	}
+	if failure != nil {
+		c.Stop()
+		return nil, failure
+	}
+	return c, nil
+}
+
+// Stop ends every node; afterwards no goroutine, timer or file of the cluster is left. No
+// method may be called any more.
+func (c *Cluster) Stop() {
+	for _, n := range c.nodes {
+		n.call(n.end)
+	}
+	c.running.Wait()
+	c.transport.close()
+}
+
+// Submit proposes a command to a node. The outcome comes when the command was applied on
+// that node, or it is known that this will not be known there; from a node that is paused
+// in between not before it goes on, and from a cluster that is stopped perhaps never.
+func (c *Cluster) Submit(id raft.NodeID, command *raft.Command) <-chan raft.Outcome {
+	done := make(chan raft.Outcome, 1)
+	c.nodes[id].propose(raft.Proposal{Command: command, Done: done})
+	return done
+}
+
+// Lifecycle is a node's.
+func (c *Cluster) Lifecycle(id raft.NodeID) Lifecycle { return c.nodes[id].state() }
+
+// Status is a node's status; a paused one's is what it was when it was paused.
+func (c *Cluster) Status(id raft.NodeID) Status {
+	n := c.nodes[id]
+	var status Status
+	n.call(func() {
+		if n.state() == Crashed {
+			return
+		}
+		status = Status{
+			Lifecycle:    n.state(),
+			View:         n.core.View(),
+			VotedFor:     n.core.VotedFor(),
+			LastIndex:    n.core.Log().LastIndex(),
+			CommitIndex:  n.core.CommitIndex(),
+			AppliedIndex: n.machine.AppliedIndex(),
+			Committed:    n.core.Log().Slice(1, n.core.CommitIndex()),
+			Machine:      n.machine.Clone(),
+		}
+	})
+	return status
+}
+
+// Log is a running node's log from first to last, both inclusive, cut to what exists.
+func (c *Cluster) Log(id raft.NodeID, first, last int) (log Log, err error) {
+	n := c.nodes[id]
+	err = n.callIf(raft.Unavailable, func() error {
+		all := n.core.Log()
+		log = Log{first, all.Slice(first, last), all.LastIndex(), n.core.CommitIndex()}
+		return nil
+	}, Running)
+	return log, err
+}
+
+// Crash makes a node lose all that it had not saved; the time (CLOCK_MONOTONIC, ns) is that
+// when it ceased.
+func (c *Cluster) Crash(id raft.NodeID) (atNs int64, err error) {
+	n := c.nodes[id]
+	err = n.callIf(raft.BadRequest, func() error {
+		n.cease("the node crashed")
+		atNs = monotonic()
+		return nil
+	}, Running, Paused)
+	return atNs, err
+}
+
+// Restart starts a crashed node from its storage. After a storage's error it is still
+// crashed.
+func (c *Cluster) Restart(id raft.NodeID) error {
+	n := c.nodes[id]
+	return n.callIf(raft.BadRequest, n.open, Crashed)
+}
+
+// Pause hangs a running node: it keeps its state, and does nothing.
+func (c *Cluster) Pause(id raft.NodeID) error {
+	n := c.nodes[id]
+	return n.callIf(raft.BadRequest, func() error { n.become(Paused); return nil }, Running)
+}
+
+// Resume lets a paused node go on with what has waited.
+func (c *Cluster) Resume(id raft.NodeID) error {
+	n := c.nodes[id]
+	return n.callIf(raft.BadRequest, func() error { n.become(Running); return nil }, Paused)
+}
+
+// Heartbeat lets a leader speak to all its followers now.
+func (c *Cluster) Heartbeat(id raft.NodeID) error {
+	n := c.nodes[id]
+	return n.callIf(raft.Unavailable, func() error {
+		if n.view.Role != raft.Leader {
+			return raft.NotTheLeader(n.view.Leader)
+		}
+		n.core.HeartbeatTimeout()
+		n.perform()
+		return nil
+	}, Running)
+}
+
+// Partition lets only nodes of the same group reach each other; nil heals.
+func (c *Cluster) Partition(groups [][]raft.NodeID) {
+	c.transport.change(func(links raft.Links) raft.Links { return links.Partitioned(groups) })
+}
+
+// Degrade gives every link these faults.
+func (c *Cluster) Degrade(faults raft.Faults) {
+	c.transport.change(func(links raft.Links) raft.Links { return links.Degraded(faults) })
+}

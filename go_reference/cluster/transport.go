@@ -1,0 +1,77 @@
+package cluster
+
+import (
+	"context"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"raftmark/raft"
+)
+
+// inboxSize is how many messages may wait for one node. More than that are lost, as Raft
+// lets any message be, so that a hung node stalls nobody.
+const inboxSize = 1024
+
+// A transport carries messages between the nodes: a channel for each.
+type transport struct {
+	inboxes map[raft.NodeID]chan raft.Message
+	links   atomic.Pointer[raft.Links]
+
+	running context.Context
+	stop    context.CancelFunc
+	delayed sync.WaitGroup // the messages on their way
+}
+
+func newTransport(nodes []raft.NodeID) *transport {
+	t := &transport{inboxes: make(map[raft.NodeID]chan raft.Message, len(nodes))}
+	for _, id := range nodes {
+		t.inboxes[id] = make(chan raft.Message, inboxSize)
+	}
+	t.links.Store(&raft.Links{})
+	t.running, t.stop = context.WithCancel(context.Background())
+	return t
+}
+
+// close drops the messages on their way; no node may send any more.
+func (t *transport) close() {
+	t.stop()
+	t.delayed.Wait()
+}
+
+// change applies to all messages sent from now on.
+func (t *transport) change(links func(raft.Links) raft.Links) {
+	changed := links(*t.links.Load())
+	t.links.Store(&changed)
+}
+
+// send sends a message as the links have it, and never waits. Random decides about faults.
+func (t *transport) send(from raft.NodeID, message raft.Message, random func() float64) {
+	links := t.links.Load()
+	if links.Perfect() {
+		t.deliver(message)
+		return
+	}
+	for _, delay := range links.Delays(from, message.Recipient(), random) {
+		if delay == 0 {
+			t.deliver(message)
+		} else {
+			t.delayed.Go(func() { t.deliverAfter(delay, message) })
+		}
+	}
+}
+
+func (t *transport) deliverAfter(delay time.Duration, message raft.Message) {
+	select {
+	case <-time.After(delay):
+		t.deliver(message)
+	case <-t.running.Done():
+	}
+}
+
+func (t *transport) deliver(message raft.Message) {
+	select {
+	case t.inboxes[message.Recipient()] <- message:
+	default:
+	}
+}

@@ -1,0 +1,162 @@
+package host
+
+import (
+	"errors"
+
+	"raftmark/cluster"
+	"raftmark/raft"
+)
+
+// What docs/protocol.md calls a reply, an event, or by the name of an op its answer. A nil
+// pointer is null.
+
+type reply struct {
+	ID    *int     `json:"id"`
+	OK    any      `json:"ok,omitzero"`
+	Error *failure `json:"error,omitzero"`
+}
+
+type failure struct {
+	Code    raft.Code     `json:"code"`
+	Message string        `json:"message"`
+	Leader  **raft.NodeID `json:"leader,omitzero"` // with not_leader only, and then maybe null
+}
+
+type roleEvent struct {
+	Event  string       `json:"event"`
+	Node   raft.NodeID  `json:"node"`
+	Role   raft.Role    `json:"role"`
+	Term   uint64       `json:"term"`
+	Leader *raft.NodeID `json:"leader"`
+	AtNs   int64        `json:"at_ns"`
+}
+
+type progressEvent struct {
+	Event string  `json:"event"`
+	Run   int     `json:"run"`
+	Done  float64 `json:"done"`
+}
+
+type nothing struct{}
+
+type introduction struct {
+	Contender string    `json:"contender"`
+	Protocol  int       `json:"protocol"`
+	Language  string    `json:"language"`
+	Runtime   goRuntime `json:"runtime"`
+	Features  []string  `json:"features"`
+}
+
+type goRuntime struct {
+	Name       string `json:"name"`
+	Version    string `json:"version"`
+	GOMAXPROCS int    `json:"gomaxprocs"`
+}
+
+type started struct {
+	Nodes []raft.NodeID `json:"nodes"`
+}
+
+type statuses struct {
+	Nodes []nodeStatus `json:"nodes"`
+}
+
+type nodeStatus struct {
+	ID           raft.NodeID  `json:"id"`
+	Alive        bool         `json:"alive"`
+	Paused       *bool        `json:"paused"`
+	Role         *raft.Role   `json:"role"`
+	Term         *uint64      `json:"term"`
+	Leader       *raft.NodeID `json:"leader"`
+	VotedFor     *raft.NodeID `json:"voted_for"`
+	LastIndex    *int         `json:"last_index"`
+	CommitIndex  *int         `json:"commit_index"`
+	AppliedIndex *int         `json:"applied_index"`
+	StateHash    *string      `json:"state_hash"`
+	LogHash      *string      `json:"log_hash"`
+}
+
+type applied struct {
+	Index  int         `json:"index"`
+	Term   uint64      `json:"term"`
+	Result raft.Result `json:"result"`
+}
+
+type logPage struct {
+	Entries     []logEntry `json:"entries"`
+	LastIndex   int        `json:"last_index"`
+	CommitIndex int        `json:"commit_index"`
+}
+
+type logEntry struct {
+	Index   int           `json:"index"`
+	Term    uint64        `json:"term"`
+	Command loggedCommand `json:"command"`
+}
+
+type loggedCommand struct {
+	Op     raft.Op  `json:"op"`
+	Key    *string  `json:"key,omitzero"`
+	Expect **string `json:"expect,omitzero"` // with cas only, and then maybe null
+	Value  *string  `json:"value,omitzero"`
+	Client *string  `json:"client,omitzero"`
+	Serial uint64   `json:"serial,omitzero"`
+}
+
+type ceased struct {
+	AtNs int64 `json:"at_ns"`
+}
+
+func describeError(err error) *failure {
+	known := raft.Errorf(raft.Internal, "%v", err)
+	errors.As(err, &known)
+	described := &failure{Code: known.Code, Message: known.Message}
+	if known.Code == raft.NotLeader {
+		described.Leader = new(orNull(known.Leader))
+	}
+	return described
+}
+
+func describeNode(id raft.NodeID, status cluster.Status) nodeStatus {
+	if status.Lifecycle == cluster.Crashed {
+		return nodeStatus{ID: id}
+	}
+	return nodeStatus{
+		ID:           id,
+		Alive:        true,
+		Paused:       new(status.Lifecycle == cluster.Paused),
+		Role:         &status.Role,
+		Term:         &status.Term,
+		Leader:       orNull(status.Leader),
+		VotedFor:     orNull(status.VotedFor),
+		LastIndex:    &status.LastIndex,
+		CommitIndex:  &status.CommitIndex,
+		AppliedIndex: &status.AppliedIndex,
+		StateHash:    new(status.Machine.StateHash()),
+		LogHash:      new(raft.LogHash(status.Committed)),
+	}
+}
+
+func describeCommand(command *raft.Command) loggedCommand {
+	described := loggedCommand{
+		Op:     command.Op,
+		Value:  command.Value,
+		Client: command.Client,
+		Serial: command.Serial,
+	}
+	if command.Op != raft.Noop {
+		described.Key = &command.Key
+	}
+	if command.Op == raft.Cas {
+		described.Expect = &command.Expect
+	}
+	return described
+}
+
+// orNull is a node's id, or null for none.
+func orNull(id raft.NodeID) *raft.NodeID {
+	if id == 0 {
+		return nil
+	}
+	return &id
+}

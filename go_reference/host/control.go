@@ -1,0 +1,218 @@
+package host
+
+import (
+	"context"
+	"errors"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"raftmark/cluster"
+	"raftmark/raft"
+	"raftmark/workload"
+)
+
+// leaderPatience is how long a workload waits for a cluster without a leader.
+const leaderPatience = 10 * time.Second
+
+var errStopped = raft.Errorf(raft.Unavailable, "the cluster was stopped")
+
+// A control is a running cluster as its operator sees it, who leads above all.
+//
+// Its context ends with the cluster, so that whoever waits for the cluster can end too.
+type control struct {
+	*cluster.Cluster
+	settings raft.Settings
+	seed     uint64
+	running  context.Context
+	cancel   context.CancelCauseFunc
+
+	working sync.WaitGroup // the workload
+	busy    atomic.Bool    // with a workload
+
+	mu      sync.Mutex
+	changed chan struct{} // closed at the next role change
+	roles   map[raft.NodeID]cluster.RoleChange
+	history []cluster.RoleChange // of the election under way
+}
+
+// startControl starts a cluster; events hears what it tells.
+func startControl(config cluster.Config, events cluster.Events) (*control, error) {
+	c := &control{
+		settings: config.Settings,
+		seed:     config.Seed,
+		changed:  make(chan struct{}),
+		roles:    map[raft.NodeID]cluster.RoleChange{},
+	}
+	c.running, c.cancel = context.WithCancelCause(context.Background())
+	announce := events.RoleChanged
+	events.RoleChanged = func(change cluster.RoleChange) {
+		c.note(change)
+		announce(change)
+	}
+	var err error
+	if c.Cluster, err = cluster.Start(config, events); err != nil {
+		c.cancel(errStopped)
+		return nil, err
+	}
+	return c, nil
+}
+
+func (c *control) note(change cluster.RoleChange) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.roles[change.Node] = change
+	if c.history != nil {
+		c.history = append(c.history, change)
+	}
+	close(c.changed)
+	c.changed = make(chan struct{})
+}
+
+// submit proposes a command to a node, to the present leader if node is 0.
+func (c *control) submit(node raft.NodeID, command *raft.Command) (<-chan raft.Outcome, error) {
+	if node == 0 {
+		node = c.leader()
+	}
+	if node == 0 {
+		return nil, raft.Errorf(raft.Unavailable, "no leader is known; wait for an election")
+	}
+	return c.Submit(node, command), nil
+}
+
+// leader is the running node that last said it leads, the highest term's if there are two,
+// and 0 if there is none.
+func (c *control) leader() raft.NodeID {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	var leader cluster.RoleChange
+	for id, role := range c.roles {
+		leads := role.Role == raft.Leader && c.Lifecycle(id) == cluster.Running
+		if leads && role.Term >= leader.Term {
+			leader = role
+		}
+	}
+	return leader.Node
+}
+
+// followed is the leader whom all the nodes follow in its term; false while there is none.
+func (c *control) followed(nodes []raft.NodeID) (leader cluster.RoleChange, ok bool) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	leader = c.roles[c.roles[nodes[0]].Leader]
+	for _, id := range nodes {
+		if c.roles[id].Leader != leader.Node || c.roles[id].Term != leader.Term {
+			return leader, false
+		}
+	}
+	return leader, leader.Role == raft.Leader
+}
+
+// await waits until a role change has made the condition true, and fails with ctx's cause.
+func (c *control) await(ctx context.Context, condition func() bool) error {
+	for {
+		changed := c.nextChange()
+		if condition() {
+			return nil
+		}
+		select {
+		case <-changed:
+		case <-ctx.Done():
+			return context.Cause(ctx)
+		}
+	}
+}
+
+func (c *control) nextChange() <-chan struct{} {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.changed
+}
+
+// awaitSettled waits until at least so many nodes run, and all of them follow one leader
+// with the same log, and returns that leader.
+func (c *control) awaitSettled(
+	patience time.Duration, least int,
+) (leader cluster.RoleChange, err error) {
+	ctx, stop := context.WithTimeoutCause(c.running, patience,
+		raft.Errorf(raft.Unavailable, "the cluster did not settle on a leader"))
+	defer stop()
+	for {
+		changed := c.nextChange()
+		if nodes := c.up(); len(nodes) >= least {
+			if leader, ok := c.followed(nodes); ok && c.sameLog(nodes) {
+				return leader, nil
+			}
+		}
+		// A heartbeat brings the followers up to date, and announces nothing.
+		select {
+		case <-changed:
+		case <-time.After(c.settings.Heartbeat):
+		case <-ctx.Done():
+			return leader, context.Cause(ctx)
+		}
+	}
+}
+
+// sameLog reports whether the nodes' logs, and what they know to be committed, end at the
+// same index.
+func (c *control) sameLog(nodes []raft.NodeID) bool {
+	type end struct{ last, commit int }
+	ends := map[end]bool{}
+	for _, id := range nodes {
+		status := c.Status(id)
+		ends[end{status.LastIndex, status.CommitIndex}] = true
+	}
+	return len(ends) == 1
+}
+
+// up are the nodes that run.
+func (c *control) up() []raft.NodeID {
+	var up []raft.NodeID
+	for _, id := range c.settings.Nodes {
+		if c.Lifecycle(id) == cluster.Running {
+			up = append(up, id)
+		}
+	}
+	return up
+}
+
+// replicate runs that workload beside the leader, and fails when another node leads.
+func (c *control) replicate(
+	spec workload.Replicate, progress func(float64),
+) (*workload.Replicated, error) {
+	leader, err := c.awaitSettled(leaderPatience, 1)
+	if err != nil {
+		return nil, err
+	}
+	var watch sync.WaitGroup
+	defer watch.Wait()
+	ctx, cancel := context.WithCancelCause(c.running)
+	defer cancel(nil)
+	watch.Go(func() {
+		if c.await(ctx, func() bool { return c.leader() != leader.Node }) == nil {
+			cancel(errors.New("the leader changed during the run"))
+		}
+	})
+	result, err := c.Replicate(ctx, leader.Node, spec, progress)
+	if err != nil {
+		return nil, raft.Errorf(raft.Unavailable, "the run failed: %v", err)
+	}
+	return result, nil
+}
+
+// work runs a workload beside all else, and refuses a second one.
+func (c *control) work(workload func()) error {
+	if !c.busy.CompareAndSwap(false, true) {
+		return badRequest("a workload is running; one at a time")
+	}
+	c.working.Go(workload)
+	return nil
+}
+
+// stop ends the cluster, and before that whatever waits for it.
+func (c *control) stop() {
+	c.cancel(errStopped)
+	c.working.Wait()
+	c.Stop()
+}

@@ -1,0 +1,137 @@
+package host
+
+import (
+	"context"
+	"math/rand/v2"
+	"time"
+
+	"raftmark/cluster"
+	"raftmark/raft"
+)
+
+// An elections workload crashes leader after leader and times what follows (§9.3).
+type elections struct {
+	count int
+	limit time.Duration // of one election
+}
+
+// An election is how one went; what is nil did not happen within the limit.
+type election struct {
+	Crashed     raft.NodeID  `json:"crashed"`
+	Term        uint64       `json:"term"`
+	CrashNs     int64        `json:"crash_ns"`
+	CandidateNs *int64       `json:"candidate_ns"`
+	LeaderNs    *int64       `json:"leader_ns"`
+	SettledNs   *int64       `json:"settled_ns"`
+	Leader      *raft.NodeID `json:"leader"`
+	LeaderTerm  *uint64      `json:"leader_term"`
+	Candidacies int          `json:"candidacies"`
+}
+
+type electionsResult struct {
+	Workload  string     `json:"workload"`
+	Elections []election `json:"elections"`
+}
+
+// elect runs that workload. It ends early with an election that is not decided.
+func (c *control) elect(spec elections, progress func(float64)) (*electionsResult, error) {
+	random := rand.New(rand.NewPCG(c.seed, 0))
+	result := &electionsResult{Workload: "election"}
+	for len(result.Elections) < spec.count {
+		leader, err := c.awaitSettled(max(leaderPatience, spec.limit), len(c.settings.Nodes))
+		if err != nil {
+			return nil, err
+		}
+		election, err := c.electOnce(leader, random.Float64(), spec.limit)
+		if err != nil {
+			return nil, err
+		}
+		result.Elections = append(result.Elections, election)
+		if election.Leader == nil {
+			break
+		}
+		if err := c.Restart(leader.Node); err != nil {
+			return nil, err
+		}
+		progress(float64(len(result.Elections)) / float64(spec.count))
+	}
+	return result, nil
+}
+
+// electOnce crashes the leader at a moment of its heartbeat interval, a share from [0, 1),
+// right after a heartbeat has synchronised the followers' timers.
+func (c *control) electOnce(
+	old cluster.RoleChange, moment float64, limit time.Duration,
+) (election, error) {
+	c.record(true)
+	defer c.record(false)
+	if err := c.Heartbeat(old.Node); err != nil {
+		return election{}, err
+	}
+	select {
+	case <-time.After(time.Duration(moment * float64(c.settings.Heartbeat))):
+	case <-c.running.Done():
+		return election{}, context.Cause(c.running)
+	}
+	crashNs, err := c.Crash(old.Node)
+	if err != nil {
+		return election{}, err
+	}
+	ctx, stop := context.WithTimeout(c.running, limit)
+	defer stop()
+	survivors := c.up()
+	var leader cluster.RoleChange
+	err = c.await(ctx, func() (decided bool) {
+		leader, decided = c.followed(survivors)
+		return decided && leader.Term > old.Term
+	})
+	if c.running.Err() != nil {
+		return election{}, context.Cause(c.running)
+	}
+	e := election{Crashed: old.Node, Term: old.Term, CrashNs: crashNs}
+	c.tell(&e)
+	if err == nil {
+		e.decided(leader, c.lastHeard(survivors))
+	}
+	return e, nil
+}
+
+// record begins or ends the history of an election.
+func (c *control) record(on bool) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.history = nil
+	if on {
+		c.history = []cluster.RoleChange{}
+	}
+}
+
+// tell adds the candidacies of the history to an election.
+func (c *control) tell(e *election) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	for _, change := range c.history {
+		if change.AtNs < e.CrashNs || change.Role != raft.Candidate {
+			continue
+		}
+		e.Candidacies++
+		if e.CandidateNs == nil || change.AtNs < *e.CandidateNs {
+			e.CandidateNs = &change.AtNs
+		}
+	}
+}
+
+// lastHeard is when the last of the nodes came to its present view.
+func (c *control) lastHeard(nodes []raft.NodeID) (atNs int64) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	for _, id := range nodes {
+		atNs = max(atNs, c.roles[id].AtNs)
+	}
+	return atNs
+}
+
+func (e *election) decided(leader cluster.RoleChange, settledNs int64) {
+	e.LeaderNs, e.Leader, e.LeaderTerm = &leader.AtNs, &leader.Node, &leader.Term
+	e.SettledNs = &settledNs
+}

@@ -1,0 +1,95 @@
+// Package host serves a cluster of package cluster by the protocol of docs/protocol.md.
+package host
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"io"
+	"sync"
+)
+
+// A host answers requests. One goroutine reads them and does what is done at once; what
+// takes its time, a command's outcome or a workload, has a goroutine of its own.
+type host struct {
+	out     *output
+	warn    io.Writer      // for people
+	control *control       // nil while no cluster runs
+	submits sync.WaitGroup // whose outcomes are to come
+}
+
+// Serve answers the requests on in until it ends or one asks to quit. It fails when ctx
+// ends, or when reading or writing does. In any case no cluster is left running.
+func Serve(ctx context.Context, in io.Reader, out, warn io.Writer) error {
+	ctx, cancel := context.WithCancelCause(ctx)
+	defer cancel(nil)
+	h := &host{out: newOutput(out, cancel), warn: warn}
+	defer h.out.close()
+	defer h.stopCluster()
+	lines := readLines(in, ctx.Done())
+	for {
+		select {
+		case line := <-lines:
+			if quit, err := h.handle(line); quit || err != nil {
+				return err
+			}
+		case <-ctx.Done():
+			return context.Cause(ctx)
+		}
+	}
+}
+
+// handle answers one line.
+func (h *host) handle(line inputLine) (quit bool, err error) {
+	switch {
+	case errors.Is(line.err, io.EOF):
+		return true, nil
+	case errors.Is(line.err, errLineTooLong):
+		h.refuse(nil, line.err)
+		return false, nil
+	case line.err != nil:
+		return true, line.err
+	case len(bytes.TrimSpace(line.text)) == 0:
+		return false, nil
+	}
+	f, err := parse(line.text)
+	if err != nil {
+		h.refuse(nil, err)
+		return false, nil
+	}
+	id := required(f, "id", integer(0, maxID))
+	if f.err != nil {
+		h.refuse(nil, f.err)
+		return false, nil
+	}
+	op := required(f, "op", text(0, maxLine))
+	perform, known := operations[op]
+	if f.err == nil && !known {
+		f.err = badRequest("there is no op %.40q", op)
+	}
+	if f.err != nil {
+		h.refuse(&id, f.err)
+		return false, nil
+	}
+	answer, err := perform(h, id, f)
+	if err != nil {
+		h.refuse(&id, err)
+	} else if answer != nil {
+		h.out.put(reply{ID: &id, OK: answer})
+	}
+	return op == "quit" && err == nil, nil
+}
+
+// refuse answers with an error.
+func (h *host) refuse(id *int, err error) {
+	h.out.put(reply{ID: id, Error: describeError(err)})
+}
+
+// stopCluster ends the cluster, if there is one, after which nothing is left to be answered.
+func (h *host) stopCluster() {
+	if h.control != nil {
+		h.control.stop()
+		h.submits.Wait()
+		h.control = nil
+	}
+}

@@ -1,0 +1,309 @@
+package host
+
+import (
+	"fmt"
+	"runtime"
+	"time"
+
+	"raftmark/cluster"
+	"raftmark/raft"
+	"raftmark/workload"
+)
+
+const (
+	protocolVersion = 1
+	maxLogEntries   = 5000
+)
+
+// An operation reads its fields, and then does what is asked. It returns the answer, nil if
+// that comes later; after an error nothing has changed.
+type operation func(h *host, id int, f *fields) (answer any, err error)
+
+var operations = map[string]operation{
+	"hello":     (*host).hello,
+	"start":     (*host).start,
+	"stop":      (*host).stop,
+	"quit":      (*host).quit,
+	"status":    running((*host).status),
+	"submit":    running((*host).submit),
+	"log":       running((*host).log),
+	"crash":     running((*host).crash),
+	"restart":   nodeOperation((*cluster.Cluster).Restart),
+	"pause":     nodeOperation((*cluster.Cluster).Pause),
+	"resume":    nodeOperation((*cluster.Cluster).Resume),
+	"partition": running((*host).partition),
+	"heal":      running((*host).heal),
+	"links":     running((*host).links),
+	"run":       running((*host).run),
+}
+
+var errNotRunning = raft.Errorf(raft.Unavailable, "no cluster is running; start one first")
+
+// running is an operation on a cluster.
+func running(perform operation) operation {
+	return func(h *host, id int, f *fields) (any, error) {
+		if h.control == nil {
+			return nil, errNotRunning
+		}
+		return perform(h, id, f)
+	}
+}
+
+func nodeOperation(perform func(*cluster.Cluster, raft.NodeID) error) operation {
+	return running(func(h *host, _ int, f *fields) (any, error) {
+		id := required(f, "node", h.node())
+		if err := f.end(); err != nil {
+			return nil, err
+		}
+		return nothing{}, perform(h.control.Cluster, id)
+	})
+}
+
+func (h *host) node() check[raft.NodeID] { return node(h.control.settings.Nodes) }
+
+func (h *host) hello(_ int, f *fields) (any, error) {
+	return introduction{
+		Contender: "go",
+		Protocol:  protocolVersion,
+		Language:  "Go",
+		Runtime:   goRuntime{"go", runtime.Version(), runtime.GOMAXPROCS(0)},
+		Features:  []string{"memory", "disk", "replicate", "election"},
+	}, f.end()
+}
+
+func (h *host) start(_ int, f *fields) (any, error) {
+	nodes := optional(f, "nodes", integer(1, 9), 3)
+	config := cluster.Config{
+		Settings: raft.Settings{
+			ElectionTimeout: optional(f, "election_timeout_ms", span(1, 60_000),
+				raft.Range{Low: 150 * time.Millisecond, High: 300 * time.Millisecond}),
+			Heartbeat: optional(f, "heartbeat_ms", duration(0.5, 60_000, time.Millisecond),
+				50*time.Millisecond),
+			MaxEntries: raft.DefaultMaxEntries,
+			Window:     raft.DefaultWindow,
+		},
+	}
+	onDisk := optional(f, "storage", choice("memory", "disk"), "memory") == "disk"
+	config.DataDir = optional(f, "data_dir", text(1, 4096), "")
+	optional(f, "transport", choice("native"), "native")
+	config.Seed = uint64(optional(f, "seed", integer(0, 1<<63-1), 0))
+	if err := f.end(); err != nil {
+		return nil, err
+	}
+	if onDisk != (config.DataDir != "") {
+		return nil, badRequest("data_dir goes with storage disk, and only with it")
+	}
+	if h.control != nil {
+		return nil, badRequest("a cluster is running; stop it first")
+	}
+	for id := range nodes {
+		config.Settings.Nodes = append(config.Settings.Nodes, raft.NodeID(id+1))
+	}
+	control, err := startControl(config, cluster.Events{
+		RoleChanged: h.announce,
+		Failed: func(id raft.NodeID, err error) {
+			fmt.Fprintf(h.warn, "node %d ceased: %v\n", id, err)
+		},
+		Recovered: func(id raft.NodeID, bytes int) {
+			fmt.Fprintf(h.warn, "node %d: an unfinished save of %d bytes was cut off\n", id, bytes)
+		},
+	})
+	if err != nil {
+		return nil, raft.Errorf(raft.Unavailable, "%v", err)
+	}
+	h.control = control
+	return started{config.Settings.Nodes}, nil
+}
+
+func (h *host) announce(change cluster.RoleChange) {
+	h.out.put(roleEvent{
+		Event:  "role",
+		Node:   change.Node,
+		Role:   change.Role,
+		Term:   change.Term,
+		Leader: orNull(change.Leader),
+		AtNs:   change.AtNs,
+	})
+}
+
+func (h *host) stop(_ int, f *fields) (any, error) {
+	if err := f.end(); err != nil {
+		return nil, err
+	}
+	if h.control == nil {
+		return nil, errNotRunning
+	}
+	h.stopCluster()
+	return nothing{}, nil
+}
+
+func (h *host) quit(_ int, f *fields) (any, error) {
+	if err := f.end(); err != nil {
+		return nil, err
+	}
+	h.stopCluster()
+	return nothing{}, nil
+}
+
+func (h *host) status(_ int, f *fields) (any, error) {
+	if err := f.end(); err != nil {
+		return nil, err
+	}
+	var nodes []nodeStatus
+	for _, id := range h.control.settings.Nodes {
+		nodes = append(nodes, describeNode(id, h.control.Status(id)))
+	}
+	return statuses{nodes}, nil
+}
+
+func (h *host) submit(id int, f *fields) (any, error) {
+	proposed := required(f, "command", command)
+	node := optional(f, "node", h.node(), 0)
+	timeout := optional(f, "timeout_ms", duration(1, 600_000, time.Millisecond), 5*time.Second)
+	var client *string
+	var serial int
+	if f.has("client") || f.has("serial") {
+		client = new(required(f, "client", text(0, maxKeyBytes)))
+		serial = required(f, "serial", integer(1, maxID))
+	}
+	if err := f.end(); err != nil {
+		return nil, err
+	}
+	proposed.Client, proposed.Serial = client, uint64(serial)
+	outcome, err := h.control.submit(node, proposed)
+	if err != nil {
+		return nil, err
+	}
+	h.submits.Go(func() { h.answer(id, outcome, timeout) })
+	return nil, nil
+}
+
+// answer waits for the outcome of a command, for as long as its client does.
+func (h *host) answer(id int, outcome <-chan raft.Outcome, timeout time.Duration) {
+	patience := time.NewTimer(timeout)
+	defer patience.Stop()
+	select {
+	case o := <-outcome:
+		if o.Err != nil {
+			h.refuse(&id, o.Err)
+			return
+		}
+		h.out.put(reply{ID: &id, OK: applied{o.Index, o.Term, o.Result}})
+	case <-patience.C:
+		h.refuse(&id, raft.Errorf(raft.OutcomeUnknown, "not applied in time; it may still be"))
+	}
+}
+
+func (h *host) log(_ int, f *fields) (any, error) {
+	node := required(f, "node", h.node())
+	first := optional(f, "from", integer(1, maxID), 1)
+	last := optional(f, "to", integer(1, maxID), maxID)
+	if err := f.end(); err != nil {
+		return nil, err
+	}
+	log, err := h.control.Log(node, first, min(last, first+maxLogEntries-1))
+	if err != nil {
+		return nil, err
+	}
+	page := logPage{LastIndex: log.LastIndex, CommitIndex: log.CommitIndex}
+	for offset, entry := range log.Entries {
+		page.Entries = append(page.Entries,
+			logEntry{first + offset, entry.Term, describeCommand(entry.Command)})
+	}
+	return page, nil
+}
+
+func (h *host) crash(_ int, f *fields) (any, error) {
+	node := required(f, "node", h.node())
+	if err := f.end(); err != nil {
+		return nil, err
+	}
+	atNs, err := h.control.Crash(node)
+	return ceased{atNs}, err
+}
+
+func (h *host) partition(_ int, f *fields) (any, error) {
+	groups := required(f, "groups", groups(h.control.settings.Nodes))
+	if err := f.end(); err != nil {
+		return nil, err
+	}
+	h.control.Partition(groups)
+	return nothing{}, nil
+}
+
+func (h *host) heal(_ int, f *fields) (any, error) {
+	if err := f.end(); err != nil {
+		return nil, err
+	}
+	h.control.Partition(nil)
+	return nothing{}, nil
+}
+
+func (h *host) links(_ int, f *fields) (any, error) {
+	faults := raft.Faults{
+		Drop:      optional(f, "drop", number(0, 1), 0),
+		Duplicate: optional(f, "duplicate", number(0, 1), 0),
+		Delay:     optional(f, "delay_ms", span(0, 60_000), raft.Range{}),
+	}
+	if err := f.end(); err != nil {
+		return nil, err
+	}
+	h.control.Degrade(faults)
+	return nothing{}, nil
+}
+
+func (h *host) run(id int, f *fields) (any, error) {
+	w := required(f, "workload", object)
+	if err := f.end(); err != nil {
+		return nil, err
+	}
+	work, err := h.workload(w)
+	if err != nil {
+		return nil, err
+	}
+	control := h.control
+	return nil, control.work(func() {
+		result, err := work(func(done float64) {
+			h.out.put(progressEvent{"progress", id, done})
+		})
+		control.busy.Store(false)
+		if err != nil {
+			h.refuse(&id, err)
+		} else {
+			h.out.put(reply{ID: &id, OK: result})
+		}
+	})
+}
+
+// workload reads one.
+func (h *host) workload(f *fields) (func(progress func(float64)) (any, error), error) {
+	control := h.control
+	switch required(f, "name", choice("replicate", "election")) {
+	case "replicate":
+		spec := workload.Replicate{
+			Outstanding: optional(f, "outstanding", integer(1, 4096), 64),
+			Payload:     optional(f, "payload", integer(0, 65536), 64),
+			Keys:        optional(f, "keys", integer(1, 1_000_000), 1000),
+			Session:     optional(f, "session", text(1, 64), "client"),
+			Warmup:      optional(f, "warmup_s", duration(0, 3600, time.Second), time.Second/2),
+			Duration:    optional(f, "duration_s", duration(0, 3600, time.Second), 2*time.Second),
+		}
+		if f.err == nil && spec.Duration == 0 {
+			f.err = badRequest("duration_s must be above 0")
+		}
+		return func(progress func(float64)) (any, error) {
+			return control.replicate(spec, progress)
+		}, f.end()
+	default:
+		spec := elections{
+			count: optional(f, "elections", integer(1, 100_000), 10),
+			limit: optional(f, "cap_s", duration(0, 3600, time.Second), 30*time.Second),
+		}
+		if f.err == nil && len(control.settings.Nodes) < 3 {
+			f.err = badRequest("an election needs 3 nodes: a majority has to survive the crash")
+		}
+		return func(progress func(float64)) (any, error) {
+			return control.elect(spec, progress)
+		}, f.end()
+	}
+}

@@ -1,0 +1,234 @@
+package host
+
+import (
+	"encoding/json/jsontext"
+	"encoding/json/v2"
+	"fmt"
+	"maps"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"raftmark/raft"
+)
+
+const (
+	maxID         = 1<<53 - 1
+	maxKeyBytes   = 64 << 10
+	maxValueBytes = 512 << 10
+)
+
+// badRequest is the error for a request that does not keep to docs/protocol.md.
+func badRequest(format string, arguments ...any) error {
+	return raft.Errorf(raft.BadRequest, format, arguments...)
+}
+
+// Fields are what is left to be read of an object. After the first fault all further
+// reading is idle, and end tells of that fault.
+type fields struct {
+	unread map[string]jsontext.Value
+	err    error
+}
+
+// parse reads a line of JSON. It is strict: text that is not UTF-8, an escaped half of a
+// character, or a name twice are no JSON.
+func parse(line []byte) (*fields, error) {
+	var unread map[string]jsontext.Value
+	if err := json.Unmarshal(line, &unread); err != nil {
+		return nil, badRequest("not a JSON object: %v", err)
+	}
+	return &fields{unread: unread}, nil
+}
+
+// end is the first fault, or that a field was not known.
+func (f *fields) end() error {
+	if f.err == nil && len(f.unread) > 0 {
+		f.err = badRequest("unknown field %.40q", slices.Min(slices.Collect(maps.Keys(f.unread))))
+	}
+	return f.err
+}
+
+// A check takes a JSON value for what it has to be.
+type check[T any] func(jsontext.Value) (T, error)
+
+// optional reads a field, or is otherwise where there is none of that name.
+func optional[T any](f *fields, name string, check check[T], otherwise T) T {
+	raw, ok := f.unread[name]
+	if !ok || f.err != nil {
+		return otherwise
+	}
+	delete(f.unread, name)
+	value, err := check(raw)
+	if err != nil {
+		f.err = badRequest("%s %v", name, err)
+	}
+	return value
+}
+
+// required reads a field that must be there.
+func required[T any](f *fields, name string, check check[T]) (value T) {
+	if _, ok := f.unread[name]; !ok && f.err == nil {
+		f.err = badRequest("%s is missing", name)
+	}
+	return optional(f, name, check, value)
+}
+
+// has reports whether there is a field of that name, read or not.
+func (f *fields) has(name string) bool {
+	_, ok := f.unread[name]
+	return ok
+}
+
+// integer is a number without fraction or exponent.
+func integer(low, high int) check[int] {
+	return func(raw jsontext.Value) (int, error) {
+		value, err := strconv.Atoi(string(raw))
+		if err != nil || value < low || value > high {
+			return 0, fmt.Errorf("must be an integer from %d to %d", low, high)
+		}
+		return value, nil
+	}
+}
+
+func number(low, high float64) check[float64] {
+	return func(raw jsontext.Value) (float64, error) {
+		value, err := strconv.ParseFloat(string(raw), 64)
+		if err != nil || raw.Kind() != '0' || value < low || value > high {
+			return 0, fmt.Errorf("must be a number from %v to %v", low, high)
+		}
+		return value, nil
+	}
+}
+
+// duration is a number of units.
+func duration(low, high float64, unit time.Duration) check[time.Duration] {
+	check := number(low, high)
+	return func(raw jsontext.Value) (time.Duration, error) {
+		value, err := check(raw)
+		return time.Duration(value * float64(unit)), err
+	}
+}
+
+// span is a pair [lo, hi] of milliseconds.
+func span(low, high float64) check[raft.Range] {
+	check := list(duration(low, high, time.Millisecond))
+	return func(raw jsontext.Value) (raft.Range, error) {
+		pair, err := check(raw)
+		if err != nil || len(pair) != 2 || pair[0] > pair[1] {
+			return raft.Range{}, fmt.Errorf("must be [lo, hi] with %v <= lo <= hi <= %v", low, high)
+		}
+		return raft.Range{Low: pair[0], High: pair[1]}, nil
+	}
+}
+
+func text(minBytes, maxBytes int) check[string] {
+	return func(raw jsontext.Value) (string, error) {
+		var value string
+		if raw.Kind() != '"' || json.Unmarshal(raw, &value) != nil {
+			return "", fmt.Errorf("must be a string")
+		}
+		if len(value) < minBytes || len(value) > maxBytes {
+			return "", fmt.Errorf("must have %d to %d bytes", minBytes, maxBytes)
+		}
+		return value, nil
+	}
+}
+
+func choice(options ...string) check[string] {
+	check := text(0, maxLine)
+	return func(raw jsontext.Value) (string, error) {
+		value, err := check(raw)
+		if err != nil || !slices.Contains(options, value) {
+			return "", fmt.Errorf("must be one of: %s", strings.Join(options, ", "))
+		}
+		return value, nil
+	}
+}
+
+// nullable is the same or null, which is nil.
+func nullable[T any](check check[T]) check[*T] {
+	return func(raw jsontext.Value) (*T, error) {
+		if raw.Kind() == 'n' {
+			return nil, nil
+		}
+		value, err := check(raw)
+		return &value, err
+	}
+}
+
+func list[T any](check check[T]) check[[]T] {
+	return func(raw jsontext.Value) ([]T, error) {
+		var items []jsontext.Value
+		if raw.Kind() != '[' || json.Unmarshal(raw, &items) != nil {
+			return nil, fmt.Errorf("must be an array")
+		}
+		values := make([]T, 0, len(items))
+		for _, item := range items {
+			value, err := check(item)
+			if err != nil {
+				return nil, err
+			}
+			values = append(values, value)
+		}
+		return values, nil
+	}
+}
+
+func object(raw jsontext.Value) (*fields, error) {
+	if raw.Kind() != '{' {
+		return &fields{}, fmt.Errorf("must be an object")
+	}
+	return parse(raw)
+}
+
+// node is one of the running cluster's.
+func node(nodes []raft.NodeID) check[raft.NodeID] {
+	check := integer(1, len(nodes))
+	return func(raw jsontext.Value) (raft.NodeID, error) {
+		value, err := check(raw)
+		if err != nil {
+			return 0, fmt.Errorf("must be a node, 1 to %d", len(nodes))
+		}
+		return raft.NodeID(value), nil
+	}
+}
+
+// groups are lists of nodes, each node at most once.
+func groups(nodes []raft.NodeID) check[[][]raft.NodeID] {
+	check := list(list(node(nodes)))
+	return func(raw jsontext.Value) ([][]raft.NodeID, error) {
+		groups, err := check(raw)
+		if err != nil {
+			return nil, fmt.Errorf("must be lists of nodes, 1 to %d", len(nodes))
+		}
+		members := slices.Sorted(slices.Values(slices.Concat(groups...)))
+		if len(slices.Compact(slices.Clone(members))) < len(members) {
+			return nil, fmt.Errorf("must have each node at most once")
+		}
+		return groups, nil
+	}
+}
+
+// command is a client's, without its session.
+func command(raw jsontext.Value) (*raft.Command, error) {
+	f, err := object(raw)
+	if err != nil {
+		return nil, err
+	}
+	key, value := text(0, maxKeyBytes), text(0, maxValueBytes)
+	command := &raft.Command{
+		Op: raft.Op(required(f, "op", choice(string(raft.Set), string(raft.Get), string(raft.Cas)))),
+	}
+	command.Key = required(f, "key", key)
+	if command.Op == raft.Cas {
+		command.Expect = required(f, "expect", nullable(value))
+	}
+	if command.Op != raft.Get {
+		command.Value = new(required(f, "value", value))
+	}
+	if err := f.end(); err != nil {
+		return nil, fmt.Errorf("is wrong: %w", err)
+	}
+	return command, nil
+}

@@ -1,0 +1,228 @@
+package raft
+
+import (
+	"bytes"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"hash/crc32"
+	"unicode/utf8"
+
+	"github.com/tinylib/msgp/msgp"
+)
+
+// The records of a [DiskStorage]. A record is framed by its length and the CRC-32 of its
+// payload (two unsigned 32-bit little-endian integers); the payload is a MessagePack array
+// whose first element tells what it is:
+//
+//	[1, term, voted_for]              the hard state
+//	[2, first_index, [entry, …]]      entries, appended; entry = [term, command]
+//	[3, first_index]                  the log's tail from first_index on is deleted
+//
+// with command = [op, key, value, expect, client, serial]. The file begins with a header.
+const (
+	header     = "RAFTMK\x00\x01"
+	frameSize  = 8
+	maxPayload = 1 << 30
+)
+
+const (
+	recordHardState  = 1
+	recordEntries    = 2
+	recordTruncation = 3
+)
+
+func appendFrame(b, payload []byte) []byte {
+	b = binary.LittleEndian.AppendUint32(b, uint32(len(payload)))
+	b = binary.LittleEndian.AppendUint32(b, crc32.ChecksumIEEE(payload))
+	return append(b, payload...)
+}
+
+func appendHardState(b []byte, state HardState) []byte {
+	b = msgp.AppendArrayHeader(b, 3)
+	b = msgp.AppendUint64(b, recordHardState)
+	b = msgp.AppendUint64(b, state.Term)
+	if state.VotedFor == 0 {
+		return msgp.AppendNil(b)
+	}
+	return msgp.AppendUint64(b, uint64(state.VotedFor))
+}
+
+func appendTruncation(b []byte, firstIndex int) []byte {
+	b = msgp.AppendArrayHeader(b, 2)
+	b = msgp.AppendUint64(b, recordTruncation)
+	return msgp.AppendUint64(b, uint64(firstIndex))
+}
+
+func appendEntries(b []byte, firstIndex int, entries []Entry) []byte {
+	b = msgp.AppendArrayHeader(b, 3)
+	b = msgp.AppendUint64(b, recordEntries)
+	b = msgp.AppendUint64(b, uint64(firstIndex))
+	b = msgp.AppendArrayHeader(b, uint32(len(entries)))
+	for _, entry := range entries {
+		b = msgp.AppendArrayHeader(b, 2)
+		b = msgp.AppendUint64(b, entry.Term)
+		b = appendCommand(b, entry.Command)
+	}
+	return b
+}
+
+func appendCommand(b []byte, command *Command) []byte {
+	b = msgp.AppendArrayHeader(b, 6)
+	b = msgp.AppendString(b, string(command.Op))
+	b = msgp.AppendString(b, command.Key)
+	for _, text := range []*string{command.Value, command.Expect, command.Client} {
+		if text == nil {
+			b = msgp.AppendNil(b)
+		} else {
+			b = msgp.AppendString(b, *text)
+		}
+	}
+	return msgp.AppendUint64(b, command.Serial)
+}
+
+// errTorn: the file ends before the record does.
+var errTorn = errors.New("torn record")
+
+// nextPayload returns the payload of the first record of content, which is not empty. A
+// record that the end of the file cut off is errTorn; one damaged before that is another
+// error.
+func nextPayload(content []byte) ([]byte, error) {
+	if len(content) < frameSize {
+		return nil, errTorn
+	}
+	length := int(binary.LittleEndian.Uint32(content))
+	checksum := binary.LittleEndian.Uint32(content[4:])
+	if length > maxPayload {
+		return nil, fmt.Errorf("damaged record (length %d)", length)
+	}
+	rest := content[frameSize:]
+	if length > len(rest) {
+		return nil, errTorn
+	}
+	if crc32.ChecksumIEEE(rest[:length]) == checksum {
+		return rest[:length], nil
+	}
+	if length == len(rest) {
+		return nil, errTorn
+	}
+	return nil, errors.New("damaged record (checksum differs)")
+}
+
+// replay takes a record's payload into what was saved.
+func (s *Saved) replay(payload []byte) error {
+	r := reader{rest: payload}
+	size, kind := r.array(), r.integer()
+	switch {
+	case kind == recordHardState && size == 3:
+		state := HardState{Term: r.integer()}
+		if !r.null() {
+			state.VotedFor = NodeID(r.integer())
+		}
+		if r.finished() {
+			s.HardState = state
+			return nil
+		}
+	case kind == recordEntries && size == 3:
+		first := r.integer()
+		entries := r.entries()
+		if r.finished() && first == uint64(len(s.Entries)+1) {
+			s.Entries = append(s.Entries, entries...)
+			return nil
+		}
+	case kind == recordTruncation && size == 2:
+		first := r.integer()
+		if r.finished() && 1 <= first && first <= uint64(len(s.Entries)) {
+			s.Entries = s.Entries[:first-1]
+			return nil
+		}
+	}
+	return fmt.Errorf("unexpected record %s", describe(payload))
+}
+
+// describe is a payload in a message: its beginning is enough.
+func describe(payload []byte) string {
+	var text bytes.Buffer
+	if _, err := msgp.UnmarshalAsJSON(&text, payload); err != nil {
+		return "that is not MessagePack"
+	}
+	if text.Len() > 60 {
+		text.Truncate(57)
+		text.WriteString("...")
+	}
+	return text.String()
+}
+
+// A reader takes a payload apart. After the first fault it reads zeros, and finished is
+// false.
+type reader struct {
+	rest []byte
+	err  error
+}
+
+func read[T any](r *reader, take func([]byte) (T, []byte, error)) (value T) {
+	if r.err == nil {
+		value, r.rest, r.err = take(r.rest)
+	}
+	return value
+}
+
+func (r *reader) array() uint32   { return read(r, msgp.ReadArrayHeaderBytes) }
+func (r *reader) integer() uint64 { return read(r, msgp.ReadUint64Bytes) }
+
+func (r *reader) text() string {
+	text := read(r, msgp.ReadStringBytes)
+	if r.err == nil && !utf8.ValidString(text) {
+		r.err = errors.New("not UTF-8")
+	}
+	return text
+}
+
+// null takes a null, if there is one.
+func (r *reader) null() bool {
+	if r.err != nil || !msgp.IsNil(r.rest) {
+		return false
+	}
+	r.rest, r.err = msgp.ReadNilBytes(r.rest)
+	return true
+}
+
+func (r *reader) optional() *string {
+	if r.null() {
+		return nil
+	}
+	text := r.text()
+	return &text
+}
+
+func (r *reader) entries() []Entry {
+	var entries []Entry
+	for count := r.array(); count > 0 && r.err == nil; count-- {
+		entries = append(entries, r.entry())
+	}
+	return entries
+}
+
+func (r *reader) entry() Entry {
+	r.expect(2)
+	term := r.integer()
+	r.expect(6)
+	return Entry{term, &Command{
+		Op:     Op(r.text()),
+		Key:    r.text(),
+		Value:  r.optional(),
+		Expect: r.optional(),
+		Client: r.optional(),
+		Serial: r.integer(),
+	}}
+}
+
+// expect takes the header of an array of the given size.
+func (r *reader) expect(size uint32) {
+	if r.array() != size && r.err == nil {
+		r.err = fmt.Errorf("not an array of %d", size)
+	}
+}
+
+// finished reports whether the payload was read without a fault, and to its end.
+func (r *reader) finished() bool { return r.err == nil && len(r.rest) == 0 }

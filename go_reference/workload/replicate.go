@@ -1,0 +1,138 @@
+// Package workload holds the workloads of docs/protocol.md as far as no concurrency model
+// shapes them: what is sent, and how what was measured is kept.
+package workload
+
+import (
+	"fmt"
+	"strings"
+	"time"
+
+	"raftmark/raft"
+)
+
+const sliceLength = 100 * time.Millisecond
+
+// Replicate specifies the closed loop: Outstanding clients, each with one command under
+// way. What is acknowledged within Warmup does not count.
+type Replicate struct {
+	Outstanding int
+	Payload     int // bytes
+	Keys        int
+	Session     string
+	Warmup      time.Duration
+	Duration    time.Duration
+}
+
+// Length is how long clients go on sending.
+func (r Replicate) Length() time.Duration { return r.Warmup + r.Duration }
+
+// Counters are what a node has sent and saved. Bytes is nil: messages are passed as they
+// are.
+type Counters struct {
+	Messages int  `json:"messages"`
+	Bytes    *int `json:"bytes"`
+	Saves    int  `json:"saves"`
+	Entries  int  `json:"entries"`
+}
+
+// Replicated is the raw result of [Replicate].
+type Replicated struct {
+	Workload     string      `json:"workload"`
+	Node         raft.NodeID `json:"node"`
+	Client       string      `json:"client"`
+	StartedNs    int64       `json:"started_ns"`
+	EndedNs      int64       `json:"ended_ns"`
+	Commands     int64       `json:"commands"`
+	LatencyNs    [][2]int64  `json:"latency_ns"`
+	Slices       [][2]int64  `json:"slices"`
+	Acknowledged []uint64    `json:"acknowledged"`
+	Counters     Counters    `json:"counters"`
+}
+
+// A Client is one session of a closed loop: the source of its commands, and what it has
+// measured. It belongs to one goroutine until the run is over.
+type Client struct {
+	spec      *Replicate
+	number    int
+	name      string
+	keys      []string
+	value     string
+	serial    uint64
+	latencies Histogram
+	slices    []int64 // commands
+}
+
+// Clients are all sessions of the loop.
+func (r Replicate) Clients() []*Client {
+	keys := make([]string, r.Keys)
+	for m := range keys {
+		keys[m] = fmt.Sprintf("key-%d", m)
+	}
+	value := strings.Repeat("x", r.Payload)
+	clients := make([]*Client, r.Outstanding)
+	for number := range clients {
+		clients[number] = &Client{
+			spec:   &r,
+			number: number,
+			name:   fmt.Sprintf("%s-%d", r.Session, number),
+			keys:   keys,
+			value:  value,
+		}
+	}
+	return clients
+}
+
+// Next is the session's next command.
+func (c *Client) Next() *raft.Command {
+	c.serial++
+	key := (uint64(c.number) + c.serial*uint64(c.spec.Outstanding)) % uint64(len(c.keys))
+	return &raft.Command{
+		Op: raft.Set, Key: c.keys[key], Value: &c.value, Client: &c.name, Serial: c.serial,
+	}
+}
+
+// Record notes that a command was sent and acknowledged so long after the start of the
+// warm-up.
+func (c *Client) Record(sent, acknowledged time.Duration) {
+	since := acknowledged - c.spec.Warmup
+	if since < 0 || since >= c.spec.Duration {
+		return
+	}
+	c.latencies.Add(acknowledged - sent)
+	slice := int(since / sliceLength)
+	for len(c.slices) <= slice {
+		c.slices = append(c.slices, 0)
+	}
+	c.slices[slice]++
+}
+
+// Result puts together what the clients of a run measured, which began its warm-up at
+// startNs. Counters are those of the leader at the beginning and the end of the measured
+// time.
+func (r Replicate) Result(clients []*Client, startNs int64, before, after Counters) *Replicated {
+	result := &Replicated{
+		Workload:  "replicate",
+		StartedNs: startNs + r.Warmup.Nanoseconds(),
+		EndedNs:   startNs + r.Length().Nanoseconds(),
+		Counters: Counters{
+			Messages: after.Messages - before.Messages,
+			Saves:    after.Saves - before.Saves,
+			Entries:  after.Entries - before.Entries,
+		},
+	}
+	for end := time.Duration(0); end < r.Duration; {
+		end = min(end+sliceLength, r.Duration)
+		result.Slices = append(result.Slices, [2]int64{end.Nanoseconds()})
+	}
+	var latencies Histogram
+	for _, client := range clients {
+		result.Acknowledged = append(result.Acknowledged, client.serial)
+		latencies.Merge(client.latencies)
+		for slice, commands := range client.slices {
+			result.Slices[slice][1] += commands
+			result.Commands += commands
+		}
+	}
+	result.LatencyNs = latencies.Buckets()
+	return result
+}
