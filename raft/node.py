@@ -110,7 +110,13 @@ class Node:
     # -- what can happen ------------------------------------------------------------
 
     def timeout(self) -> None:
-        """The node's timer expired."""
+        """The node's timer expired.
+
+        Ignored where something that happened since the last `ready()` restarts the timer: a
+        heartbeat that came in time counts, even if a busy runtime reads it after the deadline.
+        """
+        if self._timer_ns is not None:
+            return
         if self.role is Role.LEADER:
             self.heartbeat_timeout()
         else:
