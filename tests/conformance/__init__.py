@@ -1,0 +1,1 @@
+"""What every contender must do, asked only through the protocol of docs/protocol.md."""

@@ -1,0 +1,303 @@
+"""A contender's running cluster, in the words in which scenarios are told.
+
+A test says what happens to the cluster (`crash`, `partition`, `committed` …) and what must become
+of it (`elected_leader`, `all_agree`). Whatever it asks, every look at the cluster also checks what
+must hold at all times: see `_check_status`.
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Callable, Collection, Iterable
+from typing import Any, TypeVar
+
+import pytest
+
+from bench.contender import Contender, ContenderError
+
+from .messages import LogEntry, LogPage, NodeStatus, RoleEvent, Submitted, read
+from .model import Store, log_hash
+from .waiting import DEADLINE_S, looks
+
+T = TypeVar("T")
+Status = dict[int, NodeStatus]
+
+_clusters = itertools.count(1)
+
+# For scenarios that wait for elections: over within a blink, if not always the first one.
+LIVELY: dict[str, Any] = {"election_timeout_ms": [50, 100], "heartbeat_ms": 10}
+# For scenarios that a needless election would slow down.
+STEADY: dict[str, Any] = {"election_timeout_ms": [150, 300], "heartbeat_ms": 30}
+# For the few scenarios in which no election may happen even on a crowded machine.
+UNSHAKABLE: dict[str, Any] = {"election_timeout_ms": [1500, 2000], "heartbeat_ms": 100}
+
+
+def set_(key: str, value: str) -> dict[str, Any]:
+    return {"op": "set", "key": key, "value": value}
+
+
+def get(key: str) -> dict[str, Any]:
+    return {"op": "get", "key": key}
+
+
+def cas(key: str, expect: str | None, value: str) -> dict[str, Any]:
+    return {"op": "cas", "key": key, "expect": expect, "value": value}
+
+
+class ClusterUnderTest:
+    """A cluster from `start` to `stop`; `nodes` are the ids of its nodes."""
+
+    def __init__(self, contender: Contender, nodes: int = 3, **settings: Any) -> None:
+        self.contender = contender
+        self._first_event = len(contender.events.all())
+        self._log_hash_at: dict[int, str] = {}
+        self._state_hash_at: dict[int, str] = {}
+        self._leader_of: dict[int, int] = {}
+        self._terms: dict[int, int] = {}
+        self._committed: dict[int, int] = {}
+        # A data directory may remember the sessions of an earlier cluster.
+        self._patient_client = f"patient-{next(_clusters)}"
+        self._patient_serial = 0
+        answer = contender.call("start", nodes=nodes, **settings)
+        assert answer == {"nodes": list(range(1, nodes + 1))}
+        self.nodes: list[int] = answer["nodes"]
+        self.running = True
+
+    def stop(self) -> None:
+        self.contender.call("stop")
+        self.running = False
+        self.check_events()
+
+    # What is done to the cluster
+
+    def crash(self, node: int) -> int:
+        """Crash a node and return when it ceased."""
+        answer = self.contender.call("crash", node=node)
+        self._committed.pop(node, None)
+        at_ns = answer["at_ns"]
+        assert type(at_ns) is int, answer
+        return at_ns
+
+    def restart(self, node: int) -> None:
+        self.contender.call("restart", node=node)
+
+    def pause(self, node: int) -> None:
+        self.contender.call("pause", node=node)
+
+    def resume(self, node: int) -> None:
+        self.contender.call("resume", node=node)
+
+    def partition(self, *groups: Collection[int]) -> None:
+        self.contender.call("partition", groups=[list(group) for group in groups])
+
+    def heal(self) -> None:
+        self.contender.call("heal")
+
+    def links(self, **faults: Any) -> None:
+        self.contender.call("links", **faults)
+
+    def isolated_leader(self, *, followers: int = 0) -> int:
+        """Cut the leader off, with so many followers, and return it.
+
+        It still takes itself for the leader, and as nobody of a higher term reaches it, it will
+        until the partition is healed.
+        """
+        for _ in looks():
+            leader = self.elected_leader()
+            others = self.others(leader)
+            self.partition([leader, *others[:followers]], others[followers:])
+            if self.status()[leader].role == "leader":
+                return leader
+            self.heal()  # An election was under way when the links were cut.
+        raise AssertionError("no leader stayed one for long enough to be cut off")
+
+    # What it is asked
+
+    def status(self) -> Status:
+        """Return every node's status, by id."""
+        answer = self.contender.call("status")
+        assert list(answer) == ["nodes"]
+        status = {node.id: node for node in read(list[NodeStatus], answer["nodes"])}
+        assert sorted(status) == self.nodes
+        self._check_status(status)
+        return status
+
+    def submit(self, command: dict[str, Any], **fields: Any) -> Submitted:
+        return read(Submitted, self.contender.call("submit", command=command, **fields))
+
+    def refused(self, code: str, op: str, /, **fields: Any) -> ContenderError:
+        """Make a request that must be answered with the error `code`; return the error."""
+        with pytest.raises(ContenderError) as refusal:
+            print(f"{op} was answered with", self.contender.call(op, **fields))
+        assert refusal.value.code == code, refusal.value
+        assert refusal.value.message
+        return refusal.value
+
+    def result_of(self, command: dict[str, Any], *, through: Collection[int] = ()) -> Any:
+        """Return a command's result, retrying until it is heard; the session applies it once.
+
+        With `through`, only these nodes are asked: a part of a divided cluster.
+        """
+        self._patient_serial += 1
+        session = {"client": self._patient_client, "serial": self._patient_serial}
+        return self.insist(command, session, through=through)
+
+    def insist(
+        self, command: dict[str, Any], session: dict[str, Any], *, through: Collection[int] = ()
+    ) -> Any:
+        """Submit the command under the session until it succeeds, and return its result."""
+        refusal: ContenderError | None = None
+        for _ in looks():
+            for asked in [{"node": node} for node in through] or [{}]:
+                try:
+                    return self.submit(command, timeout_ms=1000, **session, **asked).result
+                except ContenderError as error:
+                    if error.code not in ("not_leader", "unavailable", "timeout", "lost"):
+                        raise
+                    refusal = error
+        raise AssertionError(f"{command} got no answer in {DEADLINE_S:g} s; last: {refusal}")
+
+    def committed(self, key: str, value: str, *, through: Collection[int] = ()) -> None:
+        """Set a key, and be sure that it was."""
+        assert self.result_of(set_(key, value), through=through) is None
+
+    def value_of(self, key: str, *, through: Collection[int] = ()) -> Any:
+        return self.result_of(get(key), through=through)
+
+    def log(self, node: int, to: int | None = None) -> list[LogEntry]:
+        """Return a node's log, at most to index `to`, page by page."""
+        entries: list[LogEntry] = []
+        last = to
+        while last is None or len(entries) < last:
+            asked = {"from": len(entries) + 1} | ({} if to is None else {"to": to})
+            page = read(LogPage, self.contender.call("log", node=node, **asked))
+            indices = [entry.index for entry in page.entries]
+            assert len(indices) <= 5000
+            assert indices == list(range(asked["from"], asked["from"] + len(indices)))
+            assert page.commit_index <= page.last_index
+            last = page.last_index if to is None else min(to, page.last_index)
+            assert indices or len(entries) >= last, f"no entries after {len(entries)} of {last}"
+            entries += page.entries
+        return entries
+
+    def role_events(self) -> list[RoleEvent]:
+        """Return what the nodes have announced since the cluster's start."""
+        events = self.contender.events.all()[self._first_event :]
+        return [read(RoleEvent, event) for event in events if event.get("event") == "role"]
+
+    def others(self, *nodes: int) -> list[int]:
+        return [node for node in self.nodes if node not in nodes]
+
+    # What must become of it
+
+    def eventually(self, what: str, condition: Callable[[Status], T | None]) -> T:
+        """Look at the status until `condition` makes something of it, and return that."""
+        for _ in looks():
+            status = self.status()
+            made = condition(status)
+            if made is not None and made is not False:
+                return made
+        shown = "\n".join(f"  {node}" for node in status.values())
+        latest = "\n".join(f"  {event}" for event in self.role_events()[-10:])
+        raise AssertionError(f"not within {DEADLINE_S:g} s: {what}\n{shown}\nevents:\n{latest}")
+
+    def elected_leader(self, among: Iterable[int] | None = None) -> int:
+        """Wait until `among` (all that run) follow one of them in one term; return that one."""
+
+        def leader(status: Status) -> int | None:
+            nodes = _running(status) if among is None else [status[node] for node in among]
+            known = {(node.term, node.leader) for node in nodes}
+            if len(known) != 1:
+                return None
+            (_, leader) = known.pop()
+            leads = any(node.id == leader and node.role == "leader" for node in nodes)
+            return leader if leads else None
+
+        return self.eventually("one leader that all know", leader)
+
+    def all_agree(self, among: Iterable[int] | None = None) -> list[LogEntry]:
+        """Wait until `among` (all that run) hold one log, applied to its end; return the log.
+
+        Their hashes must be those which the documented rules give for that log.
+        """
+
+        def last_index(status: Status) -> int | None:
+            nodes = _running(status) if among is None else [status[node] for node in among]
+            ends = {
+                end
+                for node in nodes
+                for end in (node.last_index, node.commit_index, node.applied_index)
+            }
+            return ends.pop() if len(ends) == 1 else None
+
+        last = self.eventually("all nodes applied the same log", last_index)
+        nodes = [node.id for node in _running(self.status())] if among is None else list(among)
+        log = self.log(nodes[0], to=last)
+        for node in nodes[1:]:
+            assert self.log(node, to=last) == log, f"nodes {nodes[0]} and {node} differ"
+        # The status at that very index: a new leader may have added to the log since.
+        assert self._log_hash_at[last] == log_hash(log)
+        assert self._state_hash_at[last] == Store(log).hash()
+        return log
+
+    def undisturbed(self, act: Callable[[int], T]) -> T:
+        """Return what `act(leader)` does, done again if an election came between."""
+        for _ in looks():
+            leader = self.elected_leader()
+            term = self.status()[leader].term
+            try:
+                return act(leader)
+            except (AssertionError, ContenderError):
+                now = self.status()
+                if all(node.term == term for node in _running(now)) and now[leader].alive:
+                    raise
+        raise AssertionError("no leader stayed one for long enough")
+
+    # What must hold at all times
+
+    def _check_status(self, status: Status) -> None:
+        """Check the guarantees of figure 3 of the Raft paper, across nodes and time."""
+        for node in status.values():
+            if not node.alive:
+                continue
+            assert node.last_index is not None
+            assert node.commit_index is not None
+            assert node.applied_index is not None
+            assert node.term is not None
+            assert node.log_hash is not None
+            assert node.state_hash is not None
+            assert node.applied_index <= node.commit_index <= node.last_index, node
+            assert node.role != "leader" or node.leader == node.id, node
+            term, committed = self._terms.get(node.id, 0), self._committed.get(node.id, 0)
+            assert node.term >= term, f"a term fell from {term}: {node}"
+            assert node.commit_index >= committed, f"a commit index fell from {committed}: {node}"
+            self._terms[node.id] = node.term
+            self._committed[node.id] = node.commit_index
+            if node.role == "leader":
+                self._only_leader(node.term, node.id)
+            _same(self._log_hash_at, node.commit_index, node.log_hash, node)
+            _same(self._state_hash_at, node.applied_index, node.state_hash, node)
+
+    def check_events(self) -> None:
+        """Check that no term had two leaders and that no node's term or clock went back."""
+        latest: dict[int, RoleEvent] = {}
+        for event in self.role_events():
+            assert event.node in self.nodes
+            if event.role == "leader":
+                self._only_leader(event.term, event.node)
+            before = latest.get(event.node, event)
+            assert event.term >= before.term, f"a term fell: {before}, then {event}"
+            assert event.at_ns >= before.at_ns, f"time went back: {before}, then {event}"
+            latest[event.node] = event
+
+    def _only_leader(self, term: int, node: int) -> None:
+        first = self._leader_of.setdefault(term, node)
+        assert first == node, f"nodes {first} and {node} both led in term {term}"
+
+
+def _running(status: Status) -> list[NodeStatus]:
+    return [node for node in status.values() if node.alive and not node.paused]
+
+
+def _same(known: dict[int, str], index: int, digest: str, node: NodeStatus) -> None:
+    assert known.setdefault(index, digest) == digest, f"another history up to {index}: {node}"

@@ -1,0 +1,316 @@
+r"""Malformed requests, each by a name that says what is wrong with it.
+
+Whatever JSON writes with a backslash, or `json.dumps` will not write, is spelt out as text, in
+which @ stands for a valid id.
+"""
+
+from __future__ import annotations
+
+import json
+from typing import Any, NamedTuple
+
+from .cluster import cas, get, set_
+
+# A valid id that the suite itself never gets to: replies to it come as unmatched ones.
+ID = 2**53 - 1
+
+
+class Case(NamedTuple):
+    """A line of input, and the ids that its reply may have."""
+
+    line: bytes
+    ids: tuple[int | None, ...]
+
+
+def request(op: Any, /, **fields: Any) -> Case:
+    """Make a request whose id can be read."""
+    return Case(json.dumps({"id": ID, "op": op, **fields}, ensure_ascii=False).encode(), (ID,))
+
+
+def each(op: str, field: str, values: tuple[Any, ...], /, **others: Any) -> dict[str, Case]:
+    """Make a request for each of these values of a field."""
+    return {
+        f"{op} with {field} {value!r:.60}": request(op, **{field: value}, **others)
+        for value in values
+    }
+
+
+def no_request(line: str | bytes) -> Case:
+    """Make a line that is not a JSON object with a valid id."""
+    return Case(_bytes(line), (None,))
+
+
+def half_read(line: str | bytes) -> Case:
+    """Make a line of which one parser gets to know the id and another does not."""
+    return Case(_bytes(line), (ID, None))
+
+
+def _bytes(line: str | bytes) -> bytes:
+    return line.replace("@", str(ID)).encode() if isinstance(line, str) else line
+
+
+NOT_REQUESTS = {
+    "nonsense": no_request("nonsense"),
+    "half an object": no_request('{"id": @, "op": "hello"'),
+    "two objects": no_request('{"id": @, "op": "hello"}{"id": @, "op": "hello"}'),
+    "an object and more": no_request('{"id": @, "op": "hello"} x'),
+    "single quotes": no_request("{'id': @, 'op': 'hello'}"),
+    "a comment": no_request('{"id": @, "op": "hello"} // hi'),
+    "a trailing comma": no_request('{"id": @, "op": "hello",}'),
+    "a name without quotes": no_request('{id: @, "op": "hello"}'),
+    "an empty array": no_request("[]"),
+    "an array": no_request('[{"id": @, "op": "hello"}]'),
+    "a string": no_request('"hello"'),
+    "a number": no_request("1"),
+    "null": no_request("null"),
+    "true": no_request("true"),
+    "an empty object": no_request("{}"),
+    "a zero byte": no_request(b"\0"),
+    "a byte order mark": no_request(b'\xef\xbb\xbf{"id": 1, "op": "hello"}'),
+    "bytes that are no UTF-8": no_request(b"\xff\xfe\x80"),
+    "a name that is no UTF-8": no_request(b'{"id": 1, "op": "hello", "\xff": 1}'),
+    "a value that is no UTF-8": no_request(b'{"id": 1, "op": "hello", "x": "\xc3"}'),
+    "an overlong form of UTF-8": no_request(b'{"id": 1, "op": "\xc0\xaf"}'),
+    "a surrogate in UTF-8": no_request(b'{"id": 1, "op": "\xed\xa0\x80"}'),
+    "UTF-16": no_request('{"id": 1, "op": "hello"}'.encode("utf-16-le")),
+    "a bare tab in a string": no_request('{"id": 1, "op": "he\tllo"}'),
+    "a bad escape": no_request(r'{"id": 1, "op": "\x68ello"}'),
+    "deep arrays": no_request("[" * 500_000),
+    "deep objects": no_request('{"a":' * 100_000),
+    "a number of 10000 digits": no_request("9" * 10_000),
+}
+
+BAD_IDS = {
+    f"id {what}": no_request(f'{{"id": {text}, "op": "hello"}}')
+    for what, text in {
+        "null": "null",
+        "true": "true",
+        "a string": '"1"',
+        "a fraction": "1.5",
+        "an array": "[1]",
+        "an object": "{}",
+        "negative": "-1",
+        "2^53": "9007199254740992",
+        "2^64": "18446744073709551616",
+        "of 10000 digits": "1" * 10_000,
+        "1e999": "1e999",
+        "NaN": "NaN",
+        "with a leading zero": "01",
+    }.items()
+} | {
+    "no id": no_request('{"op": "hello"}'),
+    "an event": no_request('{"event": "role", "node": 1}'),
+}
+
+BAD_OPS = {
+    "no op": Case(f'{{"id": {ID}}}'.encode(), (ID,)),
+    "op null": request(None),
+    "op true": request(True),
+    "op a number": request(1),
+    "op an array": request(["hello"]),
+    "op an object": request({"op": "hello"}),
+    "op empty": request(""),
+    "op unknown": request("shutdown"),
+    "op in capitals": request("HELLO"),
+    "op with a space": request("hello "),
+    "op of an inner name": request("__init__"),
+    "op of an inner handler": request("_start"),
+    "op very long": request("x" * 100_000),
+    "op of a surrogate": half_read(r'{"id": @, "op": "\ud800"}'),
+}
+
+_COMPLETE: dict[str, dict[str, Any]] = {
+    "hello": {},
+    "start": {},
+    "status": {},
+    "submit": {"command": set_("k", "changed")},
+    "log": {"node": 1},
+    "crash": {"node": 1},
+    "restart": {"node": 1},
+    "pause": {"node": 1},
+    "resume": {"node": 1},
+    "partition": {"groups": [[1]]},
+    "heal": {},
+    "links": {"drop": 0.5},
+    "run": {"workload": {"name": "replicate"}},
+    "stop": {},
+    "quit": {},
+}
+
+UNKNOWN_FIELDS = {
+    f"{op} with an unknown field": request(op, **fields, sudo=True)
+    for op, fields in _COMPLETE.items()
+} | {
+    "a deeply nested unknown field": half_read(
+        f'{{"id": @, "op": "hello", "x": {"[" * 100_000}{"]" * 100_000}}}'
+    ),
+    "a field in capitals": request("crash", Node=1),
+    "a field in capitals beside the right one": request("crash", node=1, Node=1),
+    "a field without a name": request("stop", **{"": 1}),
+}
+
+_NO_NODES: tuple[Any, ...] = (0, 4, -1, 2**53, 10**30, True, "1", 1.5, [1], {})
+
+BAD_NODES: dict[str, Case] = {}
+for _op in ("log", "crash", "restart", "pause", "resume"):
+    BAD_NODES |= {f"{_op} of no node": request(_op)}
+    BAD_NODES |= each(_op, "node", (*_NO_NODES, None))
+
+_COMMAND = set_("k", "changed")
+
+
+def submit_as_text(fields: str) -> Case:
+    return half_read(f'{{"id": @, "op": "submit", {fields}}}')
+
+
+BAD_SUBMITS = {
+    "submit nothing": request("submit"),
+    **each("submit", "command", (None, "set k v", ["set", "k", "v"], {}, True, 1)),
+    "submit an unknown op": request("submit", command={"op": "delete", "key": "k"}),
+    "submit a no-op": request("submit", command={"op": "noop"}),
+    "submit op null": request("submit", command={"op": None, "key": "k"}),
+    "submit op an array": request("submit", command={"op": ["get"], "key": "k"}),
+    "set without key": request("submit", command={"op": "set", "value": "v"}),
+    "set without value": request("submit", command={"op": "set", "key": "k"}),
+    "set with expect": request("submit", command=_COMMAND | {"expect": "w"}),
+    "set with a session inside": request("submit", command=_COMMAND | {"client": "c"}),
+    "get without key": request("submit", command={"op": "get"}),
+    "get with value": request("submit", command=get("k") | {"value": "v"}),
+    "cas without expect": request("submit", command={"op": "cas", "key": "k", "value": "v"}),
+    "cas without value": request("submit", command={"op": "cas", "key": "k", "expect": "v"}),
+    "cas expecting a number": request("submit", command=cas("k", None, "v") | {"expect": 1}),
+    "cas expecting false": request("submit", command=cas("k", None, "v") | {"expect": False}),
+    **{
+        f"set {field} {value!r}": request("submit", command=_COMMAND | {field: value})
+        for field in ("key", "value")
+        for value in (None, 1, True, ["k"], {"k": "v"})
+    },
+    "a key too long": request("submit", command=set_("k" * (2**16 + 1), "v")),
+    "a key too long in UTF-8": request("submit", command=get("é" * 2**15 + "k")),
+    "a value too long": request("submit", command=set_("k", "v" * (2**19 + 1))),
+    "a value too long in UTF-8": request("submit", command=set_("k", "é" * 2**18 + "v")),
+    "an expected value too long": request("submit", command=cas("k", "v" * (2**19 + 1), "v")),
+    "a surrogate as key": submit_as_text(r'"command": {"op": "get", "key": "\ud800"}'),
+    "a surrogate as value": submit_as_text(
+        r'"command": {"op": "set", "key": "k", "value": "\udc00x"}'
+    ),
+    "a surrogate as client": submit_as_text(
+        r'"command": {"op": "set", "key": "k", "value": "v"}, "client": "\udfff", "serial": 1'
+    ),
+    **each("submit", "node", _NO_NODES, command=_COMMAND),
+    "serial without client": request("submit", command=_COMMAND, serial=1),
+    "client without serial": request("submit", command=_COMMAND, client="c"),
+    **each("submit", "client", (1, True, ["c"], {}), command=_COMMAND, serial=1),
+    **each(
+        "submit",
+        "serial",
+        (0, -1, 1.5, True, "1", [1], {}, 10**30),
+        command=_COMMAND,
+        client="c",
+    ),
+    **each(
+        "submit",
+        "timeout_ms",
+        (0, 0.5, -1, 600_001, 10**30, True, "5000", None, [1]),
+        command=_COMMAND,
+    ),
+    **{
+        f"submit with timeout_ms {number}": submit_as_text(
+            f'"command": {json.dumps(_COMMAND)}, "timeout_ms": {number}'
+        )
+        for number in ("NaN", "Infinity", "1e999")
+    },
+}
+
+BAD_LOGS = {
+    **each("log", "from", ("1", True, 1.5, None, [1], {}), node=1),
+    **each("log", "to", ("1", True, 1.5, None, [1], {}), node=1),
+}
+
+BAD_PARTITIONS = {
+    "partition without groups": request("partition"),
+    **each("partition", "groups", (None, 1, "1", True, {}, [1, 2], [[1], 2], [None], ["12"])),
+    **each("partition", "groups", ([{"1": 1}], [[0]], [[1, 4]], [[-1]], [["1"]], [[True]])),
+    **each("partition", "groups", ([[1.5]], [[None]], [[[1]]], [[1, 1]], [[1], [1]])),
+    **each("partition", "groups", ([[1, 2], [3, 2]],)),
+}
+
+BAD_LINKS = {
+    **each("links", "drop", (-0.1, 1.1, 10**30, True, "0", None, [0], {})),
+    **each("links", "duplicate", (-0.1, 1.1, 10**30, True, "0", None, [0], {})),
+    **each("links", "delay_ms", (5, "5", None, True, {}, [], [5], [1, 2, 3], [5, 1], [-1, 5])),
+    **each("links", "delay_ms", ([0, 60_001], ["0", "1"], [True, True], [None, None], [[0], [1]])),
+    "links half bad": request("links", drop=0.5, duplicate=2),
+    "links with drop NaN": half_read('{"id": @, "op": "links", "drop": NaN}'),
+    "links with drop -Infinity": half_read('{"id": @, "op": "links", "drop": -Infinity}'),
+    "links with delay_ms 1e999": half_read('{"id": @, "op": "links", "delay_ms": [0, 1e999]}'),
+}
+
+
+def _workloads(name: str, field: str, values: tuple[Any, ...]) -> dict[str, Case]:
+    return {
+        f"run {name} with {field} {value!r}": request("run", workload={"name": name, field: value})
+        for value in values
+    }
+
+
+BAD_RUNS = {
+    "run nothing": request("run"),
+    **each("run", "workload", (None, "replicate", ["replicate"], {}, True, 1)),
+    **each("run", "workload", ({"name": None}, {"name": ["replicate"]}, {"name": "sleep"})),
+    "run with a field beside the workload": request(
+        "run", workload={"name": "replicate"}, outstanding=1
+    ),
+    **_workloads("replicate", "sudo", (True,)),
+    **_workloads("replicate", "elections", (10,)),
+    **_workloads("election", "outstanding", (10,)),
+    **_workloads("replicate", "outstanding", (0, -1, 4097, 10**30, 1.5, True, "64", None, [64])),
+    **_workloads("replicate", "payload", (-1, 65537, 1.5, True, "64", None)),
+    **_workloads("replicate", "keys", (0, 1_000_001, 1.5, True, "64", None)),
+    **_workloads("replicate", "session", ("", "s" * 65, "é" * 33, 1, True, None, ["s"])),
+    **_workloads("replicate", "warmup_s", (-1, 3601, True, "1", None, [1])),
+    **_workloads("replicate", "duration_s", (0, -1, 3601, True, "1", None, [1])),
+    **_workloads("election", "elections", (0, -1, 100_001, 1.5, True, "10", None)),
+    **_workloads("election", "cap_s", (-1, True, "30", None, [30])),
+    **{
+        f"run replicate with duration_s {number}": half_read(
+            f'{{"id": @, "op": "run", "workload": {{"name": "replicate", "duration_s": {number}}}}}'
+        )
+        for number in ("NaN", "1e999")
+    },
+}
+
+# These are also put to a contender without a cluster, where nothing else would refuse them.
+BAD_STARTS = {
+    **each("start", "nodes", (0, -1, 10, 10**30, 1.5, True, "3", None, [3], {})),
+    **each("start", "election_timeout_ms", (150, "150", None, True, {}, [], [150], [1, 2, 3])),
+    **each("start", "election_timeout_ms", ([300, 150], [0, 10], [0.5, 10], [-5, 10], [1, 60_001])),
+    **each("start", "election_timeout_ms", ([True, True], ["150", "300"], [None, None])),
+    **each("start", "heartbeat_ms", (0, 0.4, -1, 60_001, 10**30, True, "50", None, [50], {})),
+    **each("start", "storage", ("tape", "", "Memory", None, 1, True, ["memory"])),
+    **each("start", "transport", ("tcp", "", None, 1, True)),
+    **each("start", "seed", (-1, 2**63, 10**30, 1.5, True, "0", None, [0])),
+    "start on disk without data_dir": request("start", storage="disk"),
+    **each("start", "data_dir", (None, 1, True, ["data"], {}), storage="disk"),
+    "start with an unknown field": request("start", node=3),
+    "start with heartbeat_ms NaN": half_read('{"id": @, "op": "start", "heartbeat_ms": NaN}'),
+    "start with election_timeout_ms 1e999": half_read(
+        '{"id": @, "op": "start", "election_timeout_ms": [1, 1e999]}'
+    ),
+}
+
+CASES = {
+    **NOT_REQUESTS,
+    **BAD_IDS,
+    **BAD_OPS,
+    **UNKNOWN_FIELDS,
+    **BAD_NODES,
+    **BAD_SUBMITS,
+    **BAD_LOGS,
+    **BAD_PARTITIONS,
+    **BAD_LINKS,
+    **BAD_RUNS,
+    "start twice": request("start"),
+    "start twice, with other nodes": request("start", nodes=5),
+    **BAD_STARTS,
+}

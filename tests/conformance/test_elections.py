@@ -1,0 +1,154 @@
+"""Leaders come, go and are replaced, and no term has two of them.
+
+That no term has two, no term falls, and no two histories differ is checked by every look at a
+cluster and at its end (`ClusterUnderTest`); these tests make the occasions.
+"""
+
+from __future__ import annotations
+
+import time
+
+import pytest
+
+from .cluster import LIVELY, STEADY, Status, get, set_
+from .conftest import StartCluster
+
+
+@pytest.mark.parametrize("nodes", [1, 2, 3, 4, 5, 7])
+def test_a_leader_appears_and_is_the_only_one_of_its_term(start: StartCluster, nodes: int) -> None:
+    cluster = start(nodes, **STEADY)
+
+    def settled(status: Status) -> bool:
+        terms = {node.term for node in status.values()}
+        leaders = [node.id for node in status.values() if node.role == "leader"]
+        return len(terms) == 1 and len(leaders) == 1
+
+    cluster.eventually("one leader in one term", settled)
+    leader = cluster.elected_leader()
+    status = cluster.status()
+    assert all(status[node].role == "follower" for node in cluster.others(leader))
+    assert status[leader].voted_for == leader
+    cluster.check_events()
+
+
+def test_the_defaults_make_three_nodes_that_elect(start: StartCluster) -> None:
+    cluster = start()
+    cluster.elected_leader()
+    assert cluster.nodes == [1, 2, 3]
+
+
+def test_role_events_tell_what_the_status_shows(start: StartCluster) -> None:
+    cluster = start(**LIVELY)
+    began = time.monotonic_ns()
+    cluster.elected_leader()
+
+    def told(status: Status) -> bool:
+        latest = {event.node: event for event in cluster.role_events()}
+        return all(
+            node.id in latest
+            and (node.role, node.term, node.leader)
+            == (latest[node.id].role, latest[node.id].term, latest[node.id].leader)
+            for node in status.values()
+        )
+
+    cluster.eventually("the latest events are the status", told)
+    elected = [event for event in cluster.role_events() if event.role == "leader"]
+    assert elected
+    assert all(event.at_ns <= time.monotonic_ns() for event in elected)
+    assert all(event.at_ns >= began - 10**9 for event in elected), "not the monotonic clock"
+
+
+def test_a_crashed_leader_is_replaced_in_a_higher_term(start: StartCluster) -> None:
+    cluster = start(**LIVELY)
+    leader = cluster.elected_leader()
+    term = cluster.status()[leader].term
+    assert term is not None
+    before = time.monotonic_ns()
+    crashed_at = cluster.crash(leader)
+    assert before <= crashed_at <= time.monotonic_ns()
+    successor = cluster.elected_leader()
+    assert successor != leader
+    assert (cluster.status()[successor].term or 0) > term
+    elected = next(e for e in cluster.role_events() if e.role == "leader" and e.term > term)
+    assert elected.at_ns > crashed_at
+
+
+def test_leaders_are_replaced_while_a_majority_is_left(start: StartCluster) -> None:
+    cluster = start(5, **LIVELY)
+    gone = []
+    for _ in range(2):
+        gone.append(cluster.elected_leader())
+        cluster.crash(gone[-1])
+    gone.append(cluster.elected_leader())
+    cluster.crash(gone[-1])
+    survivors = cluster.others(*gone)
+    terms = {node: cluster.status()[node].term or 0 for node in survivors}
+
+    def in_vain(status: Status) -> bool:
+        assert all(status[node].role != "leader" for node in survivors)
+        return all((status[node].term or 0) >= terms[node] + 3 for node in survivors)
+
+    cluster.eventually("two of five stand for election in vain", in_vain)
+    cluster.refused("unavailable", "submit", command=get("x"))
+    cluster.restart(gone[0])
+    cluster.elected_leader()
+
+
+def test_a_restarted_node_announces_itself_as_a_follower(start: StartCluster) -> None:
+    cluster = start(**LIVELY)
+    node = cluster.elected_leader()
+    cluster.crash(node)
+    cluster.elected_leader()
+    events = len(cluster.role_events())
+    cluster.restart(node)
+
+    def first_words(_: Status) -> str | None:
+        return next((e.role for e in cluster.role_events()[events:] if e.node == node), None)
+
+    assert cluster.eventually("the restarted node speaks", first_words) == "follower"
+
+
+def test_a_paused_leader_is_replaced_and_steps_down_when_it_wakes(start: StartCluster) -> None:
+    cluster = start(**LIVELY)
+    leader = cluster.elected_leader()
+    cluster.pause(leader)
+    asleep = cluster.status()[leader]
+    assert asleep.alive
+    assert asleep.paused
+    successor = cluster.elected_leader(among=cluster.others(leader))
+    cluster.committed("x", "while it slept")
+    assert successor != leader
+    assert cluster.status()[leader] == asleep, "a paused node reports what it was"
+    cluster.resume(leader)
+
+    def stepped_down(status: Status) -> bool:
+        return status[leader].role == "follower" and not status[leader].paused
+
+    cluster.eventually("the old leader follows", stepped_down)
+    cluster.all_agree()
+
+
+def test_four_nodes_split_two_and_two_elect_and_commit_nothing(start: StartCluster) -> None:
+    cluster = start(4, **LIVELY)
+    cluster.committed("x", "before")
+    leader = cluster.isolated_leader(followers=1)
+    _, *other_half = cluster.others(leader)
+    cluster.refused("timeout", "submit", command=set_("x", "?"), node=leader, timeout_ms=300)
+    before = cluster.status()
+
+    def in_vain(status: Status) -> bool:
+        assert all(status[node].role != "leader" for node in other_half)
+        return all((status[node].term or 0) >= (before[node].term or 0) + 3 for node in other_half)
+
+    after = cluster.eventually(
+        "the other half stands for election in vain",
+        lambda status: status if in_vain(status) else None,
+    )
+    assert committed_by_any(after) == committed_by_any(before)
+    cluster.heal()
+    cluster.committed("y", "after")
+    cluster.all_agree()
+
+
+def committed_by_any(status: Status) -> int:
+    return max(node.commit_index or 0 for node in status.values())

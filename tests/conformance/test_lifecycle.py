@@ -1,0 +1,257 @@
+"""Start, stop and end: whatever ends a contender, nothing of it is left."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import psutil
+import pytest
+
+from bench.contender import Contender
+from bench.registry import ROOT, ContenderSpec
+
+from . import intermediary
+from .cluster import LIVELY, STEADY, ClusterUnderTest, set_
+from .conftest import Launch, StartCluster
+from .messages import Hello, read
+from .processes import Footprint, cpu_seconds, footprint, survivors, tree
+from .waiting import DEADLINE_S, looks
+
+# What the project promises: two seconds after a kill, nothing is left.
+GONE_AFTER_KILL_S = 2.0
+
+Scene = Callable[[Contender, Path], object]
+
+
+def no_cluster(_contender: Contender, _directory: Path) -> None:
+    """The contender was just launched."""
+
+
+def idle_cluster(contender: Contender, directory: Path) -> ClusterUnderTest:
+    cluster = ClusterUnderTest(contender, **LIVELY, storage="disk", data_dir=str(directory))
+    cluster.committed("k", "v")
+    return cluster
+
+
+def electing_cluster(contender: Contender, _directory: Path) -> ClusterUnderTest:
+    return ClusterUnderTest(contender, 5, **LIVELY)
+
+
+def damaged_cluster(contender: Contender, directory: Path) -> ClusterUnderTest:
+    """Nodes crashed and paused, messages under way, a command that waits."""
+    cluster = ClusterUnderTest(contender, 5, **LIVELY, storage="disk", data_dir=str(directory))
+    leader = cluster.isolated_leader(followers=1)
+    contender.send("submit", command=set_("k", "v"), node=leader, timeout_ms=600_000)
+    cluster.links(drop=0.1, duplicate=0.5, delay_ms=[0, 1000])
+    companion, second, *_ = cluster.others(leader)
+    cluster.pause(companion)
+    cluster.crash(second)
+    return cluster
+
+
+def busy_cluster(contender: Contender, directory: Path) -> ClusterUnderTest:
+    """A workload that would run for ten minutes."""
+    cluster = ClusterUnderTest(contender, **STEADY, storage="disk", data_dir=str(directory))
+    leader = cluster.elected_leader()
+    contender.send("run", workload={"name": "replicate", "duration_s": 600})
+    cluster.eventually("the workload runs", lambda s: (s[leader].last_index or 0) > 50)
+    return cluster
+
+
+def electing_workload(contender: Contender, _directory: Path) -> ClusterUnderTest:
+    cluster = ClusterUnderTest(contender, 5, **LIVELY)
+    contender.send("run", workload={"name": "election", "elections": 100_000})
+    cluster.eventually("a leader was crashed", lambda s: not all(n.alive for n in s.values()))
+    return cluster
+
+
+SCENES: list[Scene] = [
+    no_cluster, idle_cluster, electing_cluster, damaged_cluster, busy_cluster, electing_workload,
+]  # fmt: skip
+scenes = pytest.mark.parametrize("scene", SCENES, ids=lambda scene: scene.__name__)
+
+
+# Start and stop
+
+
+def test_a_second_start_is_refused_and_the_first_cluster_goes_on(start: StartCluster) -> None:
+    cluster = start(**LIVELY)
+    cluster.committed("k", "1")
+    cluster.refused("bad_request", "start")
+    cluster.refused("bad_request", "start", nodes=1)
+    assert cluster.value_of("k") == "1"
+
+
+def test_after_stop_another_cluster_can_be_started(start: StartCluster) -> None:
+    first = start(3, **LIVELY)
+    first.committed("k", "1")
+    first.partition([1], [2], [3])
+    first.links(drop=1)
+    first.stop()
+    first.refused("unavailable", "status")
+    second = start(5, **LIVELY)
+    assert second.value_of("k") is None, "memory storage ends with its cluster"
+    second.all_agree()
+
+
+def test_a_cluster_can_be_stopped_before_it_has_a_leader(start: StartCluster) -> None:
+    for _ in range(5):
+        start(5, **LIVELY).stop()
+
+
+@pytest.mark.slow
+def test_stop_leaves_nothing_behind(launch: Launch, tmp_path: Path) -> None:
+    contender = launch()
+    language = read(Hello, contender.call("hello")).language
+    fresh = footprint(contender.pid)
+    settled: Footprint | None = None
+    for cycle in range(2):
+        for scene in SCENES[1:]:
+            scene(contender, tmp_path / f"{scene.__name__}-{cycle}")
+            contender.call("stop")
+            if language == "Go":
+                # Its runtime opens its poller when first needed, and keeps threads for later use.
+                settled = settled or footprint(contender.pid)
+                expected = settled._replace(threads=0, children=fresh.children)
+            else:
+                expected = fresh
+            after = eventual_footprint(contender, expected)
+            assert after == expected, f"after {scene.__name__}"
+    assert contender.close() == 0
+
+
+def eventual_footprint(contender: Contender, expected: Footprint) -> Footprint:
+    """Wait until the contender holds what is expected; return what it holds.
+
+    The kernel's tables show a thread for a moment longer than whoever joined it.
+    """
+    for _ in looks(10.0):
+        found = footprint(contender.pid)
+        if expected.threads == 0:
+            found = found._replace(threads=0)
+        if found == expected:
+            break
+    return found
+
+
+# The end
+
+
+@pytest.mark.slow
+@scenes
+def test_the_end_of_input_ends_everything_with_status_0(
+    launch: Launch, scene: Scene, tmp_path: Path
+) -> None:
+    contender = launch()
+    scene(contender, tmp_path / "data")
+    everything = tree(contender.pid)
+    contender.close_input()
+    assert contender.process.wait(DEADLINE_S) == 0
+    assert survivors(everything, GONE_AFTER_KILL_S) == []
+    assert "Traceback" not in contender.stderr_tail()
+
+
+@pytest.mark.slow
+@scenes
+def test_quit_ends_everything_with_status_0(launch: Launch, scene: Scene, tmp_path: Path) -> None:
+    contender = launch()
+    scene(contender, tmp_path / "data")
+    everything = tree(contender.pid)
+    assert contender.call("quit") == {}
+    assert contender.process.wait(DEADLINE_S) == 0
+    assert survivors(everything, GONE_AFTER_KILL_S) == []
+    assert "Traceback" not in contender.stderr_tail()
+
+
+def test_input_that_is_empty_from_the_beginning_ends_it_with_status_0(
+    spec: ContenderSpec,
+) -> None:
+    done = subprocess.run(
+        spec.argv(), cwd=ROOT, stdin=subprocess.DEVNULL, capture_output=True,
+        timeout=DEADLINE_S, check=False,
+    )  # fmt: skip
+    assert (done.returncode, done.stdout, done.stderr) == (0, b"", b"")
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("whole_group", [False, True], ids=["process", "group"])
+@pytest.mark.parametrize("signum", [signal.SIGTERM, signal.SIGINT])
+def test_a_signal_ends_everything_without_a_traceback(
+    launch: Launch, signum: signal.Signals, whole_group: bool, tmp_path: Path
+) -> None:
+    contender = launch()
+    busy_cluster(contender, tmp_path / "data")
+    everything = tree(contender.pid)
+    if whole_group:  # As Ctrl-C at a terminal does.
+        os.killpg(contender.pid, signum)
+    else:
+        os.kill(contender.pid, signum)
+    contender.process.wait(DEADLINE_S)
+    assert survivors(everything, GONE_AFTER_KILL_S) == []
+    said = contender.stderr_tail()
+    assert "Traceback" not in said
+    assert "goroutine" not in said
+
+
+@pytest.mark.slow
+@scenes
+def test_a_killed_contender_leaves_no_process(launch: Launch, scene: Scene, tmp_path: Path) -> None:
+    contender = launch()
+    scene(contender, tmp_path / "data")
+    everything = tree(contender.pid)
+    os.kill(contender.pid, signal.SIGKILL)
+    assert survivors(everything, GONE_AFTER_KILL_S) == []
+
+
+@pytest.mark.slow
+def test_a_contender_whose_parent_is_killed_leaves_no_process(spec: ContenderSpec) -> None:
+    parent = subprocess.Popen(
+        [sys.executable, intermediary.__file__, *spec.argv()],
+        cwd=ROOT, stdout=subprocess.PIPE, stdin=subprocess.PIPE,
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+    )  # fmt: skip
+    assert parent.stdout is not None
+    everything: list[psutil.Process] = []
+    try:
+        everything = tree(int(parent.stdout.readline()))
+        assert survivors(everything, 0.0) == everything
+        parent.kill()
+        parent.wait()
+        assert survivors(everything, GONE_AFTER_KILL_S) == []
+    finally:
+        parent.kill()
+        parent.communicate()
+        for process in survivors(everything, 0.0):
+            process.kill()
+
+
+# Thrift
+
+
+@pytest.mark.slow
+def test_an_idle_cluster_uses_under_a_twentieth_of_a_core(start: StartCluster) -> None:
+    cluster = start(5, election_timeout_ms=[150, 300], heartbeat_ms=50)
+    cluster.elected_leader()
+    cluster.all_agree()
+    share = 1.0
+    # A longer look follows if the first one met a needless election or other work of the moment.
+    for duration_s in (3.0, 8.0):
+        share = processor_share(cluster.contender, duration_s)
+        if share < 0.05:
+            break
+    assert share < 0.05
+    cluster.elected_leader()
+
+
+def processor_share(contender: Contender, duration_s: float) -> float:
+    """Return the share of one core that the contender uses over so many seconds."""
+    processes = tree(contender.pid)
+    before_s, began_s = cpu_seconds(processes), time.monotonic()
+    time.sleep(duration_s)  # Not to wait for anything: this is the time that is measured.
+    return (cpu_seconds(processes) - before_s) / (time.monotonic() - began_s)

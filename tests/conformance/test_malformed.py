@@ -1,0 +1,100 @@
+"""Every malformed request is refused and changes nothing.
+
+Each case is one line of input. The status of an unshakable cluster, hashes included, must be the
+same before and after.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+
+import pytest
+
+from bench.contender import Contender, ContenderError
+
+from .cluster import UNSHAKABLE, ClusterUnderTest
+from .conftest import Contenders
+from .malformed import BAD_STARTS, CASES, Case
+from .waiting import DEADLINE_S
+
+
+def check_refused(contender: Contender, case: Case) -> None:
+    """Check that the line gets one reply, a `bad_request`, and the next line its own."""
+    contender.send_line(case.line)
+    reply = contender.next_unmatched(DEADLINE_S)
+    assert set(reply) == {"id", "error"}, reply
+    assert set(reply["error"]) == {"code", "message"}, reply
+    assert reply["error"]["code"] == "bad_request", reply
+    assert reply["error"]["message"], "a message says what is wrong"
+
+    assert reply["id"] in case.ids, reply
+    contender.call("hello")
+    with pytest.raises(TimeoutError):
+        print(contender.next_unmatched(0))
+
+
+class QuietClusters:
+    """One unshakable cluster for each contender, built again only if a test broke it."""
+
+    def __init__(self, contenders: Contenders) -> None:
+        self._contenders = contenders
+        self._clusters: dict[str, ClusterUnderTest] = {}
+
+    def of(self, name: str) -> ClusterUnderTest:
+        if name not in self._clusters:
+            contender = self._contenders.spec(name).launch()
+            cluster = ClusterUnderTest(contender, **UNSHAKABLE)
+            self._clusters[name] = cluster
+            cluster.committed("k", "untouched")
+            cluster.all_agree()
+        return self._clusters[name]
+
+    def discard(self, name: str) -> None:
+        self._clusters.pop(name).contender.kill()
+
+    def close(self) -> None:
+        for name in list(self._clusters):
+            self.discard(name)
+
+
+@pytest.fixture(scope="module")
+def quiet_clusters(contenders: Contenders) -> Iterator[QuietClusters]:
+    clusters = QuietClusters(contenders)
+    yield clusters
+    clusters.close()
+
+
+@pytest.mark.parametrize("case", CASES.values(), ids=CASES)
+def test_a_malformed_request_is_refused_and_changes_nothing(
+    quiet_clusters: QuietClusters,
+    contender_name: str,
+    demand: Callable[[str], None],
+    case: Case,
+) -> None:
+    demand(contender_name)
+    cluster = quiet_clusters.of(contender_name)
+    try:
+        before = cluster.status()
+        check_refused(cluster.contender, case)
+        assert cluster.status() == before
+    except BaseException:
+        quiet_clusters.discard(contender_name)
+        raise
+
+
+def test_after_all_malformed_requests_the_cluster_works(
+    quiet_clusters: QuietClusters, contender_name: str, demand: Callable[[str], None]
+) -> None:
+    demand(contender_name)
+    cluster = quiet_clusters.of(contender_name)
+    assert cluster.value_of("k") == "untouched"
+    cluster.committed("k", "touched")
+    cluster.all_agree()
+
+
+@pytest.mark.parametrize("case", BAD_STARTS.values(), ids=BAD_STARTS)
+def test_a_malformed_start_starts_nothing(contender: Contender, case: Case) -> None:
+    check_refused(contender, case)
+    with pytest.raises(ContenderError) as refusal:
+        contender.call("status")
+    assert refusal.value.code == "unavailable"

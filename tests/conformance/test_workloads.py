@@ -1,0 +1,249 @@
+"""What the workloads report is what the protocol promises, and agrees with the log."""
+
+from __future__ import annotations
+
+from collections import Counter
+from itertools import pairwise
+from typing import Any
+
+import pytest
+
+from bench.contender import ContenderError
+
+from .cluster import LIVELY, STEADY, ClusterUnderTest, Status
+from .conftest import StartCluster
+from .messages import (
+    Election,
+    ElectionResult,
+    LogEntry,
+    ProgressEvent,
+    ReplicateResult,
+    read,
+)
+from .waiting import DEADLINE_S
+
+BRIEF: dict[str, Any] = {"name": "replicate", "warmup_s": 0.05, "duration_s": 0.2}
+
+
+def replicate(cluster: ClusterUnderTest, **workload: Any) -> ReplicateResult:
+    """Run the workload, again if an election came between, and read its result."""
+    runs = iter(range(1000))
+
+    def run(_leader: int) -> dict[str, Any]:
+        session = {"session": f"run{next(runs)}"} | workload
+        return cluster.contender.call("run", workload=BRIEF | session)
+
+    return read(ReplicateResult, cluster.undisturbed(run))
+
+
+def commands_by_client(log: list[LogEntry], session: str) -> dict[str, list[dict[str, Any]]]:
+    """Return the commands of a run's clients, in the order of the log."""
+    commands: dict[str, list[dict[str, Any]]] = {}
+    for entry in log:
+        client = entry.command.get("client", "")
+        if client.startswith(f"{session}-"):
+            commands.setdefault(client, []).append(entry.command)
+    return commands
+
+
+@pytest.mark.parametrize("nodes", [1, 3])
+@pytest.mark.parametrize("outstanding", [1, 16])
+def test_replicate_reports_what_it_measured(
+    start: StartCluster, nodes: int, outstanding: int
+) -> None:
+    cluster = start(nodes, **STEADY)
+    result = replicate(cluster, outstanding=outstanding)
+    assert result.node in cluster.nodes
+    assert result.client
+    assert result.commands > 0
+    measured_ns = result.ended_ns - result.started_ns
+    assert measured_ns >= 0.1e9, "200 ms, from acknowledgement to acknowledgement"
+
+    assert sum(count for _, count in result.latency_ns) == result.commands
+    values = [value for value, _ in result.latency_ns]
+    assert values == sorted(set(values))
+    for value in values:
+        shift = max(0, value.bit_length() - 8)
+        assert value == (value >> shift) << shift, f"{value} is no bucket's lowest value"
+
+    assert sum(count for _, count in result.slices) == result.commands
+    ends = [end for end, _ in result.slices]
+    assert all(earlier < later for earlier, later in pairwise(ends))
+    assert ends[-1] <= measured_ns
+
+    assert len(result.acknowledged) == outstanding
+    assert all(serial >= 1 for serial in result.acknowledged)
+    assert sum(result.acknowledged) >= result.commands
+    # No client has more than one command under way when the measured time begins or ends, but the
+    # counters are read a moment beside.
+    assert abs(result.counters.entries - result.commands) <= 0.5 * result.commands + outstanding
+    assert 0 < result.counters.saves <= result.counters.entries + outstanding
+    assert (result.counters.messages > 0) == (nodes > 1)
+    assert bool(result.counters.bytes) in ({True} if nodes > 1 else set()) | (
+        {False} if result.counters.bytes in (None, 0) else set()
+    )
+
+
+def test_replicate_puts_every_acknowledged_command_in_the_log_once(
+    start: StartCluster, storage: dict[str, Any]
+) -> None:
+    cluster = start(**STEADY, **storage)
+    workload = {"outstanding": 8, "payload": 100, "keys": 50, "duration_s": 0.1}
+    result = replicate(cluster, **workload)
+    log = cluster.all_agree()
+    session = next(name for name in reversed(sessions(log)) if commands_by_client(log, name))
+    commands = commands_by_client(log, session)
+    assert set(commands) == {f"{session}-{c}" for c in range(8)}
+    for c, acknowledged in enumerate(result.acknowledged):
+        name = f"{session}-{c}"
+        assert commands[name] == [
+            {
+                "op": "set",
+                "key": f"key-{(c + serial * 8) % 50}",
+                "value": "x" * 100,
+                "client": name,
+                "serial": serial,
+            }
+            for serial in range(1, acknowledged + 1)
+        ]
+
+
+def sessions(log: list[LogEntry]) -> list[str]:
+    """Return the names of the runs in a log, in their order."""
+    names = (entry.command.get("client", "-").rsplit("-", 1)[0] for entry in log)
+    return [name for name in dict.fromkeys(names) if name]
+
+
+def test_replicate_has_the_documented_defaults(start: StartCluster) -> None:
+    cluster = start(1, **STEADY)
+    cluster.elected_leader()
+    result = read(ReplicateResult, cluster.contender.call("run", workload={"name": "replicate"}))
+    assert len(result.acknowledged) == 64
+    assert result.ended_ns - result.started_ns >= 1.99e9
+    assert len(result.slices) >= 10
+    command = cluster.log(1, to=2)[1].command
+    assert command["client"].startswith("client-")
+    assert command["value"] == "x" * 64
+    assert command["serial"] == 1
+    number = int(command["client"].removeprefix("client-"))
+    assert command["key"] == f"key-{number + 64}"
+
+
+def test_replicate_takes_an_empty_value(start: StartCluster) -> None:
+    cluster = start(1, **STEADY)
+    replicate(cluster, outstanding=1, payload=0, keys=1, warmup_s=0)
+    last = cluster.status()[1].last_index
+    assert last is not None
+    command = cluster.log(1, to=min(last, 10))[-1].command
+    assert (command["key"], command["value"]) == ("key-0", "")
+
+
+def test_progress_grows_from_0_to_1(start: StartCluster) -> None:
+    cluster = start(**STEADY)
+    before = len(cluster.contender.events.all())
+    replicate(cluster, duration_s=0.5)
+    events = cluster.contender.events.all()[before:]
+    progress = [read(ProgressEvent, e) for e in events if e["event"] == "progress"]
+    for earlier, later in pairwise(progress):
+        assert earlier.run != later.run or earlier.done <= later.done
+
+
+def test_one_workload_runs_at_a_time_and_the_rest_is_answered_beside_it(
+    start: StartCluster,
+) -> None:
+    cluster = start(**STEADY)
+
+    def run_two(_leader: int) -> dict[str, Any]:
+        running = cluster.contender.send("run", workload=BRIEF | {"outstanding": 1})
+        cluster.refused("bad_request", "run", workload=BRIEF)
+        cluster.refused("bad_request", "run", workload={"name": "election"})
+        cluster.status()
+        assert not running.done()
+        return running.result(DEADLINE_S)
+
+    read(ReplicateResult, cluster.undisturbed(run_two))
+
+
+def running_replicate(cluster: ClusterUnderTest) -> tuple[int, Any]:
+    """Begin a long run, and return its leader and its reply to come."""
+    leader = cluster.elected_leader()
+    last = cluster.status()[leader].last_index or 0
+    running = cluster.contender.send("run", workload=BRIEF | {"duration_s": 600})
+
+    def under_way(status: Status) -> bool:
+        return (status[leader].last_index or 0) > last + 10
+
+    cluster.eventually("the workload runs", under_way)
+    return leader, running
+
+
+def test_replicate_fails_when_its_leader_crashes(start: StartCluster) -> None:
+    cluster = start(**STEADY)
+    leader, running = running_replicate(cluster)
+    cluster.crash(leader)
+    with pytest.raises(ContenderError) as refusal:
+        running.result(DEADLINE_S)
+    assert refusal.value.code == "unavailable"
+    cluster.restart(leader)
+    cluster.committed("k", "and all goes on")
+    assert replicate(cluster, session="after").commands > 0
+
+
+def test_replicate_fails_when_the_cluster_stops(start: StartCluster) -> None:
+    cluster = start(**STEADY)
+    _, running = running_replicate(cluster)
+    cluster.stop()
+    with pytest.raises(ContenderError) as refusal:
+        running.result(DEADLINE_S)
+    assert refusal.value.code == "unavailable"
+
+
+def check_election(cluster: ClusterUnderTest, election: Election) -> None:
+    """Check a decided election: its order of times, and that the events tell of it."""
+    assert election.candidate_ns is not None
+    assert election.leader_ns is not None
+    assert election.settled_ns is not None
+    assert election.leader_term is not None
+    assert election.crash_ns <= election.candidate_ns <= election.leader_ns <= election.settled_ns
+    assert election.leader != election.crashed
+    assert election.leader_term > election.term
+    assert election.candidacies >= 1
+    leaders = {(e.node, e.term) for e in cluster.role_events() if e.role == "leader"}
+    assert (election.crashed, election.term) in leaders
+    assert (election.leader, election.leader_term) in leaders
+
+
+@pytest.mark.parametrize("nodes", [3, 5])
+def test_election_reports_every_election(start: StartCluster, nodes: int) -> None:
+    cluster = start(nodes, **STEADY)
+    answer = cluster.contender.call("run", workload={"name": "election", "elections": 4})
+    result = read(ElectionResult, answer)
+    assert len(result.elections) == 4
+    for election in result.elections:
+        check_election(cluster, election)
+    for earlier, later in pairwise(result.elections):
+        assert (earlier.settled_ns or 0) < later.crash_ns
+        assert later.term >= (earlier.leader_term or 0)
+    cluster.elected_leader(among=cluster.nodes)
+    cluster.committed("k", "and all goes on")
+    cluster.all_agree()
+
+
+def test_crashes_fall_anywhere_within_the_heartbeat_interval(start: StartCluster) -> None:
+    cluster = start(**LIVELY)
+    answer = cluster.contender.call("run", workload={"name": "election", "elections": 20})
+    crashed = Counter(e.crashed for e in read(ElectionResult, answer).elections)
+    assert sum(crashed.values()) == 20
+    assert len(crashed) >= 2, "leaders crash, not one node"
+
+
+def test_an_election_that_is_not_decided_ends_the_run(start: StartCluster) -> None:
+    cluster = start(election_timeout_ms=[400, 500], heartbeat_ms=10)
+    cluster.elected_leader()
+    cluster.all_agree()
+    answer = cluster.contender.call(
+        "run", workload={"name": "election", "elections": 5, "cap_s": 0.05}
+    )
+    (election,) = read(ElectionResult, answer).elections
+    undecided = (election.leader_ns, election.settled_ns, election.leader, election.leader_term)
+    assert undecided == (None, None, None, None)
