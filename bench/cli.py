@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import secrets
+import shlex
 import signal
 import sys
 from pathlib import Path
@@ -149,7 +150,10 @@ def bench(
             run = Run.open(_find_run(resume, results))
             _go_on(run, specs)
         with run.lock():
-            end = _measure(run, specs)
+            try:
+                end = _measure(run, specs)
+            except StoreError as error:
+                raise StoreError(f"{error}; then {_how_to_resume(run)}") from error
         _conclude(run, end, report)
     except SpecificationError as error:
         raise typer.BadParameter(str(error)) from error
@@ -299,10 +303,7 @@ def _conclude(run: Run, end: End | None, report: bool) -> None:
         _say(f"{len(failed)} of {len(run.trials)} trials failed and are in no figure")
     if end is not End.COMPLETE:
         why = "interrupted" if end is None else "the profile's time is over"
-        _say(
-            f"{why}; {len(remaining(run))} trials are missing: "
-            f"go on with 'raftmark bench --resume {_shell_path(run.path)}'"
-        )
+        _say(f"{why}; {len(remaining(run))} trials are missing: {_how_to_resume(run)}")
     if report:
         print(_write_report(run, None))
     if end is None:
@@ -351,11 +352,10 @@ def _names(listed: str | None) -> list[str]:
     return [name.strip() for name in (listed or "").split(",") if name.strip()]
 
 
-def _shell_path(path: Path) -> str:
-    import shlex
-
+def _how_to_resume(run: Run) -> str:
     here = Path.cwd()
-    return shlex.quote(str(path.relative_to(here) if path.is_relative_to(here) else path))
+    path = run.path.relative_to(here) if run.path.is_relative_to(here) else run.path
+    return f"go on with 'raftmark bench --resume {shlex.quote(str(path))}'"
 
 
 def _console(file: TextIO) -> Console:

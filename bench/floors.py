@@ -177,7 +177,7 @@ def floors_table(floors: list[Floor]) -> Table:
     for floor in floors:
         table.add_row(
             floor.what,
-            spell_estimate(floor.estimate) if floor.estimate else "none",
+            str(spell_estimate(floor.estimate)) if floor.estimate else "none",
             f"{'≥' if floor.at_least else '≤'} {floor.bound:,g}",
             floor.verdict,
         )

@@ -131,8 +131,8 @@ class Run:
     @classmethod
     def create(cls, results: Path, manifest: Manifest) -> Run:
         """Make the run's directory in `results`, and make it the latest."""
-        path = results / manifest.run
-        with _explained(path):
+        path = results.resolve() / manifest.run
+        with explained(path):
             results.mkdir(parents=True, exist_ok=True)
             path.mkdir()
             (path / "logs").mkdir()
@@ -148,7 +148,7 @@ class Run:
         manifest_path, trials_path = path / "run.json", path / "trials.jsonl"
         if not manifest_path.is_file():
             raise StoreError(f"{path} is not a run: it has no {manifest_path.name}")
-        with _explained(manifest_path):
+        with explained(manifest_path):
             try:
                 manifest = msgspec.json.decode(manifest_path.read_bytes(), type=Manifest)
             except msgspec.DecodeError as error:
@@ -158,7 +158,7 @@ class Run:
                 f"{manifest_path} has schema {manifest.schema}, not {SCHEMA}: "
                 "read it with the version of raftmark that wrote it"
             )
-        with _explained(trials_path):
+        with explained(trials_path):
             content = trials_path.read_bytes() if trials_path.exists() else b""
         *lines, tail = content.split(b"\n")
         return cls(path, manifest, list(_decode(trials_path, lines)), torn=1 if tail else 0)
@@ -170,7 +170,7 @@ class Run:
         """
         path = self.path / "trials.jsonl"
         line = msgspec.json.encode(trial) + b"\n"
-        with _explained(path), path.open("r+b", buffering=0) as file:
+        with explained(path), path.open("r+b", buffering=0) as file:
             if self.torn:
                 file.truncate(file.readall().rfind(b"\n") + 1)
                 self.torn = 0
@@ -190,7 +190,7 @@ class Run:
         self.manifest = msgspec.structs.replace(
             self.manifest, resumptions=[*self.manifest.resumptions, resumption]
         )
-        with _explained(self.path):
+        with explained(self.path):
             _write_manifest(self.path, self.manifest)
 
     def lock(self) -> _Lock:
@@ -205,7 +205,7 @@ class _Lock:
         self._path = path
 
     def __enter__(self) -> Self:
-        with _explained(self._path):
+        with explained(self._path):
             self._file = self._path.open("rb")
         try:
             fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -261,8 +261,8 @@ def _point_latest_to(path: Path) -> None:
 
 
 @contextlib.contextmanager
-def _explained(path: Path) -> Iterator[None]:
-    """Turn an `OSError` into a `StoreError` that says what to do."""
+def explained(path: Path) -> Iterator[None]:
+    """Turn an `OSError` over a run's files into a `StoreError` that says what to do."""
     try:
         yield
     except OSError as error:

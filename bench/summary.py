@@ -12,7 +12,7 @@ from bench.results import ElectionResult, parse_result
 from bench.specification import Cell
 from bench.statistics import Estimate, median_interval
 from bench.store import Run, Trial
-from report.numbers import spell
+from report.numbers import Spelled, spell
 
 
 def figure(cell: Cell, trial: Trial) -> float | None:
@@ -47,11 +47,11 @@ def summarise(run: Run) -> Table:
     return table
 
 
-def spell_estimate(estimate: Estimate) -> str:
+def spell_estimate(estimate: Estimate) -> Spelled:
     """Spell an estimate with its interval, if it has one."""
     if math.isnan(estimate.low):
-        return str(spell(estimate.value))
-    return str(spell(estimate.value, (estimate.low, estimate.high)))
+        return spell(estimate.value)
+    return spell(estimate.value, (estimate.low, estimate.high))
 
 
 def _entry(run: Run, cell: Cell, contender: str) -> str:
@@ -63,4 +63,6 @@ def _entry(run: Run, cell: Cell, contender: str) -> str:
     ]
     if not values:
         return "none"
-    return spell_estimate(median_interval(values, np.random.default_rng(run.manifest.seed)))
+    rng = np.random.default_rng(run.manifest.seed)
+    spelled = spell_estimate(median_interval(values, rng))
+    return f"{spelled.value}\n({spelled.interval})" if spelled.interval else spelled.value

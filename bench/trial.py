@@ -21,7 +21,7 @@ from bench.cost import Cost, CostMeter, MachineMeter, MachineState
 from bench.registry import ContenderSpec
 from bench.results import parse_result
 from bench.schedule import Planned
-from bench.store import CheckOutcome, Failure, Run, Stage, Trial, now
+from bench.store import CheckOutcome, Failure, Run, Stage, Trial, explained, now
 
 # Generous for a slow machine, and still little against a profile's patience.
 _LAUNCH_TIMEOUT_S = 10.0
@@ -42,13 +42,16 @@ class _Progress:
 
 
 def run_trial(planned: Planned, spec: ContenderSpec, run: Run) -> Trial:
-    """Run one trial and return its record; the trial is not added to `run`."""
+    """Run one trial and return its record; the trial is not added to `run`.
+
+    Raises `StoreError` when the run's directory cannot be used.
+    """
     started_at, started = now(), time.monotonic()
     machine = MachineMeter()
     log = run.logs / f"{planned.id.replace('/', '_')}.stderr"
     progress = _Progress()
     failure = None
-    with ExitStack() as stack:
+    with explained(run.path), ExitStack() as stack:
         cluster = dict(planned.cell.cluster)
         if cluster["storage"] == "disk":
             # Beside the results: a directory for temporary files is often no real disk.

@@ -59,8 +59,8 @@ def test_a_whole_run(tmp_path, table):
     assert [entry.unavailable is None for entry in run.manifest.contenders] == [True, True, False]
     assert run.manifest.environment["machine"]["cpus"] == os.cpu_count()
     assert "replicate-w64" in done.stdout
-    # What the stub makes up: 20 commands of each of 64 clients in 0.8 s.
-    assert "1,600" in done.stdout
+    # What the stub makes up: 20 commands of each of 64 clients in 0.6 s.
+    assert "2,100" in done.stdout
     assert done.stderr.count(" left\n") == len(run.trials)
 
 

@@ -32,6 +32,19 @@ def test_the_projects_table_names_the_four_contenders():
     assert list(load_contenders()) == ["threading", "asyncio", "multiprocessing", "go"]
 
 
+@pytest.mark.parametrize("name", ["threading", "asyncio", "multiprocessing", "go"])
+def test_every_source_file_is_counted_once(name):
+    spec = load_contenders()[name]
+    patterns = [*spec.core, *(p for patterns in spec.sources.values() for p in patterns)]
+    found = [path for pattern in patterns for path in registry.ROOT.glob(pattern)]
+    assert all(list(registry.ROOT.glob(pattern)) for pattern in patterns)
+    assert len(set(found)) == len(found)
+    top = "go_reference" if name == "go" else f"impl_{name}"
+    sources = {*(registry.ROOT / top).rglob("*.py"), *(registry.ROOT / top).rglob("*.go")}
+    tests = {path for path in sources if path.name.endswith("_test.go")}
+    assert sources - tests <= set(found)
+
+
 def test_placeholders_are_filled():
     command = load_contenders()["asyncio"].argv()
     assert command == [sys.executable, "-m", "impl_asyncio"]

@@ -1,4 +1,5 @@
 import os
+from pathlib import Path
 
 import pytest
 
@@ -21,7 +22,7 @@ from .support import (
 def run_fake(tmp_path, command, cell=None) -> Trial:
     cell = cell or replicate_cell()
     specs = contenders(tmp_path, {"fake": command})
-    run = Run.create(tmp_path / "results", manifest(["fake"], [cell]))
+    run = Run.create(Path(os.path.relpath(tmp_path / "results")), manifest(["fake"], [cell]))
     trial = run_trial(Planned(cell, 0, 3, "fake"), specs["fake"], run)
     run.append(trial)
     assert Run.open(run.path).trials == [trial]
@@ -207,7 +208,9 @@ def test_measuring_ends_when_the_budget_is_over(tmp_path):
     assert remaining(run)
 
 
-def test_a_disk_cluster_gets_a_directory_that_is_gone_afterwards(tmp_path):
+def test_a_disk_cluster_gets_a_directory_that_is_gone_afterwards(tmp_path, monkeypatch):
+    # Results named by a relative path: the contender runs elsewhere, and must find it too.
+    monkeypatch.chdir(tmp_path)
     program = (
         "import os, sys; sys.argv[0] = __file__; sys.path.insert(0, {!r})\n"
         "from stub import Stub\n"

@@ -1,0 +1,73 @@
+import subprocess
+import sys
+
+from bench.cost import CostMeter, MachineMeter
+
+WORK = """
+import os, sys, threading, time
+def burn():
+    end = time.process_time() + 0.3
+    while time.process_time() < end:
+        pass
+    ballast.append(b"x" * 50_000_000)
+ballast = []
+children = []
+sys.stdin.readline()
+if os.fork() == 0:
+    burn()          # a child that is alive when the cost is read
+    print("ready", flush=True)
+    sys.stdin.read()
+    os._exit(0)
+if os.fork() == 0:
+    burn()          # and one that has ended
+    os._exit(0)
+os.wait()
+def nap():
+    for _ in range(100):
+        time.sleep(0.001)
+    napped.set()
+    threading.Event().wait()
+napped = threading.Event()
+threading.Thread(target=nap, daemon=True).start()
+napped.wait()
+print("ready", flush=True)
+sys.stdin.read()
+os._exit(0)
+"""
+
+
+def test_the_cost_is_that_of_the_whole_tree():
+    with subprocess.Popen(
+        [sys.executable, "-c", WORK], stdin=subprocess.PIPE, stdout=subprocess.PIPE
+    ) as process:
+        assert process.stdin is not None
+        assert process.stdout is not None
+        meter = CostMeter(process.pid)
+        process.stdin.write(b"go\n")
+        process.stdin.flush()
+        process.stdout.readline()
+        process.stdout.readline()
+        cost = meter.cost()
+        process.stdin.close()
+        process.wait()
+    # Two children burnt 0.3 s each; the system counts in ticks of 10 ms.
+    assert cost.cpu_s >= 0.56
+    assert cost.peak_rss_bytes > 2 * 2**20 + 50_000_000
+    # The naps of a thread other than the main one.
+    assert cost.voluntary_switches >= 100
+
+
+def test_the_cost_of_a_contender_that_has_ended_is_nothing():
+    process = subprocess.Popen([sys.executable, "-c", ""])
+    process.wait()
+    meter = CostMeter(process.pid)
+    assert meter.cost().cpu_s == 0
+
+
+def test_the_machines_shares_are_shares():
+    meter = MachineMeter()
+    sum(range(10_000_000))
+    state = meter.state()
+    assert 0 < state.busy_share <= 1
+    assert 0 <= state.steal_share <= 1
+    assert state.load_1m >= 0
