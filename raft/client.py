@@ -32,6 +32,7 @@ class Waiters:
 
     def __init__(self) -> None:
         self._waiting: dict[int, tuple[int, Done]] = {}
+        self._applied_term = 0
 
     def add(self, first_index: int, term: int, proposals: Sequence[Proposal]) -> None:
         """The proposals became the entries from `first_index` on, in `term`."""
@@ -43,9 +44,13 @@ class Waiters:
             waiting[index] = (term, proposal.done)
 
     def applied(
-        self, first_index: int, entries: Iterable[Entry], results: Iterable[Result | StaleSerial]
+        self, first_index: int, entries: Sequence[Entry], results: Iterable[Result | StaleSerial]
     ) -> None:
-        """Entries were applied, with these results: answer those who wait for them."""
+        """Entries were applied, with these results: answer those who wait for them.
+
+        Those who wait since an earlier term are answered too, whatever their index: terms
+        never fall along a log, so that their entries can no longer follow.
+        """
         waiting = self._waiting
         if not waiting:
             return
@@ -60,6 +65,11 @@ class Waiters:
                 done(BadRequest("the session has used a higher serial; not applied again"))
             else:
                 done(Applied(index, term, result))
+        if entries[-1].term > self._applied_term:
+            self._applied_term = entries[-1].term
+            earlier = [index for index, (term, _) in waiting.items() if term < self._applied_term]
+            for index in earlier:
+                waiting.pop(index)[1](lost(index))
 
     def abandon(self, reason: str) -> None:
         """The node is gone: no one here will learn what became of their command."""
@@ -69,5 +79,5 @@ class Waiters:
 
 
 def lost(index: int) -> Lost:
-    """The error for a waiter whose index went to another entry."""
-    return Lost(f"another leader's entry took index {index}")
+    """The error for a waiter whose entry will never be applied."""
+    return Lost(f"a later leader's log replaced the entry at index {index}")
