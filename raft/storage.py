@@ -13,6 +13,8 @@ byte header. One save is one write and one fdatasync. The Go reference writes th
 bytes with the same system calls, and each opens the other's files.
 """
 
+import contextlib
+import logging
 import os
 import zlib
 from pathlib import Path
@@ -25,6 +27,8 @@ FRAME_SIZE = 8
 MAX_PAYLOAD = 1 << 30
 
 HARD_STATE, ENTRIES, TRUNCATION = 1, 2, 3
+
+log = logging.getLogger(__name__)
 
 
 class StorageError(Exception):
@@ -76,8 +80,11 @@ class MemoryStorage:
 class DiskStorage:
     """Survives a kill at any moment; see the module for the format.
 
-    A record torn at the end of the file was never acknowledged: it is cut off, and
-    `recovered_bytes` says how many bytes that were. Damage before the end is refused.
+    A record torn at the end of the file was never acknowledged: it is cut off, and the
+    module's logger warns of it. Damage before the end is refused.
+
+    A save that fails is the last one until the next `load`: what it left in the file is
+    unknown, and nothing may be written behind it.
     """
 
     def __init__(self, path: Path) -> None:
@@ -88,21 +95,33 @@ class DiskStorage:
         self._decode = msgspec.msgpack.Decoder().decode
         self._path = path
         self._file: int | None = None
+        self._size = 0
         self._last_index = 0
-        self.recovered_bytes = 0
 
     def load(self) -> Saved:
         """Read the file, cut a torn tail off, and open it for appending."""
         try:
             self._path.parent.mkdir(parents=True, exist_ok=True)
             self._file = os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC)
-            return self._replay(self._path.read_bytes())
+            data = self._path.read_bytes()
+            saved, self._size = self._replay(data)
+            if self._size < len(data):
+                log.warning("%s: cut %d torn bytes off", self._path, len(data) - self._size)
+                os.ftruncate(self._file, self._size)
+            if self._size == 0:
+                self._size = append(self._file, HEADER)
+            # An earlier life may have been killed before it synced what is read here, and
+            # from now on that counts as saved.
+            os.fdatasync(self._file)
+            sync_directory(self._path.parent)
         except OSError as error:
             self.close()
             raise StorageError(f"{self._path}: {error.strerror}") from error
         except StorageError:
             self.close()
             raise
+        self._last_index = len(saved.entries)
+        return saved
 
     def save(self, save: Save) -> None:
         """Append the save's records in one write, and wait until the disk has them."""
@@ -117,12 +136,12 @@ class DiskStorage:
             records += frame(self._encode((ENTRIES, save.first_index, save.entries)))
             self._last_index = save.first_index + len(save.entries) - 1
         try:
-            written = os.write(self._file, records)
-            if written < len(records):
-                raise StorageError(f"{self._path}: only {written} of {len(records)} bytes written")
+            append(self._file, records)
             os.fdatasync(self._file)
         except OSError as error:
+            self._take_back()
             raise StorageError(f"{self._path}: {error.strerror}") from error
+        self._size += len(records)
 
     def close(self) -> None:
         """Close the file."""
@@ -130,14 +149,21 @@ class DiskStorage:
             os.close(self._file)
             self._file = None
 
-    def _replay(self, data: bytes) -> Saved:
+    def _take_back(self) -> None:
+        """Remove what a failed save has left, if the disk lets us, and let go of the file.
+
+        What was written but not synced could be read back and still not be on the disk. A
+        torn record that stays is cut off by the next `load`.
+        """
         assert self._file is not None
-        if not data or (len(data) < len(HEADER) and HEADER.startswith(data)):
-            os.ftruncate(self._file, 0)
-            os.write(self._file, HEADER)
-            os.fdatasync(self._file)
-            sync_directory(self._path.parent)
-            return Saved(HardState(), [])
+        with contextlib.suppress(OSError):
+            os.ftruncate(self._file, self._size)
+        self.close()
+
+    def _replay(self, data: bytes) -> tuple[Saved, int]:
+        """What the whole records say, and where they end: 0 if not even the header is whole."""
+        if len(data) < len(HEADER) and HEADER.startswith(data):
+            return Saved(HardState(), []), 0
         if not data.startswith(HEADER):
             raise StorageError(f"{self._path}: offset 0: not a node's log of this version")
         hard_state = HardState()
@@ -160,12 +186,7 @@ class DiskStorage:
             except (ValueError, TypeError) as error:
                 raise StorageError(f"{self._path}: offset {offset}: {error}") from error
             offset += FRAME_SIZE + len(payload)
-        self.recovered_bytes = len(data) - offset
-        if self.recovered_bytes:
-            os.ftruncate(self._file, offset)
-            os.fdatasync(self._file)
-        self._last_index = len(entries)
-        return Saved(hard_state, entries)
+        return Saved(hard_state, entries), offset
 
     def _payload_at(self, data: bytes, offset: int) -> bytes | None:
         """The record's payload, None for a torn tail; StorageError for damage before it."""
@@ -190,6 +211,14 @@ class DiskStorage:
 def frame(payload: bytes) -> bytes:
     """A record: length, checksum, payload."""
     return len(payload).to_bytes(4, "little") + zlib.crc32(payload).to_bytes(4, "little") + payload
+
+
+def append(file: int, data: bytes) -> int:
+    """Write all of `data`: in one write, unless the disk takes less. Returns its length."""
+    rest = memoryview(data)
+    while rest:
+        rest = rest[os.write(file, rest) :]
+    return len(data)
 
 
 def sync_directory(path: Path) -> None:
