@@ -286,8 +286,8 @@ def _measure(run: Run, specs: dict[str, ContenderSpec]) -> End | None:
     planned = remaining(run)
     _say(f"run {run.manifest.run}, seed {run.manifest.seed}: {len(planned)} trials to measure")
     try:
-        with show_progress(planned, console) as (begins, ended):
-            return measure(run, specs, begins=begins, ended=ended)
+        with show_progress(planned, console) as display:
+            return measure(run, specs, display)
     except KeyboardInterrupt:
         return None
 

@@ -48,7 +48,7 @@ _TIMES_PINGPONG = 3
 _MESSAGES = {"threading": 2, "asyncio": 4, "multiprocessing": 2, "go": 4}
 
 _BASELINE_TIMEOUT_S = 300.0
-_WARMUP_S, _DURATION_S = 0.5, 1.5
+_WARMUP_S, _DURATION_S = 0.3, 1.0
 
 
 class Reading(msgspec.Struct, frozen=True):
@@ -235,12 +235,12 @@ def _python_pingpong() -> dict[str, float]:
 def _go_pingpong() -> dict[str, float]:
     """Run Go's benchmark, whose operation is a round trip over channels."""
     go = str(Path(sys.executable).with_name("go"))
-    printed = _output_of(
-        [go, "test", "-bench", "PingPong", "-run", "^$", "."], ROOT / "go_reference"
-    )
-    found = re.search(r"^BenchmarkPingPong\S*\s+\d+\s+([\d.]+) ns/op", printed, re.MULTILINE)
+    benchmark = "BenchmarkPingPong"
+    command = [go, "test", "-bench", f"^{benchmark}$", "-run", "^$", "."]
+    printed = _output_of(command, ROOT / "go_reference")
+    found = re.search(rf"^{benchmark}\S*\s+\d+\s+([\d.]+) ns/op", printed, re.MULTILINE)
     if found is None:
-        raise BaselineFailed(f"no benchmark named PingPong in go_reference:\n{printed.strip()}")
+        raise BaselineFailed(f"no {benchmark} in go_reference:\n{printed.strip()}")
     return {"pingpong-go": float(found[1]) / 1e9}
 
 

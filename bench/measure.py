@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from enum import Enum
+from typing import Protocol
 
 from bench.registry import ContenderSpec
 from bench.schedule import Planned, schedule
@@ -19,6 +20,16 @@ class End(Enum):
     OUT_OF_TIME = "out of time"
 
 
+class Display(Protocol):
+    """What is told of each trial as it begins and ends."""
+
+    def begins(self, planned: Planned) -> None:
+        """Show that a trial begins."""
+
+    def ended(self, trial: Trial) -> None:
+        """Show how it ended."""
+
+
 def remaining(run: Run) -> list[Planned]:
     """Return the trials of a run that have not ended yet, in order."""
     ended = {trial.trial for trial in run.trials}
@@ -27,14 +38,8 @@ def remaining(run: Run) -> list[Planned]:
     return [trial for trial in planned if trial.id not in ended]
 
 
-def measure(
-    run: Run,
-    specs: Mapping[str, ContenderSpec],
-    *,
-    begins: Callable[[Planned], None],
-    ended: Callable[[Trial], None],
-) -> End:
-    """Run the trials that a run still lacks, in this process; `begins` and `ended` may show them.
+def measure(run: Run, specs: Mapping[str, ContenderSpec], display: Display) -> End:
+    """Run the trials that a run still lacks, and keep each as it ends.
 
     An interruption loses the trial under way and nothing else. Raises `StoreError` when a result
     cannot be kept.
@@ -47,7 +52,7 @@ def measure(
             and time.monotonic() - started > specification.budget_s
         ):
             return End.OUT_OF_TIME
-        begins(planned)
+        display.begins(planned)
         lost_s = _lost_to_failures(run, planned.contender)
         if lost_s > specification.patience_s:
             reason = (
@@ -58,7 +63,7 @@ def measure(
         else:
             trial = run_trial(planned, specs[planned.contender], run)
         run.append(trial)
-        ended(trial)
+        display.ended(trial)
     return End.COMPLETE
 
 

@@ -13,12 +13,10 @@ from rich.console import Console
 from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 
+from bench.measure import Display
 from bench.schedule import Planned
 from bench.specification import Cell
 from bench.store import Trial
-
-Begins = Callable[[Planned], None]
-Ended = Callable[[Trial], None]
 
 
 class Pace:
@@ -54,28 +52,11 @@ def usual_duration(cell: Cell) -> float:
 
 
 @contextmanager
-def show_progress(planned: Sequence[Planned], console: Console) -> Iterator[tuple[Begins, Ended]]:
-    """Show the trials `planned` as they begin and end, by calling the two functions."""
-    pace = Pace(planned)
-    failures = 0
+def show_progress(planned: Sequence[Planned], console: Console) -> Iterator[Display]:
+    """Show the trials `planned`, as it fits the console, until the end of the block."""
     if not console.is_terminal:
-        count = 0
-
-        def line(trial: Trial) -> None:
-            nonlocal count
-            count += 1
-            pace.ended(trial.trial)
-            console.print(
-                f"[{count}/{len(planned)}] {trial.trial}: {_verdict(trial)}; "
-                f"{_spell_time(pace.seconds_left())} left",
-                markup=False,
-                highlight=False,
-                soft_wrap=True,
-            )
-
-        yield lambda trial: None, line
+        yield _Lines(planned, console)
         return
-
     columns = (
         BarColumn(),
         MofNCompleteColumn(),
@@ -84,31 +65,62 @@ def show_progress(planned: Sequence[Planned], console: Console) -> Iterator[tupl
         TextColumn("{task.description}"),
     )
     # Drawn between trials only: redrawing takes CPU time from what is measured.
-    with Progress(*columns, console=console, auto_refresh=False) as bar:
-        left = _spell_time(pace.seconds_left())
-        task = bar.add_task("", total=len(planned), left=left, failed="")
+    with Progress(*columns, console=console, auto_refresh=False) as progress:
+        yield _Bar(planned, progress)
 
-        def begins(trial: Planned) -> None:
-            bar.update(task, description=escape(trial.id), refresh=True)
 
-        def ended(trial: Trial) -> None:
-            nonlocal failures
-            pace.ended(trial.trial)
-            if trial.failure is not None:
-                failures += 1
-                bar.console.print(
-                    f"{trial.trial}: {_verdict(trial)}", markup=False, highlight=False
-                )
-            bar.update(
-                task,
-                advance=1,
-                left=_spell_time(pace.seconds_left()),
-                failed=f"{failures} failed" if failures else "",
-                refresh=True,
-            )
+class _Lines:
+    """A line for each trial that has ended."""
 
-        yield begins, ended
-        bar.update(task, description="")
+    def __init__(self, planned: Sequence[Planned], console: Console) -> None:
+        self._pace = Pace(planned)
+        self._console = console
+        self._total = len(planned)
+        self._count = 0
+
+    def begins(self, planned: Planned) -> None:
+        pass  # Its line is written when it has ended.
+
+    def ended(self, trial: Trial) -> None:
+        self._count += 1
+        self._pace.ended(trial.trial)
+        _print(
+            self._console,
+            f"[{self._count}/{self._total}] {trial.trial}: {_verdict(trial)}; "
+            f"{_spell_time(self._pace.seconds_left())} left",
+        )
+
+
+class _Bar:
+    """A bar with the time left and the trial under way, below a line for each failure."""
+
+    def __init__(self, planned: Sequence[Planned], progress: Progress) -> None:
+        self._pace = Pace(planned)
+        self._progress = progress
+        self._failures = 0
+        left = _spell_time(self._pace.seconds_left())
+        self._task = progress.add_task("", total=len(planned), left=left, failed="")
+
+    def begins(self, planned: Planned) -> None:
+        self._progress.update(self._task, description=escape(planned.id), refresh=True)
+
+    def ended(self, trial: Trial) -> None:
+        self._pace.ended(trial.trial)
+        if trial.failure is not None:
+            self._failures += 1
+            _print(self._progress.console, f"{trial.trial}: {_verdict(trial)}")
+        self._progress.update(
+            self._task,
+            advance=1,
+            description="",
+            left=_spell_time(self._pace.seconds_left()),
+            failed=f"{self._failures} failed" if self._failures else "",
+            refresh=True,
+        )
+
+
+def _print(console: Console, line: str) -> None:
+    console.print(line, markup=False, highlight=False, soft_wrap=True)
 
 
 def _verdict(trial: Trial) -> str:

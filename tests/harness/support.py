@@ -1,13 +1,16 @@
 """What the harness's tests share: the fakes, and tables of contenders made of them."""
 
+import io
 import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import msgspec
+from rich.console import Console
 
-from bench.measure import End, measure
+from bench.measure import End, measure, remaining
+from bench.progress import show_progress
 from bench.registry import ContenderSpec, load_contenders
 from bench.specification import Cell, Specification
 from bench.store import ContenderEntry, Manifest, Run, now
@@ -92,4 +95,5 @@ def manifest(
 
 def measure_quietly(run: Run, specs: Mapping[str, ContenderSpec]) -> End:
     """Measure what a run lacks without showing anything."""
-    return measure(run, specs, begins=lambda planned: None, ended=lambda trial: None)
+    with show_progress(remaining(run), Console(file=io.StringIO())) as display:
+        return measure(run, specs, display)

@@ -34,10 +34,10 @@ def shown(tmp_path, **options) -> str:
     planned = remaining(new_run(tmp_path))
     text = io.StringIO()
     console = Console(file=text, width=100, **options)
-    with show_progress(planned, console) as (begins, ended):
+    with show_progress(planned, console) as display:
         for trial in planned:
-            begins(trial)
-            ended(skipped_trial(trial, "[made] up"))
+            display.begins(trial)
+            display.ended(skipped_trial(trial, "[made] up"))
     return text.getvalue()
 
 
