@@ -174,6 +174,7 @@ class Contender:
         self._unmatched: queue.SimpleQueue[dict[str, Any]] = queue.SimpleQueue()
         self._requests: queue.SimpleQueue[bytes | None] = queue.SimpleQueue()
         self._failure: ContenderFailed | None = None
+        self._ended = False
         self._freed = False
         self._threads = [
             threading.Thread(target=target, name=f"{target.__name__}-{self.pid}", daemon=True)
@@ -261,7 +262,7 @@ class Contender:
         deadline = time.monotonic() + timeout
         try:
             if self.process.poll() is None:
-                self.call("quit", reply_timeout=timeout)
+                self._quit(timeout)
             self.close_input()
             try:
                 status = self.process.wait(max(0.0, deadline - time.monotonic()))
@@ -273,6 +274,14 @@ class Contender:
             return status
         finally:
             self.kill()
+
+    def _quit(self, timeout: float) -> None:
+        try:
+            self.call("quit", reply_timeout=timeout)
+        except ContenderFailed:
+            if not self._ended:
+                raise
+            # It was on its way out already; its exit status tells whether in good order.
 
     def kill(self) -> None:
         """Kill the contender and everything it started, at once, and free all that it held."""
@@ -336,7 +345,9 @@ class Contender:
                 quoted = line[:200].decode(errors="backslashreplace").rstrip("\n")
                 self._fail(f"printed nonsense ({error}): {quoted!r}")
                 return
-        self._fail(self._describe_end())
+        description = self._describe_end()
+        self._ended = self.process.returncode is not None
+        self._fail(description)
 
     def _dispatch(self, line: bytes) -> None:
         message = _decode_message(line)

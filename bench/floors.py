@@ -178,7 +178,7 @@ def floors_table(floors: list[Floor]) -> Table:
         table.add_row(
             floor.what,
             str(spell_estimate(floor.estimate)) if floor.estimate else "none",
-            f"{'≥' if floor.at_least else '≤'} {floor.bound:,g}",
+            f"{'≥' if floor.at_least else '≤'} {floor.bound:,}",
             floor.verdict,
         )
     return table

@@ -18,17 +18,16 @@ from report.numbers import Spelled, spell
 def figure(cell: Cell, trial: Trial) -> float | None:
     """Return a trial's figure: commands/s, or the median election's milliseconds.
 
-    An election lasts from the crash until the last survivor follows the new leader. None when the
-    trial failed.
+    An election lasts from the crash to the new leader. None when the trial failed.
     """
     if trial.status != "ok" or trial.result is None:
         return None
     result = parse_result(cell.workload["name"], trial.result)
     if isinstance(result, ElectionResult):
         return statistics.median(
-            (election.settled_ns - election.crash_ns) / 1e6
+            (election.leader_ns - election.crash_ns) / 1e6
             for election in result.elections
-            if election.settled_ns is not None
+            if election.leader_ns is not None
         )
     return result.throughput
 

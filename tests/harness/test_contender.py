@@ -122,6 +122,24 @@ def test_a_contender_that_reads_nothing_blocks_no_caller():
         contender.kill()
 
 
+def test_closing_after_quit_returns_the_exit_status():
+    for _ in range(20):
+        contender = Contender(fake("stub"))
+        contender.call("quit")
+        assert contender.close() == 0
+
+
+def test_closing_a_contender_that_dies_of_it_returns_its_exit_status():
+    contender = Contender(fake("crashes", "quit"))
+    assert contender.close() == -signal.SIGKILL
+
+
+def test_nonsense_at_quit_is_a_failure():
+    contender = Contender(fake("nonsense", "quit", "goodbye"))
+    with pytest.raises(ContenderFailed, match="nonsense"):
+        contender.close()
+
+
 def test_a_hang_at_quit_is_killed():
     contender = Contender(fake("hangs", "quit"))
     with pytest.raises(ContenderFailed, match="hung"):
