@@ -109,6 +109,7 @@ class Host:
         self._control: Control | None = None
         self._settings = Settings((), (1, 1), 1)
         self._run: threading.Thread | None = None
+        self._busy = False
         self._replies: dict[int, int] = {}
         self._tokens = itertools.count()
         self._deadlines: list[tuple[int, int]] = []
@@ -172,22 +173,9 @@ class Host:
             reply = operation(request_id, fields)
             if reply is not None:
                 self._output.put({"id": request_id, "ok": reply})
-        except RaftError as error:
-            self._refuse(request_id, error)
-        except StorageError as error:
-            self._refuse(request_id, Unavailable(str(error)))
-        except Exception as error:  # noqa: BLE001 (answered, shown, and the cluster goes on)
-            self._confess(request_id, error)
+        except Exception as error:  # noqa: BLE001 (answered, and the cluster goes on)
+            self._output.put({"id": request_id, "error": refusal(error)})
         return True
-
-    def _refuse(self, request_id: int | None, error: RaftError) -> None:
-        answer = {"code": error.code, "message": str(error), **error.details}
-        self._output.put({"id": request_id, "error": answer})
-
-    def _confess(self, request_id: int | None, error: Exception) -> None:
-        """Answer with a fault of the contender's own."""
-        traceback.print_exception(error)
-        self._refuse(request_id, RaftError(f"{type(error).__name__}: {error}"))
 
     # -- operations --------------------------------------------------------------------
 
@@ -281,7 +269,7 @@ class Host:
         if request_id is None:
             return
         if isinstance(outcome, RaftError):
-            self._refuse(request_id, outcome)
+            self._output.put({"id": request_id, "error": refusal(outcome)})
         else:
             index, term, result = outcome
             answer = {"index": index, "term": term, "result": result}
@@ -370,7 +358,7 @@ class Host:
         control = self._running()
         values = requests.read(fields, {"workload": (requests.mapping, REQUIRED)})
         work = self._workload(control, values["workload"])
-        if self._run is not None and self._run.is_alive():
+        if self._busy:
             raise BadRequest("a workload is running; one at a time")
 
         def progress(done: float) -> None:
@@ -378,12 +366,13 @@ class Host:
 
         def run() -> None:
             try:
-                self._output.put({"id": request_id, "ok": work(progress)})
-            except RaftError as error:
-                self._refuse(request_id, error)
-            except Exception as error:  # noqa: BLE001 (answered, shown, and the cluster goes on)
-                self._confess(request_id, error)
+                answer = {"ok": work(progress)}
+            except Exception as error:  # noqa: BLE001 (answered, and the cluster goes on)
+                answer = {"error": refusal(error)}
+            self._busy = False  # Before the answer, which invites the next run.
+            self._output.put({"id": request_id, **answer})
 
+        self._busy = True
         self._run = threading.Thread(target=run, name="workload")
         self._run.start()
 
@@ -449,6 +438,16 @@ class Host:
     def _report_failure(self, node: int, error: Exception) -> None:
         print(f"{self._name}: node {node} ceased", file=sys.stderr)
         traceback.print_exception(error)
+
+
+def refusal(error: Exception) -> dict[str, Any]:
+    """An error as a reply has it. A fault of the contender's own is shown to people, too."""
+    if isinstance(error, StorageError):
+        error = Unavailable(str(error))
+    if not isinstance(error, RaftError):
+        traceback.print_exception(error)
+        error = RaftError(f"{type(error).__name__}: {error}")
+    return {"code": error.code, "message": str(error), **error.details}
 
 
 def describe(command: Command) -> dict[str, Any]:
