@@ -15,7 +15,7 @@ from raft.client import Done, Proposal
 from raft.cluster import Cluster, ClusterConfig, Events, LogSlice, NodeStatus
 from raft.links import Faults, Links
 from raft.messages import Command
-from raft.storage import StorageError, open_storage
+from raft.storage import open_storage
 from raft.workload import ReplicateSpec
 
 T = TypeVar("T")
@@ -41,7 +41,7 @@ class AsyncioCluster(Cluster):
         self._thread.start()
         try:
             self._run(self._start())
-        except StorageError:
+        except BaseException:
             self._end_loop()
             for storage in self._storage.values():
                 storage.close()

@@ -15,7 +15,6 @@ from raft.cluster import Cluster, ClusterConfig, Events, LogSlice, NodeStatus
 from raft.errors import OutcomeUnknown, Unavailable
 from raft.links import Faults
 from raft.messages import Command
-from raft.storage import StorageError
 from raft.workload import ReplicateSpec
 
 STOP_S = 5.0
@@ -115,7 +114,7 @@ class ProcessCluster(Cluster):
         try:
             for node in self._nodes.values():
                 node.call("start")
-        except StorageError:
+        except BaseException:
             self.stop()
             raise
 

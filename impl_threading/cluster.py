@@ -11,7 +11,7 @@ from raft.client import Done, Proposal
 from raft.cluster import Cluster, ClusterConfig, Events, LogSlice, NodeStatus
 from raft.links import Faults, Links
 from raft.messages import Command
-from raft.storage import StorageError, open_storage
+from raft.storage import open_storage
 from raft.workload import ReplicateSpec
 
 
@@ -32,7 +32,7 @@ class ThreadCluster(Cluster):
         """Start every node's thread."""
         try:
             nodes = [self._new_life(n) for n in self._config.settings.nodes]
-        except StorageError:
+        except BaseException:
             for storage in self._storage.values():
                 storage.close()
             raise

@@ -17,10 +17,11 @@ from raft.cluster import (
     NodeStatus,
     RoleChange,
 )
-from raft.errors import BadRequest, NotLeader, Unavailable
+from raft.errors import BadRequest, Lost, NotLeader, OutcomeUnknown, Unavailable
 from raft.links import Faults
 from raft.messages import Command
 from raft.node import Role
+from raft.storage import StorageError
 from raft.workload import ElectionSpec, ReplicateSpec
 
 
@@ -126,17 +127,23 @@ class Control:
         """Crash a running or paused node; when it ceased (ns)."""
         with self._operating:
             self._require(node, Lifecycle.RUNNING, Lifecycle.PAUSED)
+            self._lifecycle[node] = Lifecycle.CRASHED
+            ceased_ns = self._cluster.crash(node)
             with self._changed:
-                self._lifecycle[node] = Lifecycle.CRASHED
                 self._roles.pop(node, None)
-            return self._cluster.crash(node)
+            return ceased_ns
 
     def restart(self, node: int) -> None:
         """Restart a crashed node."""
         with self._operating:
             self._require(node, Lifecycle.CRASHED)
-            self._cluster.restart(node)
+            # First, as the new life may soon report that it has failed, too.
             self._lifecycle[node] = Lifecycle.RUNNING
+            try:
+                self._cluster.restart(node)
+            except StorageError:
+                self._lifecycle[node] = Lifecycle.CRASHED
+                raise
 
     def pause(self, node: int) -> None:
         """Hang a running node."""
@@ -149,8 +156,8 @@ class Control:
         """Let a paused node go on."""
         with self._operating:
             self._require(node, Lifecycle.PAUSED)
-            self._cluster.resume(node)
             self._lifecycle[node] = Lifecycle.RUNNING
+            self._cluster.resume(node)
 
     def partition(self, groups: Sequence[Sequence[int]] | None) -> None:
         """Cut the cluster into groups; None heals."""
@@ -188,28 +195,33 @@ class Control:
             raise Unavailable("the cluster did not settle on a leader")
         try:
             return self._cluster.replicate(leader, spec)
-        except NotLeader as error:
-            raise Unavailable("the leader changed during the run") from error
+        except (NotLeader, Lost, OutcomeUnknown) as error:
+            raise Unavailable(f"the leader changed or ceased during the run: {error}") from error
 
     def elections(self, spec: ElectionSpec, progress: Callable[[float], None]) -> dict[str, Any]:
         """Crash leader after leader and time what follows (§9.3)."""
         draw = random.Random(f"elections/{self._config.seed}")
         elections: list[dict[str, Any]] = []
-        for done in range(spec.elections):
+        while len(elections) < spec.elections:
             leader = self._await_settled(time.monotonic_ns() + spec.cap_ns)
             if leader is None:
                 raise Unavailable("the cluster did not settle before an election")
-            elections.append(self._elect(leader, draw, spec))
-            if elections[-1]["leader"] is None:
-                break
+            election = self._elect(leader, draw, spec)
+            if election is not None:
+                elections.append(election)
+                if election["leader"] is None:
+                    break
+                progress(len(elections) / spec.elections)
             self.restart(leader)
-            progress((done + 1) / spec.elections)
         return {"workload": "election", "elections": elections}
 
-    def _elect(self, old_leader: int, draw: random.Random, spec: ElectionSpec) -> dict[str, Any]:
-        old_term = self._roles[old_leader].term
+    def _elect(
+        self, old_leader: int, draw: random.Random, spec: ElectionSpec
+    ) -> dict[str, Any] | None:
+        """Crash the leader; what followed, None if another election had begun before."""
         with self._changed:
             self._history.clear()
+            old_term = self._roles[old_leader].term
         self._cluster.heartbeat(old_leader)
         moment_ns = time.monotonic_ns() + int(draw.random() * self._config.settings.heartbeat_ns)
         self._wait_for(lambda: False, moment_ns)
@@ -222,10 +234,14 @@ class Control:
         self._wait_for(lambda: new_leader() is not None, crash_ns + spec.cap_ns)
         with self._changed:
             leader = new_leader()
-            history = [change for change in self._history if change.at_ns >= crash_ns]
-        candidacies = [c for c in history if c.role is Role.CANDIDATE]
+            final = [self._roles[n] for n in survivors] if leader is not None else []
+            history = list(self._history)
+        elected = [c for c in history if c.role is Role.LEADER]
         # One server that elects itself in the very step in which it stood (§5.2).
-        begun = candidacies or [c for c in history if c.role is Role.LEADER]
+        begun = [c for c in history if c.role is Role.CANDIDATE] or elected
+        won = next((c for c in elected if final and c.term == final[0].term), None)
+        if any(c.at_ns < crash_ns for c in begun) or (final and won is None):
+            return None
         record: dict[str, Any] = {
             "crashed": old_leader,
             "term": old_term,
@@ -237,14 +253,9 @@ class Control:
             "leader_term": None,
             "candidacies": len({(c.node, c.term) for c in begun}),
         }
-        if leader is not None:
-            with self._changed:
-                final = [self._roles[n] for n in survivors]
-            term = self._roles[leader].term
-            record["leader_term"] = term
-            record["leader_ns"] = next(
-                c.at_ns for c in history if c.role is Role.LEADER and c.term == term
-            )
+        if won is not None:
+            record["leader_ns"] = won.at_ns
+            record["leader_term"] = won.term
             record["settled_ns"] = max(c.at_ns for c in final)
         return record
 
@@ -267,6 +278,8 @@ class Control:
                 len({(v["leader"], v["last_index"], v["commit_index"]) for v in views}) == 1
             ):
                 return leader
+            if time.monotonic_ns() >= deadline_ns:
+                break
             # The next heartbeat brings the followers up to date; look again after it.
             with self._changed:
                 self._changed.wait(heartbeat_s)

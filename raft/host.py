@@ -20,7 +20,6 @@ import threading
 import time
 import traceback
 from collections.abc import Callable, Iterator
-from types import FrameType
 from typing import Any, NoReturn
 
 from raft import requests
@@ -132,21 +131,27 @@ class Host:
 
     # -- lines -----------------------------------------------------------------------
 
-    def serve(self) -> None:
-        """Answer requests; returns when input has ended or `quit` was asked."""
+    def serve(self, signals: int) -> int:
+        """Answer requests until input ends, `quit` is asked, or a signal comes.
+
+        `signals` is a file descriptor from which signals' numbers are read. Returns the
+        exit status: 0, or 128 + the signal's number.
+        """
         lines = Lines()
         stdin = sys.stdin.fileno()
         try:
             while True:
-                readable, _, _ = select.select([stdin], [], [], self._expire())
-                if not readable:
+                readable, _, _ = select.select([stdin, signals], [], [], self._expire())
+                if signals in readable:
+                    return 128 + os.read(signals, 1)[0]
+                if stdin not in readable:
                     continue
                 data = os.read(stdin, 1 << 16)
                 if not data:
-                    return
+                    return 0
                 for line in lines.feed(data):
                     if not self._handle(line):
-                        return
+                        return 0
         finally:
             self._stop_cluster()
             self._output.close()
@@ -209,7 +214,7 @@ class Host:
                     50 * MILLISECOND,
                 ),
                 "storage": (requests.choice("memory", "disk"), "memory"),
-                "data_dir": (requests.string(4096, min_bytes=1), None),
+                "data_dir": (requests.path, None),
                 "transport": (requests.choice("native"), "native"),
                 "seed": (requests.integer(0, 2**63 - 1), 0),
             },
@@ -480,12 +485,11 @@ def main(name: str, factory: ClusterFactory) -> NoReturn:
     """
     gc.disable()
 
-    def interrupt(signum: int, _frame: FrameType | None) -> NoReturn:
-        for each in (signal.SIGINT, signal.SIGTERM):
-            signal.signal(each, signal.SIG_IGN)
-        sys.exit(128 + signum)
-
+    # A handler that raised would do so anywhere, in the middle of a lock's release too;
+    # this way a signal is one more thing to read between two requests.
+    signals, wakeup = os.pipe()
+    os.set_blocking(wakeup, False)
+    signal.set_wakeup_fd(wakeup)
     for each in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(each, interrupt)
-    Host(name, factory).serve()
-    sys.exit(0)
+        signal.signal(each, lambda _signum, _frame: None)
+    sys.exit(Host(name, factory).serve(signals))

@@ -13,6 +13,7 @@ Check: TypeAlias = Callable[[str, Any], Any]
 REQUIRED = object()
 MAX_KEY_BYTES = 64 * 1024
 MAX_VALUE_BYTES = 512 * 1024
+MAX_PATH_BYTES = 4096
 MILLISECOND = 1_000_000
 SECOND = 1_000_000_000
 
@@ -109,6 +110,14 @@ def string(max_bytes: int, min_bytes: int = 0) -> Check:
         return value
 
     return check
+
+
+def path(name: str, value: Any) -> str:
+    """A path: a string that no system call refuses for its form."""
+    text: str = string(MAX_PATH_BYTES, min_bytes=1)(name, value)
+    if "\0" in text:
+        raise BadRequest(f"{name} must not contain a NUL character")
+    return text
 
 
 def choice(*options: str) -> Check:
