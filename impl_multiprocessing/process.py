@@ -38,7 +38,8 @@ def run_node(
     """Be a node until the contender says stop, or is gone."""
     gc.disable()  # as in the contender itself, see raft.host.main
     # A Ctrl-C reaches the whole group; it is the contender that ends its nodes.
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    for each in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(each, signal.SIG_IGN)
     NodeProcess(node_id, config, control, sockets).run()
 
 
