@@ -1,0 +1,125 @@
+"""A cluster that is none: it answers at once, and does only what its test tells it to."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from typing import Any
+
+from raft import Command, Entry, Role, Settings
+from raft.client import Done
+from raft.cluster import Cluster, ClusterConfig, Events, LogSlice, NodeStatus, RoleChange
+from raft.links import Faults
+from raft.messages import NOOP
+from raft.storage import StorageError
+from raft.workload import ReplicateSpec
+
+SETTINGS = Settings((1, 2, 3), (150_000_000, 300_000_000), 1_000_000)
+CONFIG = ClusterConfig(SETTINGS)
+
+
+class FakeCluster(Cluster):
+    """Node 1 leads from the start; where the leader crashes, the next node up follows it."""
+
+    def __init__(self, config: ClusterConfig, events: Events) -> None:
+        self.ids = config.settings.nodes
+        self.events = events
+        self.up = set(self.ids)
+        self.leader, self.term = 1, 1
+        self.calls: list[tuple[Any, ...]] = []
+        self.outstanding: list[Done] = []
+        self.storage_error: StorageError | None = None
+        self.replicate_outcome: dict[str, Any] | Exception = {"workload": "replicate"}
+
+    def announce(self, node: int, role: Role, leader: int | None) -> None:
+        """A node tells of its role."""
+        now_ns = time.monotonic_ns()
+        self.events.role_changed(RoleChange(node, role, self.term, leader, now_ns))
+
+    def follow(self, leader: int) -> None:
+        """All nodes that are up follow a leader."""
+        self.leader = leader
+        for node in sorted(self.up):
+            role = Role.LEADER if node == leader else Role.FOLLOWER
+            self.announce(node, role, leader)
+
+    def elect(self, leader: int) -> None:
+        """A node stands for election and wins it."""
+        self.term += 1
+        self.announce(leader, Role.CANDIDATE, None)
+        self.follow(leader)
+
+    def fail(self, node: int) -> None:
+        """A node ceases by a fault of its own."""
+        self.up.discard(node)
+        self.events.failed(node, RuntimeError("made to fail"))
+
+    def start(self) -> None:
+        """Announce the first leader."""
+        if self.storage_error is not None:
+            raise self.storage_error
+        self.follow(1)
+
+    def stop(self) -> None:
+        """Note it, and leave no one waiting."""
+        self.calls.append(("stop",))
+
+    def submit(self, node: int, command: Command, done: Done) -> None:
+        """Keep the command's client waiting."""
+        self.calls.append(("submit", node, command))
+        self.outstanding.append(done)
+
+    def status(self, node: int) -> NodeStatus:
+        """The same for all, but for the role."""
+        role = "leader" if node == self.leader else "follower"
+        return NodeStatus(role, self.term, self.leader, None, 1, 1, 1, "state", "log")
+
+    def log(self, node: int, first: int, last: int) -> LogSlice:
+        """One no-op."""
+        entries = (Entry(1, NOOP),) if first == 1 else ()
+        return LogSlice(first, entries, 1, 1)
+
+    def crash(self, node: int) -> int:
+        """Let the next node follow a leader that crashed."""
+        self.calls.append(("crash", node))
+        self.up.discard(node)
+        ceased_ns = time.monotonic_ns()
+        if node == self.leader and self.up:
+            self.elect(min(self.up))
+        return ceased_ns
+
+    def restart(self, node: int) -> None:
+        """A node is up again, and hears of the leader."""
+        self.calls.append(("restart", node))
+        if self.storage_error is not None:
+            raise self.storage_error
+        self.up.add(node)
+        self.follow(self.leader)
+
+    def pause(self, node: int) -> NodeStatus:
+        """Note it."""
+        self.calls.append(("pause", node))
+        return self.status(node)
+
+    def resume(self, node: int) -> None:
+        """Note it."""
+        self.calls.append(("resume", node))
+
+    def partition(self, groups: Sequence[Sequence[int]] | None) -> None:
+        """Note it."""
+        self.calls.append(("partition", groups))
+
+    def degrade(self, faults: Faults) -> None:
+        """Note it."""
+        self.calls.append(("degrade", faults))
+
+    def heartbeat(self, node: int) -> None:
+        """Note it."""
+        self.calls.append(("heartbeat", node))
+
+    def replicate(self, node: int, spec: ReplicateSpec) -> dict[str, Any]:
+        """What the test has set."""
+        self.calls.append(("replicate", node, spec))
+        if isinstance(self.replicate_outcome, Exception):
+            raise self.replicate_outcome
+        return self.replicate_outcome
