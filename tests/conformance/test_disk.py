@@ -61,6 +61,27 @@ def test_what_is_acknowledged_is_saved_at_once(start: StartCluster, data: Path) 
         assert f"value {number} at once".encode() in (data / "node-1.log").read_bytes()
 
 
+def test_what_a_new_leader_replaced_stays_replaced(start: StartCluster, data: Path) -> None:
+    cluster = start(**on_disk(data))
+    cluster.committed("k", "before")
+    leader = cluster.isolated_leader()
+    for number in range(20):
+        cluster.refused(
+            "timeout", "submit", command=set_("k", f"replaced {number}"), node=leader, timeout_ms=5
+        )
+    cluster.committed("k", "after", through=cluster.others(leader))
+    cluster.heal()
+    log = cluster.all_agree()
+    assert b"replaced 19" in (data / f"node-{leader}.log").read_bytes(), "or it tested nothing"
+    cluster.crash(leader)
+    cluster.restart(leader)
+    assert cluster.all_agree()[: len(log)] == log
+    cluster.stop()
+    again = start(**on_disk(data))
+    again.elected_leader()
+    assert again.all_agree()[: len(log)] == log
+
+
 def test_memory_storage_writes_nothing(start: StartCluster, data: Path) -> None:
     start(**LIVELY).committed("k", "v")
     assert not data.exists()
@@ -212,7 +233,7 @@ def check_start_is_refused(contender: Contender, **settings: Any) -> str:
     raise AssertionError(f"held {held} before, {fingers(contender)} after the failed start")
 
 
-@pytest.mark.parametrize("number", [0, 14, 28])
+@pytest.mark.parametrize("number", [0, 10, 20])
 def test_damage_before_the_tail_is_refused_with_file_and_offset(
     contender: Contender, written: Path, number: int
 ) -> None:
@@ -231,6 +252,25 @@ def test_damage_before_the_tail_is_refused_with_file_and_offset(
     cluster = ClusterUnderTest(contender, **on_disk(written))
     assert cluster.value_of(f"key-{number}") == f"value of {number}, easy to find"
     cluster.stop()
+
+
+def test_no_byte_of_a_record_can_be_damaged_unnoticed(
+    contender: Contender, start: StartCluster, data: Path
+) -> None:
+    cluster = start(1, **on_disk(data))
+    for number in range(10):
+        cluster.committed("k", f"value of {number}, easy to find")
+    cluster.stop()
+    file = data / "node-1.log"
+    whole = file.read_bytes()
+    # From one value to the next: all of a record, its frame included.
+    for position in range(whole.index(b"value of 4"), whole.index(b"value of 5")):
+        damaged = bytearray(whole)
+        damaged[position] ^= 0x80
+        file.write_bytes(damaged)
+        message = check_start_is_refused(contender, **on_disk(data), nodes=1)
+        assert "node-1.log" in message, f"byte {position}"
+        assert file.read_bytes() == damaged
 
 
 def test_a_file_of_another_kind_is_refused(contender: Contender, written: Path) -> None:

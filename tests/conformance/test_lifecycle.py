@@ -14,7 +14,7 @@ import psutil
 import pytest
 
 from bench.contender import Contender
-from bench.registry import ROOT, ContenderSpec
+from bench.registry import ContenderSpec
 
 from . import intermediary
 from .cluster import LIVELY, STEADY, ClusterUnderTest, set_
@@ -25,6 +25,9 @@ from .waiting import DEADLINE_S, looks
 
 # What the project promises: two seconds after a kill, nothing is left.
 GONE_AFTER_KILL_S = 2.0
+
+# Where contenders are launched, as the registry does it.
+PROJECT = Path(__file__).resolve().parents[2]
 
 Scene = Callable[[Contender, Path], object]
 
@@ -173,7 +176,7 @@ def test_input_that_is_empty_from_the_beginning_ends_it_with_status_0(
     spec: ContenderSpec,
 ) -> None:
     done = subprocess.run(
-        spec.argv(), cwd=ROOT, stdin=subprocess.DEVNULL, capture_output=True,
+        spec.argv(), cwd=PROJECT, stdin=subprocess.DEVNULL, capture_output=True,
         timeout=DEADLINE_S, check=False,
     )  # fmt: skip
     assert (done.returncode, done.stdout, done.stderr) == (0, b"", b"")
@@ -213,8 +216,8 @@ def test_a_killed_contender_leaves_no_process(launch: Launch, scene: Scene, tmp_
 def test_a_contender_whose_parent_is_killed_leaves_no_process(spec: ContenderSpec) -> None:
     parent = subprocess.Popen(
         [sys.executable, intermediary.__file__, *spec.argv()],
-        cwd=ROOT, stdout=subprocess.PIPE, stdin=subprocess.PIPE,
-        env={**os.environ, "PYTHONPATH": str(ROOT)},
+        cwd=PROJECT, stdout=subprocess.PIPE, stdin=subprocess.PIPE,
+        env={**os.environ, "PYTHONPATH": str(PROJECT)},
     )  # fmt: skip
     assert parent.stdout is not None
     everything: list[psutil.Process] = []

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from .cluster import LIVELY, STEADY, UNSHAKABLE, ClusterUnderTest, cas, get, set_
+from .cluster import LIVELY, STEADY, ClusterUnderTest, cas, get, set_
 from .conftest import StartCluster
 from .messages import LogPage, Submitted, read
 from .waiting import DEADLINE_S
@@ -136,7 +136,7 @@ def page(cluster: ClusterUnderTest, **limits: int) -> tuple[list[int], int]:
 
 
 def test_a_part_of_the_log_can_be_read(start: StartCluster) -> None:
-    cluster = start(1, **UNSHAKABLE)
+    cluster = start(1, **LIVELY)
     cluster.elected_leader()
     for number in range(8):
         cluster.submit(set_("k", str(number)))
@@ -150,7 +150,7 @@ def test_a_part_of_the_log_can_be_read(start: StartCluster) -> None:
 
 
 def test_a_page_has_at_most_5000_entries(start: StartCluster) -> None:
-    cluster = start(1, **UNSHAKABLE)
+    cluster = start(1, **LIVELY)
     cluster.elected_leader()
     answers = [
         cluster.contender.send("submit", command=set_("k", str(n)), timeout_ms=60_000)
