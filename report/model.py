@@ -1,0 +1,223 @@
+"""What a report is made of: the figures of a run, and how its contenders compare.
+
+Only data here. `report.analysis` fills it in; `report.verdict` and `report.figures` read it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from enum import Enum
+
+from bench.codemetrics import SourceMetrics
+from report.numbers import Interval
+
+
+class Outcome(Enum):
+    """What a comparison says about its subject."""
+
+    BETTER = "better"
+    WORSE = "worse"
+    ALIKE = "cannot be told apart"
+    UNKNOWN = "no verdict"
+
+
+@dataclass(frozen=True, slots=True)
+class Quantity:
+    """A figure: the median over blocks and its 95 % interval, which one block cannot give.
+
+    `exact` figures are counted, not measured; they need no interval.
+    """
+
+    value: float
+    interval: Interval | None = None
+    blocks: int = 0
+    exact: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Comparison:
+    """A contender against a reference: the ratio of their figures, and what it means.
+
+    `ratio` is None when they cannot be compared. `reason` says why there is no verdict.
+    """
+
+    ratio: Quantity | None
+    outcome: Outcome
+    reason: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Metric:
+    """One thing that contenders are compared in, such as throughput at 64 outstanding.
+
+    `condition` is what the figure depends on most, such as the outstanding commands, `setting` the
+    rest of it. `unit` is `commands/s`, `ns`, or empty for plain counts. `figures` has the
+    contenders that have one; the two mappings of comparisons have every contender but their reference.
+    """
+
+    key: str
+    title: str
+    condition: str
+    setting: str
+    unit: str
+    higher_is_better: bool
+    figures: Mapping[str, Quantity]
+    against_baseline: Mapping[str, Comparison]
+    best: str | None
+    against_best: Mapping[str, Comparison]
+
+
+@dataclass(frozen=True, slots=True)
+class Contender:
+    """A contender of the run: how it looks, what it ran on, how its trials went.
+
+    `absence` says in a few words why it has no measurement at all, `reason` in full; both are
+    None when it has some.
+    """
+
+    name: str
+    label: str
+    colour: str
+    marker: str
+    runtime: str
+    ok: int
+    failed: int
+    absence: str | None
+    reason: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Load:
+    """What a contender did with one number of outstanding commands. Latencies are in ns."""
+
+    outstanding: int
+    throughput: Quantity
+    p50: Quantity
+    p99: Quantity
+
+
+@dataclass(frozen=True, slots=True)
+class Replication:
+    """The closed-loop workload in one configuration.
+
+    `loads` are by contender and in order of outstanding commands; `clients` says how each
+    contender keeps its commands outstanding.
+    """
+
+    condition: str
+    outstanding: tuple[int, ...]
+    loads: Mapping[str, tuple[Load, ...]]
+    clients: Mapping[str, str]
+
+
+@dataclass(frozen=True, slots=True)
+class ElectionSample:
+    """A contender's elections in one cell, those of all trials together. Times are in ns.
+
+    `times` are from the crash to the new leader, in order, of the decided elections. `median`
+    and `voting` (from the first candidacy to the new leader) are medians over blocks of each
+    trial's median, in which an undecided election counts as lasting to its cap.
+    """
+
+    times: tuple[float, ...]
+    undecided: int
+    several_terms: int
+    median: Quantity
+    voting: Quantity
+
+    @property
+    def held(self) -> int:
+        """How many elections were held, undecided ones included."""
+        return len(self.times) + self.undecided
+
+
+@dataclass(frozen=True, slots=True)
+class Elections:
+    """The election workload in one cell."""
+
+    condition: str
+    timeout_ms: tuple[float, float]
+    samples: Mapping[str, ElectionSample]
+
+
+@dataclass(frozen=True, slots=True)
+class Code:
+    """Length and complexity of a contender's own runtime and of the core beneath it.
+
+    The runtime is by component, the core by module.
+    """
+
+    language: str
+    runtime: Mapping[str, SourceMetrics]
+    core: Mapping[str, SourceMetrics]
+
+    @property
+    def runtime_total(self) -> SourceMetrics:
+        """The whole runtime."""
+        return SourceMetrics.total(self.runtime.values())
+
+    @property
+    def core_total(self) -> SourceMetrics:
+        """The whole core."""
+        return SourceMetrics.total(self.core.values())
+
+
+@dataclass(frozen=True, slots=True)
+class Tally:
+    """How the trials of one contender in one cell went."""
+
+    ok: int
+    failed: int
+    missing: int
+
+
+@dataclass(frozen=True, slots=True)
+class Failure:
+    """A trial that failed: where, at what stage, and why."""
+
+    trial: str
+    contender: str
+    cell: str
+    block: int
+    stage: str
+    message: str
+    stderr: str
+
+
+@dataclass(frozen=True, slots=True)
+class Analysis:
+    """Everything that the report says, as figures.
+
+    `tallies` are by cell and contender; contenders keep the run's order everywhere.
+    """
+
+    run: str
+    profile: str
+    seed: int
+    started_at: str
+    resumed_at: tuple[str, ...]
+    schema: int
+    torn: int
+    blocks: int
+    contenders: Mapping[str, Contender]
+    baseline: str | None
+    metrics: tuple[Metric, ...]
+    replications: tuple[Replication, ...]
+    elections: tuple[Elections, ...]
+    code: Mapping[str, Code | str]
+    tallies: Mapping[str, Mapping[str, Tally]]
+    failures: tuple[Failure, ...]
+    environment: tuple[tuple[str, str], ...]
+
+    @property
+    def expected(self) -> int:
+        """How many trials the complete run has."""
+        return sum(
+            t.ok + t.failed + t.missing for row in self.tallies.values() for t in row.values()
+        )
+
+    @property
+    def missing(self) -> int:
+        """How many of them are not there."""
+        return sum(tally.missing for row in self.tallies.values() for tally in row.values())

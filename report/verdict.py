@@ -1,0 +1,189 @@
+"""The report's sentences, written from the data by rules.
+
+Each metric gives one sentence: who did best, with the figure, and how each of the others compares
+with it. What is said of another follows from its paired ratio to the best:
+
+- its interval excludes 1: the ratio is stated, with the interval;
+- its interval contains 1: the two cannot be told apart, and the sentence says so;
+- there is no interval, because they have one block in common or none: no verdict, and why;
+- it has no figure: it is named, with the reason. Nothing is filled in.
+
+Code is counted, not measured, so its ratios are exact and have no interval.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from report.comparison import BLOCKS_FOR_95, coverage
+from report.model import Analysis, Comparison, Metric, Outcome, Quantity
+from report.numbers import spell_count
+from report.wording import figure, listed, metric_unit, ratio
+
+
+@dataclass(frozen=True, slots=True)
+class _Words:
+    """How a metric is spoken of.
+
+    `apart` names the best when it differs from every other one, `measured` when it may not;
+    `next` is for the first of those that differ from it, `further` for the rest.
+    """
+
+    apart: str
+    measured: str
+    next: str
+    further: str
+
+
+_WORDS = {
+    "throughput": _Words(
+        "With {condition}, {best} committed the most, {figure}",
+        "With {condition}, the highest throughput measured is {figure} ({best})",
+        ": {ratio} times {label}",
+        "{ratio} times {label}",
+    ),
+    "latency": _Words(
+        "With {condition}, {best} committed a command soonest, in a median of {figure}",
+        "With {condition}, the shortest median latency measured is {figure} ({best})",
+        "; {label} took {ratio} times as long",
+        "{label} {ratio} times",
+    ),
+    "tail": _Words(
+        "With {condition}, {best} had the shortest tail, 99 % of the commands within {figure}",
+        "With {condition}, the shortest p99 latency measured is {figure} ({best})",
+        "; {label} needed {ratio} times as long",
+        "{label} {ratio} times",
+    ),
+    "election": _Words(
+        "With {condition}, {best} had a new leader soonest after a crash, in a median of {figure}",
+        "With {condition}, the shortest median election measured is {figure} ({best})",
+        "; {label} took {ratio} times as long",
+        "{label} {ratio} times",
+    ),
+    "lines": _Words(
+        "The runtime is shortest in {best}, {figure} lines of code",
+        "The shortest runtime has {figure} lines of code ({best})",
+        "; {label} has {ratio} times as many",
+        "{label} {ratio} times",
+    ),
+    "complexity": _Words(
+        "The runtime's cyclomatic complexity is lowest in {best}, {figure} in all",
+        "The runtime's lowest cyclomatic complexity is {figure} in all ({best})",
+        "; {label} has {ratio} times as much",
+        "{label} {ratio} times",
+    ),
+}
+
+
+def lead(analysis: Analysis) -> str:
+    """Answer the report's question in one sentence, by the first metric that has figures."""
+    if not _measured_anything(analysis):
+        return "This run has no measurement: not one trial succeeded."
+    return _sentences(analysis)[0]
+
+
+def findings(analysis: Analysis) -> list[str]:
+    """Say how the contenders compare in all that the lead leaves out, one sentence a metric."""
+    return _sentences(analysis)[1 if _measured_anything(analysis) else 0 :]
+
+
+def caveats(analysis: Analysis) -> list[str]:
+    """Say what a reader has to know before quoting a figure; most serious first."""
+    return list(_caveats(analysis))
+
+
+def _measured_anything(analysis: Analysis) -> bool:
+    return any(contender.ok for contender in analysis.contenders.values())
+
+
+def _sentences(analysis: Analysis) -> list[str]:
+    return [_sentence(metric, analysis) for metric in analysis.metrics if metric.figures]
+
+
+def _sentence(metric: Metric, analysis: Analysis) -> str:
+    assert metric.best is not None, "a metric with figures has a best one"
+    labels = {name: contender.label for name, contender in analysis.contenders.items()}
+    words = _WORDS[metric.key]
+    apart: list[str] = []
+    alike: list[str] = []
+    unclear: list[str] = []
+    absent: list[str] = []
+    for name, comparison in sorted(metric.against_best.items(), key=lambda item: _lag(item[1])):
+        if name not in metric.figures:
+            absent.append(f"{labels[name]} ({comparison.reason})")
+        elif comparison.ratio is None or comparison.outcome is Outcome.UNKNOWN:
+            unclear.append(f"{labels[name]} ({comparison.reason})")
+        elif comparison.outcome is Outcome.ALIKE:
+            alike.append(f"{labels[name]} ({_alike(comparison.ratio)})")
+        else:
+            form = words.further if apart else words.next
+            lag = ratio(_from_one_up(comparison.ratio))
+            apart.append(form.format(ratio=lag, label=labels[name]))
+
+    symbol, size = metric_unit(metric)
+    text = (words.measured if alike or unclear else words.apart).format(
+        condition=metric.condition,
+        best=labels[metric.best],
+        figure=f"{figure(metric.figures[metric.best], size)} {symbol}".strip(),
+    )
+    if apart:
+        text += listed(apart)
+    if alike:
+        text += f"; {listed(alike)} cannot be told apart from it"
+    if unclear:
+        text += f"; no verdict on {listed(unclear)}"
+    if absent:
+        text += f"; no figure for {listed(absent)}"
+    return f"{text}."
+
+
+def _alike(quantity: Quantity) -> str:
+    spelled = ratio(quantity)
+    return f"{spelled.value} times" + (f", {spelled.interval}" if spelled.interval else "")
+
+
+def _from_one_up(quantity: Quantity) -> Quantity:
+    """Turn a ratio below 1 round: a share of the best into how far the best is ahead."""
+    if quantity.value >= 1:
+        return quantity
+    interval = quantity.interval
+    turned = None if interval is None else (1 / interval[1], 1 / interval[0])
+    return Quantity(1 / quantity.value, turned, quantity.blocks, quantity.exact)
+
+
+def _lag(comparison: Comparison) -> float:
+    return _from_one_up(comparison.ratio).value if comparison.ratio else float("inf")
+
+
+def _caveats(analysis: Analysis) -> Iterator[str]:
+    for contender in analysis.contenders.values():
+        if contender.absence:
+            yield f"{contender.label}: {contender.absence}. {contender.reason}"
+    if analysis.missing:
+        yield (
+            f"The run is not complete: {spell_count(analysis.missing)} of "
+            f"{spell_count(analysis.expected)} trials are missing."
+        )
+    for contender in analysis.contenders.values():
+        if contender.failed and contender.ok:
+            trials = contender.ok + contender.failed
+            yield (
+                f"{spell_count(contender.failed)} of {spell_count(trials)} trials of "
+                f"{contender.label} failed. They are in no figure, and are listed below."
+            )
+    for name, measured in analysis.code.items():
+        if isinstance(measured, str):
+            yield f"The code of {analysis.contenders[name].label} is not counted: {measured}."
+    for metric in analysis.metrics:
+        if not metric.figures:
+            yield f"{metric.title} ({metric.condition}) has no figure for any contender."
+    if analysis.blocks < BLOCKS_FOR_95:
+        share = 100 * coverage(analysis.blocks)
+        yield (
+            f"{analysis.blocks} blocks are too few for 95 % intervals: those printed here hold the "
+            f"true median at most {share:.0f} % of the time. "
+            f"Measure {BLOCKS_FOR_95} blocks or more for figures to quote."
+            if analysis.blocks > 1
+            else "One block gives no intervals, so nothing here can be told apart."
+        )
