@@ -41,8 +41,8 @@ type Events struct {
 	RoleChanged func(RoleChange)
 	// Failed: a node ceased by a fault of its own, its storage's for instance.
 	Failed func(raft.NodeID, error)
-	// Recovered: a node's storage ended with an unfinished save of so many bytes, now cut off.
-	Recovered func(raft.NodeID, int)
+	// Repaired: a node's storage had to be repaired before it could be opened.
+	Repaired func(raft.NodeID, string)
 }
 
 // Status is what a node is at one moment. A crashed node is nothing but that.
@@ -53,8 +53,14 @@ type Status struct {
 	LastIndex    int
 	CommitIndex  int
 	AppliedIndex int
-	Committed    []raft.Entry
-	Machine      *raft.StateMachine // a copy: hashing takes longer than an election timeout
+}
+
+// A Replica is a copy of a node's log and state machine at the moment of its status. Hashing
+// these takes longer than an election timeout: better not in the node's own time.
+type Replica struct {
+	Status
+	Log     *raft.ReplicatedLog
+	Machine *raft.StateMachine
 }
 
 // Log is a stretch of a node's log, from First on.
@@ -117,25 +123,22 @@ func (c *Cluster) Submit(id raft.NodeID, command *raft.Command) <-chan raft.Outc
 func (c *Cluster) Lifecycle(id raft.NodeID) Lifecycle { return c.nodes[id].state() }
 
 // Status is a node's status; a paused one's is what it was when it was paused.
-func (c *Cluster) Status(id raft.NodeID) Status {
+func (c *Cluster) Status(id raft.NodeID) (status Status) {
 	n := c.nodes[id]
-	var status Status
+	n.call(func() { status = n.status() })
+	return status
+}
+
+// Replica is a node's status with all that it holds, of which a crashed node has nothing.
+func (c *Cluster) Replica(id raft.NodeID) (replica Replica) {
+	n := c.nodes[id]
 	n.call(func() {
-		if n.state() == Crashed {
-			return
-		}
-		status = Status{
-			Lifecycle:    n.state(),
-			View:         n.core.View(),
-			VotedFor:     n.core.VotedFor(),
-			LastIndex:    n.core.Log().LastIndex(),
-			CommitIndex:  n.core.CommitIndex(),
-			AppliedIndex: n.machine.AppliedIndex(),
-			Committed:    n.core.Log().Slice(1, n.core.CommitIndex()),
-			Machine:      n.machine.Clone(),
+		replica.Status = n.status()
+		if replica.Lifecycle != Crashed {
+			replica.Log, replica.Machine = n.core.Log().Clone(), n.machine.Clone()
 		}
 	})
-	return status
+	return replica
 }
 
 // Log is a running node's log from first to last, both inclusive, cut to what exists.

@@ -85,8 +85,8 @@ func (n *node) open() error {
 	if err != nil {
 		return err
 	}
-	if saved.TornBytes > 0 {
-		n.events.Recovered(n.id, saved.TornBytes)
+	if saved.Repair != "" {
+		n.events.Repaired(n.id, saved.Repair)
 	}
 	n.core = raft.NewNode(n.id, n.settings, n.timeouts.Float64, saved)
 	n.machine = raft.NewStateMachine()
@@ -158,6 +158,20 @@ func (n *node) refuse(proposal raft.Proposal, why string) {
 	proposal.Answer(raft.Outcome{Err: raft.Errorf(raft.Unavailable, "node %d is %s", n.id, why)})
 }
 
+func (n *node) status() Status {
+	if n.state() == Crashed {
+		return Status{}
+	}
+	return Status{
+		Lifecycle:    n.state(),
+		View:         n.core.View(),
+		VotedFor:     n.core.VotedFor(),
+		LastIndex:    n.core.Log().LastIndex(),
+		CommitIndex:  n.core.CommitIndex(),
+		AppliedIndex: n.machine.AppliedIndex(),
+	}
+}
+
 // run is the goroutine.
 func (n *node) run() {
 	for !n.ended {
@@ -209,14 +223,12 @@ func (n *node) turn() {
 	for range len(n.proposals) {
 		n.batch = append(n.batch, <-n.proposals)
 	}
-	n.takeProposals()
-	restarted := n.perform()
-	// A leader's message that came in time counts, even if it was read too late.
-	if expired && !restarted && n.state() == Running {
+	if expired {
 		n.core.Timeout()
 		n.announce()
-		n.perform()
 	}
+	n.takeProposals()
+	n.perform()
 }
 
 func (n *node) step(message raft.Message) {
@@ -245,14 +257,14 @@ func (n *node) takeProposals() {
 }
 
 // perform does what the core asks for, in the order that keeps Raft's promises: save, then
-// send, then answer. It reports whether the timer was restarted.
-func (n *node) perform() (timerRestarted bool) {
+// send, then answer.
+func (n *node) perform() {
 	ready := n.core.Ready()
-	if ready.Save != nil {
-		if err := n.storage.Save(*ready.Save); err != nil {
+	if !ready.Save.Empty() {
+		if err := n.storage.Save(ready.Save); err != nil {
 			n.cease("the node's storage failed")
 			n.events.Failed(n.id, err)
-			return false
+			return
 		}
 		n.counters.Saves++
 		n.counters.Entries += len(ready.Save.Entries)
@@ -267,7 +279,6 @@ func (n *node) perform() (timerRestarted bool) {
 	if ready.Timer > 0 {
 		n.timer.restart(ready.Timer)
 	}
-	return ready.Timer > 0
 }
 
 // announce tells of a change of role, term or leader.

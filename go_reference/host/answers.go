@@ -117,7 +117,8 @@ func describeError(err error) *failure {
 	return described
 }
 
-func describeNode(id raft.NodeID, status cluster.Status) nodeStatus {
+func describeNode(id raft.NodeID, replica cluster.Replica) nodeStatus {
+	status := replica.Status
 	if status.Lifecycle == cluster.Crashed {
 		return nodeStatus{ID: id}
 	}
@@ -132,8 +133,8 @@ func describeNode(id raft.NodeID, status cluster.Status) nodeStatus {
 		LastIndex:    &status.LastIndex,
 		CommitIndex:  &status.CommitIndex,
 		AppliedIndex: &status.AppliedIndex,
-		StateHash:    new(status.Machine.StateHash()),
-		LogHash:      new(raft.LogHash(status.Committed)),
+		StateHash:    new(replica.Machine.StateHash()),
+		LogHash:      new(raft.LogHash(replica.Log.Until(status.CommitIndex))),
 	}
 }
 

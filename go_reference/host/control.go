@@ -95,17 +95,25 @@ func (c *control) leader() raft.NodeID {
 	return leader.Node
 }
 
-// followed is the leader whom all the nodes follow in its term; false while there is none.
-func (c *control) followed(nodes []raft.NodeID) (leader cluster.RoleChange, ok bool) {
+// An agreement is that nodes follow one leader in one term.
+type agreement struct {
+	leader  cluster.RoleChange
+	sinceNs int64 // when the last of them came to it
+}
+
+// agreed is what the nodes agree on; false while they do not, or know no leader.
+func (c *control) agreed(nodes []raft.NodeID) (a agreement, ok bool) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	leader = c.roles[c.roles[nodes[0]].Leader]
+	a.leader = c.roles[c.roles[nodes[0]].Leader]
 	for _, id := range nodes {
-		if c.roles[id].Leader != leader.Node || c.roles[id].Term != leader.Term {
-			return leader, false
+		role := c.roles[id]
+		if role.Leader != a.leader.Node || role.Term != a.leader.Term {
+			return agreement{}, false
 		}
+		a.sinceNs = max(a.sinceNs, role.AtNs)
 	}
-	return leader, leader.Role == raft.Leader
+	return a, a.leader.Role == raft.Leader
 }
 
 // await waits until a role change has made the condition true, and fails with ctx's cause.
@@ -140,8 +148,8 @@ func (c *control) awaitSettled(
 	for {
 		changed := c.nextChange()
 		if nodes := c.up(); len(nodes) >= least {
-			if leader, ok := c.followed(nodes); ok && c.sameLog(nodes) {
-				return leader, nil
+			if agreement, ok := c.agreed(nodes); ok && c.sameLog(nodes) {
+				return agreement.leader, nil
 			}
 		}
 		// A heartbeat brings the followers up to date, and announces nothing.

@@ -46,52 +46,58 @@ func (c *control) elect(spec elections, progress func(float64)) (*electionsResul
 		if err != nil {
 			return nil, err
 		}
-		result.Elections = append(result.Elections, election)
-		if election.Leader == nil {
-			break
+		if election != nil {
+			result.Elections = append(result.Elections, *election)
+			if election.Leader == nil {
+				break
+			}
+			progress(float64(len(result.Elections)) / float64(spec.count))
 		}
 		if err := c.Restart(leader.Node); err != nil {
 			return nil, err
 		}
-		progress(float64(len(result.Elections)) / float64(spec.count))
 	}
 	return result, nil
 }
 
 // electOnce crashes the leader at a moment of its heartbeat interval, a share from [0, 1),
-// right after a heartbeat has synchronised the followers' timers.
+// right after a heartbeat has synchronised the followers' timers. The election is nil if
+// another one had begun before the crash.
 func (c *control) electOnce(
 	old cluster.RoleChange, moment float64, limit time.Duration,
-) (election, error) {
+) (*election, error) {
 	c.record(true)
 	defer c.record(false)
 	if err := c.Heartbeat(old.Node); err != nil {
-		return election{}, err
+		return nil, err
 	}
 	select {
 	case <-time.After(time.Duration(moment * float64(c.settings.Heartbeat))):
 	case <-c.running.Done():
-		return election{}, context.Cause(c.running)
+		return nil, context.Cause(c.running)
 	}
 	crashNs, err := c.Crash(old.Node)
 	if err != nil {
-		return election{}, err
+		return nil, err
 	}
 	ctx, stop := context.WithTimeout(c.running, limit)
 	defer stop()
 	survivors := c.up()
-	var leader cluster.RoleChange
+	var outcome agreement
 	err = c.await(ctx, func() (decided bool) {
-		leader, decided = c.followed(survivors)
-		return decided && leader.Term > old.Term
+		outcome, decided = c.agreed(survivors)
+		return decided && outcome.leader.Term > old.Term
 	})
 	if c.running.Err() != nil {
-		return election{}, context.Cause(c.running)
+		return nil, context.Cause(c.running)
 	}
-	e := election{Crashed: old.Node, Term: old.Term, CrashNs: crashNs}
-	c.tell(&e)
+	e := &election{Crashed: old.Node, Term: old.Term, CrashNs: crashNs}
+	if c.disturbed(e) {
+		return nil, nil
+	}
 	if err == nil {
-		e.decided(leader, c.lastHeard(survivors))
+		e.LeaderNs, e.SettledNs = &outcome.leader.AtNs, &outcome.sinceNs
+		e.Leader, e.LeaderTerm = &outcome.leader.Node, &outcome.leader.Term
 	}
 	return e, nil
 }
@@ -106,32 +112,22 @@ func (c *control) record(on bool) {
 	}
 }
 
-// tell adds the candidacies of the history to an election.
-func (c *control) tell(e *election) {
+// disturbed adds the candidacies of the history to an election, and reports whether one of
+// them came before the crash.
+func (c *control) disturbed(e *election) bool {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	for _, change := range c.history {
-		if change.AtNs < e.CrashNs || change.Role != raft.Candidate {
+		if change.Role != raft.Candidate {
 			continue
+		}
+		if change.AtNs < e.CrashNs {
+			return true
 		}
 		e.Candidacies++
 		if e.CandidateNs == nil || change.AtNs < *e.CandidateNs {
 			e.CandidateNs = &change.AtNs
 		}
 	}
-}
-
-// lastHeard is when the last of the nodes came to its present view.
-func (c *control) lastHeard(nodes []raft.NodeID) (atNs int64) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	for _, id := range nodes {
-		atNs = max(atNs, c.roles[id].AtNs)
-	}
-	return atNs
-}
-
-func (e *election) decided(leader cluster.RoleChange, settledNs int64) {
-	e.LeaderNs, e.Leader, e.LeaderTerm = &leader.AtNs, &leader.Node, &leader.Term
-	e.SettledNs = &settledNs
+	return false
 }

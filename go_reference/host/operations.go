@@ -104,8 +104,8 @@ func (h *host) start(_ int, f *fields) (any, error) {
 		Failed: func(id raft.NodeID, err error) {
 			fmt.Fprintf(h.warn, "node %d ceased: %v\n", id, err)
 		},
-		Recovered: func(id raft.NodeID, bytes int) {
-			fmt.Fprintf(h.warn, "node %d: an unfinished save of %d bytes was cut off\n", id, bytes)
+		Repaired: func(id raft.NodeID, what string) {
+			fmt.Fprintf(h.warn, "node %d: %s\n", id, what)
 		},
 	})
 	if err != nil {
@@ -151,7 +151,7 @@ func (h *host) status(_ int, f *fields) (any, error) {
 	}
 	var nodes []nodeStatus
 	for _, id := range h.control.settings.Nodes {
-		nodes = append(nodes, describeNode(id, h.control.Status(id)))
+		nodes = append(nodes, describeNode(id, h.control.Replica(id)))
 	}
 	return statuses{nodes}, nil
 }

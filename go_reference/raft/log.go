@@ -1,5 +1,10 @@
 package raft
 
+import (
+	"iter"
+	"slices"
+)
+
 // A ReplicatedLog is a node's log in memory (§5.3): entries from index 1 on. Index 0 is a
 // sentinel of term 0, before the first entry.
 //
@@ -55,6 +60,31 @@ func (l *ReplicatedLog) Slice(first, last int) []Entry {
 		first += len(part)
 	}
 	return entries
+}
+
+// Until iterates over the entries from index 1 to last, cut to what exists.
+func (l *ReplicatedLog) Until(last int) iter.Seq[Entry] {
+	return func(yield func(Entry) bool) {
+		last = min(last, l.LastIndex())
+		for first := 1; first <= last; {
+			end := min(last, first|(segmentSize-1))
+			for _, entry := range l.Slice(first, end) {
+				if !yield(entry) {
+					return
+				}
+			}
+			first = end + 1
+		}
+	}
+}
+
+// Clone returns a log of its own with the same entries, without copying them.
+func (l *ReplicatedLog) Clone() *ReplicatedLog {
+	segments := slices.Clone(l.segments)
+	last := len(segments) - 1
+	// Were there room to grow, both logs would write into it.
+	segments[last] = slices.Clip(segments[last])
+	return &ReplicatedLog{segments}
 }
 
 // Matches reports whether the log has an entry of term at index (log matching, §5.3).

@@ -55,6 +55,9 @@ type Save struct {
 	Entries    []Entry
 }
 
+// Empty reports whether there is nothing to save.
+func (s Save) Empty() bool { return s.HardState == nil && len(s.Entries) == 0 }
+
 // A Message goes from one server to another: one of the four types below. Messages are
 // immutable, the slices in them included.
 type Message interface {

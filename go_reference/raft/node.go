@@ -54,7 +54,7 @@ type View struct {
 
 // Ready is what the runtime must do now, in the order of the fields:
 //
-//  1. make Save durable, unless it is nil,
+//  1. make Save durable, unless it is empty,
 //  2. send Messages,
 //  3. apply Committed to the state machine and answer the clients that wait,
 //  4. restart the timer with Timer, unless it is zero.
@@ -63,7 +63,7 @@ type View struct {
 // of anything that a crash could still take back. Messages may be read until the node's
 // next event.
 type Ready struct {
-	Save      *Save
+	Save      Save
 	Messages  []Message
 	Committed []Entry
 	Timer     time.Duration
@@ -140,7 +140,14 @@ func (n *Node) Log() *ReplicatedLog { return n.log }
 func (n *Node) CommitIndex() int { return n.commitIndex }
 
 // Timeout says that the node's timer expired.
+//
+// It is ignored where something that happened since the last [Node.Ready] restarts the
+// timer: a heartbeat that came in time counts, even if a busy runtime reads it after the
+// deadline.
 func (n *Node) Timeout() {
+	if n.timer > 0 {
+		return
+	}
 	if n.role == Leader {
 		n.HeartbeatTimeout()
 	} else {
@@ -295,18 +302,13 @@ func (n *Node) Ready() Ready {
 	return ready
 }
 
-func (n *Node) takeSave() *Save {
-	state := HardState{n.term, n.votedFor}
-	changed := state != n.saved
+func (n *Node) takeSave() Save {
 	first, last := n.unsavedFrom, n.log.LastIndex()
-	if !changed && first > last {
-		return nil
+	save := Save{FirstIndex: first, Entries: n.log.Slice(first, last)}
+	if state := (HardState{n.term, n.votedFor}); state != n.saved {
+		save.HardState = new(state)
 	}
-	save := &Save{FirstIndex: first, Entries: n.log.Slice(first, last)}
-	if changed {
-		save.HardState = &state
-	}
-	n.saved, n.unsavedFrom = state, last+1
+	n.saved, n.unsavedFrom = HardState{n.term, n.votedFor}, last+1
 	return save
 }
 

@@ -4,6 +4,7 @@ import (
 	"crypto/sha256"
 	"encoding/binary"
 	"encoding/hex"
+	"iter"
 	"maps"
 	"math"
 	"slices"
@@ -119,10 +120,10 @@ func (s *StateMachine) StateHash() string {
 }
 
 // LogHash is the SHA-256 of log entries, as docs/protocol.md defines it.
-func LogHash(entries []Entry) string {
+func LogHash(entries iter.Seq[Entry]) string {
 	digest := sha256.New()
 	var buffer []byte
-	for _, entry := range entries {
+	for entry := range entries {
 		command := entry.Command
 		op := string(command.Op)
 		buffer = binary.LittleEndian.AppendUint64(buffer[:0], entry.Term)

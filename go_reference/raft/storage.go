@@ -16,7 +16,7 @@ import (
 type Saved struct {
 	HardState HardState
 	Entries   []Entry
-	TornBytes int // the length of the unfinished save that was cut off
+	Repair    string // what had to be done to the file first, for people; mostly nothing
 }
 
 // A Storage is where a node keeps what it must not forget. An error of its methods names
@@ -64,7 +64,7 @@ func (s *MemoryStorage) Close() error { return nil }
 // the same bytes with the same system calls, and each opens the other's files.
 //
 // A record torn at the end of the file was never acknowledged: Load cuts it off, and says
-// how many bytes that were. Damage before the end is refused.
+// so. Damage before the end is refused.
 type DiskStorage struct {
 	path      string
 	file      *os.File
@@ -170,10 +170,11 @@ func (s *DiskStorage) replay() (Saved, error) {
 		offset += frameSize + len(payload)
 	}
 	s.lastIndex = len(saved.Entries)
-	saved.TornBytes = len(content) - offset
-	if saved.TornBytes == 0 {
+	torn := len(content) - offset
+	if torn == 0 {
 		return saved, nil
 	}
+	saved.Repair = fmt.Sprintf("%s: offset %d: cut off an unfinished save of %d bytes", s.path, offset, torn)
 	if err := s.file.Truncate(int64(offset)); err != nil {
 		return Saved{}, err
 	}

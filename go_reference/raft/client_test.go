@@ -1,0 +1,125 @@
+package raft
+
+import (
+	"errors"
+	"testing"
+)
+
+// A listener hears the outcome of one proposal.
+type listener chan Outcome
+
+func listeners(count int) ([]listener, []Proposal) {
+	var heard []listener
+	var proposals []Proposal
+	for range count {
+		done := make(listener, 1)
+		heard = append(heard, done)
+		proposals = append(proposals, Proposal{Command: &Command{Op: Noop}, Done: done})
+	}
+	return heard, proposals
+}
+
+func (l listener) want(t *testing.T, code Code) Outcome {
+	t.Helper()
+	select {
+	case outcome := <-l:
+		failure := &Error{}
+		if errors.As(outcome.Err, &failure); failure.Code != code {
+			t.Errorf("heard %+v, want code %q", outcome, code)
+		}
+		return outcome
+	default:
+		t.Errorf("heard nothing, want code %q", code)
+		return Outcome{}
+	}
+}
+
+func (l listener) wantNothing(t *testing.T) {
+	t.Helper()
+	if len(l) > 0 {
+		t.Errorf("heard %+v", <-l)
+	}
+}
+
+func TestWaitersHearWhenTheirEntryIsApplied(t *testing.T) {
+	heard, proposals := listeners(3)
+	var w Waiters
+	w.Add(5, 2, proposals)
+	s := NewStateMachine()
+	w.Applied(3, entriesOf(1, 1, 2, 2), s.Apply) // 3 to 6
+	for i := range 2 {
+		if got := heard[i].want(t, ""); got.Index != 5+i || got.Term != 2 {
+			t.Errorf("waiter %d heard of index %d in term %d", i, got.Index, got.Term)
+		}
+	}
+	heard[2].wantNothing(t)
+	if w.Len() != 1 || s.AppliedIndex() != 4 {
+		t.Errorf("%d wait, %d applied", w.Len(), s.AppliedIndex())
+	}
+	w.Applied(7, entriesOf(2), s.Apply)
+	heard[2].want(t, "")
+}
+
+func TestAWaiterHearsTheStateMachinesAnswer(t *testing.T) {
+	heard, proposals := listeners(2)
+	var w Waiters
+	w.Add(1, 1, proposals)
+	answers := []Outcome{{Result: "value"}, {Err: ErrStaleSerial}}
+	w.Applied(1, entriesOf(1, 1), func(Entry) (Result, error) {
+		answer := answers[0]
+		answers = answers[1:]
+		return answer.Result, answer.Err
+	})
+	if got := heard[0].want(t, ""); got.Result != "value" {
+		t.Errorf("heard %v", got.Result)
+	}
+	heard[1].want(t, BadRequest)
+}
+
+func TestAnotherTermsEntryMeansLost(t *testing.T) {
+	heard, proposals := listeners(2)
+	var w Waiters
+	w.Add(4, 2, proposals)
+	w.Applied(4, entriesOf(3, 3), NewStateMachine().Apply)
+	heard[0].want(t, Lost)
+	heard[1].want(t, Lost)
+}
+
+// A node that led, lost its tail to another leader and leads again may give an index out
+// twice.
+func TestAnIndexGivenOutAgainMeansLost(t *testing.T) {
+	before, first := listeners(4)
+	after, second := listeners(2)
+	var w Waiters
+	w.Add(4, 2, first) // 4 to 7
+	w.Add(6, 5, second)
+	before[2].want(t, Lost)
+	before[3].want(t, Lost)
+	before[0].wantNothing(t)
+	w.Applied(4, entriesOf(2, 3, 5, 5), NewStateMachine().Apply)
+	before[0].want(t, "")
+	before[1].want(t, Lost)
+	after[0].want(t, "")
+	after[1].want(t, "")
+}
+
+func TestTheAbandonedKnowNothing(t *testing.T) {
+	heard, proposals := listeners(2)
+	var w Waiters
+	w.Add(1, 1, proposals)
+	w.Abandon("the node crashed")
+	heard[0].want(t, OutcomeUnknown)
+	heard[1].want(t, OutcomeUnknown)
+	w.Abandon("again")
+	heard[0].wantNothing(t)
+}
+
+func TestAnAnswerNobodyTakesHoldsUpNobody(t *testing.T) {
+	done := make(chan Outcome, 1)
+	proposal := Proposal{Done: done}
+	proposal.Answer(Outcome{Index: 1})
+	proposal.Answer(Outcome{Index: 2})
+	if got := <-done; got.Index != 1 {
+		t.Errorf("heard of index %d", got.Index)
+	}
+}

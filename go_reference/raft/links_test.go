@@ -1,0 +1,63 @@
+package raft
+
+import (
+	"slices"
+	"testing"
+	"time"
+)
+
+// draws returns the given numbers, one a call.
+func draws(numbers ...float64) func() float64 {
+	return func() float64 {
+		first := numbers[0]
+		numbers = numbers[1:]
+		return first
+	}
+}
+
+func TestPerfectLinksDeliverAtOnce(t *testing.T) {
+	if !(Links{}).Perfect() {
+		t.Error("the zero value has faults")
+	}
+	got := Links{}.Delays(1, 2, draws(0, 0, 0))
+	if !slices.Equal(got, []time.Duration{0}) {
+		t.Errorf("delays %v", got)
+	}
+}
+
+func TestOnlyNodesOfAGroupReachEachOther(t *testing.T) {
+	links := Links{}.Partitioned([][]NodeID{{1, 3}, {2}})
+	for from := NodeID(1); from <= 4; from++ {
+		for to := NodeID(1); to <= 4; to++ {
+			if from == to {
+				continue
+			}
+			together := from+to == 4 && from != 2
+			if got := len(links.Delays(from, to, draws(0.5, 0.5, 0.5))) == 1; got != together {
+				t.Errorf("%d reaches %d: %v", from, to, got)
+			}
+		}
+	}
+	if links.Perfect() || !links.Partitioned(nil).Perfect() {
+		t.Error("healing does not heal")
+	}
+	if alone := (Links{}).Partitioned([][]NodeID{}); alone.Perfect() || alone.Delays(1, 2, draws(1)) != nil {
+		t.Error("with no groups at all every node is alone")
+	}
+}
+
+func TestFaultsAreDrawn(t *testing.T) {
+	faults := Faults{Drop: 0.5, Duplicate: 0.5, Delay: Range{10, 20}}
+	for name, c := range map[string]struct {
+		draws []float64
+		want  []time.Duration
+	}{
+		"lost":      {[]float64{0.4}, nil},
+		"delivered": {[]float64{0.5, 0.3, 0.5}, []time.Duration{13}},
+		"twice":     {[]float64{0.9, 0.0, 0.4, 0.9}, []time.Duration{10, 19}},
+	} {
+		if got := (Links{}).Degraded(faults).Delays(1, 2, draws(c.draws...)); !slices.Equal(got, c.want) {
+			t.Errorf("%s: delays %v, want %v", name, got, c.want)
+		}
+	}
+}
