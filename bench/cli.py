@@ -321,6 +321,8 @@ def _write_report(run: Run, output: Path | None) -> Path:
     try:
         write_report(run, output)
     except OSError as error:
+        if error.errno is None:
+            raise  # Not the system's: jinja2 calls a fault in a template an OSError too.
         raise typer.TyperException(
             f"cannot write the report to {output}: {error.strerror}; name another file with -o"
         ) from error

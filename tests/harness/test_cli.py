@@ -103,7 +103,7 @@ def test_an_interrupted_run_keeps_its_trials_and_can_be_resumed(tmp_path, table,
     )
     fakes = table({"a": fake("stub"), "gated": [sys.executable, str(script)]})
     seed = seed_that_runs_first("a", ["a", "gated"])
-    options = ["--no-report", "--workloads", "election", "--seed", str(seed), *fakes]
+    options = ["--workloads", "election", "--seed", str(seed), *fakes]
     with subprocess.Popen(
         [*RAFTMARK, "bench", *options],
         cwd=tmp_path,
@@ -118,17 +118,22 @@ def test_an_interrupted_run_keeps_its_trials_and_can_be_resumed(tmp_path, table,
             assert bench.poll() is None
             time.sleep(0.005)
         bench.send_signal(number)
-        _, stderr = bench.communicate(timeout=PATIENCE)
-    assert bench.returncode == 130
+        stdout, stderr = bench.communicate(timeout=PATIENCE)
+    assert bench.returncode == 130, stderr
     assert "interrupted" in stderr
     (path,) = [path for path in (tmp_path / "results").iterdir() if path.name != "latest"]
     assert f"raftmark bench --resume results/{path.name}" in stderr
     before = Run.open(path)
     assert len(before.trials) == 1
+    # The report of what there is was written all the same, and says what is missing.
+    report = path / "report.html"
+    assert stdout.splitlines()[-1] == str(report)
+    unfinished = report.read_bytes()
 
     gate.touch()
-    done = raftmark("bench", "--no-report", "--resume", path.name, *fakes, cwd=tmp_path)
+    done = raftmark("bench", "--resume", path.name, *fakes, cwd=tmp_path)
     assert done.returncode == 0, done.stderr
+    assert report.read_bytes() != unfinished
     after = Run.open(path)
     assert after.trials[0] == before.trials[0]
     assert len({trial.trial for trial in after.trials}) == len(after.trials) == 20
@@ -192,6 +197,18 @@ def test_errors_are_one_line_on_stderr(tmp_path, table, arguments, status, said)
     assert said in last
     assert all(line.startswith("preparing") for line in before)
     assert done.stdout == ""
+
+
+def test_a_report_that_cannot_be_written_is_said(tmp_path, table):
+    options = ["--no-report", "--blocks", "1", "--workloads", "election"]
+    raftmark("bench", *options, *table({"a": fake("stub")}), cwd=tmp_path)
+    done = raftmark("report", "latest", "-o", "gone/report.html", cwd=tmp_path)
+    assert done.returncode == 1
+    assert done.stderr.startswith("raftmark: cannot write the report to gone/report.html: ")
+    written = raftmark("report", "latest", "-o", "report.html", cwd=tmp_path)
+    assert written.returncode == 0, written.stderr
+    assert written.stdout == "report.html\n"
+    assert "<html" in (tmp_path / "report.html").read_text()
 
 
 def test_host_is_the_contender_itself(tmp_path, table):

@@ -40,7 +40,10 @@ def test_every_source_file_is_counted_once(name):
     assert all(list(registry.ROOT.glob(pattern)) for pattern in patterns)
     assert len(set(found)) == len(found)
     top = "go_reference" if name == "go" else f"impl_{name}"
-    sources = {*(registry.ROOT / top).rglob("*.py"), *(registry.ROOT / top).rglob("*.go")}
+    sources = {
+        *(registry.ROOT / top).rglob("*.py"),
+        *(registry.ROOT / top).rglob("*.go"),
+    }
     tests = {path for path in sources if path.name.endswith("_test.go")}
     assert sources - tests <= set(found)
 
