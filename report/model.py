@@ -53,7 +53,8 @@ class Metric:
 
     `condition` is what the figure depends on most, such as the outstanding commands, `setting` the
     rest of it. `unit` is `commands/s`, `ns`, or empty for plain counts. `figures` has the
-    contenders that have one; the two mappings of comparisons have every contender but their reference.
+    contenders that have one; the two mappings of comparisons have every contender but their
+    reference.
     """
 
     key: str
