@@ -49,7 +49,7 @@ _LOWEST_MS = (12, 24)
 def quick() -> Specification:
     """Return the profile for a first answer within five minutes on two slow cores."""
     return Specification(
-        blocks=5,
+        blocks=6,
         cells=[
             *(
                 replicate_cell(outstanding, warmup_s=0.2, duration_s=0.6)
