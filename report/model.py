@@ -51,7 +51,7 @@ class Comparison:
 class Metric:
     """One thing that contenders are compared in, such as throughput at 64 outstanding.
 
-    `condition` is what the figure depends on most, such as the outstanding commands, `setting` the
+    `condition` is what the figure depends on most, such as the outstanding commands; `setting` is
     rest of it. `unit` is `commands/s`, `ns`, or empty for plain counts. `figures` has the
     contenders that have one; the two mappings of comparisons have every contender but their
     reference.
