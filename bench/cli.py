@@ -373,7 +373,3 @@ def _say(message: str) -> None:
 
 def _complain(message: str) -> None:
     _say(f"raftmark: {message}")
-
-
-if __name__ == "__main__":
-    main()
