@@ -87,7 +87,7 @@ def analyse(
         code=code,
         tallies=_tallies(run, evidence),
         failures=evidence.failures,
-        environment=tuple(_flatten(manifest.environment)),
+        environment=_environment(manifest.environment),
     )
 
 
@@ -269,7 +269,11 @@ def _contenders(
 
 def _runtime(hello: Mapping[str, Any]) -> str:
     runtime = hello.get("runtime", {})
-    parts = [f"{runtime.get('name', '')} {runtime.get('version', '')}".strip()]
+    name, version = str(runtime.get("name", "")), str(runtime.get("version", ""))
+    # Some call themselves by the name of their language, and repeat it in the version.
+    language = str(hello.get("language", ""))
+    title = language if name.lower() == language.lower() else name
+    parts = [f"{title} {version.removeprefix(name)}".strip()]
     if "gil" in runtime:
         parts.append("GIL on" if runtime["gil"] else "GIL off")
     if "gomaxprocs" in runtime:
@@ -436,15 +440,33 @@ def _tallies(run: Run, evidence: _Evidence) -> dict[str, dict[str, Tally]]:
     return table
 
 
-def _flatten(value: Any, path: tuple[str, ...] = ()) -> Iterator[tuple[str, str]]:
-    """Yield the leaves of nested mappings as pairs of a dotted path and a text."""
+def _environment(recorded: Mapping[str, Any]) -> dict[str, tuple[tuple[str, str], ...]]:
+    """Arrange what was recorded about the machine as names and texts, by its first level."""
+    groups = {group: tuple(_facts(value)) for group, value in recorded.items()}
+    return {group.replace("_", " "): facts for group, facts in groups.items() if facts}
+
+
+def _facts(value: Any, path: tuple[str, ...] = ()) -> Iterator[tuple[str, str]]:
+    """Yield the leaves of nested mappings, each with the path to it in words."""
     if isinstance(value, Mapping):
         for key, inner in value.items():
-            yield from _flatten(inner, (*path, str(key)))
+            yield from _facts(inner, (*path, str(key)))
     elif isinstance(value, list) and any(isinstance(inner, Mapping | list) for inner in value):
-        for index, inner in enumerate(value):
-            yield from _flatten(inner, (*path, str(index)))
-    elif isinstance(value, list):
-        yield ".".join(path), ", ".join(str(inner) for inner in value)
+        for index, inner in enumerate(value, 1):
+            yield from _facts(inner, (*path, str(index)))
     else:
-        yield ".".join(path), "unknown" if value is None else str(value)
+        yield _fact(", ".join(path).replace("_", " "), value)
+
+
+def _fact(name: str, value: Any) -> tuple[str, str]:
+    match value:
+        case None:
+            return name, "unknown"
+        case bool():
+            return name, "yes" if value else "no"
+        case int() if name.endswith(" bytes"):
+            return name.removesuffix(" bytes"), f"{value / 2**30:.1f} GiB"
+        case list():
+            return name, ", ".join(str(inner) for inner in value)
+        case _:
+            return name, str(value)

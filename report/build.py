@@ -8,13 +8,14 @@ from pathlib import Path
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
+from bench.codemetrics import SourceMetrics
 from bench.registry import ROOT, load_contenders
 from bench.store import Run
 from report import figures, verdict
 from report.analysis import analyse, measure_code
 from report.model import Analysis, Code, Comparison, Metric
 from report.svg import marker_svg
-from report.wording import figure, metric_unit, ratio
+from report.wording import cardinal, figure, metric_unit, ratio
 
 
 def write_report(run: Run, output: Path) -> None:
@@ -38,6 +39,8 @@ def render(analysis: Analysis) -> str:
     )
     environment.filters["figure"] = figure
     environment.filters["ratio"] = ratio
+    environment.filters["cardinal"] = cardinal
+    counted = {n: c for n, c in analysis.code.items() if isinstance(c, Code)}
     style = Path(__file__).with_name("static") / "report.css"
     return environment.get_template("report.html").render(
         analysis=analysis,
@@ -64,7 +67,9 @@ def render(analysis: Analysis) -> str:
         if any(cell.samples for cell in analysis.elections)
         else None,
         code=figures.code(analysis, "code"),
-        components=_components(analysis),
+        components=list(_components({n: c.runtime for n, c in counted.items()})),
+        cores=(cores := _cores(counted)),
+        modules=list(_components({n: counted[n].core for n in cores})),
     )
 
 
@@ -78,12 +83,18 @@ def _verdict_table(
     ]
 
 
-def _components(analysis: Analysis) -> list[tuple[str, str, Mapping[str, object]]]:
-    """The code table's rows: part, component, and each contender's metrics."""
+def _components(
+    parts: Mapping[str, Mapping[str, SourceMetrics]],
+) -> Iterator[tuple[str, Mapping[str, SourceMetrics]]]:
+    """A row per component that any of the contenders has, with the metrics of those that do."""
+    for component in dict.fromkeys(c for measured in parts.values() for c in measured):
+        yield component, {n: p[component] for n, p in parts.items() if component in p}
 
-    def rows(part: str) -> Iterator[tuple[str, str, Mapping[str, object]]]:
-        measured = {n: getattr(c, part) for n, c in analysis.code.items() if isinstance(c, Code)}
-        for component in dict.fromkeys(c for parts in measured.values() for c in parts):
-            yield part, component, {n: p[component] for n, p in measured.items() if component in p}
 
-    return [*rows("runtime"), *rows("core")]
+def _cores(counted: Mapping[str, Code]) -> dict[str, list[str]]:
+    """Each core once: the first contender that runs on it, and all those that do."""
+    cores: dict[str, list[str]] = {}
+    for name, code in counted.items():
+        first = next((n for n in cores if counted[n].core == code.core), name)
+        cores.setdefault(first, []).append(name)
+    return cores

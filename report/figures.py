@@ -17,6 +17,7 @@ import numpy as np
 from markupsafe import Markup
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.layout_engine import ConstrainedLayoutEngine
 from matplotlib.ticker import FixedLocator, FuncFormatter, LogLocator, NullFormatter, NullLocator
 
 from bench.codemetrics import SourceMetrics
@@ -78,7 +79,7 @@ class _Medium:
     panel_height: int
 
 
-_WIDE = _Medium("wide", 880, 2, 330)
+_WIDE = _Medium("wide", 1040, 2, 340)
 _NARROW = _Medium("narrow", 350, 1, 260)
 
 Panel = Callable[[Axes], None]
@@ -139,13 +140,19 @@ def code(analysis: Analysis, name: str) -> Chart | None:
 
     def panel(title: str, of: Callable[[SourceMetrics], int]) -> Panel:
         def draw(axes: Axes) -> None:
-            for contender, runtime in runtimes.items():
+            for place, (contender, runtime) in enumerate(runtimes.items(), 1):
                 look = analysis.contenders[contender]
-                rows = [row for row, c in enumerate(components) if c in runtime]
-                counts = [of(runtime[components[row]]) for row in rows]
-                axes.plot(counts, rows, look.marker, color=look.colour, label=look.label, alpha=0.9)
+                present = [row for row, c in enumerate(components) if c in runtime]
+                counts = [of(runtime[components[row]]) for row in present]
+                heights = [row - 0.5 + place / (len(runtimes) + 1) for row in present]
+                axes.hlines(heights, 0, counts, color=look.colour)
+                axes.plot(counts, heights, look.marker, color=look.colour, label=look.label)
             axes.set_yticks(range(len(components)), components)
             axes.set_ylim(len(components) - 0.5, -0.5)
+            axes.set_yticks([row - 0.5 for row in range(1, len(components))], minor=True)
+            axes.grid(axis="y", visible=False)
+            axes.grid(axis="y", which="minor", visible=True)
+            axes.tick_params(axis="y", which="minor", length=0)
             axes.set_xlim(left=0)
             axes.set_title(title)
 
@@ -170,14 +177,16 @@ def _loads(
     of: Callable[[Load], Quantity],
     divisor: float,
 ) -> None:
-    for contender, loads in replication.loads.items():
+    for shift, (contender, loads) in zip(
+        _shifts(len(replication.loads)), replication.loads.items(), strict=True
+    ):
         look = analysis.contenders[contender]
         figures = [of(load) for load in loads]
         values = np.array([figure.value for figure in figures]) / divisor
         ends = [figure.interval or (figure.value, figure.value) for figure in figures]
         bars = np.abs(np.array(ends).T / divisor - values)
         axes.errorbar(
-            [load.outstanding for load in loads],
+            [load.outstanding * shift for load in loads],
             values,
             yerr=bars,
             color=look.colour,
@@ -198,16 +207,22 @@ def _loads(
     axes.set_xlabel("commands outstanding")
 
 
+def _shifts(series: int) -> list[float]:
+    """Factors that set series apart on a logarithmic axis, a few per cent around their place."""
+    return [1.06 ** (place - (series - 1) / 2) for place in range(series)]
+
+
 def _decided(axes: Axes, cell: Elections, analysis: Analysis) -> None:
     low, high = cell.timeout_ms
     axes.axvspan(low, high, color=_GRID, alpha=0.45, linewidth=0)
     latest = high
-    for contender, sample in cell.samples.items():
+    for place, (contender, sample) in enumerate(cell.samples.items()):
         if not sample.times:
             continue
         look = analysis.contenders[contender]
         times = np.array(sample.times) / 1e6
         latest = max(latest, times[-1])
+        every = max(1, len(times) // 5)
         shares = 100 * np.arange(1, len(times) + 1) / sample.held
         axes.step(
             [times[0], *times],
@@ -215,7 +230,8 @@ def _decided(axes: Axes, cell: Elections, analysis: Analysis) -> None:
             where="post",
             color=look.colour,
             marker=look.marker,
-            markevery=max(1, len(times) // 5),
+            # Each line's markers at its own heights, so that none hides another.
+            markevery=(1 + place * every // len(cell.samples), every),
             label=look.label,
         )
     axes.set_xlim(0, latest * 1.05)
@@ -276,7 +292,7 @@ def _draw(
     with mpl.rc_context(_STYLE):
         drawn = Figure(
             figsize=(medium.width / _PER_INCH, rows * medium.panel_height / _PER_INCH),
-            layout="constrained",
+            layout=ConstrainedLayoutEngine(w_pad=0.1, h_pad=0.1),
         )
         grid = drawn.subplots(rows, columns, squeeze=False, sharey=same_scale)
         every = list(grid.flat)

@@ -190,7 +190,8 @@ class Failure:
 class Analysis:
     """Everything that the report says, as figures.
 
-    `tallies` are by cell and contender; contenders keep the run's order everywhere.
+    `tallies` are by cell and contender; contenders keep the run's order everywhere. The
+    `environment` is facts as names and texts, by group.
     """
 
     run: str
@@ -209,7 +210,7 @@ class Analysis:
     code: Mapping[str, Code | str]
     tallies: Mapping[str, Mapping[str, Tally]]
     failures: tuple[Failure, ...]
-    environment: tuple[tuple[str, str], ...]
+    environment: Mapping[str, tuple[tuple[str, str], ...]]
 
     @property
     def expected(self) -> int:

@@ -2,8 +2,9 @@
 
 The last digit that is printed is the leading digit of half the interval's width: 612,345 with an
 interval from 609,211 to 615,090 reads 612,000 (609,000 to 615,000), because its half width of
-2,940 says nothing about hundreds. A number without an interval has nothing to support its digits
-and gets two.
+2,940 says nothing about hundreds. Where that would leave a single digit, a second one is printed,
+because rounding 1.3 to 1 moves a figure by more than many an interval is wide. A number without an
+interval has nothing to support its digits and gets two.
 """
 
 from __future__ import annotations
@@ -58,11 +59,15 @@ def spell(value: float, interval: Interval | None = None) -> Spelled:
 def spell_ratio(value: float, interval: Interval | None = None) -> Spelled:
     """Spell a ratio like `spell`, with one care more.
 
-    An interval that excludes 1 is printed with as many digits as it takes to show that it does.
+    An interval that excludes 1 is printed with as many digits as it takes to show that it does,
+    one that contains 1 with one digit more if a bound would read as 1.
     """
     place = _last_place(value, interval)
-    if interval is None or interval[0] <= 1 <= interval[1]:
+    if interval is None:
         return _spell_to(place, value, interval)
+    if interval[0] <= 1 <= interval[1]:
+        reads_as_one = any(round(bound, -place) == 1 for bound in interval)
+        return _spell_to(place - 1 if reads_as_one else place, value, interval)
     shown = (
         _spell_to(finer, value, interval)
         for finer in count(place, -1)
@@ -99,8 +104,11 @@ def _last_place(value: float, interval: Interval | None) -> int:
     if half_width == 0:
         return _leading_place(largest) - _UNSUPPORTED_DIGITS + 1
     place = max(_leading_place(half_width), _leading_place(largest) - _MAX_DIGITS + 1)
+    if value == 0:
+        return place
     # A wide interval must not round the figure itself to zero.
-    return place if value == 0 else min(place, _leading_place(value))
+    leading = _leading_place(value)
+    return leading - 1 if place == leading else min(place, leading)
 
 
 def _spell_to(place: int, value: float, interval: Interval | None) -> Spelled:

@@ -19,59 +19,64 @@ from dataclasses import dataclass
 from report.comparison import BLOCKS_FOR_95, coverage
 from report.model import Analysis, Comparison, Metric, Outcome, Quantity
 from report.numbers import spell_count
-from report.wording import figure, listed, metric_unit, ratio
+from report.wording import cardinal, figure, listed, metric_unit, ratio
+
+_GLUE = "\N{NO-BREAK SPACE}"
+_PERCENT = f"{_GLUE}%"
 
 
 @dataclass(frozen=True, slots=True)
 class _Words:
     """How a metric is spoken of.
 
-    `apart` names the best when it differs from every other one, `measured` when it may not;
-    `next` is for the first of those that differ from it, `further` for the rest.
+    `apart` names the best when it differs from every other one, `measured` when it may not.
+    `next` is for the first of those that differ from it, `further` for the rest, and `close` ends
+    their list.
     """
 
     apart: str
     measured: str
     next: str
-    further: str
+    further: str = "{label} {ratio}"
+    close: str = ""
 
 
 _WORDS = {
     "throughput": _Words(
         "With {condition}, {best} committed the most, {figure}",
-        "With {condition}, the highest throughput measured is {figure} ({best})",
+        "With {condition}, the highest throughput is that of {best}, {figure}",
         ": {ratio} times {label}",
-        "{ratio} times {label}",
+        further="{ratio} times {label}",
     ),
     "latency": _Words(
-        "With {condition}, {best} committed a command soonest, in a median of {figure}",
-        "With {condition}, the shortest median latency measured is {figure} ({best})",
-        "; {label} took {ratio} times as long",
-        "{label} {ratio} times",
+        "With {condition}, {best} committed it soonest, in {figure} at the median",
+        "With {condition}, the shortest median latency is that of {best}, {figure}",
+        "; {label} took {ratio}",
+        close=" times as long",
     ),
     "tail": _Words(
-        "With {condition}, {best} had the shortest tail, 99 % of the commands within {figure}",
-        "With {condition}, the shortest p99 latency measured is {figure} ({best})",
-        "; {label} needed {ratio} times as long",
-        "{label} {ratio} times",
+        "With {condition}, {best} had the shortest tail, 99 of 100 commands within {figure}",
+        "With {condition}, the shortest p99 latency is that of {best}, {figure}",
+        "; {label} took {ratio}",
+        close=" times as long",
     ),
     "election": _Words(
-        "With {condition}, {best} had a new leader soonest after a crash, in a median of {figure}",
-        "With {condition}, the shortest median election measured is {figure} ({best})",
-        "; {label} took {ratio} times as long",
-        "{label} {ratio} times",
+        "With {condition}, {best} had a new leader soonest, {figure} after the crash at the median",
+        "With {condition}, the shortest median election is that of {best}, {figure}",
+        "; {label} took {ratio}",
+        close=" times as long",
     ),
     "lines": _Words(
         "The runtime is shortest in {best}, {figure} lines of code",
-        "The shortest runtime has {figure} lines of code ({best})",
-        "; {label} has {ratio} times as many",
-        "{label} {ratio} times",
+        "The shortest runtime is that of {best}, {figure} lines of code",
+        "; {label} has {ratio}",
+        close=" times as many",
     ),
     "complexity": _Words(
-        "The runtime's cyclomatic complexity is lowest in {best}, {figure} in all",
-        "The runtime's lowest cyclomatic complexity is {figure} in all ({best})",
-        "; {label} has {ratio} times as much",
-        "{label} {ratio} times",
+        "The runtime is simplest in {best}, with a cyclomatic complexity of {figure} in all",
+        "The lowest cyclomatic complexity of a runtime is that of {best}, {figure} in all",
+        "; {label} has {ratio}",
+        close=" times as much",
     ),
 }
 
@@ -106,6 +111,7 @@ def _sentence(metric: Metric, analysis: Analysis) -> str:
     labels = {name: contender.label for name, contender in analysis.contenders.items()}
     words = _WORDS[metric.key]
     apart: list[str] = []
+    equal: list[str] = []
     alike: list[str] = []
     unclear: list[str] = []
     absent: list[str] = []
@@ -114,6 +120,8 @@ def _sentence(metric: Metric, analysis: Analysis) -> str:
             absent.append(f"{labels[name]} ({comparison.reason})")
         elif comparison.ratio is None or comparison.outcome is Outcome.UNKNOWN:
             unclear.append(f"{labels[name]} ({comparison.reason})")
+        elif comparison.outcome is Outcome.ALIKE and comparison.ratio.exact:
+            equal.append(labels[name])
         elif comparison.outcome is Outcome.ALIKE:
             alike.append(f"{labels[name]} ({_alike(comparison.ratio)})")
         else:
@@ -122,13 +130,15 @@ def _sentence(metric: Metric, analysis: Analysis) -> str:
             apart.append(form.format(ratio=lag, label=labels[name]))
 
     symbol, size = metric_unit(metric)
-    text = (words.measured if alike or unclear else words.apart).format(
+    text = (words.measured if equal or alike or unclear else words.apart).format(
         condition=metric.condition,
         best=labels[metric.best],
-        figure=f"{figure(metric.figures[metric.best], size)} {symbol}".strip(),
+        figure=f"{figure(metric.figures[metric.best], size).value}{_GLUE}{symbol}".strip(),
     )
     if apart:
-        text += listed(apart)
+        text += listed(apart) + words.close
+    if equal:
+        text += f"; {listed(equal)} {'equals' if len(equal) == 1 else 'equal'} it"
     if alike:
         text += f"; {listed(alike)} cannot be told apart from it"
     if unclear:
@@ -140,7 +150,7 @@ def _sentence(metric: Metric, analysis: Analysis) -> str:
 
 def _alike(quantity: Quantity) -> str:
     spelled = ratio(quantity)
-    return f"{spelled.value} times" + (f", {spelled.interval}" if spelled.interval else "")
+    return f"ratio {spelled.value}" + (f", {spelled.interval}" if spelled.interval else "")
 
 
 def _from_one_up(quantity: Quantity) -> Quantity:
@@ -181,9 +191,10 @@ def _caveats(analysis: Analysis) -> Iterator[str]:
     if analysis.blocks < BLOCKS_FOR_95:
         share = 100 * coverage(analysis.blocks)
         yield (
-            f"{analysis.blocks} blocks are too few for 95 % intervals: those printed here hold the "
-            f"true median at most {share:.0f} % of the time. "
-            f"Measure {BLOCKS_FOR_95} blocks or more for figures to quote."
+            f"{cardinal(analysis.blocks).capitalize()} blocks are too few for 95{_PERCENT} "
+            f"intervals: these hold the true median {share:.0f}{_PERCENT} of the time at most. "
+            f"Measure {cardinal(BLOCKS_FOR_95)} or more."
             if analysis.blocks > 1
-            else "One block gives no intervals, so nothing here can be told apart."
+            else "One block gives no intervals, so nothing here can be told apart. "
+            f"Measure {cardinal(BLOCKS_FOR_95)} or more."
         )

@@ -37,6 +37,12 @@ def metric_unit(metric: Metric) -> tuple[str, float]:
     return unit.symbol, unit.nanoseconds
 
 
+def cardinal(number: int) -> str:
+    """Spell a small number of things as a word, a larger one in digits."""
+    words = ("no", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine")
+    return words[number] if number < len(words) else spell_count(number)
+
+
 def listed(items: Sequence[str]) -> str:
     """Join items as in a sentence: `a`, `a and b`, `a, b and c`."""
     *others, last = items
