@@ -14,7 +14,7 @@ from .cluster import LIVELY, STEADY, Status, get, set_
 from .conftest import StartCluster
 
 
-@pytest.mark.parametrize("nodes", [1, 2, 3, 4, 5, 7])
+@pytest.mark.parametrize("nodes", [1, 2, 3, 4, 5, 7, 9])
 def test_a_leader_appears_and_is_the_only_one_of_its_term(start: StartCluster, nodes: int) -> None:
     cluster = start(nodes, **STEADY)
 
@@ -35,6 +35,12 @@ def test_the_defaults_make_three_nodes_that_elect(start: StartCluster) -> None:
     cluster = start()
     cluster.elected_leader()
     assert cluster.nodes == [1, 2, 3]
+
+
+def test_durations_may_have_fractions(start: StartCluster) -> None:
+    cluster = start(election_timeout_ms=[50.5, 100], heartbeat_ms=10.25)
+    cluster.links(drop=0.0, duplicate=0, delay_ms=[0, 0.5])
+    cluster.committed("k", "v")
 
 
 def test_role_events_tell_what_the_status_shows(start: StartCluster) -> None:

@@ -56,7 +56,7 @@ def test_every_request_gets_exactly_one_reply(contender: Contender, start: Start
 
 @pytest.mark.parametrize("number", [0, 1234567, LARGEST_ID])
 def test_the_id_is_echoed(contender: Contender, number: int) -> None:
-    # Beyond the ids that the suite has given out, or it would be taken for one of those.
+    # None that the suite gives out itself, or the reply would be taken for that request's.
     contender.send_line(json.dumps({"op": "hello", "id": number}).encode())
     reply = contender.next_unmatched(DEADLINE_S)
     assert reply["id"] == number
