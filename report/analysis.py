@@ -442,8 +442,12 @@ def _tallies(run: Run, evidence: _Evidence) -> dict[str, dict[str, Tally]]:
 
 def _environment(recorded: Mapping[str, Any]) -> dict[str, tuple[tuple[str, str], ...]]:
     """Arrange what was recorded about the machine as names and texts, by its first level."""
-    groups = {group: tuple(_facts(value)) for group, value in recorded.items()}
-    return {group.replace("_", " "): facts for group, facts in groups.items() if facts}
+    single = {name: value for name, value in recorded.items() if not isinstance(value, Mapping)}
+    several = {group: value for group, value in recorded.items() if group not in single}
+    groups = {**several, "others": single}
+    return {
+        group.replace("_", " "): tuple(_facts(facts)) for group, facts in groups.items() if facts
+    }
 
 
 def _facts(value: Any, path: tuple[str, ...] = ()) -> Iterator[tuple[str, str]]:
