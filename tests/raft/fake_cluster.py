@@ -9,6 +9,7 @@ from typing import Any
 from raft import Command, Entry, Role, Settings
 from raft.client import Done
 from raft.cluster import Cluster, ClusterConfig, Events, LogSlice, NodeStatus, RoleChange
+from raft.errors import OutcomeUnknown
 from raft.links import Faults
 from raft.messages import NOOP
 from raft.storage import StorageError
@@ -63,6 +64,8 @@ class FakeCluster(Cluster):
     def stop(self) -> None:
         """Note it, and leave no one waiting."""
         self.calls.append(("stop",))
+        while self.outstanding:
+            self.outstanding.pop()(OutcomeUnknown("stopped"))
 
     def submit(self, node: int, command: Command, done: Done) -> None:
         """Keep the command's client waiting."""

@@ -198,10 +198,13 @@ class Scenario:
         self, kind: type[Message] | None = None, *, sender: int | None = None, to: int | None = None
     ) -> list[Message]:
         """Take the matching messages from the network; some must match."""
-        taken, left = [], []
+        taken: list[Message] = []
+        left: list[Message] = []
         for m in self.under_way:
             matches = (
-                (kind is None or type(m) is kind) and sender in (None, m.sender) and to in (None, m.to)
+                (kind is None or type(m) is kind)
+                and sender in (None, m.sender)
+                and to in (None, m.to)
             )
             (taken if matches else left).append(m)
         assert taken, f"no {kind} from {sender} to {to} among {self.under_way}"

@@ -12,6 +12,7 @@ import itertools
 import random
 from collections.abc import Callable, Iterable
 from enum import Enum
+from functools import partial
 from typing import NamedTuple
 
 from raft import Command, Entry, HardState, Message, Ready, Role
@@ -84,7 +85,9 @@ class Properties:
             identity = (previous_term, entry.command)
             known = self._predecessors.setdefault((index, entry.term), identity)
             if known != identity:
-                raise Violation(f"two logs differ at or before {index}, of term {entry.term} in both")
+                raise Violation(
+                    f"two logs differ at or before {index}, of term {entry.term} in both"
+                )
             if entry.term < previous_term:
                 raise Violation(f"the log of node {server.id} falls in term at {index}")
             previous_term = entry.term
@@ -93,7 +96,9 @@ class Properties:
         """Leader completeness: a new leader has every entry that was ever committed."""
         log = server.node.log
         if list(log.slice(1, len(self.committed))) != self.committed:
-            raise Violation(f"leader {server.id} of term {server.node.term} lacks a committed entry")
+            raise Violation(
+                f"leader {server.id} of term {server.node.term} lacks a committed entry"
+            )
 
     def check_committed(self, server: SimulatedServer) -> None:
         """All nodes commit the same entries. Checked after a save: nobody hears of it before."""
@@ -167,7 +172,11 @@ class Client:
 
         simulation = self._simulation
         simulation.propose(Proposal(command, done))
-        simulation.later(400 * MILLISECOND, lambda: attempt == self._attempt and self.try_again())
+        simulation.later(400 * MILLISECOND, lambda: self._give_up(attempt))
+
+    def _give_up(self, attempt: int) -> None:
+        if attempt == self._attempt:
+            self.try_again()
 
     def _answered(self, outcome: Outcome) -> None:
         if isinstance(outcome, Applied):
@@ -201,7 +210,7 @@ class Simulation:
         self.crashes: dict[Boundary, int] = dict.fromkeys(Boundary, 0)
         self.weather = weather
         self.properties = Properties()
-        self._agenda: list[tuple[int, int, Callable[[], object]]] = []
+        self._agenda: list[tuple[int, int, Callable[[], None]]] = []
         self._order = itertools.count()
         self._group: dict[int, int] = {}
         settings = settings_of(nodes, max_entries=max_entries, window=window)
@@ -218,7 +227,7 @@ class Simulation:
 
     # -- time --------------------------------------------------------------------------
 
-    def later(self, after_ns: int, action: Callable[[], object]) -> None:
+    def later(self, after_ns: int, action: Callable[[], None]) -> None:
         """Let something happen `after_ns` from now."""
         heapq.heappush(self._agenda, (self.now_ns + after_ns, next(self._order), action))
 
@@ -251,6 +260,10 @@ class Simulation:
         """The server that leads the highest term, if one does."""
         leaders = [s for s in self.servers.values() if s.alive and s.node.role is Role.LEADER]
         return max(leaders, key=lambda s: s.node.term, default=None)
+
+    def has_leader(self) -> bool:
+        """Whether a server leads."""
+        return self.leader() is not None
 
     def expire(self, server: SimulatedServer) -> None:
         """The timer of a server expires now."""
@@ -359,7 +372,7 @@ class Simulation:
                 continue
             copies = 0 if draw() < weather.drop else 2 if draw() < weather.duplicate else 1
             for _ in range(copies):
-                self.later(self.draw_ns(*weather.delay_ns), lambda m=message: self._arrive(m))
+                self.later(self.draw_ns(*weather.delay_ns), partial(self._arrive, message))
 
     def _arrive(self, message: Message) -> None:
         server = self.servers[message.to]

@@ -259,9 +259,7 @@ def test_the_log_hash_is_of_the_bytes_that_the_protocol_defines() -> None:
     """docs/protocol.md, Hashes; the bytes are written out here by hand."""
     entries = [Entry(1, Command("noop")), Entry(2, Command("cas", "k", "v", None, "c", 3))]
     null = b"\xff\xff\xff\xff"
-    expected = (
-        b"\x01\0\0\0\0\0\0\0" + b"\x04\0\0\0noop" + b"\0\0\0\0" + null * 3 + bytes(8)
-    ) + (
+    expected = (b"\x01\0\0\0\0\0\0\0" + b"\x04\0\0\0noop" + b"\0\0\0\0" + null * 3 + bytes(8)) + (
         b"\x02\0\0\0\0\0\0\0"
         + b"\x03\0\0\0cas"
         + b"\x01\0\0\0k"

@@ -20,13 +20,14 @@ from raft import (
 from .scenario import (
     ELECTION_TIMEOUT_NS,
     HEARTBEAT_NS,
+    MILLISECOND,
     Scenario,
     Server,
     append,
     log_of,
     settings_of,
 )
-from .simulation import MILLISECOND, Simulation, Weather
+from .simulation import Simulation, Weather
 
 
 def ask_vote(term: int, sender: int, last: tuple[int, int] = (0, 0), to: int = 1) -> RequestVote:
@@ -111,9 +112,9 @@ def test_two_replies_from_one_peer_count_once() -> None:
     vote = RequestVoteReply(1, 2, 1, granted=True)
     server.hear(vote, vote)
     server.hear(vote)
-    assert server.node.role is Role.CANDIDATE
+    assert (server.node.role, server.node.commit_index) == (Role.CANDIDATE, 0)
     server.hear(vote._replace(sender=3))
-    assert server.node.role is Role.LEADER
+    assert (server.node.role, server.node.commit_index) == (Role.LEADER, 0)
 
     acknowledgement = AppendEntriesReply(1, 2, 1, success=True, log_index=1)
     server.hear(acknowledgement, acknowledgement)
@@ -293,7 +294,7 @@ def test_duelling_candidates_make_progress(nodes: int, seed: int) -> None:
         simulation = Simulation(nodes, f"{seed}/duel/{run}", weather=equal_delays)
         for server in simulation.servers.values():
             simulation.expire(server)
-        simulation.run_until(lambda s=simulation: s.leader() is not None, within_s=60)
+        simulation.run_until(simulation.has_leader, within_s=60)
 
 
 def test_a_rejoining_node_with_a_higher_term_and_a_short_log_cannot_win() -> None:
@@ -317,7 +318,9 @@ def test_a_rejoining_node_with_a_higher_term_and_a_short_log_cannot_win() -> Non
     assert [scenario.servers[n].terms for n in (1, 2, 3)] == [[1, 1, 1, 8]] * 3
 
 
-@pytest.mark.parametrize(("nodes", "votes_needed"), [(1, 1), (2, 2), (4, 3), (5, 3), (6, 4), (7, 4)])
+@pytest.mark.parametrize(
+    ("nodes", "votes_needed"), [(1, 1), (2, 2), (4, 3), (5, 3), (6, 4), (7, 4)]
+)
 def test_a_majority_of_an_even_cluster_is_more_than_half_to_elect(
     nodes: int, votes_needed: int
 ) -> None:

@@ -41,7 +41,9 @@ def test_the_term_past_the_end_is_an_error() -> None:
 
 
 @given(own=terms_of_a_log, leaders=terms_of_a_log, data=st.data())
-def test_merge_does_what_figure_2_says(own: list[int], leaders: list[int], data: st.DataObject) -> None:
+def test_merge_does_what_figure_2_says(
+    own: list[int], leaders: list[int], data: st.DataObject
+) -> None:
     """AppendEntries, steps 3 and 4: delete from the first conflict on, append what is new.
 
     The entries of two logs with the same index and term are the same, as in any cluster.

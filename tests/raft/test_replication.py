@@ -393,5 +393,3 @@ def test_a_follower_that_does_not_answer_is_probed_once_a_heartbeat() -> None:
     [probe] = scenario.take(AppendEntries)
     assert isinstance(probe, AppendEntries)
     assert len(probe.entries) == 3
-
-

@@ -19,7 +19,7 @@ anything = st.recursive(
     st.none()
     | st.booleans()
     | st.integers()
-    | st.floats()
+    | st.floats(allow_nan=False, allow_infinity=False)
     | st.text(max_size=5)
     | st.sampled_from(["set", "get", "cas", "memory", "\ud800", 2**53, -1, 0, 1, 3]),
     lambda inner: (
@@ -76,17 +76,18 @@ def test_any_json_is_an_object_or_a_bad_request(value: Any) -> None:
     line = json.dumps(value).encode()
     result = parsed(line)
     assert result is None or json.dumps(result).encode() == line
-    if isinstance(value, dict) and b"NaN" not in line and b"Infinity" not in line:
-        assert result is not None
+    assert (result is not None) is isinstance(value, dict)
 
 
 @pytest.mark.parametrize("name", CHECKS)
 @given(value=anything)
 def test_any_value_is_checked_or_a_bad_request(name: str, value: Any) -> None:
+    message = ""
     try:
         CHECKS[name]("field", value)
     except BadRequest as error:
-        assert str(error).isprintable()
+        message = str(error)
+    assert message.isprintable() or not message
 
 
 @pytest.mark.parametrize(

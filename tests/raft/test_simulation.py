@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from .simulation import MILLISECOND, Boundary, Simulation, Weather
+from .scenario import MILLISECOND
+from .simulation import Boundary, Simulation, Weather
 
 LIVES = {
     "calm": Weather(),
