@@ -24,8 +24,11 @@ def write_report(run: Run, output: Path) -> None:
     analysis = analyse(run, specs, measure_code(specs, ROOT))
     text = render(analysis)
     partial = output.with_name(output.name + ".part")
-    partial.write_text(text, encoding="utf-8")
-    partial.replace(output)
+    try:
+        partial.write_text(text, encoding="utf-8")
+        partial.replace(output)
+    finally:
+        partial.unlink(missing_ok=True)
 
 
 def render(analysis: Analysis) -> str:

@@ -1,0 +1,124 @@
+"""The page: self-contained, escaped, accessible, and honest about who is missing."""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from collections.abc import Callable
+from itertools import pairwise
+from pathlib import Path
+
+import pytest
+from conftest import HOSTILE, RUNS
+from page_reader import Page
+from synthetic_runs import LABELS
+
+CHARTS = {"complete": 4, "failing": 4, "absent": 4, "partial": 4, "small": 4, "attacked": 4}
+
+pytestmark = pytest.mark.parametrize("name", RUNS)
+ReadReport = Callable[[str], Page]
+
+
+def test_ids_are_unique_and_references_lead_somewhere(read_report: ReadReport, name: str) -> None:
+    page = read_report(name)
+    elements = list(page.every())
+    ids = Counter(e.attributes["id"] for e in elements if "id" in e.attributes)
+    assert [found for found, times in ids.items() if times > 1] == []
+    for element in elements:
+        for attribute, value in element.attributes.items():
+            links = [value] if attribute.endswith("href") else re.findall(r"url\((.*?)\)", value)
+            for link in links:
+                if link != "data:,":
+                    assert link.startswith("#")
+                    assert link[1:] in ids
+
+
+def test_nothing_is_loaded_from_elsewhere(read_report: ReadReport, name: str) -> None:
+    page = read_report(name)
+    for element in page.every():
+        assert element.tag not in {"script", "iframe", "img", "object", "embed", "image", "base"}
+        for attribute, value in element.attributes.items():
+            assert attribute != "src"
+            assert not attribute.startswith("on")
+            assert attribute.startswith("xmlns") or "//" not in value
+    styles = " ".join(style.text for style in page.every("style"))
+    assert "@import" not in styles
+    assert "url(" not in styles
+
+
+def test_the_file_is_small(report_file: Callable[[str], Path], name: str) -> None:
+    assert report_file(name).stat().st_size < 5_000_000
+
+
+def test_headings_are_in_order(read_report: ReadReport, name: str) -> None:
+    levels = [int(h.tag[1]) for h in read_report(name).every("h1", "h2", "h3", "h4", "h5", "h6")]
+    assert levels[0] == 1
+    assert levels.count(1) == 1
+    assert all(below <= above + 1 for above, below in pairwise(levels))
+
+
+def test_images_and_tables_speak(read_report: ReadReport, name: str) -> None:
+    page = read_report(name)
+    for drawing in page.every("svg"):
+        if drawing.attributes.get("aria-hidden") != "true":
+            assert drawing.attributes["role"] == "img"
+            assert len(drawing.attributes["aria-label"]) > 20
+    for element in page.every():
+        if element.attributes.get("role") in {"img", "region"}:
+            assert element.attributes["aria-label"]
+    for table in page.every("table"):
+        assert all(header.attributes.get("scope") for header in table.every("th"))
+        for row in table.every("tr"):
+            assert "th" in {cell.tag for cell in row.children}
+
+
+def test_every_chart_names_every_contender(read_report: ReadReport, name: str) -> None:
+    labels = {**LABELS, **RUNS[name].get("labels", {})}
+    figures = list(read_report(name).every("figure"))
+    # Code is there without any trial.
+    assert len(figures) == CHARTS.get(name, 1)
+    for figure in figures:
+        (legend,) = figure.every("ul", of_class="legend")
+        entries = legend.children
+        assert len(list(figure.every("svg"))) == 2 + len(entries)  # wide, narrow, markers
+        for entry, label in zip(entries, labels.values(), strict=True):
+            assert entry.text.startswith(" ".join(label.split()))
+
+
+def test_text_is_escaped(
+    report_file: Callable[[str], Path], read_report: ReadReport, name: str
+) -> None:
+    raw = report_file(name).read_text(encoding="utf-8")
+    assert "<script" not in raw
+    assert "<img" not in raw
+    seen = read_report(name).text.count(" ".join(HOSTILE.split()))
+    # The label in legends and tables, the reason, message, standard error and environment.
+    assert seen >= 12 if name == "attacked" else seen == 0
+
+
+def test_absences_are_named_where_figures_would_be(read_report: ReadReport, name: str) -> None:
+    page = read_report(name)
+    said = page.text
+    match name:
+        case "failing":
+            assert "Python asyncio (every trial failed)" in said
+            assert said.count("two leaders in term 3") >= 48
+            assert "Traceback: a log" in said
+            assert "8 failed" in said
+        case "absent":
+            assert "Go goroutines (not available)" in said
+            assert "not available: no Go toolchain was found" in said
+            assert "the reference" in said
+        case "partial":
+            assert "The run is not complete" in said
+            assert "2 missing" in said
+        case "empty":
+            assert "This run has no measurement" in said
+            assert not [s for s in page.every("section") if s.attributes["id"] == "replication"]
+        case "small":
+            assert "only one block, so no interval" in said
+        case _:
+            assert "missing" not in said
+    without = {"failing": 4, "absent": 4, "partial": 4, "empty": 16, "attacked": 8}
+    cells = [cell.text for cell in page.every("span", of_class="absent")]
+    assert cells == ["no figure"] * without.get(name, 0)
