@@ -74,14 +74,22 @@ def test_replicate_reports_what_it_measured(
     assert len(result.acknowledged) == outstanding
     assert all(serial >= 1 for serial in result.acknowledged)
     assert sum(result.acknowledged) >= result.commands
-    # No client has more than one command under way when the measured time begins or ends, but the
-    # counters are read a moment beside.
-    assert abs(result.counters.entries - result.commands) <= 0.5 * result.commands + outstanding
-    assert 0 < result.counters.saves <= result.counters.entries + outstanding
-    assert (result.counters.messages > 0) == (nodes > 1)
-    assert bool(result.counters.bytes) in ({True} if nodes > 1 else set()) | (
-        {False} if result.counters.bytes in (None, 0) else set()
-    )
+    assert result.counters.saves <= result.counters.entries <= sum(result.acknowledged)
+
+
+@pytest.mark.parametrize("nodes", [1, 3])
+def test_replicate_counts_what_the_leader_did_meanwhile(start: StartCluster, nodes: int) -> None:
+    cluster = start(nodes, **STEADY)
+    result = replicate(cluster, outstanding=4, duration_s=0.7)
+    # Not to the last one: the counters are read a moment beside the first and last command.
+    assert abs(result.counters.entries - result.commands) <= 0.5 * result.commands
+    assert result.counters.saves > 0
+    if nodes > 1:
+        assert result.counters.messages > 0
+        assert result.counters.bytes is None or result.counters.bytes > result.counters.messages
+    else:
+        assert result.counters.messages == 0
+        assert not result.counters.bytes
 
 
 def test_replicate_puts_every_acknowledged_command_in_the_log_once(
@@ -230,9 +238,9 @@ def test_election_reports_every_election(start: StartCluster, nodes: int) -> Non
 
 def test_crashes_fall_anywhere_within_the_heartbeat_interval(start: StartCluster) -> None:
     cluster = start(**LIVELY)
-    answer = cluster.contender.call("run", workload={"name": "election", "elections": 20})
+    answer = cluster.contender.call("run", workload={"name": "election", "elections": 12})
     crashed = Counter(e.crashed for e in read(ElectionResult, answer).elections)
-    assert sum(crashed.values()) == 20
+    assert sum(crashed.values()) == 12
     assert len(crashed) >= 2, "leaders crash, not one node"
 
 
