@@ -11,6 +11,7 @@ import json
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
+from functools import cache
 from itertools import cycle
 from pathlib import Path
 from statistics import median
@@ -94,12 +95,13 @@ def analyse(
 def measure_code(specs: Mapping[str, ContenderSpec], root: Path) -> dict[str, Code | str]:
     """Measure each contender's sources below `root`, or say why that cannot be done."""
     measured: dict[str, Code | str] = {}
+    core = cache(lambda patterns: measure_modules(root, patterns))  # contenders share theirs
     for name, spec in specs.items():
         try:
             measured[name] = Code(
                 language=_language(spec),
                 runtime=measure_components(root, spec.sources),
-                core=measure_modules(root, spec.core),
+                core=core(tuple(spec.core)),
             )
         except CodeMetricsError as error:
             measured[name] = str(error)

@@ -8,54 +8,32 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from page_reader import Page, read_page
-from synthetic_runs import LABELS, REALISTIC, Behaviour, write_run
 
 from bench.registry import ROOT, load_contenders
 from bench.store import Run
 from report.analysis import analyse, measure_code
 from report.build import write_report
-from report.model import Analysis
+from report.model import Analysis, Code
 
-HOSTILE = """<script>alert("x")</script><img src=x onerror='alert(1)'>&amp;{{ 7 * 7 }}"""
+from .example_runs import RUNS
+from .page_reader import Page, read_page
+from .synthetic_runs import write_run
 
-FAILING = {
-    **REALISTIC,
-    "asyncio": Behaviour(failure=("check", "two leaders in term 3"), stderr="Traceback: a log"),
-}
-ABSENT = {**REALISTIC, "go": Behaviour(unavailable="no Go toolchain was found")}
-ATTACKED = {
-    **REALISTIC,
-    "threading": Behaviour(failure=("run", HOSTILE), stderr=HOSTILE),
-    "multiprocessing": Behaviour(unavailable=HOSTILE),
-}
 
-# What a page can look like, by name; the keywords are those of `write_run`.
-RUNS: Mapping[str, Mapping[str, Any]] = {
-    "complete": {"behaviours": REALISTIC},
-    "failing": {"behaviours": FAILING},
-    "absent": {"behaviours": ABSENT},
-    "partial": {"keep": lambda trial: trial["block"] == 0 and trial["order"] < 3, "blocks": 3},
-    "small": {"blocks": 1, "elections": 1, "outstanding": (64,), "timeouts_ms": ((150, 300),)},
-    "empty": {"keep": lambda trial: False},
-    "attacked": {
-        "behaviours": ATTACKED,
-        "labels": {**LABELS, "asyncio": HOSTILE},
-        "environment": {"machine": {HOSTILE: HOSTILE}, HOSTILE: HOSTILE},
-    },
-}
-
-Examine = Callable[..., Analysis]
+@pytest.fixture(scope="session")
+def code() -> Mapping[str, Code | str]:
+    """The contenders' code, measured once."""
+    return measure_code(load_contenders(), ROOT)
 
 
 @pytest.fixture
-def examine(tmp_path: Path) -> Examine:
+def examine(tmp_path: Path, code: Mapping[str, Code | str]) -> Callable[..., Analysis]:
     """Analyse a run made with the keywords of `write_run`."""
     specs = load_contenders()
 
     def examine(**options: Any) -> Analysis:
         run = Run.open(write_run(tmp_path / "run", **options))
-        return analyse(run, specs, measure_code(specs, ROOT))
+        return analyse(run, specs, code)
 
     return examine
 

@@ -6,16 +6,18 @@ import os
 import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Literal
 
 import pytest
-from conftest import RUNS
-from playwright.sync_api import Browser, Page, sync_playwright
+from playwright.sync_api import Browser, Page, ViewportSize, sync_playwright
+
+from .example_runs import RUNS
 
 # A page takes about a second to draw and look at.
 pytestmark = pytest.mark.slow
 
-DESKTOP = {"width": 1280, "height": 900}
-PHONE = {"width": 390, "height": 844}
+DESKTOP: ViewportSize = {"width": 1280, "height": 900}
+PHONE: ViewportSize = {"width": 390, "height": 844}
 BOTH = pytest.mark.parametrize("viewport", [DESKTOP, PHONE], ids=["desktop", "phone"])
 
 # What is wrong with the charts that are shown: text that sticks out of its chart, that lies on
@@ -78,7 +80,9 @@ def show(browser: Browser, report_file: Callable[[str], Path]) -> Iterator[Calla
     expected: list[str] = []
     pages: list[Page] = []
 
-    def show(name: str, viewport: dict[str, int] = DESKTOP, scheme: str = "light") -> Page:
+    def show(
+        name: str, viewport: ViewportSize = DESKTOP, scheme: Literal["light", "dark"] = "light"
+    ) -> Page:
         page = browser.new_page(viewport=viewport, color_scheme=scheme, reduced_motion="reduce")
         page.on("console", lambda message: said.append(message.text))
         page.on("pageerror", lambda error: said.append(str(error)))
@@ -97,7 +101,7 @@ def show(browser: Browser, report_file: Callable[[str], Path]) -> Iterator[Calla
 
 @BOTH
 @pytest.mark.parametrize("name", RUNS)
-def test_nothing_is_cut_off(show: Callable[..., Page], name: str, viewport: dict[str, int]) -> None:
+def test_nothing_is_cut_off(show: Callable[..., Page], name: str, viewport: ViewportSize) -> None:
     page = show(name, viewport)
     assert page.evaluate("document.documentElement.scrollWidth") <= viewport["width"]
     shown, faults = page.evaluate(FAULTS)

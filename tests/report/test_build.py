@@ -10,12 +10,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from conftest import RUNS
-from synthetic_runs import write_run
 
 import report
 from bench.store import Run
 from report.build import write_report
+
+from .example_runs import RUNS
+from .synthetic_runs import write_run
 
 STYLE = (Path(report.__file__).with_name("static") / "report.css").read_text(encoding="utf-8")
 

@@ -80,9 +80,8 @@ def test_the_same_seed_gives_the_same_estimates() -> None:
 
 
 def test_every_estimate_draws_its_own_resamples() -> None:
-    keys = [(1, "a"), (2, "a"), (1, "b"), (1, "a", "b")]
-    first = {rng_for(seed, *key).random() for seed, *key in keys}
-    assert len(first) == len(keys)
+    streams = [rng_for(1, "a"), rng_for(2, "a"), rng_for(1, "b"), rng_for(1, "a", "b")]
+    assert len({stream.random() for stream in streams}) == len(streams)
 
 
 def test_counts_compare_exactly() -> None:

@@ -9,9 +9,10 @@ from itertools import pairwise
 from pathlib import Path
 
 import pytest
-from conftest import HOSTILE, RUNS
-from page_reader import Page
-from synthetic_runs import LABELS
+
+from .example_runs import HOSTILE, RUNS
+from .page_reader import Page
+from .synthetic_runs import LABELS
 
 CHARTS = {"complete": 4, "failing": 4, "absent": 4, "partial": 4, "small": 4, "attacked": 4}
 

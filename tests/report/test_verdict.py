@@ -4,16 +4,20 @@ from __future__ import annotations
 
 import json
 import re
+from collections.abc import Callable
 from pathlib import Path
 from statistics import median
 from typing import Any
 
 import pytest
-from conftest import FAILING, Examine
-from synthetic_runs import LABELS, REALISTIC, Behaviour, alike
 
 from report import verdict
-from report.model import Outcome
+from report.model import Analysis, Outcome
+
+from .example_runs import FAILING
+from .synthetic_runs import LABELS, REALISTIC, Behaviour, alike
+
+Examine = Callable[..., Analysis]
 
 
 def sentence(text: str) -> str:
