@@ -1,8 +1,9 @@
 """What a node must not forget (figure 2, persistent state), in memory or on disk.
 
-The disk form is one append-only file of records. A record is framed by its length and
-the CRC-32 of its payload (two unsigned 32-bit little-endian integers); the payload is a
-MessagePack array whose first element tells what it is:
+The disk form is one append-only file of records. A record begins with its payload's
+length, its payload's CRC-32, and the CRC-32 of those two (each an unsigned 32-bit
+little-endian integer), so that a damaged length is told from a torn tail. The payload is
+a MessagePack array whose first element tells what it is:
 
     [1, term, voted_for]              the hard state
     [2, first_index, [entry, …]]      entries, appended; entry = [term, command]
@@ -16,6 +17,7 @@ bytes with the same system calls, and each opens the other's files.
 import contextlib
 import logging
 import os
+import struct
 import zlib
 from pathlib import Path
 from typing import Any, NamedTuple, Protocol
@@ -23,8 +25,7 @@ from typing import Any, NamedTuple, Protocol
 from raft.messages import Command, Entry, HardState, Save
 
 HEADER = b"RAFTMK\x00\x01"
-FRAME_SIZE = 8
-MAX_PAYLOAD = 1 << 30
+FRAME = struct.Struct("<III")
 
 HARD_STATE, ENTRIES, TRUNCATION = 1, 2, 3
 
@@ -185,18 +186,17 @@ class DiskStorage:
                         raise ValueError(f"unexpected record {describe(record)}")
             except (ValueError, TypeError) as error:
                 raise StorageError(f"{self._path}: offset {offset}: {error}") from error
-            offset += FRAME_SIZE + len(payload)
+            offset += FRAME.size + len(payload)
         return Saved(hard_state, entries), offset
 
     def _payload_at(self, data: bytes, offset: int) -> bytes | None:
         """The record's payload, None for a torn tail; StorageError for damage before it."""
-        start = offset + FRAME_SIZE
+        start = offset + FRAME.size
         if start > len(data):
             return None
-        length = int.from_bytes(data[offset : offset + 4], "little")
-        checksum = int.from_bytes(data[offset + 4 : start], "little")
-        if length > MAX_PAYLOAD:
-            raise StorageError(f"{self._path}: offset {offset}: damaged record (length {length})")
+        length, checksum, header_checksum = FRAME.unpack_from(data, offset)
+        if zlib.crc32(data[offset : offset + 8]) != header_checksum:
+            raise StorageError(f"{self._path}: offset {offset}: damaged record (its length)")
         end = start + length
         if end > len(data):
             return None
@@ -209,8 +209,9 @@ class DiskStorage:
 
 
 def frame(payload: bytes) -> bytes:
-    """A record: length, checksum, payload."""
-    return len(payload).to_bytes(4, "little") + zlib.crc32(payload).to_bytes(4, "little") + payload
+    """A record: its payload's length and checksum, their checksum, and the payload."""
+    lead = struct.pack("<II", len(payload), zlib.crc32(payload))
+    return lead + struct.pack("<I", zlib.crc32(lead)) + payload
 
 
 def append(file: int, data: bytes) -> int:

@@ -8,7 +8,9 @@ from __future__ import annotations
 
 import hashlib
 import json
+import struct
 import tempfile
+import zlib
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -91,6 +93,18 @@ SAVES: dict[str, list[dict[str, Any]]] = {
     ],
 }
 
+
+def record(payload: str, checksum: int | None = None, length: int | None = None) -> str:
+    """Return a record in hexadecimal: whole, unless its checksum or length are said to differ."""
+    data = bytes.fromhex(payload)
+    lead = struct.pack(
+        "<II",
+        len(data) if length is None else length,
+        zlib.crc32(data) if checksum is None else checksum,
+    )
+    return (lead + struct.pack("<I", zlib.crc32(lead)) + data).hex()
+
+
 # What is done to the file of "a tail deleted" (keep so many bytes, then append these), and
 # what becomes of it: how many bytes are kept, or at which offset it is refused.
 REPAIRS: dict[str, dict[str, Any]] = {
@@ -100,21 +114,30 @@ REPAIRS: dict[str, dict[str, Any]] = {
     "only the header": {"keep": 8, "append": "", "kept": 8},
     "another header": {"keep": 7, "append": "02", "refused_at": 0},
     "not a header": {"keep": 0, "append": "54414652", "refused_at": 0},
-    "half a frame": {"keep": 10_000, "append": "0500", "kept": None},
-    "half a payload": {"keep": 10_000, "append": "05000000ffffffff9301", "kept": None},
+    "half a frame": {"keep": 10_000, "append": record("930102")[:10], "kept": None},
+    "half a payload": {"keep": 10_000, "append": record("930102")[:-2], "kept": None},
     "a last record with another checksum": {
         "keep": 10_000,
-        "append": "03000000ffffffff930102",
+        "append": record("930102", checksum=7),
         "kept": None,
     },
     "damage before the end": {
         "keep": 8,
-        "append": "03000000ffffffff930102" + "03000000ffffffff930102",
+        "append": record("930102", checksum=7) + record("930102"),
         "refused_at": 8,
     },
-    "a record too long": {"keep": 8, "append": "01000040ffffffff", "refused_at": 8},
-    "no MessagePack": {"keep": 8, "append": "01000000ab1d613ec1", "refused_at": 8},
-    "an empty record": {"keep": 8, "append": "0000000000000000", "refused_at": 8},
+    "a damaged length": {
+        "keep": 8,
+        "append": "04" + record("930102")[2:] + record("930102"),
+        "refused_at": 8,
+    },
+    "a damaged length in the last record": {
+        "keep": 8,
+        "append": "04" + record("930102")[2:],
+        "refused_at": 8,
+    },
+    "no MessagePack": {"keep": 8, "append": record("c1"), "refused_at": 8},
+    "an empty record": {"keep": 8, "append": record(""), "refused_at": 8},
 }
 
 
