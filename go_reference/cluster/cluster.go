@@ -86,18 +86,26 @@ func Start(config Config, events Events) (*Cluster, error) {
 		transport: newTransport(config.Settings.Nodes),
 		nodes:     make(map[raft.NodeID]*node, len(config.Settings.Nodes)),
 	}
-	var failure error
 	for _, id := range config.Settings.Nodes {
-		n := newNode(id, config, c.transport, events)
-		c.nodes[id] = n
-		failure = errors.Join(failure, n.open())
-		c.running.Go(n.run)
+		c.nodes[id] = newNode(id, config, c.transport, events)
 	}
-	if failure != nil {
-		c.Stop()
-		return nil, failure
+	for _, id := range config.Settings.Nodes {
+		if err := c.nodes[id].load(); err != nil {
+			return nil, errors.Join(err, c.closeStorages())
+		}
+	}
+	for _, id := range config.Settings.Nodes {
+		c.nodes[id].begin()
+		c.running.Go(c.nodes[id].run)
 	}
 	return c, nil
+}
+
+func (c *Cluster) closeStorages() (err error) {
+	for _, n := range c.nodes {
+		err = errors.Join(err, n.storage.Close())
+	}
+	return err
 }
 
 // Stop ends every node; afterwards no goroutine, timer or file of the cluster is left. No
@@ -168,7 +176,13 @@ func (c *Cluster) Crash(id raft.NodeID) (atNs int64, err error) {
 // crashed.
 func (c *Cluster) Restart(id raft.NodeID) error {
 	n := c.nodes[id]
-	return n.callIf(raft.BadRequest, n.open, Crashed)
+	return n.callIf(raft.BadRequest, func() error {
+		err := n.load()
+		if err == nil {
+			n.begin()
+		}
+		return err
+	}, Crashed)
 }
 
 // Pause hangs a running node: it keeps its state, and does nothing.

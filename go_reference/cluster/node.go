@@ -79,8 +79,8 @@ func (n *node) state() Lifecycle { return Lifecycle(n.lifecycle.Load()) }
 
 func (n *node) become(state Lifecycle) { n.lifecycle.Store(int32(state)) }
 
-// open begins a life of the node with what the storage kept from the last one.
-func (n *node) open() error {
+// load prepares a life of the node from what the storage kept of the last one.
+func (n *node) load() error {
 	saved, err := n.storage.Load()
 	if err != nil {
 		return err
@@ -90,11 +90,16 @@ func (n *node) open() error {
 	}
 	n.core = raft.NewNode(n.id, n.settings, n.timeouts.Float64, saved)
 	n.machine = raft.NewStateMachine()
+	return nil
+}
+
+// begin begins the life that was loaded.
+func (n *node) begin() {
+	n.lose("crashed")
 	n.view = n.core.View()
 	n.events.RoleChanged(RoleChange{n.id, n.view, monotonic()})
 	n.become(Running)
 	n.perform()
-	return nil
 }
 
 // cease ends a life of the node: all that was not saved is lost.
@@ -113,10 +118,18 @@ func (n *node) end() {
 	if n.state() != Crashed {
 		n.cease("the cluster was stopped")
 	}
-	for range len(n.proposals) {
-		n.refuse(<-n.proposals, "stopped")
-	}
+	n.lose("stopped")
 	n.ended = true
+}
+
+// lose loses what waits for the node.
+func (n *node) lose(why string) {
+	for range len(n.inbox) {
+		<-n.inbox
+	}
+	for range len(n.proposals) {
+		n.refuse(<-n.proposals, why)
+	}
 }
 
 // call runs f in the node's goroutine, and returns when it is done.
@@ -186,7 +199,7 @@ func (n *node) run() {
 	}
 }
 
-// lieCrashed loses what comes for a crashed node.
+// lieCrashed waits for what comes for a crashed node, which is lost too.
 func (n *node) lieCrashed() {
 	select {
 	case <-n.inbox:

@@ -15,7 +15,8 @@ func newTimer() timer {
 	return t
 }
 
-// restart lets the timer expire after d, and not before.
+// restart lets the timer expire after d; of an earlier expiry not yet heard of nothing is
+// left, as the runtime sees to.
 func (t timer) restart(d time.Duration) { t.Reset(d) }
 
 // monotonic is the time of CLOCK_MONOTONIC in nanoseconds, which all processes of the

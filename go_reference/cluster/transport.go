@@ -39,10 +39,14 @@ func (t *transport) close() {
 	t.delayed.Wait()
 }
 
-// change applies to all messages sent from now on.
+// change changes the links for all messages sent from now on.
 func (t *transport) change(links func(raft.Links) raft.Links) {
-	changed := links(*t.links.Load())
-	t.links.Store(&changed)
+	for {
+		before := t.links.Load()
+		if t.links.CompareAndSwap(before, new(links(*before))) {
+			return
+		}
+	}
 }
 
 // send sends a message as the links have it, and never waits. Random decides about faults.

@@ -12,8 +12,8 @@ import (
 	"raftmark/workload"
 )
 
-// leaderPatience is how long a workload waits for a cluster without a leader.
-const leaderPatience = 10 * time.Second
+// patience is how long a workload waits for a leader, or for a leader's answer.
+const patience = 10 * time.Second
 
 var errStopped = raft.Errorf(raft.Unavailable, "the cluster was stopped")
 
@@ -105,6 +105,9 @@ type agreement struct {
 func (c *control) agreed(nodes []raft.NodeID) (a agreement, ok bool) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
+	if len(nodes) == 0 {
+		return a, false
+	}
 	a.leader = c.roles[c.roles[nodes[0]].Leader]
 	for _, id := range nodes {
 		role := c.roles[id]
@@ -140,9 +143,9 @@ func (c *control) nextChange() <-chan struct{} {
 // awaitSettled waits until at least so many nodes run, and all of them follow one leader
 // with the same log, and returns that leader.
 func (c *control) awaitSettled(
-	patience time.Duration, least int,
+	limit time.Duration, least int,
 ) (leader cluster.RoleChange, err error) {
-	ctx, stop := context.WithTimeoutCause(c.running, patience,
+	ctx, stop := context.WithTimeoutCause(c.running, limit,
 		raft.Errorf(raft.Unavailable, "the cluster did not settle on a leader"))
 	defer stop()
 	for {
@@ -189,13 +192,16 @@ func (c *control) up() []raft.NodeID {
 func (c *control) replicate(
 	spec workload.Replicate, progress func(float64),
 ) (*workload.Replicated, error) {
-	leader, err := c.awaitSettled(leaderPatience, 1)
+	leader, err := c.awaitSettled(patience, 1)
 	if err != nil {
 		return nil, err
 	}
 	var watch sync.WaitGroup
 	defer watch.Wait()
-	ctx, cancel := context.WithCancelCause(c.running)
+	ctx, stop := context.WithTimeoutCause(c.running, spec.Length()+patience,
+		errors.New("the leader does not answer"))
+	defer stop()
+	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
 	watch.Go(func() {
 		if c.await(ctx, func() bool { return c.leader() != leader.Node }) == nil {

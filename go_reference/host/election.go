@@ -38,7 +38,7 @@ func (c *control) elect(spec elections, progress func(float64)) (*electionsResul
 	random := rand.New(rand.NewPCG(c.seed, 0))
 	result := &electionsResult{Workload: "election"}
 	for len(result.Elections) < spec.count {
-		leader, err := c.awaitSettled(max(leaderPatience, spec.limit), len(c.settings.Nodes))
+		leader, err := c.awaitSettled(max(patience, spec.limit), len(c.settings.Nodes))
 		if err != nil {
 			return nil, err
 		}
@@ -46,30 +46,28 @@ func (c *control) elect(spec elections, progress func(float64)) (*electionsResul
 		if err != nil {
 			return nil, err
 		}
-		if election != nil {
-			result.Elections = append(result.Elections, *election)
-			if election.Leader == nil {
-				break
-			}
-			progress(float64(len(result.Elections)) / float64(spec.count))
+		if election == nil {
+			continue
 		}
-		if err := c.Restart(leader.Node); err != nil {
-			return nil, err
+		result.Elections = append(result.Elections, *election)
+		if election.Leader == nil {
+			break
 		}
+		progress(float64(len(result.Elections)) / float64(spec.count))
 	}
 	return result, nil
 }
 
 // electOnce crashes the leader at a moment of its heartbeat interval, a share from [0, 1),
-// right after a heartbeat has synchronised the followers' timers. The election is nil if
-// another one had begun before the crash.
+// right after a heartbeat has synchronised the followers' timers, and restarts it when the
+// survivors have decided. The election is nil if another one had begun before the crash.
 func (c *control) electOnce(
 	old cluster.RoleChange, moment float64, limit time.Duration,
 ) (*election, error) {
 	c.record(true)
 	defer c.record(false)
-	if err := c.Heartbeat(old.Node); err != nil {
-		return nil, err
+	if c.Heartbeat(old.Node) != nil {
+		return nil, nil
 	}
 	select {
 	case <-time.After(time.Duration(moment * float64(c.settings.Heartbeat))):
@@ -93,13 +91,14 @@ func (c *control) electOnce(
 	}
 	e := &election{Crashed: old.Node, Term: old.Term, CrashNs: crashNs}
 	if c.disturbed(e) {
-		return nil, nil
+		return nil, c.Restart(old.Node)
 	}
-	if err == nil {
-		e.LeaderNs, e.SettledNs = &outcome.leader.AtNs, &outcome.sinceNs
-		e.Leader, e.LeaderTerm = &outcome.leader.Node, &outcome.leader.Term
+	if err != nil {
+		return e, nil
 	}
-	return e, nil
+	e.LeaderNs, e.SettledNs = &outcome.leader.AtNs, &outcome.sinceNs
+	e.Leader, e.LeaderTerm = &outcome.leader.Node, &outcome.leader.Term
+	return e, c.Restart(old.Node)
 }
 
 // record begins or ends the history of an election.

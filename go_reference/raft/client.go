@@ -28,7 +28,7 @@ func (p Proposal) Answer(outcome Outcome) {
 
 // Waiters are those who wait for an index to be applied. Each hears once.
 //
-// Invariant: they are in the order of their indexes.
+// Invariant: they are in the order of their indexes, and so of their terms.
 type Waiters struct {
 	waiting []waiter
 }
@@ -56,8 +56,10 @@ func (w *Waiters) Add(firstIndex int, term uint64, proposals []Proposal) {
 	}
 }
 
-// Applied answers those who wait for the entries from firstIndex on: the state machine's
-// answers to them, in order.
+// Applied applies the entries from firstIndex on, and answers those who wait for them.
+//
+// Those who wait since an earlier term are answered too, whatever their index: terms never
+// fall along a log, so that their entries can no longer follow.
 func (w *Waiters) Applied(firstIndex int, entries []Entry, apply func(Entry) (Result, error)) {
 	answered := 0
 	for offset, entry := range entries {
@@ -73,6 +75,10 @@ func (w *Waiters) Applied(firstIndex int, entries []Entry, apply func(Entry) (Re
 			waiter.lose()
 		}
 	}
+	for answered < len(w.waiting) && w.waiting[answered].term < entries[len(entries)-1].Term {
+		w.waiting[answered].lose()
+		answered++
+	}
 	w.waiting = slices.Delete(w.waiting, 0, answered)
 }
 
@@ -85,5 +91,5 @@ func (w *Waiters) Abandon(reason string) {
 }
 
 func (w waiter) lose() {
-	w.proposal.Answer(Outcome{Err: Errorf(Lost, "another leader's entry took index %d", w.index)})
+	w.proposal.Answer(Outcome{Err: Errorf(Lost, "a later leader's log replaced the entry at index %d", w.index)})
 }

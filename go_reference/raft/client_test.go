@@ -85,6 +85,21 @@ func TestAnotherTermsEntryMeansLost(t *testing.T) {
 	heard[1].want(t, Lost)
 }
 
+// Terms never fall along a log: what a later leader commits beneath says as much of the rest.
+func TestALaterTermMeansLostForAllWhoWaitSinceBefore(t *testing.T) {
+	before, first := listeners(2)
+	after, second := listeners(1)
+	var w Waiters
+	w.Add(6, 2, first)
+	w.Add(8, 4, second)
+	w.Applied(4, entriesOf(1, 2), NewStateMachine().Apply)
+	before[0].wantNothing(t)
+	w.Applied(4, entriesOf(2, 3), NewStateMachine().Apply)
+	before[0].want(t, Lost)
+	before[1].want(t, Lost)
+	after[0].wantNothing(t)
+}
+
 // A node that led, lost its tail to another leader and leads again may give an index out
 // twice.
 func TestAnIndexGivenOutAgainMeansLost(t *testing.T) {

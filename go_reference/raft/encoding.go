@@ -6,14 +6,16 @@ import (
 	"errors"
 	"fmt"
 	"hash/crc32"
+	"strings"
 	"unicode/utf8"
 
 	"github.com/tinylib/msgp/msgp"
 )
 
-// The records of a [DiskStorage]. A record is framed by its length and the CRC-32 of its
-// payload (two unsigned 32-bit little-endian integers); the payload is a MessagePack array
-// whose first element tells what it is:
+// The records of a [DiskStorage]. A record begins with its payload's length, its payload's
+// CRC-32, and the CRC-32 of those two (each an unsigned 32-bit little-endian integer), so
+// that a damaged length is told from a torn tail. The payload is a MessagePack array whose
+// first element tells what it is:
 //
 //	[1, term, voted_for]              the hard state
 //	[2, first_index, [entry, …]]      entries, appended; entry = [term, command]
@@ -21,9 +23,8 @@ import (
 //
 // with command = [op, key, value, expect, client, serial]. The file begins with a header.
 const (
-	header     = "RAFTMK\x00\x01"
-	frameSize  = 8
-	maxPayload = 1 << 30
+	header    = "RAFTMK\x00\x01"
+	frameSize = 12
 )
 
 const (
@@ -33,8 +34,10 @@ const (
 )
 
 func appendFrame(b, payload []byte) []byte {
+	start := len(b)
 	b = binary.LittleEndian.AppendUint32(b, uint32(len(payload)))
 	b = binary.LittleEndian.AppendUint32(b, crc32.ChecksumIEEE(payload))
+	b = binary.LittleEndian.AppendUint32(b, crc32.ChecksumIEEE(b[start:]))
 	return append(b, payload...)
 }
 
@@ -84,6 +87,32 @@ func appendCommand(b []byte, command *Command) []byte {
 // errTorn: the file ends before the record does.
 var errTorn = errors.New("torn record")
 
+// replay returns what the whole records of a file say, and where they end: 0 if not even the
+// header is whole. An error tells the offset of the damage.
+func replay(content []byte) (saved Saved, whole int, err error) {
+	if len(content) < len(header) && strings.HasPrefix(header, string(content)) {
+		return saved, 0, nil
+	}
+	if !bytes.HasPrefix(content, []byte(header)) {
+		return saved, 0, errors.New("offset 0: not a node's log of this version")
+	}
+	whole = len(header)
+	for whole < len(content) {
+		payload, err := nextPayload(content[whole:])
+		if errors.Is(err, errTorn) {
+			break
+		}
+		if err == nil {
+			err = saved.replay(payload)
+		}
+		if err != nil {
+			return Saved{}, 0, fmt.Errorf("offset %d: %w", whole, err)
+		}
+		whole += frameSize + len(payload)
+	}
+	return saved, whole, nil
+}
+
 // nextPayload returns the payload of the first record of content, which is not empty. A
 // record that the end of the file cut off is errTorn; one damaged before that is another
 // error.
@@ -91,11 +120,11 @@ func nextPayload(content []byte) ([]byte, error) {
 	if len(content) < frameSize {
 		return nil, errTorn
 	}
+	if crc32.ChecksumIEEE(content[:8]) != binary.LittleEndian.Uint32(content[8:]) {
+		return nil, errors.New("damaged record (its length)")
+	}
 	length := int(binary.LittleEndian.Uint32(content))
 	checksum := binary.LittleEndian.Uint32(content[4:])
-	if length > maxPayload {
-		return nil, fmt.Errorf("damaged record (length %d)", length)
-	}
 	rest := content[frameSize:]
 	if length > len(rest) {
 		return nil, errTorn

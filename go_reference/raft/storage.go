@@ -7,7 +7,6 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
-	"strings"
 
 	"golang.org/x/sys/unix"
 )
@@ -65,9 +64,13 @@ func (s *MemoryStorage) Close() error { return nil }
 //
 // A record torn at the end of the file was never acknowledged: Load cuts it off, and says
 // so. Damage before the end is refused.
+//
+// A save that fails is the last one until the next Load: what it left in the file is
+// unknown, and nothing may be written behind it.
 type DiskStorage struct {
 	path      string
 	file      *os.File
+	size      int // of what is saved
 	lastIndex int
 	records   []byte // of the present save
 	payload   []byte // of the present record
@@ -85,10 +88,38 @@ func (s *DiskStorage) Load() (saved Saved, err error) {
 	if err != nil {
 		return Saved{}, s.fault(err)
 	}
-	if saved, err = s.replay(); err != nil {
+	if saved, err = s.recover(); err != nil {
 		return Saved{}, errors.Join(s.fault(err), s.Close())
 	}
+	s.lastIndex = len(saved.Entries)
 	return saved, nil
+}
+
+// recover reads what is whole in the file, and makes the file that and no more.
+func (s *DiskStorage) recover() (Saved, error) {
+	content, err := io.ReadAll(s.file)
+	if err != nil {
+		return Saved{}, err
+	}
+	saved, whole, err := replay(content)
+	if err != nil {
+		return Saved{}, err
+	}
+	s.size = whole
+	if torn := len(content) - whole; torn > 0 {
+		saved.Repair = fmt.Sprintf("%s: offset %d: cut %d torn bytes off", s.path, whole, torn)
+		if err := s.file.Truncate(int64(whole)); err != nil {
+			return Saved{}, err
+		}
+	}
+	if whole == 0 {
+		if s.size, err = s.file.WriteString(header); err != nil {
+			return Saved{}, err
+		}
+	}
+	// An earlier life may have been killed before it synced what is read here, and from now
+	// on that counts as saved.
+	return saved, errors.Join(s.sync(), syncDirectory(filepath.Dir(s.path)))
 }
 
 // Save appends the save's records in one write, and waits until the disk has them.
@@ -107,10 +138,22 @@ func (s *DiskStorage) Save(save Save) error {
 		s.record(appendEntries(s.payload[:0], save.FirstIndex, save.Entries))
 		s.lastIndex = save.FirstIndex + len(save.Entries) - 1
 	}
-	if _, err := s.file.Write(s.records); err != nil {
-		return s.fault(err)
+	_, err := s.file.Write(s.records)
+	if err == nil {
+		err = s.sync()
 	}
-	return s.fault(s.sync())
+	if err != nil {
+		return s.fault(errors.Join(err, s.takeBack()))
+	}
+	s.size += len(s.records)
+	return nil
+}
+
+// takeBack removes what a failed save has left, if the disk lets us, and lets go of the
+// file. What was written but not synced could be read back and still not be on the disk. A
+// torn record that stays is cut off by the next Load.
+func (s *DiskStorage) takeBack() error {
+	return errors.Join(s.file.Truncate(int64(s.size)), s.Close())
 }
 
 // record adds a payload to the records of this save, and keeps its memory for the next.
@@ -142,57 +185,8 @@ func (s *DiskStorage) fault(err error) error {
 	return fmt.Errorf("%s: %w", s.path, err)
 }
 
-// replay reads all records, and makes the file end with the last whole one.
-func (s *DiskStorage) replay() (Saved, error) {
-	content, err := io.ReadAll(s.file)
-	if err != nil {
-		return Saved{}, err
-	}
-	if len(content) < len(header) && strings.HasPrefix(header, string(content)) {
-		return Saved{}, s.create()
-	}
-	if !strings.HasPrefix(string(content[:min(len(header), len(content))]), header) {
-		return Saved{}, errors.New("offset 0: not a node's log of this version")
-	}
-	var saved Saved
-	offset := len(header)
-	for offset < len(content) {
-		payload, err := nextPayload(content[offset:])
-		if errors.Is(err, errTorn) {
-			break
-		}
-		if err == nil {
-			err = saved.replay(payload)
-		}
-		if err != nil {
-			return Saved{}, fmt.Errorf("offset %d: %w", offset, err)
-		}
-		offset += frameSize + len(payload)
-	}
-	s.lastIndex = len(saved.Entries)
-	torn := len(content) - offset
-	if torn == 0 {
-		return saved, nil
-	}
-	saved.Repair = fmt.Sprintf("%s: offset %d: cut off an unfinished save of %d bytes", s.path, offset, torn)
-	if err := s.file.Truncate(int64(offset)); err != nil {
-		return Saved{}, err
-	}
-	return saved, s.sync()
-}
-
-// create begins the file anew, and makes its name durable.
-func (s *DiskStorage) create() error {
-	if err := s.file.Truncate(0); err != nil {
-		return err
-	}
-	if _, err := s.file.WriteString(header); err != nil {
-		return err
-	}
-	if err := s.sync(); err != nil {
-		return err
-	}
-	directory, err := os.Open(filepath.Dir(s.path))
+func syncDirectory(path string) error {
+	directory, err := os.Open(path)
 	if err != nil {
 		return err
 	}

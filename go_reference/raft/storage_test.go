@@ -239,6 +239,21 @@ func TestASaveAfterCloseIsRefused(t *testing.T) {
 	must(t, storage.Close())
 }
 
+func TestAFailedSaveIsTheLastOne(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "node-1.log")
+	storage := NewDiskStorage(path)
+	_, err := storage.Load()
+	must(t, err)
+	must(t, storage.Save(Save{&HardState{1, 1}, 1, entriesOf(1)}))
+	must(t, storage.file.Close()) // or any other reason for which a write fails
+	for range 2 {
+		if err := storage.Save(Save{&HardState{2, 2}, 2, entriesOf(2)}); err == nil || !strings.HasPrefix(err.Error(), path) {
+			t.Errorf("saved with the error %v", err)
+		}
+	}
+	checkLoads(t, path, Saved{HardState: HardState{1, 1}, Entries: entriesOf(1)})
+}
+
 func TestWhatCannotBeOpenedIsNamed(t *testing.T) {
 	directory := t.TempDir()
 	must(t, os.WriteFile(filepath.Join(directory, "file"), nil, 0o666))

@@ -1,9 +1,13 @@
 // Command raftmark-go is a contender: it runs Raft clusters of goroutines, and speaks the
 // protocol of docs/protocol.md on its standard input and output.
+//
+// It exits with 0 at the end of its input, and with 128 + the signal's number when SIGINT or
+// SIGTERM ends it.
 package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"os"
 	"os/signal"
@@ -12,14 +16,25 @@ import (
 	"raftmark/host"
 )
 
+// An interruption is the signal that ended the program.
+type interruption struct{ syscall.Signal }
+
+func (i interruption) Error() string { return i.String() }
+
 func main() {
 	if len(os.Args) > 1 {
 		fmt.Fprintln(os.Stderr, "raftmark-go takes no arguments; it reads requests from its standard input")
 		os.Exit(2)
 	}
-	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	signals := make(chan os.Signal, 1)
+	signal.Notify(signals, syscall.SIGINT, syscall.SIGTERM)
+	ctx, cancel := context.WithCancelCause(context.Background())
+	go func() { cancel(interruption{(<-signals).(syscall.Signal)}) }()
+
 	err := host.Serve(ctx, os.Stdin, os.Stdout, os.Stderr)
-	stop()
+	if interrupted := (interruption{}); errors.As(err, &interrupted) {
+		os.Exit(128 + int(interrupted.Signal))
+	}
 	if err != nil {
 		fmt.Fprintln(os.Stderr, "raftmark-go:", err)
 		os.Exit(1)

@@ -1,0 +1,476 @@
+package cluster
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"raftmark/raft"
+)
+
+// A scenario is a cluster in a bubble of simulated time: whatever a test waits for takes no
+// time, and a goroutine that outlives Stop fails the test.
+type scenario struct {
+	*Cluster
+	t   *testing.T
+	ids []raft.NodeID
+
+	mu     sync.Mutex
+	roles  []RoleChange
+	failed []raft.NodeID
+	said   []string
+}
+
+// long is more than any election takes.
+const long = 10 * time.Second
+
+var settings = raft.Settings{
+	ElectionTimeout: raft.Range{Low: 150 * time.Millisecond, High: 300 * time.Millisecond},
+	Heartbeat:       50 * time.Millisecond,
+	MaxEntries:      raft.DefaultMaxEntries,
+	Window:          raft.DefaultWindow,
+}
+
+func configOf(size int, dataDir string) Config {
+	config := Config{Settings: settings, DataDir: dataDir, Seed: 7}
+	for id := range size {
+		config.Settings.Nodes = append(config.Settings.Nodes, raft.NodeID(id+1))
+	}
+	return config
+}
+
+func (s *scenario) events() Events {
+	locked := func(f func()) {
+		s.mu.Lock()
+		defer s.mu.Unlock()
+		f()
+	}
+	return Events{
+		RoleChanged: func(change RoleChange) { locked(func() { s.roles = append(s.roles, change) }) },
+		Failed:      func(id raft.NodeID, _ error) { locked(func() { s.failed = append(s.failed, id) }) },
+		Repaired:    func(_ raft.NodeID, what string) { locked(func() { s.said = append(s.said, what) }) },
+	}
+}
+
+// bubble plays a scenario with a cluster of the given size.
+func bubble(t *testing.T, size int, dataDir string, play func(s *scenario)) {
+	synctest.Test(t, func(t *testing.T) {
+		config := configOf(size, dataDir)
+		s := &scenario{t: t, ids: config.Settings.Nodes}
+		s.start(config)
+		play(s)
+		s.stop()
+		s.checkEvents()
+	})
+}
+
+func (s *scenario) start(config Config) {
+	s.t.Helper()
+	cluster, err := Start(config, s.events())
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	s.Cluster = cluster
+}
+
+func (s *scenario) stop() {
+	if s.Cluster != nil {
+		s.Stop()
+		s.Cluster = nil
+	}
+}
+
+// checkEvents: no term has two leaders, and no node's term falls.
+func (s *scenario) checkEvents() {
+	leaders, terms := map[uint64]raft.NodeID{}, map[raft.NodeID]uint64{}
+	for _, change := range s.roles {
+		if change.Role == raft.Leader {
+			if other, known := leaders[change.Term]; known && other != change.Node {
+				s.t.Errorf("nodes %d and %d both led term %d", other, change.Node, change.Term)
+			}
+			leaders[change.Term] = change.Node
+		}
+		if change.Term < terms[change.Node] {
+			s.t.Errorf("node %d fell from term %d to %d", change.Node, terms[change.Node], change.Term)
+		}
+		terms[change.Node] = change.Term
+	}
+}
+
+// others are the nodes but for those given.
+func (s *scenario) others(but ...raft.NodeID) []raft.NodeID {
+	return slices.DeleteFunc(slices.Clone(s.ids), func(id raft.NodeID) bool { return slices.Contains(but, id) })
+}
+
+// leader is whom all the nodes follow, after long.
+func (s *scenario) leader(among ...raft.NodeID) raft.NodeID {
+	s.t.Helper()
+	time.Sleep(long)
+	views := map[raft.View]bool{}
+	for _, id := range among {
+		view := s.Status(id).View
+		view.Role = raft.Follower
+		views[view] = true
+	}
+	leader := s.Status(among[0]).Leader
+	if len(views) != 1 || leader == 0 || s.Status(leader).Role != raft.Leader {
+		s.t.Fatalf("nodes %v do not follow one leader: %v", among, views)
+	}
+	return leader
+}
+
+// outcome is what becomes of a command at a node within long.
+func (s *scenario) outcome(id raft.NodeID, command *raft.Command) (raft.Outcome, bool) {
+	select {
+	case outcome := <-s.Submit(id, command):
+		return outcome, true
+	case <-time.After(long):
+		return raft.Outcome{}, false
+	}
+}
+
+// do has a command applied, by the leader of the given nodes.
+func (s *scenario) do(command *raft.Command, among ...raft.NodeID) raft.Result {
+	s.t.Helper()
+	outcome, heard := s.outcome(s.leader(among...), command)
+	if !heard || outcome.Err != nil {
+		s.t.Fatalf("%v was not applied: %+v", command.Op, outcome)
+	}
+	return outcome.Result
+}
+
+func (s *scenario) must(err error) {
+	s.t.Helper()
+	if err != nil {
+		s.t.Fatal(err)
+	}
+}
+
+func (s *scenario) wantRefused(code raft.Code, err error) {
+	s.t.Helper()
+	failure := &raft.Error{}
+	if !errors.As(err, &failure) || failure.Code != code {
+		s.t.Errorf("the error is %v, want the code %s", err, code)
+	}
+}
+
+func set(value string) *raft.Command {
+	return &raft.Command{Op: raft.Set, Key: "k", Value: &value}
+}
+
+func get() *raft.Command { return &raft.Command{Op: raft.Get, Key: "k"} }
+
+// agree checks that the nodes hold the same, up to their logs' end.
+func (s *scenario) agree(among ...raft.NodeID) {
+	s.t.Helper()
+	time.Sleep(long)
+	type held struct {
+		last, applied int
+		state, log    string
+	}
+	holds := map[held]bool{}
+	for _, id := range among {
+		r := s.Replica(id)
+		holds[held{r.LastIndex, r.AppliedIndex, r.Machine.StateHash(), raft.LogHash(r.Log.Until(r.LastIndex))}] = true
+		if r.AppliedIndex != r.LastIndex {
+			s.t.Errorf("node %d applied %d of %d", id, r.AppliedIndex, r.LastIndex)
+		}
+	}
+	if len(holds) != 1 {
+		s.t.Errorf("nodes %v hold different things: %v", among, holds)
+	}
+}
+
+func TestCommandsCommitOnEveryNode(t *testing.T) {
+	for _, size := range []int{1, 2, 3, 5} {
+		bubble(t, size, "", func(s *scenario) {
+			s.do(set("1"), s.ids...)
+			if got := s.do(get(), s.ids...); got != "1" {
+				t.Errorf("read %v", got)
+			}
+			s.agree(s.ids...)
+		})
+	}
+}
+
+func TestAFollowerNamesTheLeader(t *testing.T) {
+	bubble(t, 3, "", func(s *scenario) {
+		leader := s.leader(s.ids...)
+		outcome, _ := s.outcome(s.others(leader)[0], set("1"))
+		s.wantRefused(raft.NotLeader, outcome.Err)
+		if failure := outcome.Err.(*raft.Error); failure.Leader != leader {
+			t.Errorf("it named %d, not %d", failure.Leader, leader)
+		}
+	})
+}
+
+// eachStorage plays a scenario with either kind.
+func eachStorage(t *testing.T, size int, play func(s *scenario)) {
+	t.Run("memory", func(t *testing.T) { bubble(t, size, "", play) })
+	t.Run("disk", func(t *testing.T) { bubble(t, size, t.TempDir(), play) })
+}
+
+func TestACrashedLeaderIsReplacedAndComesBack(t *testing.T) {
+	eachStorage(t, 3, func(s *scenario) {
+		s.do(set("1"), s.ids...)
+		old := s.leader(s.ids...)
+		before := monotonic()
+		atNs, err := s.Crash(old)
+		s.must(err)
+		if now := monotonic(); atNs < before || atNs > now {
+			t.Errorf("it ceased at %d, not from %d to %d", atNs, before, now)
+		}
+		if got := s.Status(old); got != (Status{}) {
+			t.Errorf("a crashed node is %+v", got)
+		}
+		if got := s.do(get(), s.others(old)...); got != "1" {
+			t.Errorf("read %v", got)
+		}
+		s.must(s.Restart(old))
+		s.agree(s.ids...)
+	})
+}
+
+func TestACrashOfAllKeepsWhatWasSaved(t *testing.T) {
+	eachStorage(t, 3, func(s *scenario) {
+		s.do(set("1"), s.ids...)
+		term := s.Status(1).Term
+		for _, id := range s.ids {
+			_, err := s.Crash(id)
+			s.must(err)
+		}
+		for _, id := range s.ids {
+			s.must(s.Restart(id))
+			if got := s.Status(id); got.Term != term || got.CommitIndex != 0 || got.LastIndex != 2 {
+				t.Errorf("node %d restarted as %+v", id, got)
+			}
+		}
+		if got := s.do(get(), s.ids...); got != "1" {
+			t.Errorf("read %v", got)
+		}
+		s.agree(s.ids...)
+	})
+}
+
+func TestAnotherClusterContinuesADataDirectory(t *testing.T) {
+	directory := filepath.Join(t.TempDir(), "data")
+	bubble(t, 3, directory, func(s *scenario) {
+		s.do(set("1"), s.ids...)
+		s.stop()
+		file := filepath.Join(directory, "node-2.log")
+		content, err := os.ReadFile(file)
+		s.must(err)
+		s.must(os.WriteFile(file, append(content, 1, 2, 3), 0o666))
+		s.start(configOf(3, directory))
+		if got := s.do(get(), s.ids...); got != "1" {
+			t.Errorf("read %v", got)
+		}
+		if len(s.said) != 1 || !strings.Contains(s.said[0], file) {
+			t.Errorf("said of the torn tail: %q", s.said)
+		}
+	})
+}
+
+func TestADamagedDirectoryStartsNothing(t *testing.T) {
+	directory := t.TempDir()
+	if err := os.WriteFile(filepath.Join(directory, "node-2.log"), []byte("no log at all"), 0o666); err != nil {
+		t.Fatal(err)
+	}
+	s := &scenario{t: t}
+	_, err := Start(configOf(3, directory), s.events())
+	if err == nil || !strings.Contains(err.Error(), "node-2.log: offset 0") {
+		t.Errorf("started with the error %v", err)
+	}
+	if len(s.roles) > 0 {
+		t.Errorf("a cluster that was not started announced %v", s.roles)
+	}
+}
+
+func TestAPausedFollowerStallsNobodyAndCatchesUp(t *testing.T) {
+	bubble(t, 3, "", func(s *scenario) {
+		asleep := s.others(s.leader(s.ids...))[0]
+		s.must(s.Pause(asleep))
+		before := s.Status(asleep)
+		for i := range 3 * inboxSize { // more than wait for it
+			if outcome, heard := s.outcome(before.Leader, set(fmt.Sprint(i))); !heard || outcome.Err != nil {
+				t.Fatalf("command %d: %+v", i, outcome)
+			}
+		}
+		if got := s.Status(asleep); got != before || got.Lifecycle != Paused {
+			t.Errorf("it went from %+v to %+v in its sleep", before, got)
+		}
+		s.must(s.Resume(asleep))
+		s.agree(s.ids...)
+	})
+}
+
+func TestAPausedLeaderIsReplacedAndStepsDownWhenItWakes(t *testing.T) {
+	bubble(t, 3, "", func(s *scenario) {
+		old := s.leader(s.ids...)
+		s.must(s.Pause(old))
+		outcome, heard := s.outcome(old, set("asleep"))
+		if !heard {
+			t.Error("a paused node's client waits")
+		}
+		s.wantRefused(raft.Unavailable, outcome.Err)
+		s.do(set("2"), s.others(old)...)
+		if got := s.Status(old); got.Role != raft.Leader {
+			t.Errorf("it became %+v in its sleep", got)
+		}
+		s.must(s.Resume(old))
+		if s.leader(s.ids...) == old {
+			t.Error("it still leads")
+		}
+		s.agree(s.ids...)
+	})
+}
+
+func TestWhatAStateDoesNotAllowIsRefused(t *testing.T) {
+	bubble(t, 3, "", func(s *scenario) {
+		id := s.others(s.leader(s.ids...))[0]
+		crash := func(id raft.NodeID) error { _, err := s.Crash(id); return err }
+		log := func(id raft.NodeID) error { _, err := s.Log(id, 1, 9); return err }
+		s.wantRefused(raft.BadRequest, s.Restart(id))
+		s.wantRefused(raft.BadRequest, s.Resume(id))
+		s.wantRefused(raft.NotLeader, s.Heartbeat(id))
+		s.must(log(id))
+		s.must(s.Pause(id))
+		s.wantRefused(raft.BadRequest, s.Pause(id))
+		s.wantRefused(raft.BadRequest, s.Restart(id))
+		s.wantRefused(raft.Unavailable, log(id))
+		s.must(crash(id))
+		s.wantRefused(raft.BadRequest, crash(id))
+		s.wantRefused(raft.BadRequest, s.Pause(id))
+		s.wantRefused(raft.BadRequest, s.Resume(id))
+		s.wantRefused(raft.Unavailable, log(id))
+		s.wantRefused(raft.Unavailable, s.Heartbeat(id))
+		outcome, _ := s.outcome(id, set("1"))
+		s.wantRefused(raft.Unavailable, outcome.Err)
+		s.must(s.Restart(id))
+		s.agree(s.ids...)
+	})
+}
+
+func TestTheMinorityStallsUntilItHeals(t *testing.T) {
+	bubble(t, 5, "", func(s *scenario) {
+		s.do(set("old"), s.ids...)
+		leader := s.leader(s.ids...)
+		majority := s.others(leader)[1:]
+		s.Partition([][]raft.NodeID{s.others(majority...), majority})
+		waits := s.Submit(leader, set("minority"))
+		read := s.Submit(leader, get())
+		s.do(set("majority"), majority...)
+		if len(waits) > 0 || len(read) > 0 {
+			t.Error("a minority answered")
+		}
+		s.Partition(nil)
+		s.agree(s.ids...)
+		s.wantRefused(raft.Lost, (<-waits).Err)
+		s.wantRefused(raft.Lost, (<-read).Err)
+		if got := s.do(get(), s.ids...); got != "majority" {
+			t.Errorf("read %v", got)
+		}
+	})
+}
+
+func TestTwoOfFourDoNothing(t *testing.T) {
+	bubble(t, 4, "", func(s *scenario) {
+		leader := s.leader(s.ids...)
+		half := s.others(leader)[1:]
+		s.Partition([][]raft.NodeID{s.others(half...), half})
+		committed := s.Status(leader).CommitIndex
+		waits := s.Submit(leader, set("1"))
+		time.Sleep(long)
+		for _, id := range half {
+			if got := s.Status(id); got.Role == raft.Leader {
+				t.Errorf("two of four elected %d", id)
+			}
+		}
+		if got := s.Status(leader).CommitIndex; got != committed || len(waits) > 0 {
+			t.Error("two of four committed")
+		}
+	})
+}
+
+func TestBadLinksLoseNothing(t *testing.T) {
+	eachStorage(t, 3, func(s *scenario) {
+		s.leader(s.ids...)
+		s.Degrade(raft.Faults{Drop: 0.2, Duplicate: 0.2, Delay: raft.Range{High: 20 * time.Millisecond}})
+		const count = 200
+		for serial := 1; serial <= count; serial++ {
+			s.insist(&raft.Command{
+				Op: raft.Cas, Key: "k", Expect: counted(serial - 1), Value: counted(serial),
+				Client: new("anna"), Serial: uint64(serial),
+			})
+		}
+		s.Degrade(raft.Faults{})
+		if got := s.do(get(), s.ids...); got != *counted(count) {
+			t.Errorf("counted to %v", got)
+		}
+		s.agree(s.ids...)
+	})
+}
+
+// counted is a counter's value, nil before the first.
+func counted(n int) *string {
+	if n == 0 {
+		return nil
+	}
+	return new(fmt.Sprint(n))
+}
+
+// insist retries a cas until some node answers that it was applied, and that with success.
+func (s *scenario) insist(command *raft.Command) {
+	s.t.Helper()
+	for attempt := 0; ; attempt++ {
+		select {
+		case outcome := <-s.Submit(s.ids[attempt%len(s.ids)], command):
+			if outcome.Err == nil {
+				if outcome.Result != true {
+					s.t.Fatalf("serial %d was applied twice, or an earlier one not at all", command.Serial)
+				}
+				return
+			}
+			time.Sleep(time.Millisecond)
+		case <-time.After(time.Second):
+		}
+		if attempt > 10_000 {
+			s.t.Fatal("no answer")
+		}
+	}
+}
+
+func TestStopAnswersAllWhoWait(t *testing.T) {
+	bubble(t, 3, "", func(s *scenario) {
+		leader := s.leader(s.ids...)
+		s.Degrade(raft.Faults{Delay: raft.Range{Low: time.Hour, High: time.Hour}})
+		proposed := s.Submit(leader, set("1"))
+		time.Sleep(time.Second)
+		s.must(s.Pause(leader))
+		other := s.others(leader)[0]
+		_, err := s.Crash(other)
+		s.must(err)
+		s.stop()
+		s.wantRefused(raft.OutcomeUnknown, (<-proposed).Err)
+	})
+}
+
+func TestAHeartbeatIsSentAtOnce(t *testing.T) {
+	bubble(t, 3, "", func(s *scenario) {
+		leader := s.leader(s.ids...)
+		s.Partition([][]raft.NodeID{{leader}}) // so that none is answered
+		synctest.Wait()
+		before := s.counters(s.nodes[leader])
+		s.must(s.Heartbeat(leader))
+		if after := s.counters(s.nodes[leader]); after.Messages != before.Messages+2 {
+			t.Errorf("%d messages", after.Messages-before.Messages)
+		}
+	})
+}

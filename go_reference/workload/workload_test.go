@@ -1,0 +1,92 @@
+package workload
+
+import (
+	"math/rand/v2"
+	"slices"
+	"testing"
+	"time"
+)
+
+// docs/protocol.md: "a value v below 256 is its own bucket; a larger one, with b bits, falls
+// in the bucket that starts at (v >> (b−8)) << (b−8)".
+func TestBucketsBeginWhereTheProtocolSays(t *testing.T) {
+	for _, c := range []struct{ value, lowest int64 }{
+		{0, 0}, {1, 1}, {255, 255}, {256, 256}, {257, 256}, {258, 258}, {511, 510}, {512, 512}, {515, 512},
+		{1_000_000, 999_424}, {1<<62 + 12345, 1 << 62}, {1<<63 - 1, 255 << 55},
+	} {
+		var h Histogram
+		h.Add(time.Duration(c.value))
+		if got, want := h.Buckets(), [][2]int64{{c.lowest, 1}}; !slices.Equal(got, want) {
+			t.Errorf("%d is in %v, want %v", c.value, got, want)
+		}
+	}
+}
+
+func TestBucketsAreNumberedWithoutGaps(t *testing.T) {
+	for bucket := range 5000 {
+		if got := bucketOf(uint64(lowest(bucket))); got != bucket {
+			t.Fatalf("bucket %d begins at %d, which is in bucket %d", bucket, lowest(bucket), got)
+		}
+		if got := bucketOf(uint64(lowest(bucket+1) - 1)); got != bucket {
+			t.Fatalf("%d is in bucket %d, not in %d", lowest(bucket+1)-1, got, bucket)
+		}
+	}
+}
+
+func TestMergedHistogramsCountEverything(t *testing.T) {
+	random := rand.New(rand.NewPCG(1, 1))
+	var all, merged Histogram
+	for range 10 {
+		var part Histogram
+		for range 100 {
+			value := time.Duration(random.Uint64N(1 << random.Uint64N(40)))
+			all.Add(value)
+			part.Add(value)
+		}
+		merged.Merge(part)
+	}
+	if got, want := merged.Buckets(), all.Buckets(); !slices.Equal(got, want) {
+		t.Errorf("%v, want %v", got, want)
+	}
+}
+
+func TestAClientsCommands(t *testing.T) {
+	clients := Replicate{Outstanding: 3, Payload: 4, Keys: 7, Session: "run"}.Clients()
+	client := clients[2]
+	for serial, key := range map[uint64]string{1: "key-5", 2: "key-1", 3: "key-4"} {
+		client.serial = serial - 1
+		command := client.Next()
+		if command.Key != key || *command.Value != "xxxx" || *command.Client != "run-2" || command.Serial != serial {
+			t.Errorf("serial %d sets %s to %s for %s", command.Serial, command.Key, *command.Value, *command.Client)
+		}
+	}
+}
+
+func TestOnlyTheMeasuredTimeCounts(t *testing.T) {
+	spec := Replicate{Outstanding: 2, Keys: 1, Warmup: time.Second, Duration: 250 * time.Millisecond}
+	clients := spec.Clients()
+	record := func(client int, ms ...time.Duration) {
+		for _, at := range ms {
+			clients[client].Next()
+			clients[client].Record((at-10)*time.Millisecond, at*time.Millisecond)
+		}
+	}
+	record(0, 999, 1000, 1249, 1250)
+	record(1, 1100, 1199)
+	result := spec.Result(clients, 5e9, Counters{Messages: 1, Saves: 2, Entries: 3}, Counters{Messages: 10, Saves: 20, Entries: 30})
+	if result.StartedNs != 6e9 || result.EndedNs != 6.25e9 || result.Commands != 4 {
+		t.Errorf("%+v", result)
+	}
+	if want := [][2]int64{{100e6, 1}, {200e6, 2}, {250e6, 1}}; !slices.Equal(result.Slices, want) {
+		t.Errorf("slices %v, want %v", result.Slices, want)
+	}
+	if want := []uint64{4, 2}; !slices.Equal(result.Acknowledged, want) {
+		t.Errorf("acknowledged %v, want %v", result.Acknowledged, want)
+	}
+	if want := (Counters{Messages: 9, Saves: 18, Entries: 27}); result.Counters != want {
+		t.Errorf("counters %+v", result.Counters)
+	}
+	if len(result.LatencyNs) != 1 || result.LatencyNs[0][1] != 4 {
+		t.Errorf("latencies %v", result.LatencyNs)
+	}
+}
