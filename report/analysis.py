@@ -28,9 +28,9 @@ from bench.codemetrics import (
 )
 from bench.registry import ContenderSpec
 from bench.results import Election, ElectionResult, ReplicateResult, Result, parse_result
-from bench.specification import Cell
+from bench.specification import PROFILES, Cell
 from bench.statistics import quantile_of_histogram
-from bench.store import Run
+from bench.store import Manifest, Run
 from report.comparison import Samples, counted_metric, measured_metric, quantities
 from report.model import (
     Analysis,
@@ -75,6 +75,7 @@ def analyse(
         run=manifest.run,
         profile=manifest.profile,
         seed=manifest.seed,
+        command=_command(manifest, specs),
         started_at=manifest.started_at,
         resumed_at=tuple(resumption.at for resumption in manifest.resumptions),
         schema=manifest.schema,
@@ -90,6 +91,22 @@ def analyse(
         failures=evidence.failures,
         environment=_environment(manifest.environment),
     )
+
+
+def _command(manifest: Manifest, specs: Mapping[str, ContenderSpec]) -> str:
+    """Return the command that measures the same cells again, in the same order."""
+    specification = manifest.specification
+    profile = PROFILES[manifest.profile]() if manifest.profile in PROFILES else None
+    workloads = {cell.workload["name"]: None for cell in specification.cells}
+    names = [contender.name for contender in manifest.contenders]
+    words = ["raftmark bench", f"--profile {manifest.profile}", f"--seed {manifest.seed}"]
+    if profile is None or specification.blocks != profile.blocks:
+        words.append(f"--blocks {specification.blocks}")
+    if profile is None or len(specification.cells) != len(profile.cells):
+        words.append(f"--workloads {','.join(workloads)}")
+    if set(names) != set(specs):
+        words.append(f"--contenders {','.join(names)}")
+    return " ".join(words)
 
 
 def measure_code(specs: Mapping[str, ContenderSpec], root: Path) -> dict[str, Code | str]:

@@ -67,9 +67,11 @@ def render(analysis: Analysis) -> str:
             if replication.loads
         ],
         elections=figures.elections(analysis.elections, analysis, "elections")
-        if any(cell.samples for cell in analysis.elections)
+        if (elected := {name for cell in analysis.elections for name in cell.samples})
         else None,
+        elected=elected,
         code=figures.code(analysis, "code"),
+        counted=counted,
         components=list(_components({n: c.runtime for n, c in counted.items()})),
         cores=(cores := _cores(counted)),
         modules=list(_components({n: counted[n].core for n in cores})),

@@ -191,12 +191,13 @@ class Analysis:
     """Everything that the report says, as figures.
 
     `tallies` are by cell and contender; contenders keep the run's order everywhere. The
-    `environment` is facts as names and texts, by group.
+    `environment` is facts as names and texts, by group. `command` measures the same again.
     """
 
     run: str
     profile: str
     seed: int
+    command: str
     started_at: str
     resumed_at: tuple[str, ...]
     schema: int

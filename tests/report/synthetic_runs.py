@@ -252,7 +252,7 @@ def _election(
         since_heartbeat = rng.uniform(0, cell["cluster"]["heartbeat_ms"])
         candidate = crash + int(1e6 * (timeouts[0] - since_heartbeat))
         leader, terms = candidate, 1
-        while timeouts[1] - timeouts[0] < behaviour.detection_ms / 2:
+        while timeouts[1] - timeouts[0] < behaviour.detection_ms / 2 and terms < 10:
             timeouts = np.sort(rng.uniform(low, high, survivors))
             leader += int(1e6 * timeouts[0])
             terms += 1
