@@ -95,14 +95,17 @@ def analyse(
 
 def _command(manifest: Manifest, specs: Mapping[str, ContenderSpec]) -> str:
     """Return the command that measures the same cells again, in the same order."""
-    specification = manifest.specification
-    profile = PROFILES[manifest.profile]() if manifest.profile in PROFILES else None
-    workloads = {cell.workload["name"]: None for cell in specification.cells}
+    specification, seed = manifest.specification, f"--seed {manifest.seed}"
+    if manifest.profile not in PROFILES:
+        # Not measured by a profile but by a command of its own, which the run is named for.
+        return f"raftmark {manifest.profile} --blocks {specification.blocks} {seed}"
+    profile = PROFILES[manifest.profile]()
     names = [contender.name for contender in manifest.contenders]
-    words = ["raftmark bench", f"--profile {manifest.profile}", f"--seed {manifest.seed}"]
-    if profile is None or specification.blocks != profile.blocks:
+    words = ["raftmark bench", f"--profile {manifest.profile}", seed]
+    if specification.blocks != profile.blocks:
         words.append(f"--blocks {specification.blocks}")
-    if profile is None or len(specification.cells) != len(profile.cells):
+    if specification.cells != profile.cells:
+        workloads = dict.fromkeys(cell.workload["name"] for cell in specification.cells)
         words.append(f"--workloads {','.join(workloads)}")
     if set(names) != set(specs):
         words.append(f"--contenders {','.join(names)}")
