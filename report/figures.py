@@ -195,6 +195,7 @@ def _loads(
             capsize=3,
         )
     axes.set_xscale("log")
+    axes.set_xlim(min(replication.outstanding) / 1.4, max(replication.outstanding) * 1.4)
     axes.set_yscale("log")
     axes.xaxis.set_major_locator(FixedLocator(list(replication.outstanding)))
     axes.xaxis.set_major_formatter(FuncFormatter(lambda x, _: f"{x:,.0f}"))

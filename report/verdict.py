@@ -113,13 +113,13 @@ def _sentence(metric: Metric, analysis: Analysis) -> str:
     apart: list[str] = []
     equal: list[str] = []
     alike: list[str] = []
-    unclear: list[str] = []
-    absent: list[str] = []
+    unclear: dict[str, list[str]] = {}
+    absent: dict[str, list[str]] = {}
     for name, comparison in sorted(metric.against_best.items(), key=lambda item: _lag(item[1])):
         if name not in metric.figures:
-            absent.append(f"{labels[name]} ({comparison.reason})")
+            absent.setdefault(str(comparison.reason), []).append(labels[name])
         elif comparison.ratio is None or comparison.outcome is Outcome.UNKNOWN:
-            unclear.append(f"{labels[name]} ({comparison.reason})")
+            unclear.setdefault(str(comparison.reason), []).append(labels[name])
         elif comparison.outcome is Outcome.ALIKE and comparison.ratio.exact:
             equal.append(labels[name])
         elif comparison.outcome is Outcome.ALIKE:
@@ -141,10 +141,10 @@ def _sentence(metric: Metric, analysis: Analysis) -> str:
         text += f"; {listed(equal)} {'equals' if len(equal) == 1 else 'equal'} it"
     if alike:
         text += f"; {listed(alike)} cannot be told apart from it"
-    if unclear:
-        text += f"; no verdict on {listed(unclear)}"
-    if absent:
-        text += f"; no figure for {listed(absent)}"
+    for reason, names in unclear.items():
+        text += f"; no verdict on {listed(names)} ({reason})"
+    for reason, names in absent.items():
+        text += f"; no figure for {listed(names)} ({reason})"
     return f"{text}."
 
 
@@ -169,7 +169,7 @@ def _lag(comparison: Comparison) -> float:
 def _caveats(analysis: Analysis) -> Iterator[str]:
     for contender in analysis.contenders.values():
         if contender.absence:
-            yield f"{contender.label}: {contender.absence}. {contender.reason}"
+            yield f"{contender.label}: {contender.absence} ({contender.reason})."
     if analysis.missing:
         yield (
             f"The run is not complete: {spell_count(analysis.missing)} of "
@@ -186,7 +186,7 @@ def _caveats(analysis: Analysis) -> Iterator[str]:
         if isinstance(measured, str):
             yield f"The code of {analysis.contenders[name].label} is not counted: {measured}."
     for metric in analysis.metrics:
-        if not metric.figures:
+        if not metric.figures and _measured_anything(analysis):
             yield f"{metric.title} ({metric.condition}) has no figure for any contender."
     if analysis.blocks < BLOCKS_FOR_95:
         share = 100 * coverage(analysis.blocks)
