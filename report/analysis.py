@@ -28,7 +28,7 @@ from bench.codemetrics import (
 )
 from bench.registry import ContenderSpec
 from bench.results import Election, ElectionResult, ReplicateResult, Result, parse_result
-from bench.specification import PROFILES, Cell
+from bench.specification import PROFILES, Cell, Specification
 from bench.statistics import quantile_of_histogram
 from bench.store import Manifest, Run
 from report.comparison import Samples, counted_metric, measured_metric, quantities
@@ -104,12 +104,15 @@ def _command(manifest: Manifest, specs: Mapping[str, ContenderSpec]) -> str:
     words = ["raftmark bench", f"--profile {manifest.profile}", seed]
     if specification.blocks != profile.blocks:
         words.append(f"--blocks {specification.blocks}")
-    if specification.cells != profile.cells:
-        workloads = dict.fromkeys(cell.workload["name"] for cell in specification.cells)
+    if (workloads := _workloads(specification)) != _workloads(profile):
         words.append(f"--workloads {','.join(workloads)}")
     if set(names) != set(specs):
         words.append(f"--contenders {','.join(names)}")
     return " ".join(words)
+
+
+def _workloads(specification: Specification) -> list[str]:
+    return list(dict.fromkeys(cell.workload["name"] for cell in specification.cells))
 
 
 def measure_code(specs: Mapping[str, ContenderSpec], root: Path) -> dict[str, Code | str]:
