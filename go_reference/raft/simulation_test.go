@@ -65,39 +65,43 @@ func (w *world) start(id NodeID) {
 	n.applied, n.commit = 0, 0
 }
 
-// happen lets one thing happen to one node, which is carried out as far as the node gets.
+// happen lets a few things happen to one node, which then carries out what they ask for, as
+// far as it gets.
 func (w *world) happen(c chaos) {
 	id := NodeID(1 + w.random.IntN(len(w.nodes)))
-	n := w.node(id)
-	switch dice := w.random.Float64(); {
-	case dice < 0.03:
-		n.Timeout()
-	case dice < 0.15:
-		w.proposed++
-		n.Propose(&Command{Op: Set, Key: "k", Value: new("v"), Serial: w.proposed})
-	default:
-		id = w.deliver(c)
+	for range 1 + w.random.IntN(3) {
+		switch dice := w.random.Float64(); {
+		case dice < 0.02:
+			w.node(id).Timeout()
+		case dice < 0.15:
+			w.proposed++
+			w.node(id).Propose(&Command{Op: Set, Key: "k", Value: new("v"), Serial: w.proposed})
+		default:
+			w.deliver(id, c)
+		}
 	}
-	if id != 0 {
-		w.carryOut(id, c)
-	}
+	w.carryOut(id, c)
 }
 
-// deliver takes a message from anywhere in the network to its recipient, 0 if it is lost.
-func (w *world) deliver(c chaos) NodeID {
-	if len(w.network) == 0 {
-		return 0
+// deliver takes any of the messages for the node from the network to it, unless that is lost.
+func (w *world) deliver(id NodeID, c chaos) {
+	var waiting []int
+	for i, message := range w.network {
+		if message.Recipient() == id {
+			waiting = append(waiting, i)
+		}
 	}
-	i := w.random.IntN(len(w.network))
+	if len(waiting) == 0 {
+		return
+	}
+	i := waiting[w.random.IntN(len(waiting))]
 	message := w.network[i]
 	if w.random.Float64() >= c.duplicate {
 		w.network = slices.Delete(w.network, i, i+1)
 	}
-	if w.random.Float64() < c.drop {
-		return 0
+	if w.random.Float64() >= c.drop {
+		w.node(id).Step(message)
 	}
-	w.node(message.Recipient()).Step(message)
-	return message.Recipient()
 }
 
 // carryOut does what the node asks for, unless it crashes on the way.
@@ -190,7 +194,9 @@ func (w *world) settle() {
 			if rounds > 20_000 {
 				w.t.Fatal("the nodes never stop talking")
 			}
-			w.carryOut(w.deliver(chaos{}), chaos{})
+			id := w.network[w.random.IntN(len(w.network))].Recipient()
+			w.deliver(id, chaos{})
+			w.carryOut(id, chaos{})
 		}
 		if w.agreed() {
 			return
