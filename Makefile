@@ -43,7 +43,7 @@ floors: setup
 
 # The fast checks first, and what takes long last.
 test: lint
-	cd go_reference && go test -race ./...
+	cd go_reference && go test -race -timeout 5m ./...
 	$(BIN)/pytest -m 'not slow'
 	$(BIN)/pytest -m slow
 

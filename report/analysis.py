@@ -56,7 +56,7 @@ HEADLINE_TIMEOUT_MS = [150, 300]
 """Election timeouts at which elections are compared, if measured: the Raft paper's advice."""
 
 # For contenders that the table of this checkout does not know.
-_FALLBACK_STYLES = (("#d55e00", "v"), ("#56b4e9", "P"), ("#999999", "X"), ("#f0e442", "*"))
+_FALLBACK_STYLES = (("#e69f00", "v"), ("#56b4e9", "P"), ("#999999", "X"), ("#f0e442", "*"))
 
 
 def analyse(
