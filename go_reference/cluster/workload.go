@@ -57,7 +57,10 @@ func (c *Cluster) Replicate(
 	if err := group.Wait(); err != nil {
 		return nil, err
 	}
-	result := spec.Result(clients, startNs, before, after)
+	result, err := spec.Result(clients, startNs, before, after)
+	if err != nil {
+		return nil, err
+	}
 	result.Node, result.Client = leader, clientDescription
 	return result, nil
 }

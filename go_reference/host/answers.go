@@ -64,7 +64,7 @@ type statuses struct {
 type nodeStatus struct {
 	ID           raft.NodeID  `json:"id"`
 	Alive        bool         `json:"alive"`
-	Paused       *bool        `json:"paused"`
+	Paused       bool         `json:"paused"`
 	Role         *raft.Role   `json:"role"`
 	Term         *uint64      `json:"term"`
 	Leader       *raft.NodeID `json:"leader"`
@@ -125,7 +125,7 @@ func describeNode(id raft.NodeID, replica cluster.Replica) nodeStatus {
 	return nodeStatus{
 		ID:           id,
 		Alive:        true,
-		Paused:       new(status.Lifecycle == cluster.Paused),
+		Paused:       status.Lifecycle == cluster.Paused,
 		Role:         &status.Role,
 		Term:         &status.Term,
 		Leader:       orNull(status.Leader),

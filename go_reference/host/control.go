@@ -12,8 +12,8 @@ import (
 	"raftmark/workload"
 )
 
-// patience is how long a workload waits for a leader, or for a leader's answer.
-const patience = 10 * time.Second
+// patience is how long replicate waits for a cluster to settle, and for a leader's answer.
+const patience = 30 * time.Second
 
 var errStopped = raft.Errorf(raft.Unavailable, "the cluster was stopped")
 
@@ -140,20 +140,17 @@ func (c *control) nextChange() <-chan struct{} {
 	return c.changed
 }
 
-// awaitSettled waits until at least so many nodes run, and all of them follow one leader
-// with the same log, and returns that leader.
-func (c *control) awaitSettled(
-	limit time.Duration, least int,
-) (leader cluster.RoleChange, err error) {
+// awaitSettled waits until all nodes run and follow one leader with the same log, and returns
+// that leader.
+func (c *control) awaitSettled(limit time.Duration) (leader cluster.RoleChange, err error) {
 	ctx, stop := context.WithTimeoutCause(c.running, limit,
 		raft.Errorf(raft.Unavailable, "the cluster did not settle on a leader"))
 	defer stop()
 	for {
 		changed := c.nextChange()
-		if nodes := c.up(); len(nodes) >= least {
-			if agreement, ok := c.agreed(nodes); ok && c.sameLog(nodes) {
-				return agreement.leader, nil
-			}
+		nodes := c.settings.Nodes
+		if agreement, ok := c.agreed(nodes); ok && len(c.up()) == len(nodes) && c.sameLog(nodes) {
+			return agreement.leader, nil
 		}
 		// A heartbeat brings the followers up to date, and announces nothing.
 		select {
@@ -192,7 +189,7 @@ func (c *control) up() []raft.NodeID {
 func (c *control) replicate(
 	spec workload.Replicate, progress func(float64),
 ) (*workload.Replicated, error) {
-	leader, err := c.awaitSettled(patience, 1)
+	leader, err := c.awaitSettled(patience)
 	if err != nil {
 		return nil, err
 	}

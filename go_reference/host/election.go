@@ -12,7 +12,7 @@ import (
 // An elections workload crashes leader after leader and times what follows (§9.3).
 type elections struct {
 	count int
-	limit time.Duration // of one election
+	limit time.Duration // of one election, and of settling before it
 }
 
 // An election is how one went; what is nil did not happen within the limit.
@@ -38,7 +38,7 @@ func (c *control) elect(spec elections, progress func(float64)) (*electionsResul
 	random := rand.New(rand.NewPCG(c.seed, 0))
 	result := &electionsResult{Workload: "election"}
 	for len(result.Elections) < spec.count {
-		leader, err := c.awaitSettled(max(patience, spec.limit), len(c.settings.Nodes))
+		leader, err := c.awaitSettled(spec.limit)
 		if err != nil {
 			return nil, err
 		}

@@ -196,7 +196,7 @@ func (c *caller) start(fields string) (leader int) {
 type statusOfNode struct {
 	ID     int     `json:"id"`
 	Alive  bool    `json:"alive"`
-	Paused *bool   `json:"paused"`
+	Paused bool    `json:"paused"`
 	Role   *string `json:"role"`
 	Term   *int    `json:"term"`
 	Leader *int    `json:"leader"`
@@ -309,7 +309,7 @@ func TestRefusalsOfCommands(t *testing.T) {
 			t.Errorf("cut off, it named %s for the leader", got)
 		}
 		c.refused(raft.Unavailable, "submit", `"command": {"op": "get", "key": "k"}`)
-		if status := c.status()[leader-1]; !*status.Paused || !status.Alive || *status.Role != "leader" {
+		if status := c.status()[leader-1]; !status.Paused || !status.Alive || *status.Role != "leader" {
 			t.Errorf("the paused node is %+v", status)
 		}
 		c.call("crash", fmt.Sprintf(`"node": %d`, leader), &struct {
@@ -424,7 +424,7 @@ func TestBadStarts(t *testing.T) {
 			`"election_timeout_ms": [150]`, `"election_timeout_ms": [0.5, 10]`, `"election_timeout_ms": [20, 10]`,
 			`"election_timeout_ms": [1, 60001]`, `"election_timeout_ms": [true, true]`, `"election_timeout_ms": 150`,
 			`"heartbeat_ms": 0.4`, `"heartbeat_ms": "50"`, `"heartbeat_ms": 1e999`, `"storage": "tape"`, `"storage": null`,
-			`"storage": "disk"`, `"data_dir": "data"`, `"storage": "disk", "data_dir": ""`, `"storage": "disk", "data_dir": 1`,
+			`"storage": "disk"`, `"data_dir": "data"`, `"storage": "disk", "data_dir": ""`, `"storage": "disk", "data_dir": 1`, `"storage": "disk", "data_dir": "a\u0000b"`,
 			`"transport": "tcp"`, `"seed": -1`, `"seed": 9223372036854775808`,
 		} {
 			c.refused(raft.BadRequest, "start", fields)

@@ -84,7 +84,7 @@ func (h *host) start(_ int, f *fields) (any, error) {
 		},
 	}
 	onDisk := optional(f, "storage", choice("memory", "disk"), "memory") == "disk"
-	config.DataDir = optional(f, "data_dir", text(1, 4096), "")
+	config.DataDir = optional(f, "data_dir", path, "")
 	optional(f, "transport", choice("native"), "native")
 	config.Seed = uint64(optional(f, "seed", integer(0, 1<<63-1), 0))
 	if err := f.end(); err != nil {

@@ -17,6 +17,7 @@ const (
 	maxID         = 1<<53 - 1
 	maxKeyBytes   = 64 << 10
 	maxValueBytes = 512 << 10
+	maxPathBytes  = 4096
 )
 
 // badRequest is the error for a request that does not keep to docs/protocol.md.
@@ -133,6 +134,15 @@ func text(minBytes, maxBytes int) check[string] {
 		}
 		return value, nil
 	}
+}
+
+// path is a text that no system call refuses for its form.
+func path(raw jsontext.Value) (string, error) {
+	value, err := text(1, maxPathBytes)(raw)
+	if err == nil && strings.ContainsRune(value, 0) {
+		err = fmt.Errorf("must not contain a NUL character")
+	}
+	return value, err
 }
 
 func choice(options ...string) check[string] {

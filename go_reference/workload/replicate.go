@@ -4,6 +4,7 @@ package workload
 
 import (
 	"fmt"
+	"math"
 	"strings"
 	"time"
 
@@ -13,7 +14,7 @@ import (
 const sliceLength = 100 * time.Millisecond
 
 // Replicate specifies the closed loop: Outstanding clients, each with one command under
-// way. What is acknowledged within Warmup does not count.
+// way. What is acknowledged within Warmup, or after Length, does not count.
 type Replicate struct {
 	Outstanding int
 	Payload     int // bytes
@@ -59,7 +60,9 @@ type Client struct {
 	value     string
 	serial    uint64
 	latencies Histogram
-	slices    []int64 // commands
+	slices    []int64       // commands
+	first     time.Duration // the first acknowledgement after the warm-up
+	last      time.Duration // the last of all, and the only one after the duration
 }
 
 // Clients are all sessions of the loop.
@@ -94,8 +97,15 @@ func (c *Client) Next() *raft.Command {
 // Record notes that a command was sent and acknowledged so long after the start of the
 // warm-up.
 func (c *Client) Record(sent, acknowledged time.Duration) {
+	c.last = acknowledged
 	since := acknowledged - c.spec.Warmup
-	if since < 0 || since >= c.spec.Duration {
+	if since < 0 {
+		return
+	}
+	if c.first == 0 {
+		c.first = acknowledged
+	}
+	if since >= c.spec.Duration {
 		return
 	}
 	c.latencies.Add(acknowledged - sent)
@@ -108,31 +118,49 @@ func (c *Client) Record(sent, acknowledged time.Duration) {
 
 // Result puts together what the clients of a run measured, which began its warm-up at
 // startNs. Counters are those of the leader at the beginning and the end of the measured
-// time.
-func (r Replicate) Result(clients []*Client, startNs int64, before, after Counters) *Replicated {
+// time. It is an error if nothing was acknowledged in that.
+func (r Replicate) Result(
+	clients []*Client, startNs int64, before, after Counters,
+) (*Replicated, error) {
+	started, ended := time.Duration(math.MaxInt64), time.Duration(math.MaxInt64)
+	for _, client := range clients {
+		if client.serial > 0 {
+			started, ended = min(started, client.first), min(ended, client.last)
+		}
+	}
+	if started >= r.Length() {
+		return nil, raft.Errorf(raft.Unavailable,
+			"nothing was acknowledged in the measured time; make duration_s longer")
+	}
 	result := &Replicated{
 		Workload:  "replicate",
-		StartedNs: startNs + r.Warmup.Nanoseconds(),
-		EndedNs:   startNs + r.Length().Nanoseconds(),
+		StartedNs: startNs + started.Nanoseconds(),
+		EndedNs:   startNs + ended.Nanoseconds(),
 		Counters: Counters{
 			Messages: after.Messages - before.Messages,
 			Saves:    after.Saves - before.Saves,
 			Entries:  after.Entries - before.Entries,
 		},
 	}
-	for end := time.Duration(0); end < r.Duration; {
-		end = min(end+sliceLength, r.Duration)
-		result.Slices = append(result.Slices, [2]int64{end.Nanoseconds()})
-	}
 	var latencies Histogram
+	slices := make([]int64, (r.Duration+sliceLength-1)/sliceLength)
 	for _, client := range clients {
 		result.Acknowledged = append(result.Acknowledged, client.serial)
 		latencies.Merge(client.latencies)
 		for slice, commands := range client.slices {
-			result.Slices[slice][1] += commands
+			slices[slice] += commands
 			result.Commands += commands
 		}
 	}
+	for slice, commands := range slices {
+		end := r.Warmup + time.Duration(slice+1)*sliceLength
+		if slice == len(slices)-1 {
+			end = ended
+		}
+		if end > started {
+			result.Slices = append(result.Slices, [2]int64{(end - started).Nanoseconds(), commands})
+		}
+	}
 	result.LatencyNs = latencies.Buckets()
-	return result
+	return result, nil
 }

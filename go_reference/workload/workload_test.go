@@ -63,7 +63,7 @@ func TestAClientsCommands(t *testing.T) {
 }
 
 func TestOnlyTheMeasuredTimeCounts(t *testing.T) {
-	spec := Replicate{Outstanding: 2, Keys: 1, Warmup: time.Second, Duration: 250 * time.Millisecond}
+	spec := Replicate{Outstanding: 3, Keys: 1, Warmup: time.Second, Duration: 250 * time.Millisecond}
 	clients := spec.Clients()
 	record := func(client int, ms ...time.Duration) {
 		for _, at := range ms {
@@ -71,16 +71,19 @@ func TestOnlyTheMeasuredTimeCounts(t *testing.T) {
 			clients[client].Record((at-10)*time.Millisecond, at*time.Millisecond)
 		}
 	}
-	record(0, 999, 1000, 1249, 1250)
-	record(1, 1100, 1199)
-	result := spec.Result(clients, 5e9, Counters{Messages: 1, Saves: 2, Entries: 3}, Counters{Messages: 10, Saves: 20, Entries: 30})
-	if result.StartedNs != 6e9 || result.EndedNs != 6.25e9 || result.Commands != 4 {
+	record(0, 999, 1010, 1249, 1260) // and a third client, which did not get round to anything
+	record(1, 1100, 1199, 1270)
+	result, err := spec.Result(clients, 5e9, Counters{Messages: 1, Saves: 2, Entries: 3}, Counters{Messages: 10, Saves: 20, Entries: 30})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if result.StartedNs != 6.01e9 || result.EndedNs != 6.26e9 || result.Commands != 4 {
 		t.Errorf("%+v", result)
 	}
-	if want := [][2]int64{{100e6, 1}, {200e6, 2}, {250e6, 1}}; !slices.Equal(result.Slices, want) {
+	if want := [][2]int64{{90e6, 1}, {190e6, 2}, {250e6, 1}}; !slices.Equal(result.Slices, want) {
 		t.Errorf("slices %v, want %v", result.Slices, want)
 	}
-	if want := []uint64{4, 2}; !slices.Equal(result.Acknowledged, want) {
+	if want := []uint64{4, 3, 0}; !slices.Equal(result.Acknowledged, want) {
 		t.Errorf("acknowledged %v, want %v", result.Acknowledged, want)
 	}
 	if want := (Counters{Messages: 9, Saves: 18, Entries: 27}); result.Counters != want {
@@ -88,5 +91,31 @@ func TestOnlyTheMeasuredTimeCounts(t *testing.T) {
 	}
 	if len(result.LatencyNs) != 1 || result.LatencyNs[0][1] != 4 {
 		t.Errorf("latencies %v", result.LatencyNs)
+	}
+}
+
+func TestSlicesBeforeTheFirstAcknowledgementAreNone(t *testing.T) {
+	spec := Replicate{Outstanding: 1, Keys: 1, Duration: 300 * time.Millisecond}
+	clients := spec.Clients()
+	for _, at := range []time.Duration{150, 500} {
+		clients[0].Next()
+		clients[0].Record(0, at*time.Millisecond)
+	}
+	result, err := spec.Result(clients, 0, Counters{}, Counters{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if want := [][2]int64{{50e6, 1}, {350e6, 0}}; !slices.Equal(result.Slices, want) {
+		t.Errorf("slices %v, want %v", result.Slices, want)
+	}
+}
+
+func TestNothingMeasuredIsAnError(t *testing.T) {
+	spec := Replicate{Outstanding: 1, Keys: 1, Duration: 100 * time.Millisecond}
+	clients := spec.Clients()
+	clients[0].Next()
+	clients[0].Record(0, 150*time.Millisecond)
+	if result, err := spec.Result(clients, 0, Counters{}, Counters{}); err == nil {
+		t.Errorf("it came to %+v", result)
 	}
 }
