@@ -177,11 +177,11 @@ func (c *Cluster) Crash(id raft.NodeID) (atNs int64, err error) {
 func (c *Cluster) Restart(id raft.NodeID) error {
 	n := c.nodes[id]
 	return n.callIf(raft.BadRequest, func() error {
-		err := n.load()
-		if err == nil {
-			n.begin()
+		if err := n.load(); err != nil {
+			return raft.Errorf(raft.Unavailable, "%v", err)
 		}
-		return err
+		n.begin()
+		return nil
 	}, Crashed)
 }
 

@@ -293,6 +293,26 @@ func TestADamagedDirectoryStartsNothing(t *testing.T) {
 	}
 }
 
+func TestDamageFoundAtARestartLeavesTheNodeCrashed(t *testing.T) {
+	directory := t.TempDir()
+	bubble(t, 3, directory, func(s *scenario) {
+		s.do(set("1"), s.ids...)
+		_, err := s.Crash(3)
+		s.must(err)
+		file := filepath.Join(directory, "node-3.log")
+		whole, err := os.ReadFile(file)
+		s.must(err)
+		s.must(os.WriteFile(file, []byte("no log at all"), 0o666))
+		s.wantRefused(raft.Unavailable, s.Restart(3))
+		if got := s.Lifecycle(3); got != Crashed {
+			t.Errorf("it is %v", got)
+		}
+		s.must(os.WriteFile(file, whole, 0o666))
+		s.must(s.Restart(3))
+		s.agree(s.ids...)
+	})
+}
+
 func TestAPausedFollowerStallsNobodyAndCatchesUp(t *testing.T) {
 	bubble(t, 3, "", func(s *scenario) {
 		asleep := s.others(s.leader(s.ids...))[0]

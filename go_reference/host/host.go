@@ -51,33 +51,29 @@ func (h *host) handle(line inputLine) (quit bool, err error) {
 		return true, line.err
 	case len(bytes.TrimSpace(line.text)) == 0:
 		return false, nil
+	default:
+		return h.answer(line.text), nil
 	}
-	f, err := parse(line.text)
-	if err != nil {
-		h.refuse(nil, err)
-		return false, nil
+}
+
+// answer answers a request, and reports whether that was to quit.
+func (h *host) answer(line []byte) (quit bool) {
+	r, err := parseRequest(line)
+	perform, known := operations[r.op]
+	if err == nil && !known {
+		err = badRequest("there is no op %.40q", r.op)
 	}
-	id := required(f, "id", integer(0, maxID))
-	if f.err != nil {
-		h.refuse(nil, f.err)
-		return false, nil
+	var answer any
+	if err == nil {
+		answer, err = perform(h, *r.id, r.fields)
 	}
-	op := required(f, "op", text(0, maxLine))
-	perform, known := operations[op]
-	if f.err == nil && !known {
-		f.err = badRequest("there is no op %.40q", op)
+	switch {
+	case err != nil:
+		h.refuse(r.id, err)
+	case answer != nil:
+		h.out.put(reply{ID: r.id, OK: answer})
 	}
-	if f.err != nil {
-		h.refuse(&id, f.err)
-		return false, nil
-	}
-	answer, err := perform(h, id, f)
-	if err != nil {
-		h.refuse(&id, err)
-	} else if answer != nil {
-		h.out.put(reply{ID: &id, OK: answer})
-	}
-	return op == "quit" && err == nil, nil
+	return r.op == "quit" && err == nil
 }
 
 // refuse answers with an error.

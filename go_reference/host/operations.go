@@ -174,12 +174,12 @@ func (h *host) submit(id int, f *fields) (any, error) {
 	if err != nil {
 		return nil, err
 	}
-	h.submits.Go(func() { h.answer(id, outcome, timeout) })
+	h.submits.Go(func() { h.await(id, outcome, timeout) })
 	return nil, nil
 }
 
-// answer waits for the outcome of a command, for as long as its client does.
-func (h *host) answer(id int, outcome <-chan raft.Outcome, timeout time.Duration) {
+// await waits for the outcome of a command, for as long as its client does.
+func (h *host) await(id int, outcome <-chan raft.Outcome, timeout time.Duration) {
 	patience := time.NewTimer(timeout)
 	defer patience.Stop()
 	select {

@@ -25,6 +25,27 @@ func badRequest(format string, arguments ...any) error {
 	return raft.Errorf(raft.BadRequest, format, arguments...)
 }
 
+// A request is a line of input. Its id is nil if there is no valid one.
+type request struct {
+	id *int
+	op string
+	*fields
+}
+
+// parseRequest reads a line as far as it is a request.
+func parseRequest(line []byte) (r request, err error) {
+	if r.fields, err = parse(line); err != nil {
+		return r, err
+	}
+	id := required(r.fields, "id", integer(0, maxID))
+	if r.err != nil {
+		return r, r.err
+	}
+	r.id = &id
+	r.op = required(r.fields, "op", text(0, maxLine))
+	return r, r.err
+}
+
 // Fields are what is left to be read of an object. After the first fault all further
 // reading is idle, and end tells of that fault.
 type fields struct {
