@@ -1,30 +1,24 @@
-"""Whole clusters of the pure core in virtual time, with everything that can go wrong.
+"""Whole clusters in virtual time, with everything that can go wrong.
 
 A simulation is the network, the clock, the operator and the clients of a cluster, all
-drawn from one seed, so that a failure can be replayed event by event. After every event
-it holds the nodes to the Raft paper's safety properties (figure 3).
+drawn from one seed, so that a failure can be replayed event by event.
 """
 
 from __future__ import annotations
 
 import heapq
 import itertools
-import random
 from collections.abc import Callable, Iterable
-from enum import Enum
 from functools import partial
 from typing import NamedTuple
 
-from raft import Command, Entry, HardState, Message, Ready, Role
+from raft import Command, Message, Role
 from raft.client import Applied, Outcome, Proposal
 
-from .scenario import MILLISECOND, Server, settings_of
+from .scenario import MILLISECOND
+from .world import SimulatedServer, Violation, World
 
 SECOND = 1000 * MILLISECOND
-
-
-class Violation(AssertionError):
-    """A safety property does not hold."""
 
 
 class Weather(NamedTuple):
@@ -33,113 +27,12 @@ class Weather(NamedTuple):
     drop: float = 0.0
     duplicate: float = 0.0
     delay_ns: tuple[int, int] = (1 * MILLISECOND, 5 * MILLISECOND)
+    hesitation_ns: int = 20 * MILLISECOND
+    """The most that a node waits before a step, so that more comes to be one step with it."""
     crash: float = 0.0
     """For each step of a node."""
     interference_ns: int | None = None
     """An operator crashes, restarts, cuts and heals about this often."""
-
-
-class Boundary(Enum):
-    """Where in its duties a node crashes."""
-
-    BEFORE_SAVE = "before it saved"
-    AFTER_SAVE = "after it saved, before it sent"
-    WHILE_SENDING = "after it sent a part"
-    AFTER_SENDING = "before it applied"
-
-
-class Properties:
-    """The safety properties, over all nodes and their lives."""
-
-    def __init__(self) -> None:
-        self._leaders: dict[int, int] = {}
-        self._predecessors: dict[tuple[int, int], tuple[int, Command]] = {}
-        self._seen: dict[int, tuple[Entry, ...]] = {}
-        self.committed: list[Entry] = []
-
-    def check(self, server: SimulatedServer) -> None:
-        """Hold a node to them after an event."""
-        node = server.node
-        self._check_log(server)
-        if node.role is Role.LEADER:
-            holder = self._leaders.setdefault(node.term, server.id)
-            if holder != server.id:
-                raise Violation(f"nodes {holder} and {server.id} both lead term {node.term}")
-            if not server.was_leader:
-                self._check_completeness(server)
-        server.was_leader = node.role is Role.LEADER
-        before, server.commit_before = server.commit_before, node.commit_index
-        if not before <= node.commit_index <= node.log.last_index:
-            raise Violation(f"node {server.id} goes from commit index {before}: {describe(server)}")
-
-    def _check_log(self, server: SimulatedServer) -> None:
-        """Log matching: an entry's index and term say which it is, and what is before it."""
-        log = server.node.log
-        entries = log.slice(1, log.last_index)
-        seen = self._seen.get(server.id, ())
-        if entries == seen:
-            return
-        self._seen[server.id] = entries
-        previous_term = 0
-        for index, entry in enumerate(entries, 1):
-            identity = (previous_term, entry.command)
-            known = self._predecessors.setdefault((index, entry.term), identity)
-            if known != identity:
-                raise Violation(
-                    f"two logs differ at or before {index}, of term {entry.term} in both"
-                )
-            if entry.term < previous_term:
-                raise Violation(f"the log of node {server.id} falls in term at {index}")
-            previous_term = entry.term
-
-    def _check_completeness(self, server: SimulatedServer) -> None:
-        """Leader completeness: a new leader has every entry that was ever committed."""
-        log = server.node.log
-        if list(log.slice(1, len(self.committed))) != self.committed:
-            raise Violation(
-                f"leader {server.id} of term {server.node.term} lacks a committed entry"
-            )
-
-    def check_committed(self, server: SimulatedServer) -> None:
-        """All nodes commit the same entries. Checked after a save: nobody hears of it before."""
-        log, committed = server.node.log, self.committed
-        shared = min(server.node.commit_index, len(committed))
-        if list(log.slice(1, shared)) != committed[:shared]:
-            raise Violation(f"node {server.id} committed another entry than others did")
-        committed += log.slice(shared + 1, server.node.commit_index)
-
-    def check_durable(self, server: SimulatedServer, ready: Ready) -> None:
-        """Durable before sent: when messages leave, a crash would take nothing back."""
-        node = server.node
-        if not ready.messages:
-            return
-        hard_state, entries = server.storage.load()
-        if hard_state != HardState(node.term, node.voted_for):
-            raise Violation(f"node {server.id} speaks with term and vote not saved")
-        if tuple(entries) != node.log.slice(1, node.log.last_index):
-            raise Violation(f"node {server.id} speaks with entries not saved")
-
-    def check_applied(self, server: SimulatedServer) -> None:
-        """State machine safety: every node applies the committed entries, in order, once."""
-        applied = server.applied
-        if applied != self.committed[: len(applied)]:
-            raise Violation(f"node {server.id} applied something else than was committed")
-        if server.machine.applied_index != len(applied):
-            raise Violation(f"node {server.id} miscounts what it applied")
-
-
-class SimulatedServer(Server):
-    """A server with a mailbox, a timer, and what is remembered of it between two checks."""
-
-    def begin(self) -> None:
-        """Begin a life."""
-        self.inbox: list[Message] = []
-        self.proposals: list[Proposal] = []
-        self.stepping = False
-        self.deadline_ns = 0
-        self.commit_before = 0
-        self.was_leader = False
-        super().begin()
 
 
 class Client:
@@ -152,11 +45,15 @@ class Client:
         self.name = f"client-{number}"
         self.serial = 1
         self.acknowledged = 0
+        self.retries = 0
+        self.stopped = False
         self._simulation = simulation
         self._attempt = 0
 
     def try_again(self) -> None:
         """Propose the present step to some node, and again after a while without an answer."""
+        if self.stopped:
+            return
         self._attempt += 1
         attempt = self._attempt
         expect = str(self.serial - 1) if self.serial > 1 else None
@@ -176,6 +73,7 @@ class Client:
 
     def _give_up(self, attempt: int) -> None:
         if attempt == self._attempt:
+            self.retries += 1
             self.try_again()
 
     def _answered(self, outcome: Outcome) -> None:
@@ -191,8 +89,8 @@ class Client:
         self._simulation.later(self._simulation.draw_ns(0, 60 * MILLISECOND), self.try_again)
 
 
-class Simulation:
-    """A cluster of `nodes` servers; `seed` decides everything that happens to it."""
+class Simulation(World):
+    """A cluster in virtual time, with its network, its operator and its clients."""
 
     def __init__(
         self,
@@ -204,19 +102,13 @@ class Simulation:
         max_entries: int = 1024,
         window: int = 16,
     ) -> None:
-        self.random = random.Random(seed)
+        super().__init__(nodes, seed, max_entries, window)
         self.now_ns = 0
         self.events = 0
-        self.crashes: dict[Boundary, int] = dict.fromkeys(Boundary, 0)
         self.weather = weather
-        self.properties = Properties()
         self._agenda: list[tuple[int, int, Callable[[], None]]] = []
         self._order = itertools.count()
         self._group: dict[int, int] = {}
-        settings = settings_of(nodes, max_entries=max_entries, window=window)
-        self.servers = {
-            n: SimulatedServer(n, settings, draw=self.random.random) for n in settings.nodes
-        }
         for server in self.servers.values():
             self._set_timer(server)
         self.clients = [Client(self, number) for number in range(clients)]
@@ -280,10 +172,12 @@ class Simulation:
             self._wake(server)
 
     def _wake(self, server: SimulatedServer) -> None:
-        """Let a server take what waits, soon: what comes until then is one step with it."""
+        """Let a server take what waits, soon."""
         if not server.stepping:
             server.stepping = True
-            delay_ns = self.draw_ns(0, MILLISECOND) * self.random.choice((0, 1, 20))
+            delay_ns = self.draw_ns(
+                0, self.weather.hesitation_ns // self.random.choice((1, 20, 400))
+            )
             self.later(delay_ns, self._if_alive(server, self._step))
 
     def _if_alive(
@@ -315,30 +209,12 @@ class Simulation:
         self._perform(server)
 
     def _perform(self, server: SimulatedServer) -> None:
-        boundary = None
-        if self.random.random() < self.weather.crash:
-            boundary = self.random.choice(list(Boundary))
-            self.crashes[boundary] += 1
-        ready = server.node.ready()
-        if boundary is Boundary.BEFORE_SAVE:
-            self._crash(server)
-            return
-        server.save(ready)
-        self.properties.check_durable(server, ready)
-        self.properties.check_committed(server)
-        if boundary is Boundary.AFTER_SAVE:
-            self._crash(server)
-            return
-        messages = ready.messages
-        if boundary is Boundary.WHILE_SENDING:
-            messages = messages[: self.random.randrange(len(messages) + 1)]
+        restarts = len(server.timers_ns)
+        messages, lived = self.perform(server, self.weather.crash)
         self._send(messages)
-        if boundary is not None:
+        if not lived:
             self._crash(server)
-            return
-        server.apply(ready)
-        self.properties.check_applied(server)
-        if ready.timer_ns is not None:
+        elif len(server.timers_ns) > restarts:
             self._set_timer(server)
 
     def _set_timer(self, server: SimulatedServer) -> None:
@@ -351,10 +227,7 @@ class Simulation:
             self._wake(server)
 
     def _crash(self, server: SimulatedServer) -> None:
-        proposals, server.proposals = server.proposals, []
         server.crash()
-        # Proposals that waited are lost with the mailbox; their clients ask again.
-        del proposals
         self.later(self.draw_ns(0, 2 * SECOND), lambda: self._restart(server))
 
     def _restart(self, server: SimulatedServer) -> None:
@@ -414,16 +287,3 @@ class Simulation:
             and server.terms == leader.terms
             for server in self.servers.values()
         )
-
-    def describe(self) -> str:
-        """The nodes, in an error."""
-        return "; ".join(map(describe, self.servers.values()))
-
-
-def describe(server: Server) -> str:
-    """A server, in an error."""
-    node = server.node
-    return (
-        f"node {server.id} is {node.role.value if server.alive else 'crashed'} of term {node.term},"
-        f" commit index {node.commit_index}, last index {node.log.last_index}"
-    )

@@ -289,7 +289,7 @@ def test_duelling_candidates_make_progress(nodes: int, seed: int) -> None:
     All stand for election at the same moment, with one message delay for everybody, so
     that every vote of the first round is for oneself.
     """
-    equal_delays = Weather(delay_ns=(15 * MILLISECOND, 15 * MILLISECOND))
+    equal_delays = Weather(delay_ns=(15 * MILLISECOND, 15 * MILLISECOND), hesitation_ns=0)
     for run in range(20):
         simulation = Simulation(nodes, f"{seed}/duel/{run}", weather=equal_delays)
         for server in simulation.servers.values():
