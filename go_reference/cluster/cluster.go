@@ -194,7 +194,7 @@ func (c *Cluster) Pause(id raft.NodeID) error {
 // Resume lets a paused node go on with what has waited.
 func (c *Cluster) Resume(id raft.NodeID) error {
 	n := c.nodes[id]
-	return n.callIf(raft.BadRequest, func() error { n.become(Running); return nil }, Paused)
+	return n.callIf(raft.BadRequest, func() error { n.resume(); return nil }, Paused)
 }
 
 // Heartbeat lets a leader speak to all its followers now.

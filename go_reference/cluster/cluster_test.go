@@ -318,7 +318,7 @@ func TestAPausedFollowerStallsNobodyAndCatchesUp(t *testing.T) {
 		asleep := s.others(s.leader(s.ids...))[0]
 		s.must(s.Pause(asleep))
 		before := s.Status(asleep)
-		for i := range 3 * inboxSize { // more than wait for it
+		for i := range 2*inboxSize + 1 { // more than wait for it
 			if outcome, heard := s.outcome(before.Leader, set(fmt.Sprint(i))); !heard || outcome.Err != nil {
 				t.Fatalf("command %d: %+v", i, outcome)
 			}

@@ -10,9 +10,6 @@ import (
 	"raftmark/workload"
 )
 
-// proposalsSize is how many commands may wait for one node; more are refused.
-const proposalsSize = 8192
-
 // A Lifecycle is what was done to a node, or what its own fault did.
 type Lifecycle int32
 
@@ -27,20 +24,20 @@ const (
 func (l Lifecycle) String() string { return [...]string{"crashed", "running", "paused"}[l] }
 
 // A node is one server and the goroutine that owns it. All that is concurrent about it is
-// in its channels: what comes in waits there until the goroutine has a turn for it.
+// its inbox: what comes waits there until the goroutine has a turn for it.
 //
 // In each turn the goroutine takes everything that waits, saves once and speaks to each
 // peer once, so that load makes batches.
+//
+// There is one channel for all, not one for each kind of event, as a select over several
+// would cost as much as the rest of a turn. That also keeps events in their order.
 type node struct {
 	id        raft.NodeID
 	settings  raft.Settings
 	storage   raft.Storage
 	transport *transport
 	events    Events
-
-	inbox     <-chan raft.Message
-	proposals chan raft.Proposal
-	calls     chan func() // what the cluster asks for, run between two turns
+	inbox     chan event
 
 	// Written by the goroutine only, so that all may see whether it would answer.
 	lifecycle atomic.Int32
@@ -50,29 +47,37 @@ type node struct {
 	machine  *raft.StateMachine
 	view     raft.View
 	waiters  raft.Waiters
-	timer    timer
+	timer    *timer
 	timeouts *rand.Rand // of the election timeouts
 	faults   *rand.Rand // of the links to the peers
 	counters workload.Counters
-	batch    []raft.Proposal
-	commands []*raft.Command
-	ended    bool
+	batch    []raft.Proposal // of this turn
+	commands []*raft.Command // of the batch
+	held     []event         // what came while the node was paused
+	rang     bool            // the timer, in this turn
+	ending   bool
+}
+
+// An event is what comes in a node's inbox: one of these, or none where the timer expired.
+type event struct {
+	message  raft.Message
+	proposal raft.Proposal
+	call     func() // what the cluster asks for, run between two turns
 }
 
 func newNode(id raft.NodeID, config Config, transport *transport, events Events) *node {
-	return &node{
+	n := &node{
 		id:        id,
 		settings:  config.Settings,
 		storage:   config.storage(id),
 		transport: transport,
 		events:    events,
 		inbox:     transport.inboxes[id],
-		proposals: make(chan raft.Proposal, proposalsSize),
-		calls:     make(chan func()),
-		timer:     newTimer(),
 		timeouts:  rand.New(rand.NewPCG(config.Seed, uint64(2*id))),
 		faults:    rand.New(rand.NewPCG(config.Seed, uint64(2*id+1))),
 	}
+	n.timer = newTimer(func() { n.inbox <- event{} })
+	return n
 }
 
 func (n *node) state() Lifecycle { return Lifecycle(n.lifecycle.Load()) }
@@ -95,22 +100,35 @@ func (n *node) load() error {
 
 // begin begins the life that was loaded.
 func (n *node) begin() {
-	n.lose("crashed")
 	n.view = n.core.View()
 	n.events.RoleChanged(RoleChange{n.id, n.view, monotonic()})
 	n.become(Running)
-	n.perform()
+	n.act()
 }
 
 // cease ends a life of the node: all that was not saved is lost.
 func (n *node) cease(reason string) {
 	n.become(Crashed)
-	n.timer.Stop()
+	n.timer.stop()
 	n.core, n.machine = nil, nil
 	n.waiters.Abandon(reason)
+	for _, held := range n.held {
+		n.lose(held)
+	}
+	n.held, n.rang = nil, false
 	if err := n.storage.Close(); err != nil {
 		n.events.Failed(n.id, err)
 	}
+}
+
+// resume takes up what came while the node was paused.
+func (n *node) resume() {
+	n.become(Running)
+	for _, held := range n.held {
+		n.take(held)
+	}
+	n.held = nil
+	n.act()
 }
 
 // end ends the goroutine.
@@ -118,27 +136,16 @@ func (n *node) end() {
 	if n.state() != Crashed {
 		n.cease("the cluster was stopped")
 	}
-	n.lose("stopped")
-	n.ended = true
-}
-
-// lose loses what waits for the node.
-func (n *node) lose(why string) {
-	for range len(n.inbox) {
-		<-n.inbox
-	}
-	for range len(n.proposals) {
-		n.refuse(<-n.proposals, why)
-	}
+	n.ending = true
 }
 
 // call runs f in the node's goroutine, and returns when it is done.
 func (n *node) call(f func()) {
 	done := make(chan struct{})
-	n.calls <- func() {
+	n.inbox <- event{call: func() {
 		defer close(done)
 		f()
-	}
+	}}
 	<-done
 }
 
@@ -161,7 +168,7 @@ func (n *node) propose(proposal raft.Proposal) {
 		return
 	}
 	select {
-	case n.proposals <- proposal:
+	case n.inbox <- event{proposal: proposal}:
 	default:
 		n.refuse(proposal, "overloaded")
 	}
@@ -187,66 +194,82 @@ func (n *node) status() Status {
 
 // run is the goroutine.
 func (n *node) run() {
-	for !n.ended {
+	for !n.ending {
 		switch n.state() {
-		case Crashed:
-			n.lieCrashed()
-		case Paused:
-			(<-n.calls)()
 		case Running:
 			n.turn()
+		case Paused:
+			n.hold(<-n.inbox)
+		case Crashed:
+			n.lose(<-n.inbox)
 		}
 	}
-}
-
-// lieCrashed waits for what comes for a crashed node, which is lost too.
-func (n *node) lieCrashed() {
-	select {
-	case <-n.inbox:
-	case proposal := <-n.proposals:
-		n.refuse(proposal, "crashed")
-	case call := <-n.calls:
-		call()
+	// Nobody is left waiting, not even a timer that rang too late.
+	for range len(n.inbox) {
+		n.lose(<-n.inbox)
 	}
 }
 
 // turn waits until something happens, and does what is to be done about it and about all
 // else that waits by then.
 func (n *node) turn() {
-	expired := false
-	select {
-	case message := <-n.inbox:
-		n.step(message)
-	case proposal := <-n.proposals:
-		n.batch = append(n.batch, proposal)
-	case <-n.timer.C:
-		expired = true
-	case call := <-n.calls:
-		call()
-		return
-	}
+	call := n.take(<-n.inbox)
 	if n.waiters.Len()+len(n.batch) > 1 {
 		// With several clients under way, those that are ready to speak go first, or each
 		// would be a batch of its own. One client alone has nobody to wait for.
 		runtime.Gosched()
 	}
-	for range len(n.inbox) {
-		n.step(<-n.inbox)
+	for waiting := len(n.inbox); waiting > 0 && call == nil; waiting-- {
+		call = n.take(<-n.inbox)
 	}
-	for range len(n.proposals) {
-		n.batch = append(n.batch, <-n.proposals)
+	n.act()
+	if call != nil {
+		call()
 	}
-	if expired {
+}
+
+// take tells the core what happened, and returns what is to be called after that.
+func (n *node) take(e event) (call func()) {
+	switch {
+	case e.message != nil:
+		n.core.Step(e.message)
+		n.announce()
+	case e.proposal.Command != nil:
+		n.batch = append(n.batch, e.proposal)
+	case e.call == nil:
+		n.rang = true
+	}
+	return e.call
+}
+
+// hold keeps what comes for a paused node: messages as far as there is room, as in the inbox.
+func (n *node) hold(e event) {
+	if e.call != nil {
+		e.call()
+	} else if e.message == nil || len(n.held) < inboxSize {
+		n.held = append(n.held, e)
+	}
+}
+
+// lose loses what comes for a crashed node.
+func (n *node) lose(e event) {
+	switch {
+	case e.call != nil:
+		e.call()
+	case e.proposal.Command != nil:
+		n.refuse(e.proposal, "crashed")
+	}
+}
+
+// act does what is to be done about all that was taken.
+func (n *node) act() {
+	if n.rang && n.timer.expired() {
 		n.core.Timeout()
 		n.announce()
 	}
+	n.rang = false
 	n.takeProposals()
 	n.perform()
-}
-
-func (n *node) step(message raft.Message) {
-	n.core.Step(message)
-	n.announce()
 }
 
 // takeProposals appends the batch to the log, if the node leads.

@@ -42,12 +42,17 @@ func lone(t *testing.T, play func(s *scenario, n *node, storage *gate)) {
 	})
 }
 
+// alone is a cluster that consists of the node.
+func alone(n *node) *Cluster {
+	return &Cluster{transport: n.transport, nodes: map[raft.NodeID]*node{n.id: n}}
+}
+
 // waiting takes what the node has sent to a peer.
 func waiting(n *node, peer raft.NodeID) []raft.Message {
 	synctest.Wait()
 	var messages []raft.Message
 	for range len(n.transport.inboxes[peer]) {
-		messages = append(messages, <-n.transport.inboxes[peer])
+		messages = append(messages, (<-n.transport.inboxes[peer]).message)
 	}
 	return messages
 }
@@ -142,25 +147,94 @@ func TestANodeWhoseStorageFailsCeases(t *testing.T) {
 	})
 }
 
-// A follower that is held up finds its expired timer and the leader's message together.
+// A follower that is held up, by saving a term here, finds its expired timer and the leader's
+// message together, in whatever order.
 func TestAMessageThatCameInTimeCounts(t *testing.T) {
-	lone(t, func(_ *scenario, n *node, storage *gate) {
-		n.transport.deliver(raft.RequestVote{Term: 1, From: 3, To: 1})
-		synctest.Wait() // the node saves its vote
-		n.transport.deliver(raft.AppendEntries{Term: 1, From: 3, To: 1})
+	for name, wait := range map[string][2]time.Duration{"before": {0, long}, "after": {long, 0}} {
+		t.Run(name, func(t *testing.T) {
+			lone(t, func(_ *scenario, n *node, storage *gate) {
+				n.transport.deliver(raft.RequestVoteReply{Term: 1, From: 2, To: 1})
+				synctest.Wait()
+				time.Sleep(wait[0])
+				n.transport.deliver(raft.AppendEntries{Term: 1, From: 3, To: 1})
+				time.Sleep(wait[1])
+				storage.saves <- nil
+				synctest.Wait()
+				if n.view != (raft.View{Role: raft.Follower, Term: 1, Leader: 3}) {
+					t.Errorf("it became %+v", n.view)
+				}
+			})
+		})
+	}
+}
+
+func TestAPausedNodeGoesOnWithWhatHasWaited(t *testing.T) {
+	lone(t, func(s *scenario, n *node, storage *gate) {
+		s.must(alone(n).Pause(1))
+		n.transport.deliver(raft.RequestVote{Term: 5, From: 3, To: 1})
 		time.Sleep(long)
-		storage.saves <- nil
-		synctest.Wait()
-		if n.view != (raft.View{Role: raft.Follower, Term: 1, Leader: 3}) {
-			t.Errorf("it became %+v", n.view)
+		if sent := waiting(n, 3); len(sent) > 0 {
+			t.Errorf("it sent %v in its sleep", sent)
 		}
+		go func() { storage.saves <- nil }()
+		s.must(alone(n).Resume(1))
+		if sent := waiting(n, 3); len(sent) != 1 || !sent[0].(raft.RequestVoteReply).Granted {
+			t.Errorf("it answered %v", sent)
+		}
+	})
+}
+
+func TestATimerThatRingsInItsSleepIsHeardAfterwards(t *testing.T) {
+	lone(t, func(s *scenario, n *node, storage *gate) {
+		s.must(alone(n).Pause(1))
+		time.Sleep(long)
+		go func() { storage.saves <- nil }()
+		s.must(alone(n).Resume(1))
+		synctest.Wait()
+		if n.view.Role != raft.Candidate {
+			t.Errorf("it is %+v", n.view)
+		}
+	})
+}
+
+func TestOnlySoManyMessagesWaitForAPausedNode(t *testing.T) {
+	lone(t, func(s *scenario, n *node, _ *gate) {
+		s.must(alone(n).Pause(1))
+		for range 3 {
+			for range inboxSize {
+				n.transport.deliver(raft.RequestVoteReply{Term: 0, From: 2, To: 1})
+			}
+			synctest.Wait()
+		}
+		if len(n.held) != inboxSize {
+			t.Errorf("%d wait", len(n.held))
+		}
+	})
+}
+
+func TestTheEndAnswersWhoCameTooLate(t *testing.T) {
+	lone(t, func(s *scenario, n *node, storage *gate) {
+		time.Sleep(long) // it saves its vote
+		ended := make(chan struct{})
+		go func() {
+			n.call(n.end)
+			close(ended)
+		}()
+		synctest.Wait()
+		done := make(chan raft.Outcome, 1)
+		n.propose(raft.Proposal{Command: set("1"), Done: done})
+		storage.saves <- nil
+		<-ended
+		s.wantRefused(raft.Unavailable, (<-done).Err)
+		n.ending = false
+		go n.run() // which the scenario ends
 	})
 }
 
 func TestAnOverloadedNodeRefuses(t *testing.T) {
 	lone(t, func(s *scenario, n *node, storage *gate) {
 		time.Sleep(long) // it saves its vote, and takes nothing in the meantime
-		for range proposalsSize {
+		for range inboxSize {
 			n.propose(raft.Proposal{Command: set("1"), Done: make(chan raft.Outcome, 1)})
 		}
 		done := make(chan raft.Outcome, 1)
@@ -172,19 +246,16 @@ func TestAnOverloadedNodeRefuses(t *testing.T) {
 }
 
 func TestACrashLosesWhatWaits(t *testing.T) {
-	lone(t, func(_ *scenario, n *node, storage *gate) {
-		n.call(func() {
-			n.cease("the test wants it")
-			n.transport.deliver(raft.AppendEntries{Term: 9, From: 2, To: 1})
-		})
-		synctest.Wait()
-		n.call(func() {
-			n.transport.deliver(raft.AppendEntries{Term: 9, From: 2, To: 1})
-			if err := n.load(); err != nil {
-				t.Error(err)
-			}
-			n.begin()
-		})
+	lone(t, func(s *scenario, n *node, _ *gate) {
+		s.must(alone(n).Pause(1))
+		done := make(chan raft.Outcome, 1)
+		n.inbox <- event{proposal: raft.Proposal{Command: set("1"), Done: done}}
+		n.transport.deliver(raft.AppendEntries{Term: 9, From: 2, To: 1})
+		_, err := alone(n).Crash(1)
+		s.must(err)
+		s.wantRefused(raft.Unavailable, (<-done).Err)
+		n.transport.deliver(raft.AppendEntries{Term: 9, From: 2, To: 1})
+		s.must(alone(n).Restart(1))
 		synctest.Wait()
 		if n.view.Term != 0 {
 			t.Errorf("it heard of term %d before its second life", n.view.Term)
@@ -192,21 +263,40 @@ func TestACrashLosesWhatWaits(t *testing.T) {
 	})
 }
 
-func TestATimerRestartedExpiresOnceAndLate(t *testing.T) {
+func TestATimerRestartedExpiresLate(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		timer := newTimer()
 		start := time.Now()
+		rings := make(chan struct{}, 1)
+		timer := newTimer(func() { rings <- struct{}{} })
+		expires := func(after time.Duration) {
+			t.Helper()
+			for <-rings; !timer.expired(); <-rings {
+			}
+			if took := time.Since(start); took != after {
+				t.Errorf("expired after %v, not %v", took, after)
+			}
+			start = time.Now()
+		}
+		timer.restart(2 * time.Second)
+		expires(2 * time.Second)
+
+		timer.restart(2 * time.Second)
+		time.Sleep(time.Second)
+		timer.restart(4 * time.Second) // later than it rings
+		expires(5 * time.Second)
+
+		timer.restart(4 * time.Second)
+		time.Sleep(time.Second)
+		timer.restart(time.Second) // earlier
+		expires(2 * time.Second)
+
 		timer.restart(time.Second)
-		time.Sleep(2 * time.Second) // it has expired, unheard
-		timer.restart(3 * time.Second)
-		<-timer.C
-		if took := time.Since(start); took != 5*time.Second {
-			t.Errorf("expired after %v", took)
+		timer.stop()
+		time.Sleep(time.Hour)
+		if len(rings) > 0 {
+			t.Error("it rang after it was stopped")
 		}
-		select {
-		case <-timer.C:
-			t.Error("expired twice")
-		case <-time.After(time.Hour):
-		}
+		timer.restart(time.Second)
+		expires(time.Hour + time.Second)
 	})
 }

@@ -1,23 +1,58 @@
 package cluster
 
 import (
+	"math"
 	"time"
 
 	"golang.org/x/sys/unix"
 )
 
 // A timer is a node's only one: its election timeout, or the heartbeat of a leader.
-type timer struct{ *time.Timer }
-
-func newTimer() timer {
-	t := timer{time.NewTimer(0)}
-	t.Stop()
-	return t
+//
+// Under load it is restarted with every message, so a restart only moves the deadline. When
+// it then rings too early, it is set anew.
+type timer struct {
+	*time.Timer
+	start    time.Time     // from which the moments below count
+	deadline time.Duration // when it is to expire
+	rings    time.Duration // when it rings next
 }
 
-// restart lets the timer expire after d; of an earlier expiry not yet heard of nothing is
-// left, as the runtime sees to.
-func (t timer) restart(d time.Duration) { t.Reset(d) }
+const never = math.MaxInt64
+
+// newTimer returns a timer that rings in a goroutine of its own.
+func newTimer(ring func()) *timer {
+	return &timer{Timer: time.AfterFunc(never, ring), start: time.Now(), rings: never}
+}
+
+// restart lets the timer expire after d, and not before.
+func (t *timer) restart(d time.Duration) {
+	t.deadline = time.Since(t.start) + d
+	if t.deadline < t.rings {
+		t.set(d)
+	}
+}
+
+// expired reports, when the timer has rung, whether that was in time.
+func (t *timer) expired() bool {
+	t.rings = never
+	left := t.deadline - time.Since(t.start)
+	if left > 0 {
+		t.set(left)
+	}
+	return left <= 0
+}
+
+func (t *timer) set(d time.Duration) {
+	t.rings = t.deadline
+	t.Reset(d)
+}
+
+// stop lets the timer ring no more, until it is restarted.
+func (t *timer) stop() {
+	t.rings = never
+	t.Stop()
+}
 
 // monotonic is the time of CLOCK_MONOTONIC in nanoseconds, which all processes of the
 // machine share.

@@ -9,13 +9,13 @@ import (
 	"raftmark/raft"
 )
 
-// inboxSize is how many messages may wait for one node. More than that are lost, as Raft
-// lets any message be, so that a hung node stalls nobody.
-const inboxSize = 1024
+// inboxSize is how much may wait for one node. More messages than that are lost, as Raft lets
+// any message be, and more commands refused, so that a node held up stalls nobody.
+const inboxSize = 8192
 
-// A transport carries messages between the nodes: a channel for each.
+// A transport carries messages between the nodes: into the channel of each.
 type transport struct {
-	inboxes map[raft.NodeID]chan raft.Message
+	inboxes map[raft.NodeID]chan event
 	links   atomic.Pointer[raft.Links]
 
 	running context.Context
@@ -24,9 +24,9 @@ type transport struct {
 }
 
 func newTransport(nodes []raft.NodeID) *transport {
-	t := &transport{inboxes: make(map[raft.NodeID]chan raft.Message, len(nodes))}
+	t := &transport{inboxes: make(map[raft.NodeID]chan event, len(nodes))}
 	for _, id := range nodes {
-		t.inboxes[id] = make(chan raft.Message, inboxSize)
+		t.inboxes[id] = make(chan event, inboxSize)
 	}
 	t.links.Store(&raft.Links{})
 	t.running, t.stop = context.WithCancel(context.Background())
@@ -75,7 +75,7 @@ func (t *transport) deliverAfter(delay time.Duration, message raft.Message) {
 
 func (t *transport) deliver(message raft.Message) {
 	select {
-	case t.inboxes[message.Recipient()] <- message:
+	case t.inboxes[message.Recipient()] <- event{message: message}:
 	default:
 	}
 }
