@@ -52,7 +52,7 @@ def quick() -> Specification:
         blocks=6,
         cells=[
             *(
-                replicate_cell(outstanding, warmup_s=0.2, duration_s=0.5)
+                replicate_cell(outstanding, warmup_s=0.15, duration_s=0.4)
                 for outstanding in (1, 16, 64, 256)
             ),
             _election(_RECOMMENDED_MS, heartbeat_ms=50, elections=5),
