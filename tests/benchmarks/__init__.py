@@ -1,0 +1,1 @@
+"""How long our own hot paths take: `make microbench`."""
