@@ -13,6 +13,7 @@ from typing import Any
 
 import pytest
 
+from impl_multiprocessing.cluster import ProcessCluster
 from raft import Command, Entry, HardState, Role, Save
 from raft.client import Applied, Outcome
 from raft.cluster import ClusterFactory
@@ -345,6 +346,39 @@ def test_a_replicate_run_acknowledges_what_is_committed(factory: ClusterFactory)
     assert result["counters"]["messages"] > 0
 
 
+# -- a process that is killed ----------------------------------------------------------------
+
+
+@pytest.mark.usefixtures("holdings")
+@pytest.mark.parametrize("factory", ["multiprocessing"], indirect=True)
+def test_a_process_that_is_killed_ends_its_node_and_no_other(factory: ClusterFactory) -> None:
+    heard: list[list[Outcome]] = []
+    stopping = threading.Event()
+    with running(factory) as watched:
+
+        def submit() -> None:
+            while not stopping.is_set():
+                mine = [watched.submit(1, Command("set", "k", str(n))) for n in range(20)]
+                heard.extend(mine)
+                watched.wait_for(partial(all, mine))
+
+        threads = [in_thread(submit) for _ in range(3)]
+        watched.commit("before")
+        watched.wait_for(partial(longer, heard, 100))
+        assert isinstance(watched.cluster, ProcessCluster)
+        watched.cluster._nodes[1]._process.kill()
+        [(node, error)] = watched.wait_for(lambda: watched.failures)
+        assert (node, str(error)) == (1, "its process ended with exit status -9")
+        watched.commit("without it", {2, 3})
+        watched.wait_for(partial(longer, heard, len(heard) + 100))
+        stopping.set()
+        for thread in threads:
+            join(thread)
+        with pytest.raises(RaftError):
+            watched.cluster.status(1)
+    assert {len(each) for each in heard} == {1}
+
+
 # -- storages that fail -----------------------------------------------------------------------
 
 
@@ -407,10 +441,12 @@ def test_a_vote_that_could_not_be_saved_is_never_sent(
     write_log(tmp_path / "node-2.log", 1, MEGABYTE)
     write_log(tmp_path / "node-3.log", 1, MEGABYTE)
     with file_size_limit(MEGABYTE), running(factory, 3, tmp_path) as watched:
-        watched.wait_for(lambda: {node for node, _ in watched.failures} == {2, 3})
+        watched.wait_for(
+            lambda: watched.terms_led() or {node for node, _ in watched.failures} == {2, 3}
+        )
         term = watched.roles[-1].term
         # It has stood in vain until now, and stands again: nobody's vote has reached it.
-        watched.wait_for(lambda: watched.roles[-1].term >= term + 2)
+        watched.wait_for(lambda: watched.terms_led() or watched.roles[-1].term >= term + 2)
         assert watched.terms_led() == []
 
 
@@ -426,7 +462,8 @@ def test_an_entry_that_could_not_be_saved_is_never_acknowledged(
         watched.agree()
         with file_size_limit(MEGABYTE):
             heard = watched.submit(1, Command("set", "key", "value"))
-            watched.wait_for(lambda: {node for node, _ in watched.failures} == {2, 3})
+            watched.wait_for(lambda: heard or {node for node, _ in watched.failures} == {2, 3})
+            assert heard == []
             assert watched.cluster.status(1).last_index > watched.cluster.status(1).commit_index
             watched.cluster.crash(1)
         watched.wait_for(lambda: heard)
