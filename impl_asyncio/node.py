@@ -159,6 +159,8 @@ class NodeTask:
             elif isinstance(item, Pause):
                 item.result.set_result(await self.snapshot())
                 await self._resumed.wait()
+                # What has come meanwhile counts before the timer does.
+                self._batch += self._mailbox.take()
             else:
                 self._receive(item)
         if self._timer.expired():

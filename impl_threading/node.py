@@ -157,6 +157,8 @@ class NodeThread:
             elif isinstance(item, Pause):
                 item.result.set_result(self.snapshot())
                 self._resumed.wait()
+                # What has come meanwhile counts before the timer does.
+                self._batch += self._mailbox.drain(0)
             elif isinstance(item, Delayed):
                 self._delayed.push(*item)
             elif item is not None:

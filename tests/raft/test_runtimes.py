@@ -252,12 +252,9 @@ def test_a_paused_leader_is_replaced_and_follows_when_it_wakes(factory: ClusterF
 
 
 def test_a_node_that_wakes_does_not_depose_a_leader_that_has_spoken(
-    factory: ClusterFactory, request: pytest.FixtureRequest
+    factory: ClusterFactory,
 ) -> None:
     """The heartbeats that wait for it count, though its timer has expired as well."""
-    if factory in (FACTORIES["threading"], FACTORIES["asyncio"]):
-        early = "looks at its timer before it takes what has come while it was hung"
-        request.applymarker(pytest.mark.xfail(strict=True, reason=early))
     timeout_s = 0.4
     with running(factory, election_timeout_s=timeout_s) as watched:
         for _ in range(5):
