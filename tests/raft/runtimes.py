@@ -108,13 +108,27 @@ class Watched:
         self.cluster.submit(node, command, done)
         return heard
 
-    def commit(self, value: str, among: set[int] | None = None) -> Applied:
-        """Set a key until that is committed: leaders may change under a busy machine."""
+    def apply(self, command: Command, among: set[int] | None = None) -> Applied:
+        """Submit a command until it is applied: leaders may change on a busy machine."""
         while True:
-            heard = self.submit(self.leader(among), Command("set", "key", value))
+            heard = self.submit(self.leader(among), command)
             self.wait_for(partial(bool, heard))
             if isinstance(heard[0], Applied):
                 return heard[0]
+
+    def commit(self, value: str, among: set[int] | None = None) -> Applied:
+        """Set a key."""
+        return self.apply(Command("set", "key", value), among)
+
+    def isolate_leader(self) -> int:
+        """Cut a leader off from all others. It goes on to lead, and commits nothing."""
+        while True:
+            leader = self.leader()
+            others = [n for n in self.nodes if n != leader]
+            self.cluster.partition([[leader], others])
+            if self.cluster.status(leader).role == "leader":
+                return leader
+            self.cluster.partition(None)
 
     def statuses(self, condition: Callable[[dict[int, NodeStatus]], bool]) -> dict[int, NodeStatus]:
         """Ask for the status of all nodes until it meets a condition, of which nobody tells."""
