@@ -11,11 +11,11 @@ from impl_asyncio.node import NodeTask
 from impl_asyncio.storage import BackgroundStorage
 from impl_asyncio.transport import Mailbox, Transport
 from impl_asyncio.workload import replicate
-from raft.client import Done, Proposal
+from raft.client import Done, Proposal, Query
 from raft.cluster import Cluster, ClusterConfig, Events, LogSlice, NodeStatus
 from raft.links import Faults, Links
 from raft.messages import Command
-from raft.storage import open_storage
+from raft.storage import Storage, open_storage
 from raft.workload import ReplicateSpec
 
 T = TypeVar("T")
@@ -27,14 +27,15 @@ class AsyncioCluster(Cluster):
     def __init__(self, config: ClusterConfig, events: Events) -> None:
         self._config = config
         self._events = events
-        ids = config.settings.nodes
-        self._links = {n: Links(n, config.seed) for n in ids}
-        self._random = {n: random.Random(f"node/{config.seed}/{n}") for n in ids}
-        self._storage = {n: open_storage(config.storage, config.data_dir, n) for n in ids}
+        self._links: dict[int, Links] = {}
+        self._random: dict[int, random.Random] = {}
+        self._storage: dict[int, Storage] = {}
         self._mailboxes: dict[int, Mailbox] = {}
         self._nodes: dict[int, NodeTask] = {}
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._loop.run_forever, name="event-loop")
+        for n in config.settings.nodes:
+            self._provide(n)
 
     def start(self) -> None:
         """Start the event loop and every node's task."""
@@ -74,6 +75,13 @@ class AsyncioCluster(Cluster):
         if rest:
             await asyncio.wait(rest)
 
+    def _provide(self, node_id: int) -> None:
+        """Give a node what it keeps through all its lives."""
+        config = self._config
+        self._links[node_id] = Links(node_id, config.seed)
+        self._random[node_id] = random.Random(f"node/{config.seed}/{node_id}")
+        self._storage[node_id] = open_storage(config.storage, config.data_dir, node_id)
+
     def _new_life(self, node_id: int) -> NodeTask:
         self._mailboxes[node_id] = mailbox = Mailbox()
         node = NodeTask(
@@ -92,9 +100,13 @@ class AsyncioCluster(Cluster):
         """Bring the command to the node."""
         self._loop.call_soon_threadsafe(self._nodes[node].propose, Proposal(command, done))
 
+    def read(self, node: int, query: Query) -> None:
+        """Bring the query to the node."""
+        self._loop.call_soon_threadsafe(self._nodes[node].propose, query)
+
     def status(self, node: int) -> NodeStatus:
         """Ask the node's task."""
-        return self._run(self._nodes[node].call(self._nodes[node].snapshot)).status()
+        return self._run(self._nodes[node].call(self._nodes[node].replica)).status()
 
     def log(self, node: int, first: int, last: int) -> LogSlice:
         """Ask the node's task."""
@@ -113,6 +125,12 @@ class AsyncioCluster(Cluster):
 
         self._run(restart())
 
+    def join(self, node: int) -> None:
+        """Start a task for a new node."""
+        if node not in self._nodes:
+            self._provide(node)
+        self.restart(node)
+
     def pause(self, node: int) -> NodeStatus:
         """Let the node's task wait."""
         return self._run(self._nodes[node].pause()).status()
@@ -126,10 +144,24 @@ class AsyncioCluster(Cluster):
         for links in self._links.values():
             links.partition(groups)
 
+    def block(self, ways: Sequence[tuple[int, int]]) -> None:
+        """Tell every node's links."""
+        for links in self._links.values():
+            links.block(ways)
+
     def degrade(self, faults: Faults) -> None:
         """Tell every node's links."""
         for links in self._links.values():
             links.degrade(faults)
+
+    def transfer(self, node: int, to: int) -> bool:
+        """Ask the leader's task."""
+        transfer = functools.partial(self._nodes[node].transfer, to)
+        return self._run(self._nodes[node].call(transfer))
+
+    def compact(self, node: int) -> tuple[int, int]:
+        """Ask the node's task."""
+        return self._run(self._nodes[node].call(self._nodes[node].compact))
 
     def heartbeat(self, node: int) -> None:
         """Let the leader send one."""

@@ -10,8 +10,8 @@ from typing import Any, NamedTuple, TypeVar
 from impl_asyncio.storage import BackgroundStorage
 from impl_asyncio.timer import Timer
 from impl_asyncio.transport import Mailbox, Transport
-from raft.client import Applied, Outcome, Proposal, Waiters
-from raft.cluster import ClusterConfig, Counters, Events, LogSlice, NodeSnapshot, RoleChange
+from raft.client import Applied, Outcome, Proposal, Query, Readers, Waiters, refuse
+from raft.cluster import ClusterConfig, Counters, Events, LogSlice, Replica, RoleChange
 from raft.errors import NotLeader, RaftError, Unavailable
 from raft.messages import Command, Message
 from raft.node import Node, Ready
@@ -30,7 +30,7 @@ class Call(NamedTuple):
 class Pause(NamedTuple):
     """Hang until resumed, and leave what the node is at that moment."""
 
-    result: "asyncio.Future[NodeSnapshot]"
+    result: "asyncio.Future[Replica]"
 
 
 class NodeTask:
@@ -51,7 +51,7 @@ class NodeTask:
         events: Events,
     ) -> None:
         self.id = node_id
-        self._node = Node(node_id, config.settings, draw.random, *storage.load())
+        self._node = Node(node_id, config.settings, draw.random, storage.load())
         self._machine = StateMachine()
         self._storage = storage
         self._mailbox = mailbox
@@ -59,9 +59,11 @@ class NodeTask:
         self._events = events
         self._timer = Timer(mailbox.wake)
         self._waiters = Waiters()
+        self._readers = Readers()
         self._batch: list[Any] = []
         self._view: tuple[Any, ...] = ()
         self._saves = 0
+        self._save_ns = 0
         self._resumed = asyncio.Event()
         self._ceased_ns: int | None = None
         self._task: asyncio.Task[None] | None = None
@@ -72,9 +74,9 @@ class NodeTask:
 
     # -- for other tasks ---------------------------------------------------------------
 
-    def propose(self, proposal: Proposal) -> None:
-        """Propose a command; its `done` is called once, in the event loop."""
-        self._put(proposal)
+    def propose(self, request: Proposal | Query) -> None:
+        """Ask for a command or a read; its `done` is called once, in the event loop."""
+        self._put(request)
 
     def submit(self, command: Command) -> "asyncio.Future[Applied]":
         """Propose a command; the future has its outcome, or raises the RaftError."""
@@ -96,7 +98,7 @@ class NodeTask:
         self._put(Call(function, result))
         return await result
 
-    async def pause(self) -> NodeSnapshot:
+    async def pause(self) -> Replica:
         """Hang the node until `resume`; what it was then."""
         self._resumed.clear()
         pause = Pause(asyncio.get_running_loop().create_future())
@@ -115,9 +117,9 @@ class NodeTask:
 
     # -- for the node's task -----------------------------------------------------------
 
-    async def snapshot(self) -> NodeSnapshot:
+    async def replica(self) -> Replica:
         """The node at this moment."""
-        return NodeSnapshot.of(self._node, self._machine)
+        return Replica.of(self._node, self._machine)
 
     async def log(self, first: int, last: int) -> LogSlice:
         """A stretch of the node's log."""
@@ -126,11 +128,28 @@ class NodeTask:
     async def heartbeat(self) -> None:
         """Send a heartbeat to all followers now."""
         self._node.heartbeat_timeout()
+        self._announce()
         await self._carry_out(self._node.ready())
+
+    async def transfer(self, to: int) -> bool:
+        """Hand the leadership over."""
+        return self._node.transfer(to)
+
+    async def compact(self) -> tuple[int, int]:
+        """Replace the log by a snapshot; that one's index and term."""
+        self._node.take_snapshot(self._machine.items(), keep_tail=False)
+        await self._carry_out(self._node.ready())
+        return self._node.snapshot.last_index, self._node.snapshot.last_term
 
     def counters(self) -> Counters:
         """What the node has sent and saved."""
-        return Counters(self._transport.messages, None, self._saves, self._node.log.last_index)
+        return Counters(
+            messages=self._transport.messages,
+            bytes=None,
+            saves=self._saves,
+            save_ns=self._save_ns,
+            entries=self._node.log.last_index,
+        )
 
     async def _live(self) -> None:
         try:
@@ -146,18 +165,22 @@ class NodeTask:
             self._timer.cancel()
             self._storage.close()
             self._waiters.abandon(f"node {self.id} ceased")
+            self._readers.abandon(Unavailable(f"node {self.id} is down"))
             self._refuse([*self._batch, *self._mailbox.take()])
 
     async def _step(self) -> None:
         """One round: take all that waits, then save, send and apply once for all of it."""
         proposals: list[Proposal] = []
+        queries: list[Query] = []
         for item in self._batch:
             if isinstance(item, Proposal):
                 proposals.append(item)
+            elif isinstance(item, Query):
+                queries.append(item)
             elif isinstance(item, Call):
                 item.result.set_result(await item.function())
             elif isinstance(item, Pause):
-                item.result.set_result(await self.snapshot())
+                item.result.set_result(await self.replica())
                 await self._resumed.wait()
                 # What has come meanwhile counts before the timer does.
                 self._batch += self._mailbox.take()
@@ -168,6 +191,8 @@ class NodeTask:
             self._announce()
         if proposals:
             self._propose(proposals)
+        if queries:
+            self._read(queries)
         self._batch = []
         await self._carry_out(self._node.ready())
 
@@ -180,19 +205,33 @@ class NodeTask:
         if first is not None:
             self._waiters.add(first, self._node.term, proposals)
             return
-        for proposal in proposals:
-            proposal.done(NotLeader(self._node.leader))
+        refuse(proposals, NotLeader(self._node.leader_hint))
+
+    def _read(self, queries: list[Query]) -> None:
+        round_number = self._node.read()
+        if round_number is not None:
+            self._readers.add(round_number, queries)
+        else:
+            refuse(queries, NotLeader(self._node.leader))
 
     async def _carry_out(self, ready: Ready) -> None:
         """Save, then send, then apply and answer: the order that safety rests on."""
         if ready.save is not None:
+            began_ns = time.monotonic_ns()
             await self._storage.save(ready.save)
+            self._save_ns += time.monotonic_ns() - began_ns
             self._saves += 1
         self._transport.send(ready.messages)
+        if ready.snapshot is not None:
+            self._machine.restore(ready.snapshot)
+            self._waiters.skipped(ready.snapshot.last_index)
         if ready.committed:
             first = self._machine.applied_index + 1
             results = self._machine.apply(ready.committed)
             self._waiters.applied(first, ready.committed, results)
+        self._readers.resolve(ready.reads, self._machine, self._node.leader)
+        if self._node.snapshot_due:
+            self._node.take_snapshot(self._machine.items())
         if ready.timer_ns is not None:
             self._timer.restart(ready.timer_ns)
 
@@ -206,7 +245,7 @@ class NodeTask:
     def _refuse(self, items: list[Any]) -> None:
         down = Unavailable(f"node {self.id} is down")
         for item in items:
-            if isinstance(item, Proposal):
+            if isinstance(item, Proposal | Query):
                 item.done(down)
             elif isinstance(item, Call | Pause) and not item.result.done():
                 item.result.set_exception(down)

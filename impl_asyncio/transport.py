@@ -46,7 +46,10 @@ class Transport:
         """Put each message into its receiver's mailbox, as far as the links let it."""
         for message in messages:
             self.messages += 1
-            put = self._mailboxes[message.to].put
+            mailbox = self._mailboxes.get(message.to)
+            if mailbox is None:
+                continue  # A member that was never started here.
+            put = mailbox.put
             if self._links.perfect:
                 put(message)
                 continue

@@ -6,11 +6,11 @@ import socket
 import threading
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future
-from multiprocessing.connection import Connection, wait
+from multiprocessing import reduction
 from typing import Any
 
 from impl_multiprocessing.process import run_node
-from raft.client import Done
+from raft.client import Done, Query
 from raft.cluster import Cluster, ClusterConfig, Events, LogSlice, NodeStatus
 from raft.errors import OutcomeUnknown, Unavailable
 from raft.links import Faults
@@ -40,24 +40,39 @@ class NodeHandle:
         )
         self._process.start()
         theirs.close()
+        # The node has its own ends now.
+        for sock in sockets.values():
+            sock.close()
 
-    def order(self, name: str, *arguments: Any, answered: Callable[[Any], None]) -> None:
-        """Send an order; `answered` hears its answer, once, from the receiving thread."""
+    def order(
+        self,
+        name: str,
+        *arguments: Any,
+        answered: Callable[[Any], None],
+        passing: socket.socket | None = None,
+    ) -> None:
+        """Send an order; `answered` hears its answer, once, from the receiving thread.
+
+        `passing` is a socket that the process is to have; it follows the order in the pipe.
+        """
         token = next(self._tokens)
         self._pending[token] = answered
         try:
             with self._ordering:
                 self.connection.send((token, name, arguments))
+                if passing is not None:
+                    assert self._process.pid is not None
+                    reduction.send_handle(self.connection, passing.fileno(), self._process.pid)
         except OSError:
             # The process is gone: the receiving thread sees that too.
             pass
         if self._ended:
             self._abandon()
 
-    def call(self, name: str, *arguments: Any) -> Any:
+    def call(self, name: str, *arguments: Any, passing: socket.socket | None = None) -> Any:
         """Send an order and wait; returns its answer, or raises it."""
         answer: Future[Any] = Future()
-        self.order(name, *arguments, answered=answer.set_result)
+        self.order(name, *arguments, answered=answer.set_result, passing=passing)
         value = answer.result()
         if isinstance(value, Exception):
             raise value
@@ -90,27 +105,19 @@ class NodeHandle:
 
 
 class ProcessCluster(Cluster):
-    """Every node is a process; one thread here hears what they say."""
+    """Every node is a process; for each a thread here hears what it says."""
 
     def __init__(self, config: ClusterConfig, events: Events) -> None:
         self._config = config
         self._events = events
         self._nodes: dict[int, NodeHandle] = {}
+        self._receivers: list[threading.Thread] = []
         self._stopping = False
-        self._receiver = threading.Thread(target=self._receive, name="receiver")
 
     def start(self) -> None:
         """Start every node's process, with a socket to each of the others."""
-        ids = self._config.settings.nodes
-        sockets: dict[int, dict[int, socket.socket]] = {n: {} for n in ids}
-        for one, other in itertools.combinations(ids, 2):
-            sockets[one][other], sockets[other][one] = socket.socketpair()
-        for n in ids:
-            self._nodes[n] = NodeHandle(n, self._config, sockets[n])
-        for ends in sockets.values():
-            for end in ends.values():
-                end.close()
-        self._receiver.start()
+        for n in self._config.settings.nodes:
+            self._provide(n)
         try:
             for node in self._nodes.values():
                 node.call("start")
@@ -122,26 +129,37 @@ class ProcessCluster(Cluster):
         """End every node's process."""
         self._stopping = True
         for node in self._nodes.values():
-            node.order("stop", answered=lambda _answer: None)
-        self._receiver.join()
+            node.order("stop", answered=ignore)
+        for receiver in self._receivers:
+            receiver.join()
         for node in self._nodes.values():
             node.end()
 
-    def _receive(self) -> None:
-        """Hand on what the processes say, until the last one has closed its pipe."""
-        nodes = {node.connection: node for node in self._nodes.values()}
-        while nodes:
-            for connection in wait(list(nodes)):
-                assert isinstance(connection, Connection)
-                node = nodes[connection]
-                try:
-                    self._heard(node, connection.recv())
-                except (EOFError, ConnectionResetError):
-                    del nodes[connection]
-                    status = node.ended()
-                    if not self._stopping:
-                        error = Unavailable(f"its process ended with exit status {status}")
-                        self._events.failed(node.id, error)
+    def _provide(self, node_id: int) -> None:
+        """Start a node's process, which lives through all its lives."""
+        sockets = {}
+        for peer in self._nodes.values():
+            sockets[peer.id], theirs = socket.socketpair()
+            with theirs:
+                peer.order("connect", node_id, answered=ignore, passing=theirs)
+        node = NodeHandle(node_id, self._config, sockets)
+        self._nodes[node_id] = node
+        receiver = threading.Thread(target=self._receive, args=(node,), name=f"hears-{node_id}")
+        self._receivers.append(receiver)
+        receiver.start()
+
+    def _receive(self, node: NodeHandle) -> None:
+        """Hand on what a process says, until it has closed its pipe."""
+        while True:
+            try:
+                value = node.connection.recv()
+            except (EOFError, ConnectionResetError):
+                break
+            self._heard(node, value)
+        status = node.ended()
+        if not self._stopping:
+            error = Unavailable(f"its process ended with exit status {status}")
+            self._events.failed(node.id, error)
 
     def _heard(self, node: NodeHandle, value: tuple[Any, ...]) -> None:
         match value:
@@ -155,6 +173,10 @@ class ProcessCluster(Cluster):
     def submit(self, node: int, command: Command, done: Done) -> None:
         """Send the command to the node's process."""
         self._nodes[node].order("submit", command, answered=done)
+
+    def read(self, node: int, query: Query) -> None:
+        """Send the key to the node's process."""
+        self._nodes[node].order("read", query.key, answered=query.done)
 
     def status(self, node: int) -> NodeStatus:
         """Ask the node's process."""
@@ -175,6 +197,12 @@ class ProcessCluster(Cluster):
         """Let the process begin a new life on what the old one saved."""
         self._nodes[node].call("start")
 
+    def join(self, node: int) -> None:
+        """Start a process for a new node."""
+        if node not in self._nodes:
+            self._provide(node)
+        self.restart(node)
+
     def pause(self, node: int) -> NodeStatus:
         """Let the process listen to nothing but its contender."""
         status: NodeStatus = self._nodes[node].call("pause")
@@ -189,10 +217,25 @@ class ProcessCluster(Cluster):
         for node in self._nodes.values():
             node.call("partition", groups)
 
+    def block(self, ways: Sequence[tuple[int, int]]) -> None:
+        """Tell every process."""
+        for node in self._nodes.values():
+            node.call("block", ways)
+
     def degrade(self, faults: Faults) -> None:
         """Tell every process."""
         for node in self._nodes.values():
             node.call("degrade", faults)
+
+    def transfer(self, node: int, to: int) -> bool:
+        """Ask the leader's process."""
+        handed: bool = self._nodes[node].call("transfer", to)
+        return handed
+
+    def compact(self, node: int) -> tuple[int, int]:
+        """Ask the node's process."""
+        compacted: tuple[int, int] = self._nodes[node].call("compact")
+        return compacted
 
     def heartbeat(self, node: int) -> None:
         """Let the leader send one."""
@@ -202,3 +245,7 @@ class ProcessCluster(Cluster):
         """Run the closed loop in the leader's process."""
         result: dict[str, Any] = self._nodes[node].call("replicate", spec)
         return result
+
+
+def ignore(_answer: Any) -> None:
+    """Nobody waits for the answer to an order that cannot be refused."""

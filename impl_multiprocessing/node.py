@@ -7,8 +7,8 @@ from typing import Any
 
 from impl_multiprocessing.timer import Timer
 from impl_multiprocessing.transport import Transport
-from raft.client import Proposal, Waiters
-from raft.cluster import ClusterConfig, Counters, LogSlice, NodeSnapshot, RoleChange
+from raft.client import Proposal, Query, Readers, Waiters, refuse
+from raft.cluster import ClusterConfig, Counters, LogSlice, Replica, RoleChange
 from raft.errors import NotLeader, Unavailable
 from raft.links import DelayLine
 from raft.messages import Message
@@ -34,7 +34,7 @@ class NodeLife:
         role_changed: Callable[[RoleChange], None],
     ) -> None:
         self.id = node_id
-        self._node = Node(node_id, config.settings, draw.random, *storage.load())
+        self._node = Node(node_id, config.settings, draw.random, storage.load())
         self._machine = StateMachine()
         self._storage = storage
         self._transport = transport
@@ -43,9 +43,12 @@ class NodeLife:
         self._inbox: list[Message] = []
         self._delayed: DelayLine[Message] = DelayLine()
         self._proposals: list[Proposal] = []
+        self._queries: list[Query] = []
         self._waiters = Waiters()
+        self._readers = Readers()
         self._view: tuple[Any, ...] = ()
         self._saves = 0
+        self._save_ns = 0
         self._announce()
         self._carry_out(self._node.ready())
 
@@ -60,9 +63,13 @@ class NodeLife:
         """Propose a command with the next step; its `done` is called once."""
         self._proposals.append(proposal)
 
+    def read(self, query: Query) -> None:
+        """Read a key with the next step; its `done` is called once."""
+        self._queries.append(query)
+
     def may_wait_s(self) -> float:
         """For how long there is nothing to do unless something arrives."""
-        if self._proposals:
+        if self._proposals or self._queries:
             return 0
         return self._timer.remaining_s(self._delayed.next_due_ns)
 
@@ -79,18 +86,21 @@ class NodeLife:
         if self._proposals:
             proposals, self._proposals = self._proposals, []
             self._propose(proposals)
+        if self._queries:
+            queries, self._queries = self._queries, []
+            self._read(queries)
         self._carry_out(self._node.ready())
 
     def cease(self, reason: str) -> None:
         """End the life where it is, with nothing more saved or sent."""
         self._storage.close()
         self._waiters.abandon(reason)
-        for proposal in self._proposals:
-            proposal.done(Unavailable(reason))
+        self._readers.abandon(Unavailable(reason))
+        refuse([*self._proposals, *self._queries], Unavailable(reason))
 
-    def snapshot(self) -> NodeSnapshot:
+    def replica(self) -> Replica:
         """The node at this moment."""
-        return NodeSnapshot.of(self._node, self._machine)
+        return Replica.of(self._node, self._machine)
 
     def log(self, first: int, last: int) -> LogSlice:
         """A stretch of the node's log."""
@@ -99,12 +109,28 @@ class NodeLife:
     def heartbeat(self) -> None:
         """Send a heartbeat to all followers now."""
         self._node.heartbeat_timeout()
+        self._announce()
         self._carry_out(self._node.ready())
+
+    def transfer(self, to: int) -> bool:
+        """Hand the leadership over."""
+        return self._node.transfer(to)
+
+    def compact(self) -> tuple[int, int]:
+        """Replace the log by a snapshot; that one's index and term."""
+        self._node.take_snapshot(self._machine.items(), keep_tail=False)
+        self._carry_out(self._node.ready())
+        return self._node.snapshot.last_index, self._node.snapshot.last_term
 
     def counters(self) -> Counters:
         """What the node has sent and saved."""
-        transport = self._transport
-        return Counters(transport.messages, transport.bytes, self._saves, self._node.log.last_index)
+        return Counters(
+            messages=self._transport.messages,
+            bytes=self._transport.bytes,
+            saves=self._saves,
+            save_ns=self._save_ns,
+            entries=self._node.log.last_index,
+        )
 
     def _receive(self, message: Message) -> None:
         self._node.step(message)
@@ -115,19 +141,33 @@ class NodeLife:
         if first is not None:
             self._waiters.add(first, self._node.term, proposals)
             return
-        for proposal in proposals:
-            proposal.done(NotLeader(self._node.leader))
+        refuse(proposals, NotLeader(self._node.leader_hint))
+
+    def _read(self, queries: list[Query]) -> None:
+        round_number = self._node.read()
+        if round_number is not None:
+            self._readers.add(round_number, queries)
+        else:
+            refuse(queries, NotLeader(self._node.leader))
 
     def _carry_out(self, ready: Ready) -> None:
         """Save, then send, then apply and answer: the order that safety rests on."""
         if ready.save is not None:
+            began_ns = time.monotonic_ns()
             self._storage.save(ready.save)
+            self._save_ns += time.monotonic_ns() - began_ns
             self._saves += 1
         self._transport.send(ready.messages)
+        if ready.snapshot is not None:
+            self._machine.restore(ready.snapshot)
+            self._waiters.skipped(ready.snapshot.last_index)
         if ready.committed:
             first = self._machine.applied_index + 1
             results = self._machine.apply(ready.committed)
             self._waiters.applied(first, ready.committed, results)
+        self._readers.resolve(ready.reads, self._machine, self._node.leader)
+        if self._node.snapshot_due:
+            self._node.take_snapshot(self._machine.items())
         if ready.timer_ns is not None:
             self._timer.restart(ready.timer_ns)
 

@@ -14,14 +14,15 @@ import socket
 import threading
 import time
 from collections.abc import Callable, Mapping
+from multiprocessing import reduction
 from multiprocessing.connection import Connection
 from typing import Any
 
 from impl_multiprocessing.node import NodeLife
 from impl_multiprocessing.transport import Transport
 from impl_multiprocessing.workload import replicate
-from raft.client import Proposal
-from raft.cluster import ClusterConfig, NodeSnapshot, RoleChange
+from raft.client import Proposal, Query
+from raft.cluster import ClusterConfig, Replica, RoleChange
 from raft.errors import Unavailable
 from raft.links import Links
 from raft.messages import Command, Message
@@ -78,9 +79,13 @@ class NodeProcess:
             "resume": self._resume,
             "stop": self._stop,
             "partition": self._links.partition,
+            "block": self._links.block,
             "degrade": self._links.degrade,
-            "status": lambda: self._alive().snapshot(),
+            "connect": self._connect,
+            "status": lambda: self._alive().replica(),
             "log": lambda first, last: self._alive().log(first, last),
+            "transfer": lambda to: self._alive().transfer(to),
+            "compact": lambda: self._alive().compact(),
             "heartbeat": lambda: self._alive().heartbeat(),
         }
 
@@ -127,6 +132,8 @@ class NodeProcess:
         try:
             if name == "submit":
                 self._submit(token, *arguments)
+            elif name == "read":
+                self._read(token, *arguments)
             elif name == "replicate":
                 self._replicate(token, *arguments)
             else:
@@ -135,7 +142,7 @@ class NodeProcess:
             self._answer(token, error)
 
     def _answer(self, token: int, value: Any) -> None:
-        if isinstance(value, NodeSnapshot):
+        if isinstance(value, Replica):
             # Hashing a long log takes longer than an election timeout.
             target = lambda: self._send(("answer", token, value.status()))  # noqa: E731
             threading.Thread(target=target, name="hashing").start()
@@ -148,6 +155,9 @@ class NodeProcess:
 
     def _submit(self, token: int, command: Command) -> None:
         self._alive().submit(Proposal(command, lambda outcome: self._answer(token, outcome)))
+
+    def _read(self, token: int, key: str) -> None:
+        self._alive().read(Query(key, lambda outcome: self._answer(token, outcome)))
 
     def _replicate(self, token: int, spec: ReplicateSpec) -> None:
         replicate(self._alive(), spec, lambda outcome: self._answer(token, outcome))
@@ -163,12 +173,16 @@ class NodeProcess:
         self._paused = False
         return ceased_ns
 
-    def _pause(self) -> NodeSnapshot:
+    def _pause(self) -> Replica:
         self._paused = True
-        return self._alive().snapshot()
+        return self._alive().replica()
 
     def _resume(self) -> None:
         self._paused = False
+
+    def _connect(self, peer: int) -> None:
+        """Take the socket to a new node, which follows the order in the pipe."""
+        self._transport.connect(peer, socket.socket(fileno=reduction.recv_handle(self._control)))
 
     def _stop(self) -> None:
         self._stopping = True

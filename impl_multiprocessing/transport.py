@@ -17,9 +17,12 @@ from raft.links import Links
 from raft.messages import (
     AppendEntries,
     AppendEntriesReply,
+    InstallSnapshot,
+    InstallSnapshotReply,
     Message,
     RequestVote,
     RequestVoteReply,
+    TimeoutNow,
 )
 
 HEADER = struct.Struct("<IQB")
@@ -28,19 +31,36 @@ TYPES: tuple[type[Message], ...] = (
     RequestVoteReply,
     AppendEntries,
     AppendEntriesReply,
+    InstallSnapshot,
+    InstallSnapshotReply,
+    TimeoutNow,
 )
 TAGS = {kind: tag for tag, kind in enumerate(TYPES)}
 MAX_BACKLOG = 16 << 20
 READ_SIZE = 1 << 16
+# Above the largest body that is sent: a full batch of the longest commands.
+MAX_BODY = 1 << 30
 
 encode_body = msgspec.msgpack.Encoder().encode
 decode_body = [msgspec.msgpack.Decoder(kind).decode for kind in TYPES]
+
+
+class FrameError(Exception):
+    """What has come is nothing that a node sends."""
 
 
 def encode(message: Message, due_ns: int = 0) -> bytes:
     """A message's frame; the receiver holds it until `due_ns`."""
     body = encode_body(message)
     return HEADER.pack(len(body), due_ns, TAGS[type(message)]) + body
+
+
+def decode(tag: int, body: memoryview) -> Message:
+    """The message in a frame. FrameError if it is none."""
+    try:
+        return decode_body[tag](body)
+    except ValueError as error:  # Of what form it is, or its text is no UTF-8.
+        raise FrameError(f"no {TYPES[tag].__name__}: {error}") from error
 
 
 class Channel:
@@ -55,7 +75,11 @@ class Channel:
         self._buffer = bytearray(READ_SIZE)
 
     def read(self) -> Iterator[tuple[int, Message]]:
-        """The messages that have come whole, each with when it is due. EOFError at the end."""
+        """The messages that have come whole, each with when it is due.
+
+        EOFError at the end; FrameError if what has come is no frame, and nothing after it
+        can be told either.
+        """
         count = self.sock.recv_into(self._buffer)
         if not count:
             raise EOFError
@@ -64,11 +88,13 @@ class Channel:
         start = 0
         while len(received) - start >= HEADER.size:
             length, due_ns, tag = HEADER.unpack_from(received, start)
+            if length > MAX_BODY or tag >= len(TYPES):
+                raise FrameError(f"no frame: type {tag}, {length} bytes")
             end = start + HEADER.size + length
             if end > len(received):
                 break
             with memoryview(received) as view:
-                message: Message = decode_body[tag](view[start + HEADER.size : end])
+                message = decode(tag, view[start + HEADER.size : end])
             yield due_ns, message
             start = end
         del received[:start]
@@ -100,14 +126,19 @@ class Transport:
         selector: selectors.BaseSelector,
         deliver: Callable[[int, Message], None],
     ) -> None:
-        self._channels = {peer: Channel(peer, sock) for peer, sock in sockets.items()}
+        self._channels: dict[int, Channel] = {}
         self._links = links
         self._selector = selector
         self._deliver = deliver
         self.messages = 0
         self.bytes = 0
-        for channel in self._channels.values():
-            self._watch(channel, selectors.EVENT_READ, selector.register)
+        for peer, sock in sockets.items():
+            self.connect(peer, sock)
+
+    def connect(self, peer: int, sock: socket.socket) -> None:
+        """Have a socket to another node."""
+        self._channels[peer] = channel = Channel(peer, sock)
+        self._watch(channel, selectors.EVENT_READ, self._selector.register)
 
     def send(self, messages: Iterable[Message]) -> None:
         """Send each message to its receiver, as far as the links let it; never blocks."""

@@ -7,11 +7,11 @@ from typing import Any
 from impl_threading.node import NodeThread
 from impl_threading.transport import Mailbox, Transport
 from impl_threading.workload import replicate
-from raft.client import Done, Proposal
+from raft.client import Done, Proposal, Query
 from raft.cluster import Cluster, ClusterConfig, Events, LogSlice, NodeStatus
 from raft.links import Faults, Links
 from raft.messages import Command
-from raft.storage import open_storage
+from raft.storage import Storage, open_storage
 from raft.workload import ReplicateSpec
 
 
@@ -21,12 +21,13 @@ class ThreadCluster(Cluster):
     def __init__(self, config: ClusterConfig, events: Events) -> None:
         self._config = config
         self._events = events
-        ids = config.settings.nodes
-        self._links = {n: Links(n, config.seed) for n in ids}
-        self._random = {n: random.Random(f"node/{config.seed}/{n}") for n in ids}
-        self._storage = {n: open_storage(config.storage, config.data_dir, n) for n in ids}
-        self._mailboxes = {n: Mailbox() for n in ids}
+        self._links: dict[int, Links] = {}
+        self._random: dict[int, random.Random] = {}
+        self._storage: dict[int, Storage] = {}
+        self._mailboxes: dict[int, Mailbox] = {}
         self._nodes: dict[int, NodeThread] = {}
+        for n in config.settings.nodes:
+            self._provide(n)
 
     def start(self) -> None:
         """Start every node's thread."""
@@ -43,6 +44,14 @@ class ThreadCluster(Cluster):
         """End every node's thread and wait for it."""
         for node in self._nodes.values():
             node.crash()
+
+    def _provide(self, node_id: int) -> None:
+        """Give a node what it keeps through all its lives."""
+        config = self._config
+        self._links[node_id] = Links(node_id, config.seed)
+        self._random[node_id] = random.Random(f"node/{config.seed}/{node_id}")
+        self._storage[node_id] = open_storage(config.storage, config.data_dir, node_id)
+        self._mailboxes[node_id] = Mailbox()
 
     def _new_life(self, node_id: int) -> NodeThread:
         self._mailboxes[node_id] = mailbox = Mailbox()
@@ -62,9 +71,13 @@ class ThreadCluster(Cluster):
         """Put the command into the node's mailbox."""
         self._nodes[node].submit(Proposal(command, done))
 
+    def read(self, node: int, query: Query) -> None:
+        """Put the query into the node's mailbox."""
+        self._nodes[node].submit(query)
+
     def status(self, node: int) -> NodeStatus:
         """Ask the node's thread."""
-        return self._nodes[node].call(self._nodes[node].snapshot).status()
+        return self._nodes[node].call(self._nodes[node].replica).status()
 
     def log(self, node: int, first: int, last: int) -> LogSlice:
         """Ask the node's thread."""
@@ -77,6 +90,12 @@ class ThreadCluster(Cluster):
     def restart(self, node: int) -> None:
         """Start a new thread on what the old one saved."""
         self._new_life(node).start()
+
+    def join(self, node: int) -> None:
+        """Start a thread for a new node."""
+        if node not in self._nodes:
+            self._provide(node)
+        self.restart(node)
 
     def pause(self, node: int) -> NodeStatus:
         """Let the node's thread wait."""
@@ -91,10 +110,23 @@ class ThreadCluster(Cluster):
         for links in self._links.values():
             links.partition(groups)
 
+    def block(self, ways: Sequence[tuple[int, int]]) -> None:
+        """Tell every node's links."""
+        for links in self._links.values():
+            links.block(ways)
+
     def degrade(self, faults: Faults) -> None:
         """Tell every node's links."""
         for links in self._links.values():
             links.degrade(faults)
+
+    def transfer(self, node: int, to: int) -> bool:
+        """Ask the leader's thread."""
+        return self._nodes[node].call(lambda: self._nodes[node].transfer(to))
+
+    def compact(self, node: int) -> tuple[int, int]:
+        """Ask the node's thread."""
+        return self._nodes[node].call(self._nodes[node].compact)
 
     def heartbeat(self, node: int) -> None:
         """Let the leader's thread send one."""

@@ -9,8 +9,8 @@ from typing import Any, NamedTuple, TypeVar
 
 from impl_threading.timer import Timer
 from impl_threading.transport import Delayed, Mailbox, Transport
-from raft.client import Proposal, Waiters
-from raft.cluster import ClusterConfig, Counters, Events, LogSlice, NodeSnapshot, RoleChange
+from raft.client import Proposal, Query, Readers, Waiters, refuse
+from raft.cluster import ClusterConfig, Counters, Events, LogSlice, Replica, RoleChange
 from raft.errors import NotLeader, Unavailable
 from raft.links import DelayLine
 from raft.messages import Message
@@ -31,7 +31,7 @@ class Call(NamedTuple):
 class Pause(NamedTuple):
     """Hang until resumed, and leave what the node is at that moment."""
 
-    result: "Future[NodeSnapshot]"
+    result: "Future[Replica]"
 
 
 class NodeThread:
@@ -52,7 +52,7 @@ class NodeThread:
         events: Events,
     ) -> None:
         self.id = node_id
-        self._node = Node(node_id, config.settings, draw.random, *storage.load())
+        self._node = Node(node_id, config.settings, draw.random, storage.load())
         self._machine = StateMachine()
         self._storage = storage
         self._mailbox = mailbox
@@ -61,9 +61,11 @@ class NodeThread:
         self._timer = Timer()
         self._delayed: DelayLine[Message] = DelayLine()
         self._waiters = Waiters()
+        self._readers = Readers()
         self._batch: list[Any] = []
         self._view: tuple[Any, ...] = ()
         self._saves = 0
+        self._save_ns = 0
         self._crashing = False
         self._resumed = threading.Event()
         self._ceased = threading.Event()
@@ -76,9 +78,9 @@ class NodeThread:
         """Begin the node's life."""
         self._thread.start()
 
-    def submit(self, proposal: Proposal) -> None:
-        """Propose a command; its `done` is called once, by the node's thread as a rule."""
-        self._mailbox.put(proposal)
+    def submit(self, request: Proposal | Query) -> None:
+        """Ask for a command or a read; `done` is called once, by the node's thread as a rule."""
+        self._mailbox.put(request)
         self._refuse_if_ceased()
 
     def call(self, function: Callable[[], T]) -> T:
@@ -96,7 +98,7 @@ class NodeThread:
         self._thread.join()
         return self._ceased_ns
 
-    def pause(self) -> NodeSnapshot:
+    def pause(self) -> Replica:
         """Hang the node until `resume`; what it was then."""
         self._resumed.clear()
         pause = Pause(Future())
@@ -110,9 +112,9 @@ class NodeThread:
 
     # -- for the node's thread -------------------------------------------------------
 
-    def snapshot(self) -> NodeSnapshot:
+    def replica(self) -> Replica:
         """The node at this moment."""
-        return NodeSnapshot.of(self._node, self._machine)
+        return Replica.of(self._node, self._machine)
 
     def log(self, first: int, last: int) -> LogSlice:
         """A stretch of the node's log."""
@@ -121,11 +123,28 @@ class NodeThread:
     def heartbeat(self) -> None:
         """Send a heartbeat to all followers now."""
         self._node.heartbeat_timeout()
+        self._announce()
         self._carry_out(self._node.ready())
+
+    def transfer(self, to: int) -> bool:
+        """Hand the leadership over."""
+        return self._node.transfer(to)
+
+    def compact(self) -> tuple[int, int]:
+        """Replace the log by a snapshot; that one's index and term."""
+        self._node.take_snapshot(self._machine.items(), keep_tail=False)
+        self._carry_out(self._node.ready())
+        return self._node.snapshot.last_index, self._node.snapshot.last_term
 
     def counters(self) -> Counters:
         """What the node has sent and saved."""
-        return Counters(self._transport.messages, None, self._saves, self._node.log.last_index)
+        return Counters(
+            messages=self._transport.messages,
+            bytes=None,
+            saves=self._saves,
+            save_ns=self._save_ns,
+            entries=self._node.log.last_index,
+        )
 
     def _live(self) -> None:
         try:
@@ -139,6 +158,7 @@ class NodeThread:
             self._ceased_ns = time.monotonic_ns()
             self._storage.close()
             self._waiters.abandon(f"node {self.id} ceased")
+            self._readers.abandon(Unavailable(f"node {self.id} is down"))
             self._refuse(self._batch)
             self._ceased.set()
             self._refuse_if_ceased()
@@ -146,16 +166,19 @@ class NodeThread:
     def _step(self) -> None:
         """One round: take all that waits, then save, send and apply once for all of it."""
         proposals: list[Proposal] = []
+        queries: list[Query] = []
         self._batch = self._mailbox.drain(self._timer.remaining_s(self._delayed.next_due_ns))
         for item in self._batch:
             if self._crashing:
                 return
             if isinstance(item, Proposal):
                 proposals.append(item)
+            elif isinstance(item, Query):
+                queries.append(item)
             elif isinstance(item, Call):
                 item.result.set_result(item.function())
             elif isinstance(item, Pause):
-                item.result.set_result(self.snapshot())
+                item.result.set_result(self.replica())
                 self._resumed.wait()
                 # What has come meanwhile counts before the timer does.
                 self._batch += self._mailbox.drain(0)
@@ -170,6 +193,8 @@ class NodeThread:
             self._announce()
         if proposals:
             self._propose(proposals)
+        if queries:
+            self._read(queries)
         self._batch = []
         self._carry_out(self._node.ready())
 
@@ -182,19 +207,33 @@ class NodeThread:
         if first is not None:
             self._waiters.add(first, self._node.term, proposals)
             return
-        for proposal in proposals:
-            proposal.done(NotLeader(self._node.leader))
+        refuse(proposals, NotLeader(self._node.leader_hint))
+
+    def _read(self, queries: list[Query]) -> None:
+        round_number = self._node.read()
+        if round_number is not None:
+            self._readers.add(round_number, queries)
+        else:
+            refuse(queries, NotLeader(self._node.leader))
 
     def _carry_out(self, ready: Ready) -> None:
         """Save, then send, then apply and answer: the order that safety rests on."""
         if ready.save is not None:
+            began_ns = time.monotonic_ns()
             self._storage.save(ready.save)
+            self._save_ns += time.monotonic_ns() - began_ns
             self._saves += 1
         self._transport.send(ready.messages)
+        if ready.snapshot is not None:
+            self._machine.restore(ready.snapshot)
+            self._waiters.skipped(ready.snapshot.last_index)
         if ready.committed:
             first = self._machine.applied_index + 1
             results = self._machine.apply(ready.committed)
             self._waiters.applied(first, ready.committed, results)
+        self._readers.resolve(ready.reads, self._machine, self._node.leader)
+        if self._node.snapshot_due:
+            self._node.take_snapshot(self._machine.items())
         if ready.timer_ns is not None:
             self._timer.restart(ready.timer_ns)
 
@@ -213,7 +252,7 @@ class NodeThread:
     def _refuse(self, items: list[Any]) -> None:
         down = Unavailable(f"node {self.id} is down")
         for item in items:
-            if isinstance(item, Proposal):
+            if isinstance(item, Proposal | Query):
                 item.done(down)
             elif isinstance(item, Call | Pause) and not item.result.done():
                 item.result.set_exception(down)

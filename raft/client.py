@@ -1,11 +1,13 @@
-"""Clients' commands between their proposal and their answer."""
+"""Clients' commands and reads between their arrival and their answer."""
 
+from collections import deque
 from collections.abc import Callable, Iterable, Sequence
 from typing import NamedTuple, TypeAlias
 
-from raft.errors import BadRequest, Lost, OutcomeUnknown, RaftError
+from raft.errors import BadRequest, Lost, NotLeader, OutcomeUnknown, RaftError
 from raft.messages import Command, Entry
-from raft.state_machine import Result, StaleSerial
+from raft.reads import ReadIndex
+from raft.state_machine import Result, StaleSerial, StateMachine
 
 
 class Applied(NamedTuple):
@@ -39,8 +41,8 @@ class Waiters:
         waiting = self._waiting
         for index, proposal in enumerate(proposals, first_index):
             if index in waiting:
-                # The entry awaited here was deleted from the log.
-                waiting[index][1](lost(index))
+                # The entry awaited here was deleted from this log; another may still have it.
+                waiting[index][1](OutcomeUnknown(f"the entry at index {index} left this log"))
             waiting[index] = (term, proposal.done)
 
     def applied(
@@ -71,11 +73,79 @@ class Waiters:
             for index in earlier:
                 waiting.pop(index)[1](lost(index))
 
+    def skipped(self, index: int) -> None:
+        """A snapshot took the place of the entries up to `index`, and of their results."""
+        for covered in [waiting for waiting in self._waiting if waiting <= index]:
+            _, done = self._waiting.pop(covered)
+            done(OutcomeUnknown("the entry came with a snapshot, without its result"))
+
     def abandon(self, reason: str) -> None:
         """The node is gone: no one here will learn what became of their command."""
         waiting, self._waiting = self._waiting, {}
         for _, done in waiting.values():
             done(OutcomeUnknown(reason))
+
+
+class Value(NamedTuple):
+    """A key's value once `log_index` was applied; None if the key does not exist."""
+
+    log_index: int
+    value: str | None
+
+
+class Query(NamedTuple):
+    """A key and who is to hear of its value: `done` is called exactly once."""
+
+    key: str
+    done: Callable[[Value | RaftError], None]
+
+
+class Readers:
+    """Those who wait for a value that is sure to be the latest (thesis §6.4)."""
+
+    def __init__(self) -> None:
+        self._asked: deque[tuple[int, list[Query]]] = deque()
+        self._confirmed: list[tuple[int, list[Query]]] = []
+
+    def add(self, round_number: int, queries: list[Query]) -> None:
+        """The queries wait for a round of their leader's."""
+        self._asked.append((round_number, queries))
+
+    def resolve(
+        self, reads: Iterable[ReadIndex], machine: StateMachine, leader: int | None
+    ) -> None:
+        """Take what became of rounds, and answer those whose index is applied.
+
+        `leader` is whom those may ask instead whose node leads no longer.
+        """
+        for round_number, read_index in reads:
+            while self._asked and self._asked[0][0] <= round_number:
+                _, queries = self._asked.popleft()
+                if read_index is not None:
+                    self._confirmed.append((read_index, queries))
+                else:
+                    refuse(queries, NotLeader(leader))
+        if not self._confirmed:
+            return
+        index = machine.applied_index
+        due = [queries for read_index, queries in self._confirmed if read_index <= index]
+        self._confirmed = [waiting for waiting in self._confirmed if waiting[0] > index]
+        for queries in due:
+            for query in queries:
+                query.done(Value(index, machine.get(query.key)))
+
+    def abandon(self, error: RaftError) -> None:
+        """The node is gone."""
+        for _, queries in (*self._asked, *self._confirmed):
+            refuse(queries, error)
+        self._asked.clear()
+        self._confirmed.clear()
+
+
+def refuse(waiting: Iterable[Proposal | Query], error: RaftError) -> None:
+    """Answer all with an error."""
+    for each in waiting:
+        each.done(error)
 
 
 def lost(index: int) -> Lost:

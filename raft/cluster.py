@@ -9,7 +9,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
 
-from raft.client import Done
+from raft.client import Done, Query
 from raft.links import Faults
 from raft.messages import Command, Entry
 from raft.node import Node, Role, Settings
@@ -48,11 +48,15 @@ class NodeStatus(NamedTuple):
     last_index: int
     commit_index: int
     applied_index: int
+    first_index: int
+    snapshot_index: int
+    voters: tuple[int, ...]
+    learners: tuple[int, ...]
     state_hash: str
     log_hash: str
 
 
-class NodeSnapshot(NamedTuple):
+class Replica(NamedTuple):
     """A node at one moment, handed out so that others may look at it at leisure.
 
     Hashing a long log takes longer than an election timeout; the node itself must not.
@@ -63,7 +67,7 @@ class NodeSnapshot(NamedTuple):
     machine: StateMachine
 
     @classmethod
-    def of(cls, node: Node, machine: StateMachine) -> "NodeSnapshot":
+    def of(cls, node: Node, machine: StateMachine) -> "Replica":
         """A copy of what the status tells of."""
         fields = {
             "role": node.role.value,
@@ -73,8 +77,13 @@ class NodeSnapshot(NamedTuple):
             "last_index": node.log.last_index,
             "commit_index": node.commit_index,
             "applied_index": machine.applied_index,
+            "first_index": node.log.first_index,
+            "snapshot_index": node.snapshot.last_index,
+            "voters": node.log.configuration.voters,
+            "learners": node.log.configuration.learners,
         }
-        return cls(fields, node.log.slice(1, node.commit_index), machine.copy())
+        committed = node.log.slice(node.log.first_index, node.commit_index)
+        return cls(fields, committed, machine.copy())
 
     def status(self) -> NodeStatus:
         """The status, with its hashes."""
@@ -95,7 +104,8 @@ class LogSlice(NamedTuple):
 
     @classmethod
     def of(cls, node: Node, first: int, last: int) -> "LogSlice":
-        """The entries from `first` to `last`, both inclusive, cut to what exists."""
+        """The entries from `first` to `last`, both inclusive, cut to what is kept."""
+        first = max(first, node.log.first_index)
         entries = node.log.slice(first, last)
         return cls(first, entries, node.log.last_index, node.commit_index)
 
@@ -109,11 +119,15 @@ class Events(NamedTuple):
 
 
 class Counters(NamedTuple):
-    """What a node has sent and saved; `bytes` is None where messages are objects."""
+    """What a node has sent and saved; `bytes` is None where messages are objects.
+
+    `save_ns` is for how long the node has waited for its saves, all together.
+    """
 
     messages: int
     bytes: int | None
     saves: int
+    save_ns: int
     entries: int
 
 
@@ -144,6 +158,13 @@ class Cluster(ABC):
         """
 
     @abstractmethod
+    def read(self, node: int, query: Query) -> None:
+        """Read a key from a running or paused node, without a log entry.
+
+        The query's `done` is called exactly once, from any thread.
+        """
+
+    @abstractmethod
     def status(self, node: int) -> NodeStatus:
         """A running node's status."""
 
@@ -160,6 +181,10 @@ class Cluster(ABC):
         """Start a crashed node from its storage. StorageError leaves it crashed."""
 
     @abstractmethod
+    def join(self, node: int) -> None:
+        """Start a server that is no member yet. StorageError leaves it crashed."""
+
+    @abstractmethod
     def pause(self, node: int) -> NodeStatus:
         """Hang a node: it keeps its state and does nothing. Its status at that moment."""
 
@@ -172,8 +197,20 @@ class Cluster(ABC):
         """Let only nodes of the same group reach each other; None heals."""
 
     @abstractmethod
+    def block(self, ways: Sequence[tuple[int, int]]) -> None:
+        """Cut these links, each from one node to another, and no others."""
+
+    @abstractmethod
     def degrade(self, faults: Faults) -> None:
         """Give every link these faults."""
+
+    @abstractmethod
+    def transfer(self, node: int, to: int) -> bool:
+        """Let the leader `node` hand over to `to`; False if it does not lead, or `to` may not."""
+
+    @abstractmethod
+    def compact(self, node: int) -> tuple[int, int]:
+        """Let a running node replace its log by a snapshot; that one's index and term."""
 
     @abstractmethod
     def heartbeat(self, node: int) -> None:

@@ -5,9 +5,10 @@ import threading
 import time
 from collections.abc import Callable, Sequence
 from enum import Enum
-from typing import Any
+from functools import partial
+from typing import Any, TypeAlias
 
-from raft.client import Done
+from raft.client import Done, Outcome, Query
 from raft.cluster import (
     Cluster,
     ClusterConfig,
@@ -17,9 +18,9 @@ from raft.cluster import (
     NodeStatus,
     RoleChange,
 )
-from raft.errors import BadRequest, Lost, NotLeader, OutcomeUnknown, Unavailable
-from raft.links import Faults
-from raft.messages import Command
+from raft.errors import BadRequest, Lost, NotLeader, OutcomeUnknown, RaftError, Unavailable
+from raft.links import PERFECT, Faults
+from raft.messages import ADD_SERVER, REMOVE_SERVER, Command
 from raft.node import Role
 from raft.storage import StorageError
 from raft.workload import ElectionSpec, ReplicateSpec
@@ -31,6 +32,10 @@ class Lifecycle(Enum):
     RUNNING = "running"
     PAUSED = "paused"
     CRASHED = "crashed"
+
+
+Completion: TypeAlias = Callable[[int], None]
+"""Waits until an operation that was begun is complete, or a deadline (ns); raises its error."""
 
 
 class Control:
@@ -54,10 +59,13 @@ class Control:
         self._changed = threading.Condition()
         self._roles: dict[int, RoleChange] = {}
         self._history: list[RoleChange] = []
-        self._lifecycle = dict.fromkeys(config.settings.nodes, Lifecycle.RUNNING)
+        self.nodes = config.settings.nodes
+        self._lifecycle = dict.fromkeys(self.nodes, Lifecycle.RUNNING)
         self._paused_status: dict[int, NodeStatus] = {}
         self._stopped = False
+        self._faults = PERFECT
         self._cluster: Cluster = factory(config, Events(self._role_changed, self._node_failed))
+        self._divide: Callable[[], None] = partial(self._cluster.partition, None)
 
     # -- what the cluster tells ------------------------------------------------------
 
@@ -91,20 +99,37 @@ class Control:
 
     def submit(self, node: int | None, command: Command, done: Done) -> None:
         """Propose a command, to the present leader if `node` is None."""
+        try:
+            self._cluster.submit(self._asked(node), command, done)
+        except Unavailable as error:
+            done(error)
+
+    def read(self, node: int | None, query: Query) -> None:
+        """Read a key, from the present leader if `node` is None."""
+        try:
+            self._cluster.read(self._asked(node), query)
+        except Unavailable as error:
+            query.done(error)
+
+    def _asked(self, node: int | None) -> int:
+        """Who is to answer a client that asked `node`, or anyone; Unavailable if no one can."""
+        if self._stopped:
+            raise Unavailable("the cluster was stopped")
         if node is None:
             node = self._leader()
-            if node is None:
-                done(Unavailable("no leader is known; wait for an election"))
-                return
+        if node is None:
+            raise Unavailable("no leader is known; wait for an election")
+        return self._running(node)
+
+    def _running(self, node: int) -> int:
         if self._state_of(node) is not Lifecycle.RUNNING:
-            done(Unavailable(f"node {node} is {self._state_of(node).value}"))
-            return
-        self._cluster.submit(node, command, done)
+            raise Unavailable(f"node {node} is {self._state_of(node).value}")
+        return node
 
     def status(self) -> list[dict[str, Any]]:
         """Every node's status as docs/protocol.md has it."""
         with self._operating:
-            return [self._status_of(node) for node in self._config.settings.nodes]
+            return [self._status_of(node) for node in self.nodes]
 
     def _status_of(self, node: int) -> dict[str, Any]:
         state = self._state_of(node)
@@ -119,9 +144,12 @@ class Control:
     def log(self, node: int, first: int, last: int) -> LogSlice:
         """A running node's log entries from `first` to `last`."""
         with self._operating:
-            if self._state_of(node) is not Lifecycle.RUNNING:
-                raise Unavailable(f"node {node} is {self._state_of(node).value}")
-            return self._cluster.log(node, first, last)
+            return self._cluster.log(self._running(node), first, last)
+
+    def snapshot(self, node: int) -> tuple[int, int]:
+        """Let a running node compact its whole log; the snapshot's index and term."""
+        with self._operating:
+            return self._cluster.compact(self._running(node))
 
     def crash(self, node: int) -> int:
         """Crash a running or paused node; when it ceased (ns)."""
@@ -162,19 +190,135 @@ class Control:
     def partition(self, groups: Sequence[Sequence[int]] | None) -> None:
         """Cut the cluster into groups; None heals."""
         with self._operating:
-            self._cluster.partition(groups)
+            self._divide = partial(self._cluster.partition, groups)
+            self._divide()
+
+    def block(self, ways: Sequence[tuple[int, int]]) -> None:
+        """Cut these links, each from one node to another."""
+        with self._operating:
+            self._divide = partial(self._cluster.block, ways)
+            self._divide()
 
     def degrade(self, faults: Faults) -> None:
         """Give every link these faults."""
         with self._operating:
+            self._faults = faults
             self._cluster.degrade(faults)
 
+    # -- members and leadership ------------------------------------------------------
+
+    def transfer(self, to: int) -> Completion:
+        """Let the present leader hand over to a node; complete when that leads."""
+        with self._operating:
+            leader = self._asked(None)
+            with self._changed:
+                term = self._roles[leader].term
+            if to == leader:
+                return lambda _deadline_ns: None
+            if not self._cluster.transfer(leader, to):
+                raise BadRequest(f"node {to} is no voter that node {leader} can hand over to")
+
+        def leads() -> bool:
+            role = self._roles.get(to)
+            return role is not None and role.role is Role.LEADER and role.term > term
+
+        def complete(deadline_ns: int) -> None:
+            if not self._wait_for(leads, deadline_ns):
+                raise OutcomeUnknown(f"node {to} does not lead yet; it may still be elected")
+
+        return complete
+
+    def add_server(self, node: int) -> Completion:
+        """Start another server; complete when it is a voter."""
+        with self._operating:
+            if node in self.nodes:
+                raise BadRequest(f"node {node} is in the cluster already")
+            leader = self._asked(None)
+            status = self._cluster.status(leader)
+            is_member = node in status.voters + status.learners
+            self._cluster.join(node)
+            self._divide()
+            self._cluster.degrade(self._faults)
+            with self._changed:
+                self._lifecycle[node] = Lifecycle.RUNNING
+                self.nodes = tuple(sorted((*self.nodes, node)))
+        change = None if is_member else self._change_members(leader, ADD_SERVER, node)
+
+        def complete(deadline_ns: int) -> None:
+            try:
+                if change is not None:
+                    change(deadline_ns)
+            except OutcomeUnknown:
+                raise
+            except RaftError:
+                self._end(node)
+                raise
+            while not self._votes(node):
+                now_ns = time.monotonic_ns()
+                if now_ns >= deadline_ns:
+                    raise OutcomeUnknown(f"node {node} is a learner; it becomes a voter by itself")
+                # Its leader looks with each heartbeat whether it keeps up.
+                self._wait_for(lambda: False, now_ns + self._config.settings.heartbeat_ns)
+
+        return complete
+
+    def remove_server(self, node: int) -> Completion:
+        """Remove a server; complete when that is committed and the server has ended."""
+        if self.nodes == (node,):
+            raise BadRequest(f"node {node} is the only one")
+        change = self._change_members(self._asked(None), REMOVE_SERVER, node)
+
+        def complete(deadline_ns: int) -> None:
+            change(deadline_ns)
+            self._end(node)
+
+        return complete
+
+    def _change_members(self, leader: int, operation: str, node: int) -> Completion:
+        """Propose a change of membership; complete when it is committed."""
+        outcomes: list[Outcome] = []
+
+        def done(outcome: Outcome) -> None:
+            with self._changed:
+                outcomes.append(outcome)
+                self._changed.notify_all()
+
+        def complete(deadline_ns: int) -> None:
+            if not self._wait_for(lambda: bool(outcomes), deadline_ns):
+                raise OutcomeUnknown("not committed in time; it may still be")
+            [outcome] = outcomes
+            if isinstance(outcome, RaftError):
+                raise outcome
+            if outcome.result is not True:
+                raise Unavailable("another change is under way, or the leader is new; try again")
+
+        self._cluster.submit(leader, Command(operation, str(node)), done)
+        return complete
+
+    def _votes(self, node: int) -> bool:
+        """Whether the leader counts a node as a voter."""
+        with self._operating:
+            leader = self._leader()
+            return leader is not None and node in self._cluster.status(leader).voters
+
+    def _end(self, node: int) -> None:
+        """End a server that is no member."""
+        with self._operating:
+            if self._lifecycle.pop(node) is not Lifecycle.CRASHED and not self._stopped:
+                self._cluster.crash(node)
+            with self._changed:
+                self._roles.pop(node, None)
+                self.nodes = tuple(n for n in self.nodes if n != node)
+
     def _state_of(self, node: int) -> Lifecycle:
-        return self._lifecycle[node]
+        state = self._lifecycle.get(node)
+        if state is None:
+            raise BadRequest(f"node {node} was removed")
+        return state
 
     def _require(self, node: int, *states: Lifecycle) -> None:
-        if self._lifecycle[node] not in states:
-            raise BadRequest(f"node {node} is {self._lifecycle[node].value}")
+        if self._state_of(node) not in states:
+            raise BadRequest(f"node {node} is {self._state_of(node).value}")
 
     def _leader(self) -> int | None:
         """The running node that last said it leads, the highest term's if there are two."""
@@ -182,7 +326,8 @@ class Control:
             leaders = [
                 change
                 for change in self._roles.values()
-                if change.role is Role.LEADER and self._lifecycle[change.node] is Lifecycle.RUNNING
+                if change.role is Role.LEADER
+                and self._lifecycle.get(change.node) is Lifecycle.RUNNING
             ]
         return max(leaders, key=lambda change: change.term).node if leaders else None
 
@@ -226,7 +371,7 @@ class Control:
         moment_ns = time.monotonic_ns() + int(draw.random() * self._config.settings.heartbeat_ns)
         self._wait_for(lambda: False, moment_ns)
         crash_ns = self.crash(old_leader)
-        survivors = [n for n in self._config.settings.nodes if n != old_leader]
+        survivors = [n for n in self.nodes if n != old_leader]
 
         def new_leader() -> int | None:
             return self._agreed_leader(survivors, above=old_term)
@@ -239,14 +384,15 @@ class Control:
         elected = [c for c in history if c.role is Role.LEADER]
         # One server that elects itself in the very step in which it stood (§5.2).
         begun = [c for c in history if c.role is Role.CANDIDATE] or elected
+        detected = [c for c in history if c.role is Role.PRE_CANDIDATE] or begun
         won = next((c for c in elected if final and c.term == final[0].term), None)
-        if any(c.at_ns < crash_ns for c in begun) or (final and won is None):
+        if any(c.at_ns < crash_ns for c in detected) or (final and won is None):
             return None
         record: dict[str, Any] = {
             "crashed": old_leader,
             "term": old_term,
             "crash_ns": crash_ns,
-            "candidate_ns": min((c.at_ns for c in begun), default=None),
+            "candidate_ns": min((c.at_ns for c in detected), default=None),
             "leader_ns": None,
             "settled_ns": None,
             "leader": leader,
@@ -269,7 +415,7 @@ class Control:
 
     def _await_settled(self, deadline_ns: int) -> int | None:
         """The leader, once all nodes run and follow it with the same log; None at the deadline."""
-        nodes = self._config.settings.nodes
+        nodes = self.nodes
         heartbeat_s = self._config.settings.heartbeat_ns / 1e9
         while self._wait_for(lambda: self._agreed_leader(nodes) is not None, deadline_ns):
             leader = self._agreed_leader(nodes)

@@ -1,8 +1,9 @@
 """The contender protocol (docs/protocol.md) around a cluster of one concurrency model.
 
-One thread reads requests and keeps deadlines, one writes lines, and a workload has a
-third while it runs. None of them takes part in the cluster: replies and events reach
-the writer through a queue, so that no node ever waits for the reader of the pipe.
+One thread reads requests and keeps deadlines, one writes lines, and what takes its time
+(a workload, a change of members) has one of its own meanwhile. None of them takes part
+in the cluster: replies and events reach the writer through a queue, so that no node ever
+waits for the reader of the pipe.
 """
 
 import gc
@@ -23,9 +24,9 @@ from collections.abc import Callable, Iterator
 from typing import Any, NoReturn
 
 from raft import requests
-from raft.client import Outcome
+from raft.client import Applied, Query, Value
 from raft.cluster import ClusterConfig, ClusterFactory, RoleChange
-from raft.control import Control
+from raft.control import Completion, Control
 from raft.errors import BadRequest, OutcomeUnknown, RaftError, Unavailable
 from raft.links import Faults
 from raft.messages import Command
@@ -37,6 +38,9 @@ from raft.workload import ElectionSpec, ReplicateSpec
 PROTOCOL = 1
 MAX_LINE = 1 << 20
 MAX_LOG_ENTRIES = 5000
+MAX_NODES = 9
+FEATURES = ("read", "snapshot", "transfer", "membership", "pre_vote", "check_quorum")
+TIMEOUT = (requests.duration_ns(1, 600_000, MILLISECOND), 5 * SECOND)
 
 Reply = dict[str, Any]
 
@@ -106,8 +110,7 @@ class Host:
         self._factory = factory
         self._output = Output()
         self._control: Control | None = None
-        self._settings = Settings((), (1, 1), 1)
-        self._run: threading.Thread | None = None
+        self._background: list[threading.Thread] = []
         self._busy = False
         self._replies: dict[int, int] = {}
         self._tokens = itertools.count()
@@ -117,7 +120,9 @@ class Host:
             "start": self._start,
             "status": self._status,
             "submit": self._submit,
+            "read": self._read,
             "log": self._log,
+            "snapshot": self._snapshot,
             "crash": self._crash,
             "restart": self._node_operation(Control.restart),
             "pause": self._node_operation(Control.pause),
@@ -125,6 +130,9 @@ class Host:
             "partition": self._partition,
             "heal": self._heal,
             "links": self._links,
+            "transfer": self._transfer,
+            "add_server": self._add_server,
+            "remove_server": self._remove_server,
             "run": self._start_run,
             "stop": self._stop,
         }
@@ -197,14 +205,14 @@ class Host:
                 "gil": gil,
                 "gc": gc.isenabled(),
             },
-            "features": [*storages(), "replicate", "election"],
+            "features": [*storages(), "replicate", "election", *FEATURES],
         }
 
     def _start(self, _id: int, fields: dict[str, Any]) -> Reply:
         values = requests.read(
             fields,
             {
-                "nodes": (requests.integer(1, 9), 3),
+                "nodes": (requests.integer(1, MAX_NODES), 3),
                 "election_timeout_ms": (
                     requests.range_ns(1, 60_000),
                     (150 * MILLISECOND, 300 * MILLISECOND),
@@ -217,6 +225,9 @@ class Host:
                 "data_dir": (requests.path, None),
                 "transport": (requests.choice("native"), "native"),
                 "seed": (requests.integer(0, 2**63 - 1), 0),
+                "pre_vote": (requests.boolean, False),
+                "check_quorum": (requests.boolean, False),
+                "snapshot_entries": (requests.integer(0, 2**53 - 1), 16384),
             },
         )
         if self._control is not None:
@@ -229,11 +240,14 @@ class Host:
             nodes=tuple(range(1, values["nodes"] + 1)),
             election_timeout_ns=values["election_timeout_ms"],
             heartbeat_ns=values["heartbeat_ms"],
+            pre_vote=values["pre_vote"],
+            check_quorum=values["check_quorum"],
+            snapshot_entries=values["snapshot_entries"],
         )
         config = ClusterConfig(settings, values["storage"], values["data_dir"], values["seed"])
         control = Control(self._factory, config, self._announce, self._report_failure)
         control.start()
-        self._control, self._settings = control, settings
+        self._control = control
         return {"nodes": list(settings.nodes)}
 
     def _stop(self, _id: int, fields: dict[str, Any]) -> Reply:
@@ -252,10 +266,10 @@ class Host:
             fields,
             {
                 "command": (requests.command, REQUIRED),
-                "node": (requests.node_of(self._settings), None),
+                "node": (requests.node_of(control.nodes), None),
                 "client": (requests.string(requests.MAX_KEY_BYTES), None),
                 "serial": (requests.integer(1, 2**53 - 1), None),
-                "timeout_ms": (requests.duration_ns(1, 600_000, MILLISECOND), 5 * SECOND),
+                "timeout_ms": TIMEOUT,
             },
         )
         if (values["client"] is None) != (values["serial"] is None):
@@ -263,18 +277,40 @@ class Host:
         command: Command = values["command"]
         if values["client"] is not None:
             command = command._replace(client=values["client"], serial=values["serial"])
+        control.submit(values["node"], command, self._awaited(request_id, values["timeout_ms"]))
+
+    def _read(self, request_id: int, fields: dict[str, Any]) -> None:
+        control = self._running()
+        values = requests.read(
+            fields,
+            {
+                "key": (requests.string(requests.MAX_KEY_BYTES), REQUIRED),
+                "node": (requests.node_of(control.nodes), None),
+                "timeout_ms": TIMEOUT,
+            },
+        )
+        done = self._awaited(request_id, values["timeout_ms"])
+        control.read(values["node"], Query(values["key"], done))
+
+    def _awaited(
+        self, request_id: int, timeout_ns: int
+    ) -> Callable[[Applied | Value | RaftError], None]:
+        """Who answers a request when its outcome comes, if that is before the deadline."""
         token = next(self._tokens)
         self._replies[token] = request_id
-        heapq.heappush(self._deadlines, (time.monotonic_ns() + values["timeout_ms"], token))
-        control.submit(values["node"], command, lambda outcome: self._answer(token, outcome))
+        heapq.heappush(self._deadlines, (time.monotonic_ns() + timeout_ns, token))
+        return lambda outcome: self._answer(token, outcome)
 
-    def _answer(self, token: int, outcome: Outcome) -> None:
-        """Send a command's outcome, unless its deadline was first."""
+    def _answer(self, token: int, outcome: Applied | Value | RaftError) -> None:
+        """Send a request's outcome, unless its deadline was first."""
         request_id = self._replies.pop(token, None)
         if request_id is None:
             return
         if isinstance(outcome, RaftError):
             self._output.put({"id": request_id, "error": refusal(outcome)})
+        elif isinstance(outcome, Value):
+            answer = {"index": outcome.log_index, "value": outcome.value}
+            self._output.put({"id": request_id, "ok": answer})
         else:
             index, term, result = outcome
             answer = {"index": index, "term": term, "result": result}
@@ -298,13 +334,17 @@ class Host:
         values = requests.read(
             fields,
             {
-                "node": (requests.node_of(self._settings), REQUIRED),
+                "node": (requests.node_of(control.nodes), REQUIRED),
                 "from": (index, 1),
                 "to": (index, 2**53 - 1),
             },
         )
-        first = values["from"]
-        piece = control.log(values["node"], first, min(values["to"], first + MAX_LOG_ENTRIES - 1))
+        node, first = values["node"], values["from"]
+        piece = control.log(node, first, min(values["to"], first + MAX_LOG_ENTRIES - 1))
+        if piece.first_index >= first + MAX_LOG_ENTRIES:
+            # All of that is compacted away.
+            first = piece.first_index
+            piece = control.log(node, first, min(values["to"], first + MAX_LOG_ENTRIES - 1))
         return {
             "entries": [
                 {"index": index, "term": term, "command": describe(command)}
@@ -314,6 +354,11 @@ class Host:
             "commit_index": piece.commit_index,
         }
 
+    def _snapshot(self, _id: int, fields: dict[str, Any]) -> Reply:
+        control = self._running()
+        index, term = control.snapshot(self._node(fields))
+        return {"index": index, "term": term}
+
     def _crash(self, _id: int, fields: dict[str, Any]) -> Reply:
         control = self._running()
         return {"at_ns": control.crash(self._node(fields))}
@@ -322,20 +367,32 @@ class Host:
         self, operation: Callable[[Control, int], None]
     ) -> Callable[[int, dict[str, Any]], Reply]:
         def perform(_id: int, fields: dict[str, Any]) -> Reply:
-            operation(self._running(), self._node(fields))
+            control = self._running()
+            operation(control, self._node(fields))
             return {}
 
         return perform
 
     def _node(self, fields: dict[str, Any]) -> int:
-        known = {"node": (requests.node_of(self._settings), REQUIRED)}
+        known = {"node": (requests.node_of(self._running().nodes), REQUIRED)}
         node: int = requests.read(fields, known)["node"]
         return node
 
     def _partition(self, _id: int, fields: dict[str, Any]) -> Reply:
         control = self._running()
-        known = {"groups": (requests.groups_of(self._settings), REQUIRED)}
-        control.partition(requests.read(fields, known)["groups"])
+        values = requests.read(
+            fields,
+            {
+                "groups": (requests.groups_of(control.nodes), None),
+                "blocked": (requests.ways_of(control.nodes), None),
+            },
+        )
+        if (values["groups"] is None) == (values["blocked"] is None):
+            raise BadRequest("a partition has either groups or blocked")
+        if values["groups"] is not None:
+            control.partition(values["groups"])
+        else:
+            control.block(values["blocked"])
         return {}
 
     def _heal(self, _id: int, fields: dict[str, Any]) -> Reply:
@@ -357,6 +414,57 @@ class Host:
         control.degrade(Faults(values["drop"], values["duplicate"], values["delay_ms"]))
         return {}
 
+    # -- members and leadership ----------------------------------------------------------
+
+    def _transfer(self, request_id: int, fields: dict[str, Any]) -> None:
+        control = self._running()
+        node = requests.node_of(control.nodes)
+        self._patiently(request_id, fields, node, control.transfer)
+
+    def _add_server(self, request_id: int, fields: dict[str, Any]) -> None:
+        control = self._running()
+        self._patiently(request_id, fields, requests.integer(1, MAX_NODES), control.add_server)
+
+    def _remove_server(self, request_id: int, fields: dict[str, Any]) -> None:
+        control = self._running()
+        node = requests.node_of(control.nodes)
+        self._patiently(request_id, fields, node, control.remove_server)
+
+    def _patiently(
+        self,
+        request_id: int,
+        fields: dict[str, Any],
+        node: requests.Check,
+        begin: Callable[[int], Completion],
+    ) -> None:
+        """Begin what takes its time; a thread waits for it, so that other requests need not."""
+        values = requests.read(fields, {"node": (node, REQUIRED), "timeout_ms": TIMEOUT})
+        deadline_ns = time.monotonic_ns() + values["timeout_ms"]
+        complete = begin(values["node"])
+
+        def wait() -> Reply:
+            complete(deadline_ns)
+            return {}
+
+        self._in_background(request_id, wait)
+
+    def _in_background(
+        self, request_id: int, work: Callable[[], Reply], ended: Callable[[], None] = lambda: None
+    ) -> None:
+        """Answer a request with what `work` returns, from a thread; `ended` comes first."""
+
+        def run() -> None:
+            try:
+                answer = {"ok": work()}
+            except Exception as error:  # noqa: BLE001 (answered, and the cluster goes on)
+                answer = {"error": refusal(error)}
+            ended()
+            self._output.put({"id": request_id, **answer})
+
+        self._background = [thread for thread in self._background if thread.is_alive()]
+        self._background.append(threading.Thread(target=run, name="background"))
+        self._background[-1].start()
+
     # -- workloads ---------------------------------------------------------------------
 
     def _start_run(self, request_id: int, fields: dict[str, Any]) -> None:
@@ -369,17 +477,11 @@ class Host:
         def progress(done: float) -> None:
             self._output.put({"event": "progress", "run": request_id, "done": done})
 
-        def run() -> None:
-            try:
-                answer = {"ok": work(progress)}
-            except Exception as error:  # noqa: BLE001 (answered, and the cluster goes on)
-                answer = {"error": refusal(error)}
+        def idle() -> None:
             self._busy = False  # Before the answer, which invites the next run.
-            self._output.put({"id": request_id, **answer})
 
         self._busy = True
-        self._run = threading.Thread(target=run, name="workload")
-        self._run.start()
+        self._in_background(request_id, lambda: work(progress), idle)
 
     def _workload(
         self, control: Control, fields: dict[str, Any]
@@ -407,7 +509,7 @@ class Host:
                 "cap_s": (requests.duration_ns(1e-3, 3600, SECOND), 30 * SECOND),
             },
         )
-        if len(self._settings.nodes) < 3:
+        if len(control.nodes) < 3:
             raise BadRequest("an election needs a majority of survivors: at least 3 nodes")
         election = ElectionSpec(*values.values())
         return lambda progress: control.elections(election, progress)
@@ -424,9 +526,8 @@ class Host:
             return
         self._control.stop()
         self._control = None
-        if self._run is not None:
-            self._run.join()
-            self._run = None
+        while self._background:
+            self._background.pop().join()
 
     def _announce(self, change: RoleChange) -> None:
         self._output.put(

@@ -28,15 +28,23 @@ class Links:
         self._random = random.Random(f"links/{seed}/{node_id}")
         self._faults = PERFECT
         self._reachable: frozenset[int] | None = None
+        self._blocked: frozenset[int] = frozenset()
         self.perfect = True
 
     def partition(self, groups: Iterable[Iterable[int]] | None) -> None:
-        """Cut the links out of this node's group; None heals every cut."""
+        """Cut the links out of this node's group, and no others; None heals every cut."""
+        self._blocked = frozenset()
         if groups is None:
             self._reachable = None
         else:
             own = next((g for g in map(frozenset, groups) if self._id in g), frozenset[int]())
             self._reachable = own
+        self._update()
+
+    def block(self, ways: Iterable[tuple[int, int]]) -> None:
+        """Cut these links, each from one node to another, and no others."""
+        self._reachable = None
+        self._blocked = frozenset(to for sender, to in ways if sender == self._id)
         self._update()
 
     def degrade(self, faults: Faults) -> None:
@@ -46,7 +54,7 @@ class Links:
 
     def delays_ns(self, to: int) -> Iterator[int]:
         """The delay of each copy of a message that arrives: none, one or two of them."""
-        if self._reachable is not None and to not in self._reachable:
+        if to in self._blocked or (self._reachable is not None and to not in self._reachable):
             return
         drop, duplicate, (low, high) = self._faults
         draw = self._random.random
@@ -57,7 +65,8 @@ class Links:
             yield low + int((high - low) * draw())
 
     def _update(self) -> None:
-        self.perfect = self._reachable is None and self._faults == PERFECT
+        whole = self._reachable is None and not self._blocked
+        self.perfect = whole and self._faults == PERFECT
 
 
 class DelayLine(Generic[T]):

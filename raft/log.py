@@ -1,46 +1,98 @@
-"""The replicated log (§5.3): entries from index 1, and how two logs are compared."""
+"""The replicated log (§5.3, §7): entries and what they say of the cluster's members."""
 
+from bisect import bisect_right
 from collections.abc import Iterable, Sequence
+from operator import attrgetter
 
-from raft.messages import NOOP, Entry
+from raft.messages import MEMBERSHIP, NOOP, Configuration, Entry
+
+operation = attrgetter("command.op")
 
 
 class ReplicatedLog:
-    """A node's log in memory. Index 0 is a sentinel of term 0, before the first entry."""
+    """A node's log in memory, from `first_index` on; what was before is compacted away.
 
-    __slots__ = ("_entries",)
+    The entry before the first is kept as a sentinel, for its term. In a log that never was
+    compacted that is index 0, of term 0.
 
-    def __init__(self, entries: Iterable[Entry] = ()) -> None:
-        self._entries = [Entry(0, NOOP), *entries]
+    Invariant: what is compacted away was committed.
+    """
+
+    __slots__ = ("_configurations", "_entries", "_start", "configuration")
+
+    def __init__(
+        self,
+        entries: Iterable[Entry] = (),
+        configuration: Configuration = Configuration(()),  # noqa: B008 (immutable)
+        start: int = 0,
+        start_term: int = 0,
+    ) -> None:
+        self._start = start  # the sentinel's index
+        self._entries = [Entry(start_term, NOOP)]
+        self.configuration = configuration
+        """The latest one: in force as soon as it is in the log (thesis §4.1)."""
+        self._configurations = [(start, configuration)]
+        self.append(list(entries))
+
+    @property
+    def first_index(self) -> int:
+        """The index of the first entry that is kept, or would be."""
+        return self._start + 1
 
     @property
     def last_index(self) -> int:
         """The index of the last entry, 0 for an empty log."""
-        return len(self._entries) - 1
+        return self._start + len(self._entries) - 1
 
     @property
     def last_term(self) -> int:
         """The term of the last entry, 0 for an empty log."""
         return self._entries[-1].term
 
+    @property
+    def configuration_index(self) -> int:
+        """The index of the entry that made the latest configuration."""
+        return self._configurations[-1][0]
+
+    def configuration_at(self, index: int) -> Configuration:
+        """The configuration that the entries up to `index` make."""
+        at = bisect_right(self._configurations, index, key=lambda known: known[0])
+        return self._configurations[at - 1][1]
+
     def term_at(self, index: int) -> int:
-        """The term of the entry at `index`; IndexError past the end."""
-        return self._entries[index].term
+        """The term of the entry at `index`, which is not before the sentinel or past the end."""
+        return self._entries[index - self._start].term
 
     def slice(self, first: int, last: int) -> tuple[Entry, ...]:
         """The entries from `first` to `last`, both inclusive, cut to what exists."""
-        return tuple(self._entries[first : last + 1])
+        start = self._start
+        if first <= start:
+            first = start + 1
+        if last < first:
+            return ()
+        return tuple(self._entries[first - start : last - start + 1])
 
     def matches(self, index: int, term: int) -> bool:
-        """Whether the log has an entry of `term` at `index` (log matching, §5.3)."""
-        return index < len(self._entries) and self._entries[index].term == term
+        """Whether a leader's log with `term` at `index` agrees with this one there (§5.3).
+
+        What is compacted away was committed, so that every leader has it (§5.4.3).
+        """
+        if index < self._start:
+            return True
+        at = index - self._start
+        return at < len(self._entries) and self._entries[at].term == term
 
     def is_up_to_date(self, last_index: int, last_term: int) -> bool:
         """Whether a log ending so is at least as up-to-date as this one (§5.4.1)."""
         return (last_term, last_index) >= (self.last_term, self.last_index)
 
-    def append(self, entries: Iterable[Entry]) -> None:
+    def append(self, entries: Sequence[Entry]) -> None:
         """Add entries at the end."""
+        if not MEMBERSHIP.isdisjoint(map(operation, entries)):
+            for index, (_, command) in enumerate(entries, self.last_index + 1):
+                if command.op in MEMBERSHIP:
+                    self.configuration = self.configuration.changed_by(command)
+                    self._configurations.append((index, self.configuration))
         self._entries.extend(entries)
 
     def merge(self, prev_index: int, entries: Sequence[Entry]) -> int | None:
@@ -53,7 +105,9 @@ class ReplicatedLog:
         for offset, entry in enumerate(entries):
             index = prev_index + 1 + offset
             if not self.matches(index, entry.term):
-                self._entries[index:] = entries[offset:]
+                if index <= self.last_index:
+                    self._truncate(index)
+                self.append(entries[offset:])
                 return index
         return None
 
@@ -61,9 +115,25 @@ class ReplicatedLog:
         """The largest index up to `index` whose term is not above `term`.
 
         Another log that has `term` at `index` can agree with this one no later than
-        there, so that log repair skips whole terms (§5.3, the end).
+        there, so that log repair skips whole terms (§5.3, the end). Terms that are
+        compacted away are not looked at.
         """
         index = min(index, self.last_index)
-        while self._entries[index].term > term:
+        while index > self._start and self.term_at(index) > term:
             index -= 1
         return index
+
+    def compact(self, index: int) -> None:
+        """Forget the entries up to `index`, which a snapshot covers (§7)."""
+        configuration = self.configuration_at(index)
+        later = [known for known in self._configurations if known[0] > index]
+        self._configurations = [(index, configuration), *later]
+        self._entries[: index - self._start + 1] = [Entry(self.term_at(index), NOOP)]
+        self._start = index
+
+    def _truncate(self, index: int) -> None:
+        """Delete the entries from `index` on, and the configurations that they made."""
+        del self._entries[index - self._start :]
+        while self._configurations[-1][0] >= index:
+            self._configurations.pop()
+        self.configuration = self._configurations[-1][1]

@@ -6,40 +6,63 @@ node what happened, by the method of that name, as often as it likes; then it ta
 
 1. make `save` durable,
 2. send `messages`,
-3. apply `committed` to the state machine and answer the clients that wait,
-4. restart the timer, if `timer_ns` says so.
+3. restore the state machine from `snapshot`, if there is one,
+4. apply `committed` to it and answer the clients that wait,
+5. answer the reads that `reads` tells of,
+6. restart the timer, if `timer_ns` says so.
 
 That order is the runtime's whole duty to safety: no message leaves and no client hears
 of anything that a crash could still take back.
 
 Whatever happened between two calls of `ready()` becomes one save and one message per
 follower, so that a busy runtime batches without being told to.
+
+Beside the paper's algorithm there is what its thesis adds ("thesis" in what follows: D.
+Ongaro, "Consensus: Bridging Theory and Practice", 2014): leadership transfer (§3.10),
+membership changes one server at a time (§4), reads without a log entry (§6.4), and on
+request the check of a leader's quorum (§6.2) and the pre-vote (§9.6).
 """
 
 import enum
-from collections.abc import Callable, Iterable, Sequence
+import math
+from collections.abc import Callable, Sequence
+from operator import attrgetter
 from typing import Any, ClassVar, NamedTuple
 
+from raft.assembly import Assembly
 from raft.log import ReplicatedLog
 from raft.messages import (
+    MEMBERSHIP,
     NOOP,
+    PROMOTE_SERVER,
     AppendEntries,
     AppendEntriesReply,
     Command,
+    Configuration,
     Entry,
     HardState,
+    InstallSnapshot,
+    InstallSnapshotReply,
+    Item,
     Message,
     RequestVote,
     RequestVoteReply,
     Save,
+    Saved,
+    Snapshot,
+    TimeoutNow,
 )
 from raft.progress import Progress
+from raft.reads import ReadIndex, ReadRounds
+
+operation = attrgetter("op")
 
 
 class Role(enum.Enum):
-    """The three states of a server (§5.1)."""
+    """The states of a server: the paper's three (§5.1), and the pre-vote's (thesis §9.6)."""
 
     FOLLOWER = "follower"
+    PRE_CANDIDATE = "pre_candidate"
     CANDIDATE = "candidate"
     LEADER = "leader"
 
@@ -47,8 +70,12 @@ class Role(enum.Enum):
 class Settings(NamedTuple):
     """What all nodes of a cluster share.
 
-    `election_timeout_ns` is the range from which each timeout is drawn, `max_entries`
-    bounds one AppendEntries, `window` the number of them under way to a follower.
+    `nodes` are the first voters, the configuration that the log begins with; a server that
+    is added later has the same. `election_timeout_ns` is the range from which each timeout
+    is drawn, `max_entries` bounds the entries of one AppendEntries and the items of one
+    InstallSnapshot, `window` the number of AppendEntries under way to a follower. A
+    snapshot is due every `snapshot_entries` entries, never if that is 0; the last quarter
+    of as many stays in the log for followers that lag.
     """
 
     nodes: tuple[int, ...]
@@ -56,6 +83,9 @@ class Settings(NamedTuple):
     heartbeat_ns: int
     max_entries: int = 1024
     window: int = 16
+    pre_vote: bool = False
+    check_quorum: bool = False
+    snapshot_entries: int = 16384
 
 
 class Ready(NamedTuple):
@@ -63,7 +93,9 @@ class Ready(NamedTuple):
 
     save: Save | None
     messages: list[Message]
+    snapshot: Snapshot | None
     committed: tuple[Entry, ...]
+    reads: Sequence[ReadIndex]
     timer_ns: int | None
 
 
@@ -72,38 +104,91 @@ class Node:
 
     A node has one timer: a leader's asks for heartbeats, any other's for an election.
     `random` returns floats from [0, 1) and is called once for each timeout drawn.
-    `hard_state` and `entries` are what the storage kept from an earlier life.
+    `saved` is what the storage kept from an earlier life.
     """
+
+    # More attributes than CPython finds quickly in an instance's dictionary (30).
+    __slots__ = (
+        "_applied",
+        "_assembly",
+        "_beats",
+        "_configuration",
+        "_heartbeat_due",
+        "_leader_heard",
+        "_majority",
+        "_messages",
+        "_next_snapshot",
+        "_patience_ns",
+        "_progress",
+        "_random",
+        "_reads",
+        "_reads_known",
+        "_restored",
+        "_saved_state",
+        "_settings",
+        "_snapshot_unsaved",
+        "_term_start",
+        "_timer_ns",
+        "_transferee",
+        "_unsaved_from",
+        "_voters",
+        "_votes",
+        "_voting",
+        "commit_index",
+        "id",
+        "leader",
+        "log",
+        "role",
+        "snapshot",
+        "term",
+        "voted_for",
+    )
 
     def __init__(
         self,
         node_id: int,
         settings: Settings,
         random: Callable[[], float],
-        hard_state: HardState = HardState(),  # noqa: B008 (immutable)
-        entries: Iterable[Entry] = (),
+        saved: Saved = Saved(),  # noqa: B008 (immutable)
     ) -> None:
         self.id = node_id
-        self.term = hard_state.term
-        self.voted_for = hard_state.voted_for
+        self.term, self.voted_for = saved.hard_state
         self.role = Role.FOLLOWER
         self.leader: int | None = None
-        self.log = ReplicatedLog(entries)
-        self.commit_index = 0
+        self.snapshot = saved.snapshot or Snapshot(0, 0, Configuration(settings.nodes), ())
+        index, term, configuration, _ = self.snapshot
+        self.log = ReplicatedLog(saved.entries, configuration, index, term)
+        self.commit_index = index
 
         self._settings = settings
         self._random = random
-        self._peers = tuple(n for n in settings.nodes if n != node_id)
-        self._majority = len(settings.nodes) // 2 + 1
+        self._next_snapshot = self._due_after(index)
         self._votes: set[int] = set()
+        self._leader_heard = False
+        self._patience_ns = 0
+        self._assembly = Assembly()
+        self._configuration = Configuration(())
+        self._voters: tuple[int, ...] = ()
+        self._majority = 1
+        self._adopt_configuration()
+
+        # A leader's.
         self._progress: dict[int, Progress] = {}
+        self._voting: list[Progress] = []
+        self._term_start = 0
+        self._beats = 0
+        self._reads = ReadRounds()
+        self._transferee: int | None = None
 
         # What ready() has not handed out yet.
-        self._saved_state = hard_state
+        self._saved_state = saved.hard_state
         self._unsaved_from = self.log.last_index + 1
+        self._snapshot_unsaved = False
         self._messages: list[Message] = []
         self._heartbeat_due = False
-        self._applied = 0
+        self._restored: Snapshot | None = saved.snapshot
+        self._applied = index
+        self._reads_known: list[ReadIndex] = []
         self._timer_ns: int | None = None
         self._restart_election_timer()
 
@@ -119,44 +204,103 @@ class Node:
             return
         if self.role is Role.LEADER:
             self.heartbeat_timeout()
+        elif self._patience_ns:
+            # Others may take the leader for gone from now on; this node has more patience.
+            self._leader_heard = False
+            self._timer_ns, self._patience_ns = self._patience_ns, 0
         else:
             self.election_timeout()
 
     def election_timeout(self) -> None:
         """No leader was heard of for a whole timeout: stand for election (§5.2)."""
-        self.term += 1
-        self.role = Role.CANDIDATE
-        self.leader = None
-        self.voted_for = self.id
-        self._votes = {self.id}
-        self._restart_election_timer()
-        log = self.log
-        for peer in self._peers:
-            self._messages.append(
-                RequestVote(self.term, self.id, peer, log.last_index, log.last_term)
-            )
-        self._count_votes()
+        self._leader_heard = False
+        if not self._may_stand():
+            self.leader = None
+            self._restart_election_timer()
+        elif self._settings.pre_vote:
+            self._ask_for_votes(Role.PRE_CANDIDATE, self.term + 1)
+        else:
+            self._stand()
 
     def heartbeat_timeout(self) -> None:
         """A leader's heartbeat interval passed: speak to every follower (§5.2)."""
+        if self.role is not Role.LEADER:
+            return
         self._heartbeat_due = True
         self._timer_ns = self._settings.heartbeat_ns
         for progress in self._progress.values():
-            progress.heartbeat()
+            progress.heartbeat(self.log.last_index)
+        self._beats += 1
+        if self._beats * self._settings.heartbeat_ns >= self._settings.election_timeout_ns[0]:
+            self._election_timeout_passed()
+        self._promote_learners()
 
     def propose(self, commands: Sequence[Command]) -> int | None:
         """Append clients' commands, if this node leads (§5.3).
 
         Returns the first one's index (the others follow it without a gap, all in the
-        present term), or None where the node is not the leader.
+        present term), or None where the node is not the leader, or about to hand over.
+
+        A change of membership that may not be made now becomes a no-op.
         """
-        if self.role is not Role.LEADER:
+        if self.role is not Role.LEADER or self._transferee is not None:
             return None
+        if not MEMBERSHIP.isdisjoint(map(operation, commands)):
+            commands = self._admitted(commands)
         first = self.log.last_index + 1
         term = self.term
         self.log.append([Entry(term, command) for command in commands])
+        if self.log.configuration is not self._configuration:
+            self._adopt_configuration()
         self._maybe_commit()
         return first
+
+    def read(self) -> int | None:
+        """A client asks for a read (thesis §6.4).
+
+        Returns the round whose `ReadIndex` a later `ready()` brings, None where the node is
+        not the leader.
+        """
+        return self._reads.ask() if self.role is Role.LEADER else None
+
+    def transfer(self, to: int) -> bool:
+        """Hand the leadership to a voter as soon as it has the whole log (thesis §3.10).
+
+        If that takes more than an election timeout, this node goes on to lead. Returns
+        False, and nothing happens, where it does not lead or `to` is no other voter.
+        """
+        if self.role is not Role.LEADER or to == self.id or to not in self._voters:
+            return False
+        self._transferee = to
+        self._beats = 0
+        self._hand_over()
+        return True
+
+    def take_snapshot(self, items: Sequence[Item], *, keep_tail: bool = True) -> None:
+        """The state machine's items after all that `ready()` has handed out: compact the log.
+
+        With `keep_tail`, what `Settings` says stays for followers that lag; it is the same
+        stretch on all nodes that have applied as much.
+        """
+        index = self._applied
+        if index > self.snapshot.last_index:
+            term, configuration = self.log.term_at(index), self.log.configuration_at(index)
+            self._keep(Snapshot(index, term, configuration, tuple(items)))
+        if keep_tail:
+            every = self._settings.snapshot_entries
+            index = index // every * every - every // 4 if every else 0
+        if index >= self.log.first_index:
+            self.log.compact(index)
+
+    @property
+    def snapshot_due(self) -> bool:
+        """Whether enough was applied since the last snapshot."""
+        return self._applied >= self._next_snapshot
+
+    @property
+    def leader_hint(self) -> int | None:
+        """Whom a client should ask."""
+        return self.leader if self._transferee is None else self._transferee
 
     def step(self, message: Message) -> None:
         """A message arrived."""
@@ -164,6 +308,12 @@ class Node:
 
     def request_vote(self, message: RequestVote) -> None:
         """A candidate asks for this node's vote (§5.2, §5.4.1)."""
+        if message.pre_vote:
+            self._request_pre_vote(message)
+            return
+        if self._settings.check_quorum and self._follows_a_leader() and not message.transfer:
+            # A server that was removed, or cut off, must not disturb (thesis §4.2.3).
+            return
         if message.term > self.term:
             self._become_follower(message.term)
         granted = (
@@ -176,9 +326,23 @@ class Node:
             self._restart_election_timer()
         self._messages.append(RequestVoteReply(self.term, self.id, message.sender, granted))
 
+    def _request_pre_vote(self, message: RequestVote) -> None:
+        """A server asks whether it would get this node's vote (thesis §9.6)."""
+        granted = (
+            message.term > self.term
+            and not self._follows_a_leader()
+            and self.log.is_up_to_date(message.last_log_index, message.last_log_term)
+        )
+        term = message.term if granted else self.term
+        self._messages.append(RequestVoteReply(term, self.id, message.sender, granted, True))
+
     def request_vote_reply(self, message: RequestVoteReply) -> None:
         """A vote was given or refused."""
-        if message.term > self.term:
+        if message.pre_vote and message.granted:
+            if self.role is Role.PRE_CANDIDATE and message.term == self.term + 1:
+                self._votes.add(message.sender)
+                self._count_votes()
+        elif message.term > self.term:
             self._become_follower(message.term)
         elif message.term == self.term and self.role is Role.CANDIDATE and message.granted:
             self._votes.add(message.sender)
@@ -186,106 +350,250 @@ class Node:
 
     def append_entries(self, message: AppendEntries) -> None:
         """A leader sends entries or a heartbeat (§5.3)."""
-        if message.term < self.term:
-            self._messages.append(
-                AppendEntriesReply(
-                    self.term, self.id, message.sender, False, message.prev_log_index
-                )
-            )
-            return
-        if message.term > self.term or self.role is not Role.FOLLOWER:
-            self._become_follower(message.term)
-        self.leader = message.sender
-        self._restart_election_timer()
-
         prev_index = message.prev_log_index
+        if message.term < self.term:
+            self._reply_to(message, False, prev_index)
+            return
+        self._follow(message.sender, message.term)
+
         if not self.log.matches(prev_index, message.prev_log_term):
             hint = self.log.last_possible_match(prev_index, message.prev_log_term)
-            self._messages.append(
-                AppendEntriesReply(
-                    self.term,
-                    self.id,
-                    message.sender,
-                    False,
-                    prev_index,
-                    hint,
-                    self.log.term_at(hint),
-                )
-            )
+            self._reply_to(message, False, prev_index, hint, self.log.term_at(hint))
             return
         written_from = self.log.merge(prev_index, message.entries)
-        if written_from is not None and written_from < self._unsaved_from:
-            self._unsaved_from = written_from
+        if written_from is not None:
+            self._unsaved_from = min(self._unsaved_from, written_from)
+            if self.log.configuration is not self._configuration:
+                self._adopt_configuration()
         # Only up to here is the log known to be the leader's (figure 2, step 5).
         match_index = prev_index + len(message.entries)
         self.commit_index = max(self.commit_index, min(message.leader_commit, match_index))
-        self._messages.append(
-            AppendEntriesReply(self.term, self.id, message.sender, True, match_index)
-        )
+        self._reply_to(message, True, match_index)
 
     def append_entries_reply(self, message: AppendEntriesReply) -> None:
         """A follower took or refused what this leader sent (§5.3)."""
-        if message.term > self.term:
-            self._become_follower(message.term)
+        progress = self._progress_of(message)
+        if progress is None:
             return
-        if message.term < self.term or self.role is not Role.LEADER:
-            return
-        progress = self._progress[message.sender]
+        if message.round > progress.read_round:
+            progress.read_round = message.round
+            self._confirm_reads()
         if not message.success:
             possible_match = self.log.last_possible_match(message.hint_index, message.hint_term)
             progress.rejected(message.log_index, possible_match)
         elif progress.accepted(message.log_index):
             self._maybe_commit()
+        if message.sender == self._transferee:
+            self._hand_over()
+
+    def install_snapshot(self, message: InstallSnapshot) -> None:
+        """A leader sends a piece of its snapshot (§7)."""
+        index = message.snapshot_index
+        if message.term < self.term:
+            self._messages.append(
+                InstallSnapshotReply(self.term, self.id, message.sender, index, 0)
+            )
+            return
+        self._follow(message.sender, message.term)
+        if index > self.commit_index:
+            snapshot = self._assembly.add(message)
+            if snapshot is None:
+                received = self._assembly.received
+                reply = InstallSnapshotReply(self.term, self.id, message.sender, index, received)
+                self._messages.append(reply)
+                return
+            self._restore(snapshot)
+        # What the snapshot covers is here, and it was committed: so far the logs match.
+        self._messages.append(AppendEntriesReply(self.term, self.id, message.sender, True, index))
+
+    def install_snapshot_reply(self, message: InstallSnapshotReply) -> None:
+        """A follower took a piece of the snapshot, or lacks one before it (§7)."""
+        progress = self._progress_of(message)
+        if progress is not None:
+            progress.received(message.snapshot_index, message.received)
+
+    def timeout_now(self, message: TimeoutNow) -> None:
+        """The leader hands over to this node (thesis §3.10)."""
+        if message.term > self.term:
+            self._become_follower(message.term)
+        if message.term == self.term and self.role is not Role.LEADER and self._may_stand():
+            self._stand(transfer=True)
 
     # -- what to do about it --------------------------------------------------------
 
     def ready(self) -> Ready:
         """All that must be done now; each thing is handed out once."""
         if self.role is Role.LEADER:
+            if self._reads.asked:
+                self._begin_reads()
             self._replicate()
         messages, self._messages = self._messages, []
+        restored, self._restored = self._restored, None
+        reads: Sequence[ReadIndex] = ()
+        if self._reads_known:
+            reads, self._reads_known = self._reads_known, []
         timer_ns, self._timer_ns = self._timer_ns, None
         committed: tuple[Entry, ...] = ()
         if self.commit_index > self._applied:
             committed = self.log.slice(self._applied + 1, self.commit_index)
             self._applied = self.commit_index
-        return Ready(self._take_save(), messages, committed, timer_ns)
+        return Ready(self._take_save(), messages, restored, committed, reads, timer_ns)
 
     def _take_save(self) -> Save | None:
         changed = (self.term, self.voted_for) != self._saved_state
         first, last = self._unsaved_from, self.log.last_index
-        if not changed and first > last:
+        if not changed and first > last and not self._snapshot_unsaved:
             return None
         if changed:
             self._saved_state = HardState(self.term, self.voted_for)
         self._unsaved_from = last + 1
+        if self._snapshot_unsaved:
+            self._snapshot_unsaved = False
+            first = self.snapshot.last_index + 1
+            return Save(self._saved_state, first, self.log.slice(first, last), self.snapshot)
         return Save(self._saved_state if changed else None, first, self.log.slice(first, last))
 
     # -- becoming -------------------------------------------------------------------
+
+    def _follow(self, leader: int, term: int) -> None:
+        """Hear of the leader of a term that is not over."""
+        if term > self.term or self.role is not Role.FOLLOWER:
+            self._become_follower(term)
+        self.leader = leader
+        self._leader_heard = self._settings.pre_vote or self._settings.check_quorum
+        self._restart_election_timer()
 
     def _become_follower(self, term: int) -> None:
         if self.role is Role.LEADER:
             # What ran until now was the heartbeat timer.
             self._restart_election_timer()
+            self._reads_known += self._reads.lose()
+            self._transferee = None
         if term > self.term:
             self.term = term
             self.voted_for = None
         self.role = Role.FOLLOWER
         self.leader = None
+        self._leader_heard = False
+
+    def _stand(self, *, transfer: bool = False) -> None:
+        """Begin a term as a candidate, with its own vote (§5.2)."""
+        self.term += 1
+        self.voted_for = self.id
+        self._ask_for_votes(Role.CANDIDATE, self.term, transfer=transfer)
+
+    def _ask_for_votes(self, role: Role, term: int, *, transfer: bool = False) -> None:
+        self.role = role
+        self.leader = None
+        self._leader_heard = False
+        self._votes = {self.id}
+        self._restart_election_timer()
+        pre_vote = role is Role.PRE_CANDIDATE
+        index, last_term = self.log.last_index, self.log.last_term
+        self._messages += [
+            RequestVote(term, self.id, peer, index, last_term, pre_vote, transfer)
+            for peer in self._voters
+            if peer != self.id
+        ]
+        self._count_votes()
 
     def _become_leader(self) -> None:
         self.role = Role.LEADER
         self.leader = self.id
-        next_index = self.log.last_index + 1
-        self._progress = {peer: Progress(next_index, self._settings.window) for peer in self._peers}
+        self._progress = {}
+        self._track_followers()
+        self._beats = 0
         # An entry of its own term lets the leader commit those of earlier ones (§5.4.2, §8).
+        self._term_start = self.log.last_index + 1
         self.propose([NOOP])
         self.heartbeat_timeout()
+
+    def _restore(self, snapshot: Snapshot) -> None:
+        """Take a leader's snapshot for what this node has; what follows it may stay (§7)."""
+        index, term, configuration, _ = snapshot
+        if self.log.matches(index, term):
+            self.log.compact(index)
+        else:
+            self.log = ReplicatedLog((), configuration, index, term)
+        self._keep(snapshot)
+        self._restored = snapshot
+        self.commit_index = self._applied = index
+        self._adopt_configuration()
+
+    def _keep(self, snapshot: Snapshot) -> None:
+        """Have this snapshot from now on, which is to be saved."""
+        self.snapshot = snapshot
+        self._snapshot_unsaved = True
+        self._next_snapshot = self._due_after(snapshot.last_index)
+
+    def _due_after(self, index: int) -> float:
+        """When a snapshot is due: at each multiple of the setting."""
+        every = self._settings.snapshot_entries
+        return (index // every + 1) * every if every else math.inf
+
+    # -- members ----------------------------------------------------------------------
+
+    def _adopt_configuration(self) -> None:
+        """Go by the latest configuration in the log, committed or not (thesis §4.1)."""
+        self._configuration = self.log.configuration
+        self._voters = self._configuration.voters
+        self._majority = len(self._voters) // 2 + 1
+        if self.role is Role.LEADER:
+            self._track_followers()
+            self._confirm_reads()
+
+    def _track_followers(self) -> None:
+        """Have a progress for each other member, and none for those who are gone."""
+        following = self._progress
+        self._progress = {}
+        next_index = self.log.last_index + 1
+        for peer in self._configuration.members:
+            if peer != self.id:
+                new = Progress(next_index, self._settings.window)
+                self._progress[peer] = following.get(peer, new)
+        self._voting = [p for peer, p in self._progress.items() if peer in self._voters]
+
+    def _may_stand(self) -> bool:
+        """Whether this node is a voter, or is until its removal is committed (thesis §4.2.2)."""
+        committed = self.log.configuration_at(self.commit_index)
+        return self.id in self._voters or self.id in committed.voters
+
+    def _may_change_members(self) -> bool:
+        """Whether the last change is committed, and an entry of this term (thesis §4.1).
+
+        The second condition is Ongaro's correction of 2015: a leader must know what its
+        predecessors have committed before it changes who decides.
+        """
+        return self.commit_index >= max(self.log.configuration_index, self._term_start)
+
+    def _admitted(self, commands: Sequence[Command]) -> list[Command]:
+        """The commands, with a no-op for each change of membership that may not be made."""
+        may_change = self._may_change_members()
+        admitted = []
+        for command in commands:
+            if command.op in MEMBERSHIP:
+                if may_change and self.log.configuration.allows(command):
+                    may_change = False
+                else:
+                    command = NOOP
+            admitted.append(command)
+        return admitted
+
+    def _promote_learners(self) -> None:
+        """Make a voter of a learner that keeps up with the log (thesis §4.2.1)."""
+        for learner in self.log.configuration.learners:
+            progress = self._progress.get(learner)
+            if progress is not None and progress.caught_up and self._may_change_members():
+                self.propose([Command(PROMOTE_SERVER, str(learner))])
 
     # -- counting -------------------------------------------------------------------
 
     def _count_votes(self) -> None:
-        if len(self._votes) >= self._majority:
+        if len(self._votes.intersection(self._voters)) < self._majority:
+            return
+        if self.role is Role.PRE_CANDIDATE:
+            self._stand()
+        else:
             self._become_leader()
 
     def _maybe_commit(self) -> None:
@@ -294,20 +602,106 @@ class Node:
         The leader counts itself up to its log's end: what it has not saved yet, it
         saves in the same step, before anyone hears of the commit.
         """
-        matches = [progress.match_index for progress in self._progress.values()]
-        matches.append(self.log.last_index)
+        matches = [progress.match_index for progress in self._voting]
+        if self.id in self._voters:
+            matches.append(self.log.last_index)
         matches.sort(reverse=True)
         index = matches[self._majority - 1]
         # Counting replicas commits only entries of the leader's own term (figure 8).
         if index > self.commit_index and self.log.term_at(index) == self.term:
             self.commit_index = index
+            self._leave_if_removed()
+
+    def _leave_if_removed(self) -> None:
+        """Lead no longer once a configuration without this node is committed (thesis §4.2.2)."""
+        if self.id in self._voters or self.log.configuration_index > self.commit_index:
+            return
+        successor = max(self._voters, key=lambda peer: self._progress[peer].match_index)
+        self._messages.append(TimeoutNow(self.term, self.id, successor))
+        self._become_follower(self.term)
+
+    def _election_timeout_passed(self) -> None:
+        """A leader that heard of no majority for as long steps down (thesis §6.2)."""
+        self._beats = 0
+        self._transferee = None
+        if self._settings.check_quorum:
+            active = sum(progress.active for progress in self._voting) + (self.id in self._voters)
+            for progress in self._progress.values():
+                progress.active = False
+            if active < self._majority:
+                self._become_follower(self.term)
+
+    def _confirm_reads(self) -> None:
+        if self._reads.waiting:
+            heard = [progress.read_round for progress in self._voting]
+            if self.id in self._voters:
+                heard.append(self._reads.latest)
+            self._reads_known += self._reads.confirm(heard, self._majority)
 
     # -- speaking -------------------------------------------------------------------
 
+    def _reply_to(
+        self,
+        message: AppendEntries,
+        success: bool,
+        log_index: int,
+        hint_index: int = 0,
+        hint_term: int = 0,
+    ) -> None:
+        self._messages.append(
+            AppendEntriesReply(
+                self.term,
+                self.id,
+                message.sender,
+                success,
+                log_index,
+                hint_index,
+                hint_term,
+                message.round,
+            )
+        )
+
+    def _progress_of(self, reply: AppendEntriesReply | InstallSnapshotReply) -> Progress | None:
+        """The progress that a reply tells of, None where it tells a leader nothing."""
+        if reply.term > self.term:
+            self._become_follower(reply.term)
+            return None
+        if reply.term < self.term or self.role is not Role.LEADER:
+            return None
+        progress = self._progress.get(reply.sender)
+        if progress is not None:
+            progress.active = True
+        return progress
+
+    def _follows_a_leader(self) -> bool:
+        """Whether a leader was heard of within the least election timeout, if only by itself."""
+        return self._leader_heard or self.role is Role.LEADER
+
+    def _begin_reads(self) -> None:
+        """Begin a round of reads, whose heartbeats leave now.
+
+        What earlier leaders committed is before this one's first entry, so that the reads
+        see it even if this one has committed nothing yet (thesis §6.4, step 1).
+        """
+        self._reads.begin(max(self.commit_index, self._term_start))
+        self._heartbeat_due = True
+        self._confirm_reads()
+
+    def _hand_over(self) -> None:
+        assert self._transferee is not None
+        if self._progress[self._transferee].match_index == self.log.last_index:
+            self._messages.append(TimeoutNow(self.term, self.id, self._transferee))
+
     def _replicate(self) -> None:
         """Send each follower what it lacks, and a heartbeat if one is due."""
-        last = self.log.last_index
+        first, last = self.log.first_index, self.log.last_index
         for peer, progress in self._progress.items():
+            if progress.next_index < first and progress.snapshot is None:
+                progress.install(self.snapshot)
+            if progress.snapshot is not None:
+                if progress.may_send:
+                    self._send_piece(peer, progress, progress.snapshot)
+                continue
             silent = self._heartbeat_due
             while progress.next_index <= last and progress.may_send:
                 end = min(last, progress.next_index + self._settings.max_entries - 1)
@@ -329,16 +723,44 @@ class Node:
                 self.log.term_at(prev),
                 self.log.slice(prev + 1, end),
                 self.commit_index,
+                self._reads.latest,
             )
         )
 
+    def _send_piece(self, peer: int, progress: Progress, snapshot: Snapshot) -> None:
+        """Send the next items of a snapshot (§7, figure 13)."""
+        index, term, configuration, items = snapshot
+        end = progress.offset + self._settings.max_entries
+        self._messages.append(
+            InstallSnapshot(
+                self.term,
+                self.id,
+                peer,
+                index,
+                term,
+                configuration,
+                progress.offset,
+                items[progress.offset : end],
+                end >= len(items),
+            )
+        )
+        progress.sent(index)
+
     def _restart_election_timer(self) -> None:
+        """Draw a timeout; where a leader was heard of, its least part runs first."""
         low, high = self._settings.election_timeout_ns
-        self._timer_ns = low + int((high - low) * self._random())
+        rest_ns = int((high - low) * self._random())
+        if self._leader_heard:
+            self._timer_ns, self._patience_ns = low, rest_ns
+        else:
+            self._timer_ns, self._patience_ns = low + rest_ns, 0
 
     _HANDLERS: ClassVar[dict[type[Message], Callable[[Any, Any], None]]] = {
         RequestVote: request_vote,
         RequestVoteReply: request_vote_reply,
         AppendEntries: append_entries,
         AppendEntriesReply: append_entries_reply,
+        InstallSnapshot: install_snapshot,
+        InstallSnapshotReply: install_snapshot_reply,
+        TimeoutNow: timeout_now,
     }

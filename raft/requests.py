@@ -1,12 +1,11 @@
 """What a request may hold: each field of docs/protocol.md checked, so that ops need not."""
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from typing import Any, TypeAlias
 
 from raft.errors import BadRequest
 from raft.messages import Command
-from raft.node import Settings
 
 Check: TypeAlias = Callable[[str, Any], Any]
 
@@ -21,7 +20,11 @@ SECOND = 1_000_000_000
 def parse(line: bytes) -> dict[str, Any]:
     """A line's JSON object. BadRequest for anything else."""
     try:
-        request = json.loads(line.decode("utf-8"), parse_constant=_refuse_constant)
+        request = json.loads(
+            line.decode("utf-8"),
+            parse_constant=_refuse_constant,
+            object_pairs_hook=_refuse_repetition,
+        )
     except (ValueError, RecursionError) as error:
         raise BadRequest(f"not a line of JSON: {error}") from error
     if not isinstance(request, dict):
@@ -31,6 +34,13 @@ def parse(line: bytes) -> dict[str, Any]:
 
 def _refuse_constant(name: str) -> None:
     raise ValueError(f"{name} is not JSON")
+
+
+def _refuse_repetition(members: list[tuple[str, Any]]) -> dict[str, Any]:
+    named = dict(members)
+    if len(named) < len(members):
+        raise ValueError("a name comes twice in one object")
+    return named
 
 
 def read(fields: dict[str, Any], known: dict[str, tuple[Check, Any]]) -> dict[str, Any]:
@@ -143,20 +153,27 @@ def mapping(name: str, value: Any) -> dict[str, Any]:
     return value
 
 
-def node_of(settings: Settings) -> Check:
+def boolean(name: str, value: Any) -> bool:
+    """True or false."""
+    if not isinstance(value, bool):
+        raise BadRequest(f"{name} must be true or false")
+    return value
+
+
+def node_of(nodes: Collection[int]) -> Check:
     """A node of the running cluster."""
 
     def check(name: str, value: Any) -> int:
-        if type(value) is not int or value not in settings.nodes:
+        if type(value) is not int or value not in nodes:
             raise BadRequest(f"{name}: there is no node {value!r:.40}")
         return value
 
     return check
 
 
-def groups_of(settings: Settings) -> Check:
+def groups_of(nodes: Collection[int]) -> Check:
     """Lists of nodes, each node at most once."""
-    node = node_of(settings)
+    node = node_of(nodes)
 
     def check(name: str, value: Any) -> list[list[int]]:
         if not isinstance(value, list) or not all(isinstance(group, list) for group in value):
@@ -166,6 +183,23 @@ def groups_of(settings: Settings) -> Check:
         if len(members) != len(set(members)):
             raise BadRequest(f"{name}: a node is in two groups")
         return groups
+
+    return check
+
+
+def ways_of(nodes: Collection[int]) -> Check:
+    """Pairs [from, to] of two different nodes."""
+    node = node_of(nodes)
+
+    def check(name: str, value: Any) -> list[tuple[int, int]]:
+        if not isinstance(value, list) or not all(
+            isinstance(way, list) and len(way) == 2 for way in value
+        ):
+            raise BadRequest(f"{name} must be a list of pairs [from, to] of nodes")
+        ways = [(node(name, sender), node(name, to)) for sender, to in value]
+        if any(sender == to for sender, to in ways):
+            raise BadRequest(f"{name}: no link leads from a node to itself")
+        return ways
 
     return check
 

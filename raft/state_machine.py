@@ -5,7 +5,7 @@ import hashlib
 from collections.abc import Iterable
 from typing import Final, TypeAlias
 
-from raft.messages import Entry
+from raft.messages import MEMBERSHIP, Entry, Item, Snapshot
 
 Result: TypeAlias = str | bool | None
 
@@ -51,11 +51,38 @@ class StateMachine:
                 result = data.get(key) == expect
                 if result:
                     data[key] = value
+            elif op in MEMBERSHIP:
+                # One that may not be made does not get into the log.
+                result = True
             if client is not None:
                 sessions[client] = (serial, result)
             results.append(result)
         self.applied_index += len(results)
         return results
+
+    def get(self, key: str) -> str | None:
+        """A key's value, None if it does not exist."""
+        return self._data.get(key)
+
+    def items(self) -> tuple[Item, ...]:
+        """All of the state, for a snapshot."""
+        keys = [Item(key, value, 0) for key, value in self._data.items()]
+        sessions = [
+            Item(client, result, serial) for client, (serial, result) in self._sessions.items()
+        ]
+        return (*keys, *sessions)
+
+    def restore(self, snapshot: Snapshot) -> None:
+        """Become what the snapshot says."""
+        self.applied_index = snapshot.last_index
+        self._data = {}
+        self._sessions = {}
+        for name, value, serial in snapshot.items:
+            if serial:
+                self._sessions[name] = (serial, value)
+            else:
+                assert not isinstance(value, bool)
+                self._data[name] = value
 
     def copy(self) -> "StateMachine":
         """A state machine of its own in the same state."""

@@ -8,39 +8,43 @@ a MessagePack array whose first element tells what it is:
     [1, term, voted_for]              the hard state
     [2, first_index, [entry, …]]      entries, appended; entry = [term, command]
     [3, first_index]                  the log's tail from first_index on is deleted
+    [4, index, term, [voters, learners], [item, …]]
+                                      a snapshot; item = [name, value, serial]
 
 with command = [op, key, value, expect, client, serial]. The file begins with an eight
-byte header. One save is one write and one fdatasync. The Go reference writes the same
-bytes with the same system calls, and each opens the other's files.
+byte header. One save is one write and one fdatasync. A snapshot begins a new file, which
+takes the old one's name once it is durable, so that the space is given back. The Go
+reference writes the same bytes with the same system calls, and each opens the other's
+files.
 """
 
 import contextlib
+import fcntl
 import logging
 import os
 import struct
 import zlib
 from pathlib import Path
-from typing import Any, NamedTuple, Protocol
+from typing import Any, Protocol
 
-from raft.messages import Command, Entry, HardState, Save
+from raft.messages import (
+    Entry,
+    HardState,
+    Save,
+    Saved,
+    Snapshot,
+)
 
 HEADER = b"RAFTMK\x00\x01"
 FRAME = struct.Struct("<III")
 
-HARD_STATE, ENTRIES, TRUNCATION = 1, 2, 3
+HARD_STATE, ENTRIES, TRUNCATION, SNAPSHOT = 1, 2, 3, 4
 
 log = logging.getLogger(__name__)
 
 
 class StorageError(Exception):
     """The storage cannot be opened or written; the message names the file and why."""
-
-
-class Saved(NamedTuple):
-    """What an earlier life of the node left."""
-
-    hard_state: HardState
-    entries: list[Entry]
 
 
 class Storage(Protocol):
@@ -61,18 +65,23 @@ class MemoryStorage:
 
     def __init__(self) -> None:
         self._hard_state = HardState()
+        self._snapshot: Snapshot | None = None
         self._entries: list[Entry] = []
 
     def load(self) -> Saved:
         """A copy of what was saved."""
-        return Saved(self._hard_state, list(self._entries))
+        return Saved(self._hard_state, list(self._entries), self._snapshot)
 
     def save(self, save: Save) -> None:
         """Keep the save's values."""
         if save.hard_state is not None:
             self._hard_state = save.hard_state
-        if save.entries:
-            self._entries[save.first_index - 1 :] = save.entries
+        if save.snapshot is not None:
+            self._snapshot = save.snapshot
+            self._entries = list(save.entries)
+        elif save.entries:
+            compacted = 0 if self._snapshot is None else self._snapshot.last_index
+            self._entries[save.first_index - compacted - 1 :] = save.entries
 
     def close(self) -> None:
         """Nothing to let go of."""
@@ -82,7 +91,12 @@ class DiskStorage:
     """Survives a kill at any moment; see the module for the format.
 
     A record torn at the end of the file was never acknowledged: it is cut off, and the
-    module's logger warns of it. Damage before the end is refused.
+    module's logger warns of it. So are zeros to the end of the file, which a filesystem
+    leaves where a file had grown but its data was not yet written. Damage before the end is
+    refused.
+
+    From `load` to `close` the file is locked (flock): it has one writer at a time. The
+    lock ends with the process, however that ends.
 
     A save that fails is the last one until the next `load`: what it left in the file is
     unknown, and nothing may be written behind it.
@@ -94,6 +108,7 @@ class DiskStorage:
 
         self._encode = msgspec.msgpack.Encoder().encode
         self._decode = msgspec.msgpack.Decoder().decode
+        self._convert = msgspec.convert
         self._path = path
         self._file: int | None = None
         self._size = 0
@@ -103,7 +118,7 @@ class DiskStorage:
         """Read the file, cut a torn tail off, and open it for appending."""
         try:
             self._path.parent.mkdir(parents=True, exist_ok=True)
-            self._file = os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC)
+            self._file = open_locked(self._path)
             data = self._path.read_bytes()
             saved, self._size = self._replay(data)
             if self._size < len(data):
@@ -115,20 +130,40 @@ class DiskStorage:
             # from now on that counts as saved.
             os.fdatasync(self._file)
             sync_directory(self._path.parent)
+        except BlockingIOError as error:
+            self.close()
+            raise StorageError(f"{self._path}: in use by another process") from error
         except OSError as error:
             self.close()
             raise StorageError(f"{self._path}: {error.strerror}") from error
         except StorageError:
             self.close()
             raise
-        self._last_index = len(saved.entries)
+        compacted = 0 if saved.snapshot is None else saved.snapshot.last_index
+        self._last_index = compacted + len(saved.entries)
         return saved
 
     def save(self, save: Save) -> None:
         """Append the save's records in one write, and wait until the disk has them."""
         if self._file is None:
             raise StorageError(f"{self._path}: closed")
+        records = self._records_of(save)
+        try:
+            if save.snapshot is not None:
+                self._begin_anew(records)
+                return
+            append(self._file, records)
+            os.fdatasync(self._file)
+        except OSError as error:
+            self._take_back()
+            raise StorageError(f"{self._path}: {error.strerror}") from error
+        self._size += len(records)
+
+    def _records_of(self, save: Save) -> bytes:
         records = b""
+        if save.snapshot is not None:
+            records += frame(self._encode((SNAPSHOT, *save.snapshot)))
+            self._last_index = save.snapshot.last_index
         if save.hard_state is not None:
             records += frame(self._encode((HARD_STATE, *save.hard_state)))
         if save.entries:
@@ -136,13 +171,26 @@ class DiskStorage:
                 records += frame(self._encode((TRUNCATION, save.first_index)))
             records += frame(self._encode((ENTRIES, save.first_index, save.entries)))
             self._last_index = save.first_index + len(save.entries) - 1
+        return records
+
+    def _begin_anew(self, records: bytes) -> None:
+        """Put a file with only these records in the old one's place."""
+        new_path = self._path.with_name(self._path.name + ".new")
+        with contextlib.suppress(FileNotFoundError):
+            new_path.unlink()
+        new_file = open_locked(new_path)
         try:
-            append(self._file, records)
-            os.fdatasync(self._file)
-        except OSError as error:
-            self._take_back()
-            raise StorageError(f"{self._path}: {error.strerror}") from error
-        self._size += len(records)
+            size = append(new_file, HEADER + records)
+            os.fdatasync(new_file)
+            new_path.rename(self._path)
+        except OSError:
+            os.close(new_file)
+            new_path.unlink()
+            raise
+        assert self._file is not None
+        os.close(self._file)
+        self._file, self._size = new_file, size
+        sync_directory(self._path.parent)
 
     def close(self) -> None:
         """Close the file."""
@@ -163,11 +211,13 @@ class DiskStorage:
 
     def _replay(self, data: bytes) -> tuple[Saved, int]:
         """What the whole records say, and where they end: 0 if not even the header is whole."""
-        if len(data) < len(HEADER) and HEADER.startswith(data):
-            return Saved(HardState(), []), 0
+        if is_torn_header(data):
+            return Saved(entries=[]), 0
         if not data.startswith(HEADER):
             raise StorageError(f"{self._path}: offset 0: not a node's log of this version")
-        hard_state = HardState()
+        hard_state: HardState | None = None
+        snapshot: Snapshot | None = None
+        compacted = 0
         entries: list[Entry] = []
         offset = len(HEADER)
         while offset < len(data):
@@ -176,18 +226,24 @@ class DiskStorage:
                 break
             try:
                 match self._decode(payload):
-                    case [1, int(term), int() | None as voted_for]:
-                        hard_state = HardState(term, voted_for)
-                    case [2, int(first), list(raw)] if 1 <= first == len(entries) + 1:
-                        entries += [Entry(term, Command(*command)) for term, command in raw]
-                    case [3, int(first)] if 1 <= first <= len(entries):
-                        del entries[first - 1 :]
+                    case [1, term, voted_for]:
+                        hard_state = self._convert((term, voted_for), HardState)
+                    case [2, int(first), list(raw)] if first == compacted + len(entries) + 1:
+                        entries += self._convert(raw, list[Entry])
+                    case [3, int(first)] if 1 <= first - compacted <= len(entries):
+                        del entries[first - compacted - 1 :]
+                    case [4, *fields] if offset == len(HEADER):
+                        snapshot = self._convert(fields, Snapshot)
+                        compacted = snapshot.last_index
                     case record:
                         raise ValueError(f"unexpected record {describe(record)}")
-            except (ValueError, TypeError) as error:
+            except (ValueError, RecursionError) as error:
                 raise StorageError(f"{self._path}: offset {offset}: {error}") from error
             offset += FRAME.size + len(payload)
-        return Saved(hard_state, entries), offset
+        if snapshot is not None and hard_state is None:
+            # Both were durable before the file got its name: this is no torn tail.
+            raise StorageError(f"{self._path}: offset {offset}: damaged record (the hard state)")
+        return Saved(hard_state or HardState(), entries, snapshot), offset
 
     def _payload_at(self, data: bytes, offset: int) -> bytes | None:
         """The record's payload, None for a torn tail; StorageError for damage before it."""
@@ -196,6 +252,8 @@ class DiskStorage:
             return None
         length, checksum, header_checksum = FRAME.unpack_from(data, offset)
         if zlib.crc32(data[offset : offset + 8]) != header_checksum:
+            if ends_in_zeros(data, start):
+                return None
             raise StorageError(f"{self._path}: offset {offset}: damaged record (its length)")
         end = start + length
         if end > len(data):
@@ -203,9 +261,33 @@ class DiskStorage:
         payload = data[start:end]
         if zlib.crc32(payload) == checksum:
             return payload
-        if end == len(data):
+        if end == len(data) or ends_in_zeros(data, end):
             return None
         raise StorageError(f"{self._path}: offset {offset}: damaged record (checksum differs)")
+
+
+def open_locked(path: Path) -> int:
+    """Open a file for appending that no one else has open so; BlockingIOError if one has."""
+    file = os.open(path, os.O_RDWR | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC)
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        if not os.path.samestat(os.fstat(file), path.stat()):
+            # Its owner has just put another file in its place.
+            raise BlockingIOError
+    except OSError:
+        os.close(file)
+        raise
+    return file
+
+
+def is_torn_header(data: bytes) -> bool:
+    """Whether a file's creation was cut short: its header was synced before all else."""
+    return len(data) <= len(HEADER) and data != HEADER and HEADER.startswith(data.rstrip(b"\0"))
+
+
+def ends_in_zeros(data: bytes, end: int) -> bool:
+    """Whether a file is all zeros from before `end`, within a damaged record, to its end."""
+    return len(data.rstrip(b"\0")) < end
 
 
 def frame(payload: bytes) -> bytes:

@@ -1,10 +1,8 @@
 """The workloads of docs/protocol.md, as far as no concurrency model shapes them."""
 
 import time
-from array import array
 from collections import Counter
-from collections.abc import Callable, Sequence
-from itertools import pairwise
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from raft.client import Outcome, Proposal
@@ -13,6 +11,8 @@ from raft.errors import RaftError
 from raft.messages import Command
 
 SLICE_NS = 100_000_000
+GRAIN_BITS = 5
+"""Latencies are kept to 32 ns: no coarser than their buckets from 4 microseconds on."""
 
 
 class ReplicateSpec(NamedTuple):
@@ -58,22 +58,24 @@ def command_sources(spec: ReplicateSpec) -> list[CommandSource]:
 
 
 class Recorder:
-    """Latencies as they come, cut into slices of about 100 ms; one thread's own.
+    """Latencies as they come, counted in slices of about 100 ms; one thread's own.
 
-    What is done for each command is kept to an append and a comparison; everything else
-    waits until the run is over.
+    What is done for each command is kept to an append and a comparison. Each slice is
+    folded into the counts when it ends, so that a run of any length needs no more memory.
     """
 
     def __init__(self, spec: ReplicateSpec, counters: Callable[[], Counters]) -> None:
         self._counters = counters
-        self._latencies = array("Q")
+        self._latencies: list[int] = []
         start = time.monotonic_ns()
         self._warm_ns = start + spec.warmup_ns
-        self._marks: list[tuple[int, int]] = []
+        self.deadline_ns = self._warm_ns + spec.duration_ns
+        self._next_mark_ns = min(start + SLICE_NS, self._warm_ns)
+        self._started_ns = self._ended_ns = 0
         self._before: Counters | None = None
         self._after: Counters | None = None
-        self._next_mark_ns = self._warm_ns
-        self.deadline_ns = self._warm_ns + spec.duration_ns
+        self._counts: Counter[int] = Counter()
+        self._slices: list[list[int]] = []
 
     def record(self, sent_ns: int, now_ns: int) -> None:
         """A command that was sent at `sent_ns` was acknowledged at `now_ns`."""
@@ -82,42 +84,51 @@ class Recorder:
             self._mark(now_ns)
 
     def _mark(self, now_ns: int) -> None:
+        """End a slice: what was before the first mark after the warm-up does not count."""
+        latencies, self._latencies = self._latencies, []
+        self._next_mark_ns = now_ns + SLICE_NS
         if self._after is not None:
             return
-        self._marks.append((now_ns, len(self._latencies)))
-        if self._before is None:
+        if self._before is not None:
+            self._counts.update([latency >> GRAIN_BITS for latency in latencies])
+            self._slices.append([now_ns - self._started_ns, len(latencies)])
+            self._ended_ns = now_ns
+        elif now_ns >= self._warm_ns:
+            self._started_ns = now_ns
             self._before = self._counters()
+        end_ns = self._warm_ns if self._before is None else self.deadline_ns
         if now_ns >= self.deadline_ns:
             self._after = self._counters()
-        self._next_mark_ns = min(now_ns + SLICE_NS, max(self.deadline_ns, now_ns + 1))
+        elif now_ns < end_ns:
+            self._next_mark_ns = min(self._next_mark_ns, end_ns)
 
     def result(self, node: int, client: str, acknowledged: Sequence[int]) -> dict[str, Any]:
         """The raw result of docs/protocol.md. RaftError if nothing was measured."""
-        if self._before is None or self._after is None or len(self._marks) < 2:
+        if self._before is None or self._after is None or not self._slices:
             raise RaftError("no command was acknowledged after the deadline; run it for longer")
-        (started_ns, first), (ended_ns, last) = self._marks[0], self._marks[-1]
-        measured = self._latencies[first:last]
         return {
             "workload": "replicate",
             "node": node,
             "client": client,
-            "started_ns": started_ns,
-            "ended_ns": ended_ns,
-            "commands": last - first,
-            "latency_ns": histogram(measured),
-            "slices": [
-                [end_ns - started_ns, count - previous]
-                for (_, previous), (end_ns, count) in pairwise(self._marks)
-            ],
+            "started_ns": self._started_ns,
+            "ended_ns": self._ended_ns,
+            "commands": sum(count for _, count in self._slices),
+            "latency_ns": histogram(
+                {grain << GRAIN_BITS: count for grain, count in self._counts.items()}
+            ),
+            "slices": self._slices,
             "acknowledged": list(acknowledged),
             "counters": difference(self._before, self._after),
         }
 
 
-def histogram(values: Sequence[int]) -> list[list[int]]:
-    """Values (ns) in log-linear buckets of 128 to the octave: [[lowest value, count], …]."""
+def histogram(values: Mapping[int, int]) -> list[list[int]]:
+    """Values (ns) and their counts in log-linear buckets of 128 to the octave.
+
+    A bucket is [its lowest value, count].
+    """
     counts: Counter[int] = Counter()
-    for value, count in Counter(values).items():
+    for value, count in values.items():
         shift = max(0, value.bit_length() - 8)
         counts[value >> shift << shift] += count
     return [[bucket, counts[bucket]] for bucket in sorted(counts)]
@@ -131,6 +142,7 @@ def difference(before: Counters, after: Counters) -> dict[str, int | None]:
         if after.bytes is None or before.bytes is None
         else after.bytes - before.bytes,
         "saves": after.saves - before.saves,
+        "save_ns": after.save_ns - before.save_ns,
         "entries": after.entries - before.entries,
     }
 

@@ -5,8 +5,15 @@ from __future__ import annotations
 import random
 
 import pytest
+from hypothesis import HealthCheck, settings
 
 from bench.registry import RegistryError, load_contenders
+
+# How long an example takes on a busy machine says nothing about the code.
+settings.register_profile("untimed", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+# `--hypothesis-profile long` looks for longer, where a test does not say for how long.
+settings.register_profile("long", settings.get_profile("untimed"), max_examples=2000)
+settings.load_profile("untimed")
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -27,6 +34,46 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         type=int,
         metavar="N",
         help="replay the random tests of an earlier run, which printed N",
+    )
+    group.addoption(
+        "--lives",
+        type=int,
+        default=1,
+        metavar="N",
+        help="simulate N times as many lives of clusters as usual",
+    )
+    group.addoption(
+        "--soak-seconds",
+        type=float,
+        default=10,
+        metavar="S",
+        help="watch the memory of each contender under load for so long (default 10)",
+    )
+    group.addoption(
+        "--kills",
+        type=int,
+        default=10,
+        metavar="N",
+        help="kill each contender N times at random moments (default 10)",
+    )
+    group.addoption(
+        "--nemesis-seconds",
+        type=float,
+        default=20,
+        metavar="S",
+        help="harm each contender for S seconds while its histories are recorded (default 20)",
+    )
+    group.addoption(
+        "--rewrite",
+        action="store_true",
+        help="write into the scenarios of tests/scenarios what the core does",
+    )
+    group.addoption(
+        "--lockstep-events",
+        type=int,
+        default=50_000,
+        metavar="N",
+        help="hold the two cores to N random events (default 50000; nightly 1000000)",
     )
 
 

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from raft import Command, Entry, Role, Settings
-from raft.client import Done
+from raft.client import Done, Query
 from raft.cluster import Cluster, ClusterConfig, Events, LogSlice, NodeStatus, RoleChange
 from raft.errors import OutcomeUnknown
 from raft.links import Faults
@@ -29,6 +29,9 @@ class FakeCluster(Cluster):
         self.leader, self.term = 1, 1
         self.calls: list[tuple[Any, ...]] = []
         self.outstanding: list[Done] = []
+        self.queries: list[Query] = []
+        self.voters = self.ids
+        self.transferable = True
         self.storage_error: StorageError | None = None
         self.replicate_outcome: dict[str, Any] | Exception = {"workload": "replicate"}
 
@@ -66,16 +69,37 @@ class FakeCluster(Cluster):
         self.calls.append(("stop",))
         while self.outstanding:
             self.outstanding.pop()(OutcomeUnknown("stopped"))
+        while self.queries:
+            self.queries.pop().done(OutcomeUnknown("stopped"))
 
     def submit(self, node: int, command: Command, done: Done) -> None:
         """Keep the command's client waiting."""
         self.calls.append(("submit", node, command))
         self.outstanding.append(done)
 
+    def read(self, node: int, query: Query) -> None:
+        """Keep the query's client waiting."""
+        self.calls.append(("read", node, query.key))
+        self.queries.append(query)
+
     def status(self, node: int) -> NodeStatus:
         """The same for all, but for the role."""
         role = "leader" if node == self.leader else "follower"
-        return NodeStatus(role, self.term, self.leader, None, 1, 1, 1, "state", "log")
+        return NodeStatus(
+            role=role,
+            term=self.term,
+            leader=self.leader,
+            voted_for=None,
+            last_index=1,
+            commit_index=1,
+            applied_index=1,
+            first_index=1,
+            snapshot_index=0,
+            voters=self.voters,
+            learners=(),
+            state_hash="state",
+            log_hash="log",
+        )
 
     def log(self, node: int, first: int, last: int) -> LogSlice:
         """One no-op."""
@@ -99,6 +123,13 @@ class FakeCluster(Cluster):
         self.up.add(node)
         self.follow(self.leader)
 
+    def join(self, node: int) -> None:
+        """A new node is up, and a voter as soon as its client has heard."""
+        self.calls.append(("join", node))
+        if self.storage_error is not None:
+            raise self.storage_error
+        self.up.add(node)
+
     def pause(self, node: int) -> NodeStatus:
         """Note it."""
         self.calls.append(("pause", node))
@@ -112,9 +143,25 @@ class FakeCluster(Cluster):
         """Note it."""
         self.calls.append(("partition", groups))
 
+    def block(self, ways: Sequence[tuple[int, int]]) -> None:
+        """Note it."""
+        self.calls.append(("block", ways))
+
     def degrade(self, faults: Faults) -> None:
         """Note it."""
         self.calls.append(("degrade", faults))
+
+    def transfer(self, node: int, to: int) -> bool:
+        """Let the other node stand for election, and win it."""
+        self.calls.append(("transfer", node, to))
+        if self.transferable:
+            self.elect(to)
+        return self.transferable
+
+    def compact(self, node: int) -> tuple[int, int]:
+        """Note it."""
+        self.calls.append(("compact", node))
+        return 1, 1
 
     def heartbeat(self, node: int) -> None:
         """Note it."""

@@ -51,7 +51,10 @@ class Watched:
         storage = "memory" if data_dir is None else "disk"
         directory = None if data_dir is None else str(data_dir)
         low_ns = int(election_timeout_s * 1e9)
-        settings = settings_of(nodes)._replace(election_timeout_ns=(low_ns, low_ns * 3 // 2))
+        # Without snapshots, as some tests read the whole log.
+        settings = settings_of(nodes)._replace(
+            election_timeout_ns=(low_ns, low_ns * 3 // 2), snapshot_entries=0
+        )
         config = ClusterConfig(settings, storage, directory, seed=7)
         self.nodes = config.settings.nodes
         self.roles: list[RoleChange] = []

@@ -8,6 +8,7 @@ written as the terms of its entries, as in the Raft paper's figures: [1, 1, 2].
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Any
 
 from raft import (
     AppendEntries,
@@ -22,8 +23,8 @@ from raft import (
     Settings,
     StateMachine,
 )
-from raft.client import Applied, Outcome, Proposal, Waiters
-from raft.errors import NotLeader
+from raft.client import Applied, Outcome, Proposal, Query, Readers, Value, Waiters, refuse
+from raft.errors import NotLeader, RaftError, Unavailable
 from raft.storage import MemoryStorage
 
 MILLISECOND = 1_000_000
@@ -41,17 +42,16 @@ def log_of(terms: Iterable[int]) -> list[Entry]:
     return [entry(term, index) for index, term in enumerate(terms, 1)]
 
 
-def settings_of(nodes: int, *, max_entries: int = 1024, window: int = 16) -> Settings:
-    """The settings of a cluster of nodes 1 to `nodes`."""
-    return Settings(
-        tuple(range(1, nodes + 1)), ELECTION_TIMEOUT_NS, HEARTBEAT_NS, max_entries, window
-    )
+def settings_of(nodes: int, **others: Any) -> Settings:
+    """The settings of a cluster of nodes 1 to `nodes`; `others` are fields of `Settings`."""
+    return Settings(tuple(range(1, nodes + 1)), ELECTION_TIMEOUT_NS, HEARTBEAT_NS, **others)
 
 
 class Server:
     """A server as a runtime has it: the core, a storage, a state machine, waiting clients.
 
-    It takes what the core asks for in the runtime's order: save, send, apply, timer.
+    It takes what the core asks for in the runtime's order: save, send, restore, apply,
+    answer, timer. Each of its snapshots is taken when it is due.
     """
 
     def __init__(
@@ -72,9 +72,10 @@ class Server:
     def begin(self) -> None:
         """Begin a life with nothing but what was saved."""
         self.alive = True
-        self.node = Node(self.id, self._settings, self._draw, *self.storage.load())
+        self.node = Node(self.id, self._settings, self._draw, self.storage.load())
         self.machine = StateMachine()
         self.waiters = Waiters()
+        self.readers = Readers()
         self.applied: list[Entry] = []
         self.timers_ns: list[int] = []
         self.perform()
@@ -83,6 +84,7 @@ class Server:
         """Lose all that was not saved."""
         self.alive = False
         self.waiters.abandon(f"node {self.id} crashed")
+        self.readers.abandon(Unavailable(f"node {self.id} crashed"))
 
     def propose(self, proposals: Sequence[Proposal]) -> int | None:
         """Take clients' commands as a runtime does; the first one's index."""
@@ -90,21 +92,37 @@ class Server:
         if first is not None:
             self.waiters.add(first, self.node.term, proposals)
         else:
-            for proposal in proposals:
-                proposal.done(NotLeader(self.node.leader))
+            refuse(proposals, NotLeader(self.node.leader_hint))
         return first
+
+    def read(self, queries: list[Query]) -> None:
+        """Take clients' reads as a runtime does."""
+        round_number = self.node.read()
+        if round_number is not None:
+            self.readers.add(round_number, queries)
+        else:
+            refuse(queries, NotLeader(self.node.leader))
 
     def save(self, ready: Ready) -> None:
         """The first duty."""
         if ready.save is not None:
             self.storage.save(ready.save)
 
+    def restore(self, ready: Ready) -> None:
+        """The first duty after sending."""
+        if ready.snapshot is not None:
+            self.machine.restore(ready.snapshot)
+            self.waiters.skipped(ready.snapshot.last_index)
+
     def apply(self, ready: Ready) -> None:
-        """The duties after sending: apply, answer, set the timer."""
+        """The duties after restoring: apply, answer, take a snapshot, set the timer."""
         if ready.committed:
             first = self.machine.applied_index + 1
             self.applied += ready.committed
             self.waiters.applied(first, ready.committed, self.machine.apply(ready.committed))
+        self.readers.resolve(ready.reads, self.machine, self.node.leader)
+        if self.node.snapshot_due:
+            self.node.take_snapshot(self.machine.items())
         if ready.timer_ns is not None:
             self.timers_ns.append(ready.timer_ns)
 
@@ -112,6 +130,7 @@ class Server:
         """All duties of one step; the messages, for whoever is the network."""
         ready = self.node.ready()
         self.save(ready)
+        self.restore(ready)
         self.apply(ready)
         return ready.messages
 
@@ -123,8 +142,9 @@ class Server:
 
     @property
     def terms(self) -> list[int]:
-        """The log, as the terms of its entries."""
-        return [e.term for e in self.node.log.slice(1, self.node.log.last_index)]
+        """The log that is kept, as the terms of its entries."""
+        log = self.node.log
+        return [e.term for e in log.slice(log.first_index, log.last_index)]
 
 
 class Scenario:
@@ -134,11 +154,9 @@ class Scenario:
         self,
         nodes: int = 3,
         logs: Mapping[int, Sequence[int]] | None = None,
-        *,
-        max_entries: int = 1024,
-        window: int = 16,
+        **others: Any,
     ) -> None:
-        settings = settings_of(nodes, max_entries=max_entries, window=window)
+        settings = self._settings = settings_of(nodes, **others)
         self.servers: dict[int, Server] = {}
         self.under_way: list[Message] = []
         self._unreachable: set[int] = set()
@@ -174,6 +192,33 @@ class Scenario:
         if serve:
             self._send(n)
         return outcomes
+
+    def read(self, n: int, key: str, *, serve: bool = True) -> list[Value | RaftError]:
+        """A client asks node `n` for a key's value; a list that its answer is appended to.
+
+        With `serve` false the node's duties wait.
+        """
+        answers: list[Value | RaftError] = []
+        self.servers[n].read([Query(key, answers.append)])
+        if serve:
+            self._send(n)
+        return answers
+
+    def transfer(self, n: int, to: int) -> bool:
+        """The operator asks node `n` to hand its leadership over."""
+        accepted = self.node(n).transfer(to)
+        self._send(n)
+        return accepted
+
+    def compact(self, n: int) -> None:
+        """Node `n` replaces all that it has applied by a snapshot."""
+        server = self.servers[n]
+        server.node.take_snapshot(server.machine.items(), keep_tail=False)
+        self._send(n)
+
+    def join(self, n: int) -> None:
+        """A server that is no member yet begins its first life."""
+        self.servers[n] = Server(n, self._settings)
 
     def crash(self, n: int) -> None:
         """Node `n` loses all that it had not saved."""

@@ -7,12 +7,21 @@ import random
 
 import pytest
 
-from raft import Command, Entry, StateMachine
+from raft import (
+    AppendEntriesReply,
+    Command,
+    Entry,
+    RequestVote,
+    RequestVoteReply,
+    StateMachine,
+)
 from raft.client import Applied, Outcome, Proposal, Waiters
 from raft.errors import BadRequest, Lost, NotLeader, OutcomeUnknown
+from raft.messages import Configuration, Item, Snapshot
+from raft.reads import ReadIndex
 from raft.state_machine import STALE_SERIAL, log_hash
 
-from .scenario import Scenario, applied, entry, log_of
+from .scenario import Scenario, append, applied, entry, log_of
 
 
 def waiting(waiters: Waiters, first_index: int, term: int, count: int = 1) -> list[list[Outcome]]:
@@ -50,6 +59,41 @@ def test_an_isolated_old_leader_serves_no_stale_read() -> None:
     assert applied(fresh[0]).result == "new"
 
 
+def test_an_isolated_old_leader_confirms_no_read() -> None:
+    """Thesis §6.4: a read without a log entry waits for a majority that follows still."""
+    scenario = Scenario(3)
+    scenario.elect(1)
+    old = scenario.node(1)
+    scenario.isolate(1)
+    asked = old.read()
+    assert asked is not None
+    for _ in range(3):
+        assert not old.ready().reads
+        old.timeout()
+    # What a follower said before is no answer to this round.
+    old.step(AppendEntriesReply(1, 2, 1, success=True, log_index=1, round=asked - 1))
+    assert not old.ready().reads
+
+    old.step(append(2, 1, (1, 1))._replace(sender=2))
+    assert list(old.ready().reads) == [ReadIndex(asked, None)]
+    assert old.read() is None
+
+
+def test_a_new_leaders_read_sees_what_its_predecessors_committed() -> None:
+    """Thesis §6.4, step 1: that is before its own first entry, which is not committed yet."""
+    scenario = Scenario(3, {1: [1, 1], 2: [1, 1], 3: [1, 1]})
+    scenario.time_out(1)
+    scenario.deliver(RequestVote)
+    scenario.deliver(RequestVoteReply)
+    leader = scenario.node(1)
+    asked = leader.read()
+    assert asked is not None
+    leader.ready()
+    leader.step(AppendEntriesReply(2, 2, 1, success=True, log_index=2, round=asked))
+    assert list(leader.ready().reads) == [ReadIndex(asked, 3)]
+    assert leader.commit_index == 0
+
+
 def test_a_waiter_whose_index_got_another_term_hears_lost() -> None:
     """§5.3: its entry was replaced, and will not be applied there."""
     waiters = Waiters()
@@ -58,15 +102,48 @@ def test_a_waiter_whose_index_got_another_term_hears_lost() -> None:
     assert [type(outcome) for outcome in heard] == [Lost]
 
 
-def test_a_waiter_whose_index_a_new_proposal_takes_hears_lost() -> None:
+def test_a_waiter_whose_index_a_new_proposal_takes_is_left_in_doubt() -> None:
     """§5.3: the node led before, lost its uncommitted entries, and leads again."""
     waiters = Waiters()
     [old] = waiting(waiters, 3, term=1)
     [new] = waiting(waiters, 3, term=3)
-    assert [type(outcome) for outcome in old] == [Lost]
+    assert [type(outcome) for outcome in old] == [OutcomeUnknown]
     waiters.applied(3, [entry(3, 3)], [None])
     assert new == [Applied(3, 3, None)]
     assert len(old) == 1
+
+
+def test_a_command_told_to_be_lost_is_never_applied() -> None:
+    """An entry that one log lost to a later leader's may still be committed from another's."""
+    scenario = Scenario(5)
+    scenario.elect(1)
+    scenario.isolate(3, 4, 5)
+    heard = scenario.propose(1, "a", "b", "c")
+    scenario.settle()  # Node 2 has them too; no majority does.
+
+    scenario.isolate(1, 2)
+    scenario.time_out(3)
+    scenario.deliver(RequestVote)
+    scenario.deliver(RequestVoteReply)
+    scenario.isolate(2, 4, 5)  # What node 3 sends as a leader reaches node 1 alone.
+    for _ in range(2):
+        scenario.time_out(3)
+        scenario.settle()
+    assert scenario.servers[1].terms == [1, 2]
+
+    scenario.isolate(2, 3)
+    scenario.time_out(1)
+    scenario.deliver(RequestVote)
+    scenario.deliver(RequestVoteReply)
+    scenario.isolate(1)
+    scenario.propose(1, "d")  # Takes the index that "c" had in this log.
+    scenario.crash(1)
+    scenario.isolate(1, 3)
+    for _ in range(4):  # Its term is old yet; at last its heartbeat tells what is committed.
+        scenario.time_out(2)
+        scenario.settle()
+    assert scenario.servers[5].machine.get("c") == "c"
+    assert [type(outcome) for outcome in heard] == [OutcomeUnknown] * 3
 
 
 def test_a_waiter_behind_a_later_terms_entry_hears_lost() -> None:
@@ -270,3 +347,42 @@ def test_the_log_hash_is_of_the_bytes_that_the_protocol_defines() -> None:
     )
     assert log_hash(entries) == hashlib.sha256(expected).hexdigest()
     assert log_hash([]) == hashlib.sha256().hexdigest()
+
+
+# -- snapshots (§7) -------------------------------------------------------------------------
+
+
+def test_a_snapshot_restores_keys_and_sessions() -> None:
+    """§7, §8: a retry after it is applied no more than one before it."""
+    machine = StateMachine()
+    once = Entry(1, Command("cas", "x", "1", None, "client", 1))
+    machine.apply([once, Entry(1, Command("set", "y", None)), Entry(1, Command("get", "y"))])
+    items = machine.items()
+    assert set(items) == {Item("x", "1", 0), Item("y", None, 0), Item("client", True, 1)}
+
+    other = StateMachine()
+    other.apply([Entry(1, Command("set", "z", "forgotten", None, "z", 1))])
+    other.restore(Snapshot(3, 1, Configuration((1,)), items))
+    assert other.applied_index == 3
+    assert other.state_hash() == machine.state_hash()
+    assert other.get("z") is None
+    assert other.apply([once]) == [True]
+    assert other.get("x") == "1"
+
+
+def test_waiters_that_a_snapshot_passes_hear_that_their_outcome_is_unknown() -> None:
+    """§7: their entries were committed or replaced; the snapshot does not tell."""
+    waiters = Waiters()
+    heard = waiting(waiters, 3, term=1, count=3)
+    waiters.skipped(4)
+    assert [[type(outcome) for outcome in each] for each in heard] == [
+        [OutcomeUnknown],
+        [OutcomeUnknown],
+        [],
+    ]
+    waiters.applied(5, log_of([1]), ["five"])
+    assert heard[2] == [Applied(5, 1, "five")]
+
+
+def test_the_result_that_is_stale_has_a_name() -> None:
+    assert repr(STALE_SERIAL) == "STALE_SERIAL"

@@ -50,12 +50,20 @@ def test_stepping_down_in_the_same_term_keeps_the_vote_a_higher_term_clears_it()
     ("message", "hard_state", "log"),
     [
         (ask_vote(3, 2, (9, 2)), HardState(3, 2), [1, 1]),
+        (ask_vote(2, 2, (9, 2)), HardState(2, 2), [1, 1]),
         (ask_vote(3, 2, (1, 1)), HardState(3, None), [1, 1]),
         (append(2, 1, (2, 1), [2, 2])._replace(sender=2), HardState(2, None), [1, 1, 2, 2]),
         (append(2, 1, (1, 1), [2])._replace(sender=2), HardState(2, None), [1, 2]),
         (append(3, 1, (7, 2))._replace(sender=2), HardState(3, None), [1, 1]),
     ],
-    ids=["vote", "higher term", "entries", "entries for a conflict", "higher term, refused"],
+    ids=[
+        "vote",
+        "vote in the same term",
+        "higher term",
+        "entries",
+        "entries for a conflict",
+        "higher term, refused",
+    ],
 )
 def test_term_vote_and_log_are_durable_before_a_reply_leaves(
     message: Message, hard_state: HardState, log: list[int]
@@ -291,7 +299,8 @@ def test_duelling_candidates_make_progress(nodes: int, seed: int) -> None:
     """
     equal_delays = Weather(delay_ns=(15 * MILLISECOND, 15 * MILLISECOND), hesitation_ns=0)
     for run in range(20):
-        simulation = Simulation(nodes, f"{seed}/duel/{run}", weather=equal_delays)
+        settings = settings_of(nodes, pre_vote=run % 2 == 1)
+        simulation = Simulation(settings, f"{seed}/duel/{run}", weather=equal_delays)
         for server in simulation.servers.values():
             simulation.expire(server)
         simulation.run_until(simulation.has_leader, within_s=60)
@@ -380,6 +389,15 @@ def test_messages_of_an_earlier_term_are_refused_and_change_nothing() -> None:
         RequestVoteReply(3, 1, 3, granted=False)
     ]
     assert (server.node.term, server.node.voted_for, server.terms) == (3, 2, [1, 3])
+
+
+def test_only_a_leader_sends_heartbeats() -> None:
+    """§5.2: a host that asks a follower for one is late."""
+    server = Server(1, settings_of(3))
+    timers = len(server.timers_ns)
+    server.node.heartbeat_timeout()
+    assert server.perform() == []
+    assert len(server.timers_ns) == timers
 
 
 def test_a_server_alone_elects_itself_and_commits() -> None:

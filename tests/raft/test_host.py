@@ -17,9 +17,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from raft.client import Applied, Outcome
+from raft.client import Applied, Outcome, Value
 from raft.cluster import Cluster, ClusterConfig, Events
-from raft.errors import BadRequest, Lost, NotLeader
+from raft.errors import BadRequest, Lost, NotLeader, RaftError
 from raft.host import MAX_LINE, Host, Lines, Output
 from raft.storage import StorageError
 
@@ -236,6 +236,37 @@ def test_a_command_is_answered_with_its_outcome() -> None:
                 }
 
 
+def test_a_read_is_answered_with_its_value() -> None:
+    with hosting() as session:
+        session.ask("start")
+        outcomes: list[Value | RaftError] = [Value(7, "v"), Value(8, None), NotLeader(2)]
+        for outcome in outcomes:
+            request = session.post("read", key="k")
+            session.ask("hello")
+            session.running.queries.pop().done(outcome)
+            reply = session.reply(request)
+            if isinstance(outcome, Value):
+                assert reply["ok"] == {"index": outcome.log_index, "value": outcome.value}
+            else:
+                assert reply["error"]["code"] == outcome.code
+        assert session.reply(session.post("read", key="k", timeout_ms=1))["error"]["code"] == (
+            "timeout"
+        )
+
+
+def test_a_change_of_members_leaves_other_requests_their_answers() -> None:
+    with hosting() as session:
+        session.ask("start")
+        adding = session.post("add_server", node=4)
+        while not session.running.outstanding:
+            session.ask("hello")
+        assert session.ask("log", node=4)["last_index"] == 1
+        session.running.voters = (1, 2, 3, 4)
+        session.running.outstanding.pop()(Applied(2, 1, True))
+        assert session.reply(adding)["ok"] == {}
+        assert session.ask("remove_server", node=5)["code"] == "bad_request"
+
+
 def test_a_command_without_an_answer_in_time_is_a_timeout_and_answered_once() -> None:
     with hosting() as session:
         session.ask("start")
@@ -285,7 +316,7 @@ def test_the_answer_to_a_run_invites_the_next_one(monkeypatch: pytest.MonkeyPatc
 
     def put_and_dawdle(output: Output, value: dict[str, Any]) -> None:
         put(output, value)
-        if "ok" in value and threading.current_thread().name == "workload":
+        if "ok" in value and threading.current_thread().name == "background":
             asked_again.wait(DEADLINE_S)
 
     monkeypatch.setattr(Output, "put", put_and_dawdle)
@@ -327,7 +358,10 @@ OPS = [
     "start",
     "status",
     "submit",
+    "read",
     "log",
+    "snapshot",
+    "transfer",
     "crash",
     "restart",
     "pause",
@@ -343,12 +377,16 @@ FIELDS = {
     "node": st.integers(0, 4),
     "nodes": st.integers(0, 10),
     "command": st.fixed_dictionaries({"op": st.just("get"), "key": st.text(max_size=2)}),
+    "key": st.text(max_size=2),
+    "pre_vote": st.booleans(),
+    "snapshot_entries": st.integers(-1, 3),
     "timeout_ms": st.just(60_000),
     "client": st.text(max_size=2),
     "serial": st.integers(0, 2),
     "from": st.integers(-1, 3),
     "to": st.integers(-1, 3),
     "groups": st.lists(st.lists(st.integers(1, 3))),
+    "blocked": st.lists(st.lists(st.integers(1, 3), min_size=2, max_size=2)),
     "drop": st.floats(0, 1.1),
     # Never a whole one: a run would wait for the nodes that are down.
     "workload": st.fixed_dictionaries({"name": st.just("replicate"), "outstanding": st.just(0)}),
@@ -377,6 +415,8 @@ def test_any_request_gets_exactly_one_answer(batches: list[list[dict[str, Any]]]
                 session.ask("hello")
                 while session.cluster.outstanding:
                     session.cluster.outstanding.pop()(Applied(1, 1, None))
+                while session.cluster.queries:
+                    session.cluster.queries.pop().done(Value(1, None))
             for request_id in ids:
                 reply = session.reply(request_id)
                 assert reply.get("error", {}).get("code") != "internal", reply

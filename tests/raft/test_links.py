@@ -39,6 +39,31 @@ def test_only_nodes_of_the_same_group_are_reached(
     assert links.perfect is (groups is None)
 
 
+def test_a_blocked_way_leaves_the_way_back_open() -> None:
+    there, back = Links(1, seed=0), Links(2, seed=0)
+    for links in (there, back):
+        links.block([(1, 2), (3, 1)])
+    assert copies(there, 2, 1) == [[]]
+    assert copies(there, 3, 1) == [[0]]
+    assert copies(back, 1, 1) == copies(back, 3, 1) == [[0]]
+    assert not there.perfect
+    assert back.perfect
+
+
+def test_each_form_of_partition_replaces_the_other() -> None:
+    links = Links(1, seed=0)
+    links.partition([[1, 2], [3]])
+    links.block([(1, 2)])
+    assert copies(links, 2, 1) == [[]]
+    assert copies(links, 3, 1) == [[0]]
+    links.partition([[1, 2], [3]])
+    assert copies(links, 2, 1) == [[0]]
+    assert copies(links, 3, 1) == [[]]
+    links.block([(1, 2)])
+    links.partition(None)
+    assert links.perfect
+
+
 def test_healing_leaves_the_other_faults() -> None:
     links = Links(1, seed=0)
     links.degrade(Faults(drop=1.0))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 
+from raft.messages import Configuration, Item, Snapshot
 from raft.progress import Progress
 
 
@@ -26,14 +27,14 @@ def test_it_begins_by_probing_with_one_message_at_a_time() -> None:
 def test_a_heartbeat_gives_an_unanswered_probe_up() -> None:
     progress = Progress(next_index=6, window=3)
     progress.sent(9)
-    progress.heartbeat()
+    progress.heartbeat(9)
     assert progress.may_send
 
 
 def test_a_heartbeat_does_not_widen_the_window_of_a_follower_that_answers() -> None:
     progress = replicating(5, window=1)
     progress.sent(6)
-    progress.heartbeat()
+    progress.heartbeat(9)
     assert not progress.may_send
 
 
@@ -60,6 +61,7 @@ def test_an_acknowledgement_frees_all_that_it_covers() -> None:
 
 
 def test_an_acknowledgement_of_what_is_known_is_no_news() -> None:
+    """Figure 2 (volatile state on leaders): match index increases monotonically."""
     progress = replicating(5)
     assert not progress.accepted(5)
     assert not progress.accepted(3)
@@ -107,7 +109,95 @@ def test_next_index_stays_above_match_index_which_never_falls(seed: int) -> None
                 case 1:
                     progress.rejected(draw.randint(0, 25), draw.randint(0, 25))
                 case 2:
-                    progress.heartbeat()
+                    progress.heartbeat(9)
                 case _ if progress.may_send:
                     progress.sent(progress.next_index + draw.randint(0, 3))
             assert before <= progress.match_index < progress.next_index
+
+
+# -- snapshots (§7) ---------------------------------------------------------------------------
+
+
+SNAPSHOT = Snapshot(9, 1, Configuration((1, 2)), tuple(Item(str(n), "", 0) for n in range(5)))
+
+
+def installing() -> Progress:
+    """A follower that gets a snapshot at index 9, whose first piece is under way."""
+    progress = Progress(next_index=3, window=3)
+    progress.install(SNAPSHOT)
+    progress.sent(9)
+    return progress
+
+
+def test_one_piece_of_a_snapshot_is_under_way_until_it_is_answered() -> None:
+    progress = installing()
+    assert not progress.may_send
+    progress.received(9, 2)
+    assert progress.may_send
+    assert progress.offset == 2
+
+
+def test_an_answer_about_another_snapshot_or_none_is_ignored() -> None:
+    progress = installing()
+    progress.received(8, 2)
+    assert (progress.offset, progress.may_send) == (0, False)
+    progress = replicating(5)
+    progress.received(9, 2)
+    assert progress.offset == 0
+
+
+def test_an_answer_that_brings_no_news_sends_no_piece_again() -> None:
+    progress = installing()
+    progress.received(9, 2)
+    progress.sent(9)
+    progress.received(9, 2)
+    assert not progress.may_send
+    progress.received(9, 0)
+    assert (progress.offset, progress.may_send) == (0, True), "the follower began anew"
+
+
+def test_a_follower_has_no_more_items_than_there_are() -> None:
+    progress = installing()
+    progress.received(9, 99)
+    assert progress.offset == 5
+
+
+def test_a_heartbeat_gives_an_unanswered_piece_up() -> None:
+    progress = installing()
+    progress.heartbeat(9)
+    assert progress.may_send
+
+
+def test_replication_goes_on_behind_a_snapshot_once_it_is_there() -> None:
+    progress = installing()
+    assert progress.accepted(2)
+    assert progress.snapshot is SNAPSHOT, "a late answer to something else"
+    assert progress.accepted(9)
+    assert (progress.probing, progress.next_index) == (False, 10)
+    assert not progress.snapshot
+
+
+def test_a_refusal_ends_a_snapshot_that_may_be_no_use_any_more() -> None:
+    progress = installing()
+    progress.rejected(7, possible_match=1)
+    assert progress.snapshot is SNAPSHOT, "it was overtaken"
+    progress.rejected(2, possible_match=1)
+    assert progress.next_index == 2
+    assert not progress.snapshot
+
+
+# -- learners (thesis §4.2.1) -----------------------------------------------------------------
+
+
+def test_a_follower_has_caught_up_that_has_what_the_heartbeat_before_found() -> None:
+    progress = replicating(5)
+    progress.heartbeat(8)
+    assert not progress.caught_up, "there was no heartbeat before"
+    progress.accepted(7)
+    progress.heartbeat(12)
+    assert not progress.caught_up
+    progress.accepted(12)
+    progress.heartbeat(20)
+    assert progress.caught_up
+    progress.heartbeat(30)
+    assert not progress.caught_up

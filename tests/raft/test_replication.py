@@ -183,6 +183,21 @@ def test_replies_after_step_down_are_ignored() -> None:
     assert (leader.node.role, leader.node.commit_index) == (Role.FOLLOWER, 0)
 
 
+def test_replies_after_step_down_in_the_same_term_are_ignored() -> None:
+    """§5.3; thesis §6.2: a leader that hears of no majority steps down, and begins no term."""
+    server = Server(1, settings_of(3)._replace(check_quorum=True))
+    server.node.election_timeout()
+    server.hear(RequestVoteReply(1, 2, 1, granted=True))
+    assert server.node.role is Role.LEADER
+    while server.node.role is Role.LEADER:
+        server.node.heartbeat_timeout()
+    server.perform()
+    accepted = AppendEntriesReply(1, 2, 1, success=True, log_index=1)
+    assert server.hear(accepted, accepted._replace(sender=3)) == []
+    assert server.hear(RequestVoteReply(1, 3, 1, granted=True)) == []
+    assert (server.node.role, server.node.term, server.node.commit_index) == (Role.FOLLOWER, 1, 0)
+
+
 @pytest.mark.parametrize(("max_entries", "window"), [(1, 16), (2, 16), (3, 2), (7, 1)])
 def test_size_limited_batches_stay_contiguous(max_entries: int, window: int) -> None:
     """§5.3: each begins where the one before it ended, and none exceeds the limit."""

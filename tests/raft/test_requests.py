@@ -9,11 +9,11 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from raft import Command, Settings, requests
+from raft import Command, requests
 from raft.errors import BadRequest
 from raft.requests import MILLISECOND, REQUIRED, Check
 
-SETTINGS = Settings((1, 2, 3), (1, 1), 1)
+NODES = (1, 2, 3)
 
 anything = st.recursive(
     st.none()
@@ -42,8 +42,10 @@ CHECKS: dict[str, Check] = {
     "choice": requests.choice("memory", "disk"),
     "nullable": requests.nullable(requests.string(4)),
     "mapping": requests.mapping,
-    "node": requests.node_of(SETTINGS),
-    "groups": requests.groups_of(SETTINGS),
+    "boolean": requests.boolean,
+    "node": requests.node_of(NODES),
+    "groups": requests.groups_of(NODES),
+    "ways": requests.ways_of(NODES),
     "command": requests.command,
 }
 
@@ -104,9 +106,13 @@ def test_any_value_is_checked_or_a_bad_request(name: str, value: Any) -> None:
         ("choice", "disk", "disk"),
         ("nullable", None, None),
         ("mapping", {"a": 1}, {"a": 1}),
+        ("boolean", True, True),
+        ("boolean", False, False),
         ("node", 3, 3),
         ("groups", [[1, 3], [2]], [[1, 3], [2]]),
         ("groups", [], []),
+        ("ways", [[1, 3], [3, 1]], [(1, 3), (3, 1)]),
+        ("ways", [], []),
         ("command", {"op": "set", "key": "", "value": ""}, Command("set", "", "")),
         ("command", {"op": "get", "key": "k"}, Command("get", "k")),
         (
@@ -159,6 +165,15 @@ def test_what_is_allowed(name: str, value: Any, checked: Any) -> None:
         ("groups", [[1, 1]]),
         ("groups", [[4]]),
         ("groups", {}),
+        ("boolean", 1),
+        ("boolean", "true"),
+        ("boolean", None),
+        ("ways", [1, 2]),
+        ("ways", [[1]]),
+        ("ways", [[1, 2, 3]]),
+        ("ways", [[2, 2]]),
+        ("ways", [[1, 4]]),
+        ("ways", {}),
         ("command", "set"),
         ("command", {}),
         ("command", {"op": "noop"}),

@@ -443,7 +443,7 @@ def test_a_node_can_be_restarted_as_soon_as_it_has_failed(
 def test_a_vote_that_could_not_be_saved_is_never_sent(
     factory: ClusterFactory, tmp_path: Path
 ) -> None:
-    """Save, then send: or two leaders could be elected in a term after a power cut."""
+    """Figure 2, save, then send: or two leaders could be elected in a term after a power cut."""
     write_log(tmp_path / "node-1.log", 2, 0)
     write_log(tmp_path / "node-2.log", 1, MEGABYTE)
     write_log(tmp_path / "node-3.log", 1, MEGABYTE)
@@ -460,7 +460,7 @@ def test_a_vote_that_could_not_be_saved_is_never_sent(
 def test_an_entry_that_could_not_be_saved_is_never_acknowledged(
     factory: ClusterFactory, tmp_path: Path
 ) -> None:
-    """Save, then send: or a power cut could take back what a client was told."""
+    """Figure 2, save, then send: or a power cut could take back what a client was told."""
     write_log(tmp_path / "node-1.log", 2, 0)
     write_log(tmp_path / "node-2.log", 1, MEGABYTE)
     write_log(tmp_path / "node-3.log", 1, MEGABYTE)

@@ -21,12 +21,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from raft import Command, Entry, HardState, Save
-from raft.messages import NOOP
+from raft.messages import NOOP, Saved
 from raft.storage import (
     HEADER,
     DiskStorage,
     MemoryStorage,
-    Saved,
     Storage,
     StorageError,
     open_storage,
