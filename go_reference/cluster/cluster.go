@@ -49,10 +49,13 @@ type Events struct {
 type Status struct {
 	Lifecycle Lifecycle
 	raft.View
-	VotedFor     raft.NodeID
-	LastIndex    int
-	CommitIndex  int
-	AppliedIndex int
+	VotedFor      raft.NodeID
+	FirstIndex    int // of what the log keeps, or would
+	LastIndex     int
+	CommitIndex   int
+	AppliedIndex  int
+	SnapshotIndex int // the last that the snapshot covers
+	Configuration *raft.Configuration
 }
 
 // A Replica is a copy of a node's log and state machine at the moment of its status. Hashing
@@ -75,14 +78,20 @@ type Log struct {
 // what it asks for is done. What a node's state does not allow is refused with a
 // [raft.Error] and changes nothing.
 type Cluster struct {
+	config    Config
+	events    Events
 	transport *transport
-	nodes     map[raft.NodeID]*node
 	running   sync.WaitGroup
+
+	mu    sync.Mutex
+	nodes map[raft.NodeID]*node // those who ever were; it only grows
 }
 
 // Start starts a cluster. After an error, which is a storage's, none of it runs.
 func Start(config Config, events Events) (*Cluster, error) {
 	c := &Cluster{
+		config:    config,
+		events:    events,
 		transport: newTransport(config.Settings.Nodes),
 		nodes:     make(map[raft.NodeID]*node, len(config.Settings.Nodes)),
 	}
@@ -118,28 +127,67 @@ func (c *Cluster) Stop() {
 	c.transport.close()
 }
 
+// Join starts a server that is no member yet, or no more one. After a storage's error it is
+// crashed.
+//
+// Its settings are those of all: the log that it is sent begins with the same first voters.
+func (c *Cluster) Join(id raft.NodeID) error {
+	c.mu.Lock()
+	if c.nodes[id] == nil {
+		c.transport.connect(id)
+		n := newNode(id, c.config, c.transport, c.events)
+		c.nodes[id] = n
+		c.running.Go(n.run)
+	}
+	c.mu.Unlock()
+	return c.Restart(id)
+}
+
+// Leave ends the life of a server that is no member any more, if it lives.
+func (c *Cluster) Leave(id raft.NodeID) {
+	n := c.node(id)
+	n.call(func() {
+		if n.state() != Crashed {
+			n.cease("the node was removed")
+		}
+	})
+}
+
+func (c *Cluster) node(id raft.NodeID) *node {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.nodes[id]
+}
+
 // Submit proposes a command to a node. The outcome comes when the command was applied on
 // that node, or it is known that this will not be known there; from a node that is paused
 // in between not before it goes on, and from a cluster that is stopped perhaps never.
 func (c *Cluster) Submit(id raft.NodeID, command *raft.Command) <-chan raft.Outcome {
 	done := make(chan raft.Outcome, 1)
-	c.nodes[id].propose(raft.Proposal{Command: command, Done: done})
+	c.node(id).propose(raft.Proposal{Command: command, Done: done})
+	return done
+}
+
+// Read asks a node for a key's value, without a log entry. The outcome comes as Submit's does.
+func (c *Cluster) Read(id raft.NodeID, key string) <-chan raft.Outcome {
+	done := make(chan raft.Outcome, 1)
+	c.node(id).read(raft.Query{Key: key, Done: done})
 	return done
 }
 
 // Lifecycle is a node's.
-func (c *Cluster) Lifecycle(id raft.NodeID) Lifecycle { return c.nodes[id].state() }
+func (c *Cluster) Lifecycle(id raft.NodeID) Lifecycle { return c.node(id).state() }
 
 // Status is a node's status; a paused one's is what it was when it was paused.
 func (c *Cluster) Status(id raft.NodeID) (status Status) {
-	n := c.nodes[id]
+	n := c.node(id)
 	n.call(func() { status = n.status() })
 	return status
 }
 
 // Replica is a node's status with all that it holds, of which a crashed node has nothing.
 func (c *Cluster) Replica(id raft.NodeID) (replica Replica) {
-	n := c.nodes[id]
+	n := c.node(id)
 	n.call(func() {
 		replica.Status = n.status()
 		if replica.Lifecycle != Crashed {
@@ -149,11 +197,12 @@ func (c *Cluster) Replica(id raft.NodeID) (replica Replica) {
 	return replica
 }
 
-// Log is a running node's log from first to last, both inclusive, cut to what exists.
+// Log is a running node's log from first to last, both inclusive, cut to what is kept.
 func (c *Cluster) Log(id raft.NodeID, first, last int) (log Log, err error) {
-	n := c.nodes[id]
+	n := c.node(id)
 	err = n.callIf(raft.Unavailable, func() error {
 		all := n.core.Log()
+		first = max(first, all.FirstIndex())
 		log = Log{first, all.Slice(first, last), all.LastIndex(), n.core.CommitIndex()}
 		return nil
 	}, Running)
@@ -163,7 +212,7 @@ func (c *Cluster) Log(id raft.NodeID, first, last int) (log Log, err error) {
 // Crash makes a node lose all that it had not saved; the time (CLOCK_MONOTONIC, ns) is that
 // when it ceased.
 func (c *Cluster) Crash(id raft.NodeID) (atNs int64, err error) {
-	n := c.nodes[id]
+	n := c.node(id)
 	err = n.callIf(raft.BadRequest, func() error {
 		n.cease("the node crashed")
 		atNs = monotonic()
@@ -175,7 +224,7 @@ func (c *Cluster) Crash(id raft.NodeID) (atNs int64, err error) {
 // Restart starts a crashed node from its storage. After a storage's error it is still
 // crashed.
 func (c *Cluster) Restart(id raft.NodeID) error {
-	n := c.nodes[id]
+	n := c.node(id)
 	return n.callIf(raft.BadRequest, func() error {
 		if err := n.load(); err != nil {
 			return raft.Errorf(raft.Unavailable, "%v", err)
@@ -187,32 +236,66 @@ func (c *Cluster) Restart(id raft.NodeID) error {
 
 // Pause hangs a running node: it keeps its state, and does nothing.
 func (c *Cluster) Pause(id raft.NodeID) error {
-	n := c.nodes[id]
+	n := c.node(id)
 	return n.callIf(raft.BadRequest, func() error { n.become(Paused); return nil }, Running)
 }
 
 // Resume lets a paused node go on with what has waited.
 func (c *Cluster) Resume(id raft.NodeID) error {
-	n := c.nodes[id]
+	n := c.node(id)
 	return n.callIf(raft.BadRequest, func() error { n.resume(); return nil }, Paused)
 }
 
 // Heartbeat lets a leader speak to all its followers now.
 func (c *Cluster) Heartbeat(id raft.NodeID) error {
-	n := c.nodes[id]
+	n := c.node(id)
 	return n.callIf(raft.Unavailable, func() error {
 		if n.view.Role != raft.Leader {
 			return raft.NotTheLeader(n.view.Leader)
 		}
 		n.core.HeartbeatTimeout()
+		n.announce()
 		n.perform()
 		return nil
 	}, Running)
 }
 
+// Transfer lets a leader hand over to another node; false if it does not lead, or that may
+// not.
+func (c *Cluster) Transfer(id, to raft.NodeID) (begun bool, err error) {
+	n := c.node(id)
+	err = n.callIf(raft.Unavailable, func() error {
+		begun = n.core.Transfer(to)
+		n.perform()
+		return nil
+	}, Running)
+	return begun, err
+}
+
+// Compact lets a running node replace its log by a snapshot, as far as that is applied, and
+// returns the snapshot.
+func (c *Cluster) Compact(id raft.NodeID) (snapshot *raft.Snapshot, err error) {
+	n := c.node(id)
+	err = n.callIf(raft.Unavailable, func() error {
+		n.core.TakeSnapshot(n.machine.Items(), false)
+		snapshot = n.core.Snapshot()
+		n.perform()
+		if state := n.state(); state != Running {
+			return n.unavailable(state.String())
+		}
+		return nil
+	}, Running)
+	return snapshot, err
+}
+
 // Partition lets only nodes of the same group reach each other; nil heals.
 func (c *Cluster) Partition(groups [][]raft.NodeID) {
 	c.transport.change(func(links raft.Links) raft.Links { return links.Partitioned(groups) })
+}
+
+// Block cuts these links, each in one direction, and no others.
+func (c *Cluster) Block(ways []raft.Way) {
+	c.transport.change(func(links raft.Links) raft.Links { return links.Blocked(ways) })
 }
 
 // Degrade gives every link these faults.

@@ -167,7 +167,7 @@ func set(value string) *raft.Command {
 
 func get() *raft.Command { return &raft.Command{Op: raft.Get, Key: "k"} }
 
-// agree checks that the nodes hold the same, up to their logs' end.
+// agree checks that the nodes hold the same, up to their logs' end, as far as all keep it.
 func (s *scenario) agree(among ...raft.NodeID) {
 	s.t.Helper()
 	time.Sleep(long)
@@ -176,9 +176,14 @@ func (s *scenario) agree(among ...raft.NodeID) {
 		state, log    string
 	}
 	holds := map[held]bool{}
+	first := 0
+	for _, id := range among {
+		first = max(first, s.Status(id).FirstIndex)
+	}
 	for _, id := range among {
 		r := s.Replica(id)
-		holds[held{r.LastIndex, r.AppliedIndex, r.Machine.StateHash(), raft.LogHash(r.Log.Until(r.LastIndex))}] = true
+		log := raft.LogHash(slices.Values(r.Log.Slice(first, r.LastIndex)))
+		holds[held{r.LastIndex, r.AppliedIndex, r.Machine.StateHash(), log}] = true
 		if r.AppliedIndex != r.LastIndex {
 			s.t.Errorf("node %d applied %d of %d", id, r.AppliedIndex, r.LastIndex)
 		}
@@ -400,6 +405,28 @@ func TestTheMinorityStallsUntilItHeals(t *testing.T) {
 	})
 }
 
+// §8: a get goes through the log, so that a deposed leader's never completes.
+func TestAnIsolatedLeaderServesNoStaleRead(t *testing.T) {
+	bubble(t, 3, "", func(s *scenario) {
+		s.do(set("old"), s.ids...)
+		leader := s.leader(s.ids...)
+		s.Partition([][]raft.NodeID{{leader}, s.others(leader)})
+		stale := s.Submit(leader, get())
+		s.do(set("new"), s.others(leader)...)
+		if len(stale) > 0 {
+			t.Errorf("all alone it answered %+v", <-stale)
+			return
+		}
+		s.Partition(nil)
+		s.agree(s.ids...)
+		s.wantRefused(raft.Lost, (<-stale).Err)
+		if got := s.do(get(), s.ids...); got != "new" {
+			t.Errorf("read %v", got)
+		}
+	})
+}
+
+// §5.2, §5.3: two halves of a cluster must not decide something each.
 func TestTwoOfFourDoNothing(t *testing.T) {
 	bubble(t, 4, "", func(s *scenario) {
 		leader := s.leader(s.ids...)

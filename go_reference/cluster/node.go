@@ -5,6 +5,7 @@ import (
 	"runtime"
 	"slices"
 	"sync/atomic"
+	"time"
 
 	"raftmark/raft"
 	"raftmark/workload"
@@ -47,12 +48,14 @@ type node struct {
 	machine  *raft.StateMachine
 	view     raft.View
 	waiters  raft.Waiters
+	readers  raft.Readers
 	timer    *timer
 	timeouts *rand.Rand // of the election timeouts
 	faults   *rand.Rand // of the links to the peers
 	counters workload.Counters
 	batch    []raft.Proposal // of this turn
 	commands []*raft.Command // of the batch
+	queries  []raft.Query    // of this turn
 	held     []event         // what came while the node was paused
 	rang     bool            // the timer, in this turn
 	ending   bool
@@ -62,6 +65,7 @@ type node struct {
 type event struct {
 	message  raft.Message
 	proposal raft.Proposal
+	query    *raft.Query
 	call     func() // what the cluster asks for, run between two turns
 }
 
@@ -72,7 +76,7 @@ func newNode(id raft.NodeID, config Config, transport *transport, events Events)
 		storage:   config.storage(id),
 		transport: transport,
 		events:    events,
-		inbox:     transport.inboxes[id],
+		inbox:     transport.inbox(id),
 		timeouts:  rand.New(rand.NewPCG(config.Seed, uint64(2*id))),
 		faults:    rand.New(rand.NewPCG(config.Seed, uint64(2*id+1))),
 	}
@@ -112,6 +116,7 @@ func (n *node) cease(reason string) {
 	n.timer.stop()
 	n.core, n.machine = nil, nil
 	n.waiters.Abandon(reason)
+	n.readers.Abandon(n.unavailable(Crashed.String()))
 	for _, held := range n.held {
 		n.lose(held)
 	}
@@ -161,34 +166,53 @@ func (n *node) callIf(code raft.Code, f func() error, states ...Lifecycle) (err 
 	return err
 }
 
-// propose lets a command wait for the node, if that would answer it.
-func (n *node) propose(proposal raft.Proposal) {
+func (n *node) propose(proposal raft.Proposal) { n.ask(event{proposal: proposal}) }
+
+func (n *node) read(query raft.Query) { n.ask(event{query: &query}) }
+
+// ask lets a client's command or query wait for the node, if that would answer it.
+func (n *node) ask(e event) {
 	if state := n.state(); state != Running {
-		n.refuse(proposal, state.String())
+		n.refuse(e, state.String())
 		return
 	}
 	select {
-	case n.inbox <- event{proposal: proposal}:
+	case n.inbox <- e:
 	default:
-		n.refuse(proposal, "overloaded")
+		n.refuse(e, "overloaded")
 	}
 }
 
-func (n *node) refuse(proposal raft.Proposal, why string) {
-	proposal.Answer(raft.Outcome{Err: raft.Errorf(raft.Unavailable, "node %d is %s", n.id, why)})
+// refuse answers a client, if the event is one's.
+func (n *node) refuse(e event, why string) {
+	outcome := raft.Outcome{Err: n.unavailable(why)}
+	switch {
+	case e.proposal.Command != nil:
+		e.proposal.Answer(outcome)
+	case e.query != nil:
+		e.query.Answer(outcome)
+	}
+}
+
+func (n *node) unavailable(why string) error {
+	return raft.Errorf(raft.Unavailable, "node %d is %s", n.id, why)
 }
 
 func (n *node) status() Status {
 	if n.state() == Crashed {
 		return Status{}
 	}
+	log := n.core.Log()
 	return Status{
-		Lifecycle:    n.state(),
-		View:         n.core.View(),
-		VotedFor:     n.core.VotedFor(),
-		LastIndex:    n.core.Log().LastIndex(),
-		CommitIndex:  n.core.CommitIndex(),
-		AppliedIndex: n.machine.AppliedIndex(),
+		Lifecycle:     n.state(),
+		View:          n.core.View(),
+		VotedFor:      n.core.VotedFor(),
+		FirstIndex:    log.FirstIndex(),
+		LastIndex:     log.LastIndex(),
+		CommitIndex:   n.core.CommitIndex(),
+		AppliedIndex:  n.machine.AppliedIndex(),
+		SnapshotIndex: n.core.Snapshot().LastIndex,
+		Configuration: n.core.Configuration(),
 	}
 }
 
@@ -214,7 +238,7 @@ func (n *node) run() {
 // else that waits by then.
 func (n *node) turn() {
 	call := n.take(<-n.inbox)
-	if n.waiters.Len()+len(n.batch) > 1 {
+	if n.waiters.Len()+len(n.batch)+n.readers.Len()+len(n.queries) > 1 {
 		// With several clients under way, those that are ready to speak go first, or each
 		// would be a batch of its own. One client alone has nobody to wait for.
 		runtime.Gosched()
@@ -236,6 +260,8 @@ func (n *node) take(e event) (call func()) {
 		n.announce()
 	case e.proposal.Command != nil:
 		n.batch = append(n.batch, e.proposal)
+	case e.query != nil:
+		n.queries = append(n.queries, *e.query)
 	case e.call == nil:
 		n.rang = true
 	}
@@ -253,11 +279,10 @@ func (n *node) hold(e event) {
 
 // lose loses what comes for a crashed node.
 func (n *node) lose(e event) {
-	switch {
-	case e.call != nil:
+	if e.call != nil {
 		e.call()
-	case e.proposal.Command != nil:
-		n.refuse(e.proposal, "crashed")
+	} else {
+		n.refuse(e, Crashed.String())
 	}
 }
 
@@ -269,6 +294,7 @@ func (n *node) act() {
 	}
 	n.rang = false
 	n.takeProposals()
+	n.takeQueries()
 	n.perform()
 }
 
@@ -286,22 +312,39 @@ func (n *node) takeProposals() {
 		n.waiters.Add(first, view.Term, n.batch)
 	} else {
 		for _, proposal := range n.batch {
-			proposal.Answer(raft.Outcome{Err: raft.NotTheLeader(view.Leader)})
+			proposal.Answer(raft.Outcome{Err: raft.NotTheLeader(n.core.LeaderHint())})
 		}
 	}
 	n.batch = n.batch[:0]
 }
 
+// takeQueries lets the queries wait until the node knows that it still leads.
+func (n *node) takeQueries() {
+	if len(n.queries) == 0 {
+		return
+	}
+	if round, ok := n.core.Read(); ok {
+		n.readers.Add(round, n.queries)
+	} else {
+		for _, query := range n.queries {
+			query.Answer(raft.Outcome{Err: raft.NotTheLeader(n.core.View().Leader)})
+		}
+	}
+	n.queries = n.queries[:0]
+}
+
 // perform does what the core asks for, in the order that keeps Raft's promises: save, then
-// send, then answer.
+// send, then apply and answer.
 func (n *node) perform() {
 	ready := n.core.Ready()
 	if !ready.Save.Empty() {
+		began := time.Now()
 		if err := n.storage.Save(ready.Save); err != nil {
 			n.cease("the node's storage failed")
 			n.events.Failed(n.id, err)
 			return
 		}
+		n.counters.SaveNs += time.Since(began).Nanoseconds()
 		n.counters.Saves++
 		n.counters.Entries += len(ready.Save.Entries)
 	}
@@ -309,8 +352,16 @@ func (n *node) perform() {
 		n.transport.send(n.id, message, n.faults.Float64)
 	}
 	n.counters.Messages += len(ready.Messages)
+	if ready.Snapshot != nil {
+		n.machine.Restore(ready.Snapshot)
+		n.waiters.Skipped(ready.Snapshot.LastIndex)
+	}
 	if len(ready.Committed) > 0 {
 		n.waiters.Applied(n.machine.AppliedIndex()+1, ready.Committed, n.machine.Apply)
+	}
+	n.readers.Resolve(ready.Reads, n.machine, n.core.View().Leader)
+	if n.core.SnapshotDue() {
+		n.core.TakeSnapshot(n.machine.Items(), true)
 	}
 	if ready.Timer > 0 {
 		n.timer.restart(ready.Timer)

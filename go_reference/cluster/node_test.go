@@ -51,13 +51,13 @@ func alone(n *node) *Cluster {
 func waiting(n *node, peer raft.NodeID) []raft.Message {
 	synctest.Wait()
 	var messages []raft.Message
-	for range len(n.transport.inboxes[peer]) {
-		messages = append(messages, (<-n.transport.inboxes[peer]).message)
+	for range len(n.transport.inbox(peer)) {
+		messages = append(messages, (<-n.transport.inbox(peer)).message)
 	}
 	return messages
 }
 
-// A candidate's term and vote are durable before RequestVote leaves, a leader's entries before
+// Figure 2: a candidate's term and vote are durable before RequestVote leaves, a leader's entries before
 // AppendEntries does, and what it counts itself for before a client hears of it.
 func TestNothingLeavesBeforeItIsSaved(t *testing.T) {
 	lone(t, func(_ *scenario, n *node, storage *gate) {
@@ -97,6 +97,7 @@ func TestNothingLeavesBeforeItIsSaved(t *testing.T) {
 	})
 }
 
+// Figure 2: or a follower could vote again after a crash.
 func TestAFollowersVoteIsSavedBeforeItIsGiven(t *testing.T) {
 	lone(t, func(_ *scenario, n *node, storage *gate) {
 		n.transport.deliver(raft.RequestVote{Term: 1, From: 3, To: 1})

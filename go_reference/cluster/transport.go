@@ -2,6 +2,7 @@ package cluster
 
 import (
 	"context"
+	"maps"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -15,23 +16,42 @@ const inboxSize = 8192
 
 // A transport carries messages between the nodes: into the channel of each.
 type transport struct {
-	inboxes map[raft.NodeID]chan event
-	links   atomic.Pointer[raft.Links]
+	network atomic.Pointer[network]
 
 	running context.Context
 	stop    context.CancelFunc
 	delayed sync.WaitGroup // the messages on their way
 }
 
+// A network is what a message finds on its way. It is never changed, but replaced.
+type network struct {
+	links   raft.Links
+	inboxes map[raft.NodeID]chan event
+}
+
 func newTransport(nodes []raft.NodeID) *transport {
-	t := &transport{inboxes: make(map[raft.NodeID]chan event, len(nodes))}
-	for _, id := range nodes {
-		t.inboxes[id] = make(chan event, inboxSize)
-	}
-	t.links.Store(&raft.Links{})
+	t := &transport{}
+	t.network.Store(&network{})
 	t.running, t.stop = context.WithCancel(context.Background())
+	for _, id := range nodes {
+		t.connect(id)
+	}
 	return t
 }
+
+// connect gives a node an inbox, before anything is sent to it.
+func (t *transport) connect(id raft.NodeID) {
+	t.replace(func(n network) network {
+		n.inboxes = maps.Clone(n.inboxes)
+		if n.inboxes == nil {
+			n.inboxes = map[raft.NodeID]chan event{}
+		}
+		n.inboxes[id] = make(chan event, inboxSize)
+		return n
+	})
+}
+
+func (t *transport) inbox(id raft.NodeID) chan event { return t.network.Load().inboxes[id] }
 
 // close drops the messages on their way; no node may send any more.
 func (t *transport) close() {
@@ -41,9 +61,16 @@ func (t *transport) close() {
 
 // change changes the links for all messages sent from now on.
 func (t *transport) change(links func(raft.Links) raft.Links) {
+	t.replace(func(n network) network {
+		n.links = links(n.links)
+		return n
+	})
+}
+
+func (t *transport) replace(change func(network) network) {
 	for {
-		before := t.links.Load()
-		if t.links.CompareAndSwap(before, new(links(*before))) {
+		before := t.network.Load()
+		if t.network.CompareAndSwap(before, new(change(*before))) {
 			return
 		}
 	}
@@ -51,7 +78,7 @@ func (t *transport) change(links func(raft.Links) raft.Links) {
 
 // send sends a message as the links have it, and never waits. Random decides about faults.
 func (t *transport) send(from raft.NodeID, message raft.Message, random func() float64) {
-	links := t.links.Load()
+	links := &t.network.Load().links
 	if links.Perfect() {
 		t.deliver(message)
 		return
@@ -73,9 +100,11 @@ func (t *transport) deliverAfter(delay time.Duration, message raft.Message) {
 	}
 }
 
+// deliver puts a message into an inbox, if there is room: none in that of a member that was
+// never started, which is nil.
 func (t *transport) deliver(message raft.Message) {
 	select {
-	case t.inboxes[message.Recipient()] <- event{message: message}:
+	case t.inbox(message.Recipient()) <- event{message: message}:
 	default:
 	}
 }

@@ -22,7 +22,7 @@ func TestAFullInboxLosesMessages(t *testing.T) {
 	for range inboxSize + 5 {
 		transport.send(1, ping(2), half)
 	}
-	if got := len(transport.inboxes[2]); got != inboxSize {
+	if got := len(transport.inbox(2)); got != inboxSize {
 		t.Errorf("%d messages wait", got)
 	}
 }
@@ -33,7 +33,7 @@ func TestADelayedMessageComesLater(t *testing.T) {
 		transport.change(degraded(raft.Faults{Delay: raft.Range{High: 2 * time.Second}}))
 		transport.send(1, ping(2), half)
 		start := time.Now()
-		<-transport.inboxes[2]
+		<-transport.inbox(2)
 		if took := time.Since(start); took != time.Second {
 			t.Errorf("it took %v", took)
 		}
@@ -50,7 +50,7 @@ func TestMessagesOnTheirWayEndWithTheTransport(t *testing.T) {
 		}
 		transport.close() // or the bubble's last goroutines would outlive the test
 		time.Sleep(2 * time.Hour)
-		if got := len(transport.inboxes[2]); got != 0 {
+		if got := len(transport.inbox(2)); got != 0 {
 			t.Errorf("%d messages came after the end", got)
 		}
 	})
@@ -65,10 +65,10 @@ func TestPartitionAndFaultsAreChangedApart(t *testing.T) {
 	})
 	transport.send(1, ping(2), half)
 	transport.send(1, ping(3), half)
-	if got := len(transport.inboxes[2]); got != 2 {
+	if got := len(transport.inbox(2)); got != 2 {
 		t.Errorf("the message to node 2 came %d times", got)
 	}
-	if got := len(transport.inboxes[3]); got != 0 {
+	if got := len(transport.inbox(3)); got != 0 {
 		t.Errorf("the message to node 3 came %d times", got)
 	}
 }

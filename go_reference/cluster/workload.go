@@ -17,7 +17,7 @@ const clientDescription = "a goroutine for each command outstanding waits for it
 func (c *Cluster) Replicate(
 	ctx context.Context, leader raft.NodeID, spec workload.Replicate, progress func(float64),
 ) (*workload.Replicated, error) {
-	n := c.nodes[leader]
+	n := c.node(leader)
 	clients := spec.Clients()
 	answers := make([]chan raft.Outcome, len(clients))
 	group, ctx := errgroup.WithContext(ctx)

@@ -62,24 +62,38 @@ type statuses struct {
 }
 
 type nodeStatus struct {
-	ID           raft.NodeID  `json:"id"`
-	Alive        bool         `json:"alive"`
-	Paused       bool         `json:"paused"`
-	Role         *raft.Role   `json:"role"`
-	Term         *uint64      `json:"term"`
-	Leader       *raft.NodeID `json:"leader"`
-	VotedFor     *raft.NodeID `json:"voted_for"`
-	LastIndex    *int         `json:"last_index"`
-	CommitIndex  *int         `json:"commit_index"`
-	AppliedIndex *int         `json:"applied_index"`
-	StateHash    *string      `json:"state_hash"`
-	LogHash      *string      `json:"log_hash"`
+	ID            raft.NodeID    `json:"id"`
+	Alive         bool           `json:"alive"`
+	Paused        bool           `json:"paused"`
+	Role          *raft.Role     `json:"role"`
+	Term          *uint64        `json:"term"`
+	Leader        *raft.NodeID   `json:"leader"`
+	VotedFor      *raft.NodeID   `json:"voted_for"`
+	LastIndex     *int           `json:"last_index"`
+	CommitIndex   *int           `json:"commit_index"`
+	AppliedIndex  *int           `json:"applied_index"`
+	FirstIndex    *int           `json:"first_index"`
+	SnapshotIndex *int           `json:"snapshot_index"`
+	Voters        *[]raft.NodeID `json:"voters"`
+	Learners      *[]raft.NodeID `json:"learners"`
+	StateHash     *string        `json:"state_hash"`
+	LogHash       *string        `json:"log_hash"`
 }
 
 type applied struct {
 	Index  int         `json:"index"`
 	Term   uint64      `json:"term"`
 	Result raft.Result `json:"result"`
+}
+
+type value struct {
+	Index int         `json:"index"`
+	Value raft.Result `json:"value"`
+}
+
+type covered struct {
+	Index int    `json:"index"`
+	Term  uint64 `json:"term"`
 }
 
 type logPage struct {
@@ -123,18 +137,22 @@ func describeNode(id raft.NodeID, replica cluster.Replica) nodeStatus {
 		return nodeStatus{ID: id}
 	}
 	return nodeStatus{
-		ID:           id,
-		Alive:        true,
-		Paused:       status.Lifecycle == cluster.Paused,
-		Role:         &status.Role,
-		Term:         &status.Term,
-		Leader:       orNull(status.Leader),
-		VotedFor:     orNull(status.VotedFor),
-		LastIndex:    &status.LastIndex,
-		CommitIndex:  &status.CommitIndex,
-		AppliedIndex: &status.AppliedIndex,
-		StateHash:    new(replica.Machine.StateHash()),
-		LogHash:      new(raft.LogHash(replica.Log.Until(status.CommitIndex))),
+		ID:            id,
+		Alive:         true,
+		Paused:        status.Lifecycle == cluster.Paused,
+		Role:          &status.Role,
+		Term:          &status.Term,
+		Leader:        orNull(status.Leader),
+		VotedFor:      orNull(status.VotedFor),
+		LastIndex:     &status.LastIndex,
+		CommitIndex:   &status.CommitIndex,
+		AppliedIndex:  &status.AppliedIndex,
+		FirstIndex:    &status.FirstIndex,
+		SnapshotIndex: &status.SnapshotIndex,
+		Voters:        &status.Configuration.Voters,
+		Learners:      &status.Configuration.Learners,
+		StateHash:     new(replica.Machine.StateHash()),
+		LogHash:       new(raft.LogHash(replica.Log.Until(status.CommitIndex))),
 	}
 }
 

@@ -27,10 +27,14 @@ type control struct {
 	running  context.Context
 	cancel   context.CancelCauseFunc
 
-	working sync.WaitGroup // the workload
+	working sync.WaitGroup // the workload, and what else takes its time
 	busy    atomic.Bool    // with a workload
 
+	// Held while a member comes or goes, and for reading while an operation names one.
+	membership sync.RWMutex
+
 	mu      sync.Mutex
+	nodes   []raft.NodeID // in ascending order; replaced, never changed
 	changed chan struct{} // closed at the next role change
 	roles   map[raft.NodeID]cluster.RoleChange
 	history []cluster.RoleChange // of the election under way
@@ -41,6 +45,7 @@ func startControl(config cluster.Config, events cluster.Events) (*control, error
 	c := &control{
 		settings: config.Settings,
 		seed:     config.Seed,
+		nodes:    config.Settings.Nodes,
 		changed:  make(chan struct{}),
 		roles:    map[raft.NodeID]cluster.RoleChange{},
 	}
@@ -69,15 +74,29 @@ func (c *control) note(change cluster.RoleChange) {
 	c.changed = make(chan struct{})
 }
 
-// submit proposes a command to a node, to the present leader if node is 0.
-func (c *control) submit(node raft.NodeID, command *raft.Command) (<-chan raft.Outcome, error) {
+// members are the nodes of the cluster.
+func (c *control) members() []raft.NodeID {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.nodes
+}
+
+// role is what a node last said of itself.
+func (c *control) role(node raft.NodeID) cluster.RoleChange {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.roles[node]
+}
+
+// asked is who is to answer a client that asked a node, or with 0 the present leader.
+func (c *control) asked(node raft.NodeID) (raft.NodeID, error) {
 	if node == 0 {
 		node = c.leader()
 	}
 	if node == 0 {
-		return nil, raft.Errorf(raft.Unavailable, "no leader is known; wait for an election")
+		return 0, raft.Errorf(raft.Unavailable, "no leader is known; wait for an election")
 	}
-	return c.Submit(node, command), nil
+	return node, nil
 }
 
 // leader is the running node that last said it leads, the highest term's if there are two,
@@ -148,7 +167,7 @@ func (c *control) awaitSettled(limit time.Duration) (leader cluster.RoleChange, 
 	defer stop()
 	for {
 		changed := c.nextChange()
-		nodes := c.settings.Nodes
+		nodes := c.members()
 		if agreement, ok := c.agreed(nodes); ok && len(c.up()) == len(nodes) && c.sameLog(nodes) {
 			return agreement.leader, nil
 		}
@@ -177,7 +196,7 @@ func (c *control) sameLog(nodes []raft.NodeID) bool {
 // up are the nodes that run.
 func (c *control) up() []raft.NodeID {
 	var up []raft.NodeID
-	for _, id := range c.settings.Nodes {
+	for _, id := range c.members() {
 		if c.Lifecycle(id) == cluster.Running {
 			up = append(up, id)
 		}

@@ -112,18 +112,20 @@ func (c *control) record(on bool) {
 }
 
 // disturbed adds the candidacies of the history to an election, and reports whether one of
-// them came before the crash.
+// them came before the crash. With a pre-vote that is where a candidacy begins.
 func (c *control) disturbed(e *election) bool {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	for _, change := range c.history {
-		if change.Role != raft.Candidate {
+		if change.Role != raft.PreCandidate && change.Role != raft.Candidate {
 			continue
 		}
 		if change.AtNs < e.CrashNs {
 			return true
 		}
-		e.Candidacies++
+		if change.Role == raft.Candidate {
+			e.Candidacies++
+		}
 		if e.CandidateNs == nil || change.AtNs < *e.CandidateNs {
 			e.CandidateNs = &change.AtNs
 		}

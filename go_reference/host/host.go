@@ -49,7 +49,7 @@ func (h *host) handle(line inputLine) (quit bool, err error) {
 		return false, nil
 	case line.err != nil:
 		return true, line.err
-	case len(bytes.TrimSpace(line.text)) == 0:
+	case len(bytes.Trim(line.text, " \t\n\v\f\r")) == 0:
 		return false, nil
 	default:
 		return h.answer(line.text), nil

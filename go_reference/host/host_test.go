@@ -194,18 +194,22 @@ func (c *caller) start(fields string) (leader int) {
 }
 
 type statusOfNode struct {
-	ID     int     `json:"id"`
-	Alive  bool    `json:"alive"`
-	Paused bool    `json:"paused"`
-	Role   *string `json:"role"`
-	Term   *int    `json:"term"`
-	Leader *int    `json:"leader"`
-	Voted  *int    `json:"voted_for"`
-	Last   *int    `json:"last_index"`
-	Commit *int    `json:"commit_index"`
-	Apply  *int    `json:"applied_index"`
-	State  *string `json:"state_hash"`
-	Log    *string `json:"log_hash"`
+	ID       int     `json:"id"`
+	Alive    bool    `json:"alive"`
+	Paused   bool    `json:"paused"`
+	Role     *string `json:"role"`
+	Term     *int    `json:"term"`
+	Leader   *int    `json:"leader"`
+	Voted    *int    `json:"voted_for"`
+	Last     *int    `json:"last_index"`
+	Commit   *int    `json:"commit_index"`
+	Apply    *int    `json:"applied_index"`
+	First    *int    `json:"first_index"`
+	Snapshot *int    `json:"snapshot_index"`
+	Voters   *[]int  `json:"voters"`
+	Learners *[]int  `json:"learners"`
+	State    *string `json:"state_hash"`
+	Log      *string `json:"log_hash"`
 }
 
 func (c *caller) status() []statusOfNode {
@@ -338,7 +342,7 @@ func TestARetryIsAnsweredTwiceAndAppliedOnce(t *testing.T) {
 
 func TestWithoutAClusterNothingIsAvailable(t *testing.T) {
 	session(t, func(c *caller) {
-		for _, op := range []string{"status", "submit", "log", "crash", "restart", "pause", "resume", "partition", "heal", "links", "run", "stop"} {
+		for _, op := range []string{"status", "submit", "log", "crash", "restart", "pause", "resume", "read", "snapshot", "transfer", "add_server", "remove_server", "partition", "heal", "links", "run", "stop"} {
 			c.refused(raft.Unavailable, op, "")
 		}
 		c.start(`"nodes": 1`)
@@ -353,6 +357,143 @@ func TestADirectoryThatCannotBeUsedStartsNothing(t *testing.T) {
 	session(t, func(c *caller) {
 		c.refused(raft.Unavailable, "start", `"storage": "disk", "data_dir": "/dev/null/data"`)
 		c.refused(raft.Unavailable, "status", "")
+	})
+}
+
+func TestAReadIsAnswered(t *testing.T) {
+	session(t, func(c *caller) {
+		leader := c.start("")
+		c.call("submit", `"command": {"op": "set", "key": "k", "value": "é"}`, &outcome{})
+		for fields, want := range map[string]string{
+			`"key": "k"`: `{"index":2,"value":"é"}`,
+			fmt.Sprintf(`"key": "k", "node": %d`, leader): `{"index":2,"value":"é"}`,
+			`"key": ""`: `{"index":2,"value":null}`,
+		} {
+			if got := string(c.reply(c.request("read", fields)).OK); got != want {
+				t.Errorf("%s was answered %s", fields, got)
+			}
+		}
+		reply := c.refused(raft.NotLeader, "read", fmt.Sprintf(`"key": "k", "node": %d`, 1+leader%3))
+		if got := string(reply.Error.Leader); got != fmt.Sprint(leader) {
+			t.Errorf("it named %s for the leader", got)
+		}
+		c.do("partition", `"groups": []`)
+		c.refused(raft.OutcomeUnknown, "read", fmt.Sprintf(`"key": "k", "node": %d, "timeout_ms": 5`, leader))
+		c.do("pause", fmt.Sprintf(`"node": %d`, leader))
+		c.refused(raft.Unavailable, "read", fmt.Sprintf(`"key": "k", "node": %d`, leader))
+	})
+}
+
+func TestASnapshotCutsTheLog(t *testing.T) {
+	session(t, func(c *caller) {
+		leader := c.start("")
+		for range 3 {
+			c.call("submit", `"command": {"op": "set", "key": "k", "value": "v"}`, &outcome{})
+		}
+		node := fmt.Sprintf(`"node": %d`, leader)
+		if got := string(c.reply(c.request("snapshot", node)).OK); !strings.HasPrefix(got, `{"index":4,"term":`) {
+			t.Errorf("answered %s", got)
+		}
+		c.call("submit", `"command": {"op": "set", "key": "k", "value": "v"}`, &outcome{})
+		var page logPage
+		if c.call("log", node, &page); len(page.Entries) != 1 || page.Entries[0].Index != 5 || page.LastIndex != 5 {
+			t.Errorf("the log is %+v", page)
+		}
+		if status := c.status()[leader-1]; *status.First != 5 || *status.Snapshot != 4 {
+			t.Errorf("the node is %+v", status)
+		}
+		c.do("pause", node)
+		c.refused(raft.Unavailable, "snapshot", node)
+	})
+}
+
+func TestALongCompactedLogIsCutToWhatIsKept(t *testing.T) {
+	session(t, func(c *caller) {
+		c.start(`"nodes": 1, "snapshot_entries": 0`)
+		for range maxLogEntries + 1 {
+			c.request("submit", `"command": {"op": "get", "key": "k"}`)
+		}
+		for id := range maxLogEntries + 1 {
+			c.reply(c.lastID - id)
+		}
+		c.reply(c.request("snapshot", `"node": 1`))
+		c.call("submit", `"command": {"op": "get", "key": "k"}`, &outcome{})
+		var page logPage
+		if c.call("log", `"node": 1`, &page); len(page.Entries) != 1 || page.Entries[0].Index != maxLogEntries+3 {
+			t.Errorf("the log is %+v", page)
+		}
+	})
+}
+
+func TestTheLeadershipIsHandedOver(t *testing.T) {
+	session(t, func(c *caller) {
+		leader := c.start("")
+		next := 1 + leader%3
+		for range 2 {
+			c.do("transfer", fmt.Sprintf(`"node": %d`, next))
+		}
+		if got := c.status()[next-1]; *got.Role != "leader" {
+			t.Errorf("it is %s", *got.Role)
+		}
+		time.Sleep(time.Second)
+		c.do("partition", fmt.Sprintf(`"blocked": [[%d, %d]]`, next, leader))
+		id := c.request("transfer", fmt.Sprintf(`"node": %d, "timeout_ms": 5`, leader))
+		reply := c.refused(raft.NotLeader, "submit", fmt.Sprintf(`"node": %d, "command": {"op": "get", "key": "k"}`, next))
+		if got := string(reply.Error.Leader); got != fmt.Sprint(leader) {
+			t.Errorf("meanwhile it named %s for the leader", got)
+		}
+		c.wantRefused(raft.OutcomeUnknown, id)
+	})
+}
+
+func TestMembersComeAndGo(t *testing.T) {
+	session(t, func(c *caller) {
+		leader := c.start(`"pre_vote": true, "check_quorum": true, "snapshot_entries": 10`)
+		members := func(want string) {
+			t.Helper()
+			time.Sleep(10 * time.Second)
+			var ids []int
+			for _, node := range c.status() {
+				ids = append(ids, node.ID)
+			}
+			for _, node := range c.status() {
+				if got := fmt.Sprint(*node.Voters, *node.Learners, ids); got != want {
+					t.Errorf("node %d has the voters and learners, of the nodes, %s; want %s", node.ID, got, want)
+				}
+			}
+		}
+		members("[1 2 3] [] [1 2 3]")
+		c.do("add_server", `"node": 7`)
+		c.refused(raft.BadRequest, "add_server", `"node": 7`)
+		c.refused(raft.BadRequest, "crash", `"node": 4`)
+		members("[1 2 3 7] [] [1 2 3 7]")
+		c.do("remove_server", fmt.Sprintf(`"node": %d`, leader))
+		members(map[int]string{1: "[2 3 7] [] [2 3 7]", 2: "[1 3 7] [] [1 3 7]", 3: "[1 2 7] [] [1 2 7]"}[leader])
+		c.do("add_server", fmt.Sprintf(`"node": %d`, leader))
+		members("[1 2 3 7] [] [1 2 3 7]")
+		var log logPage
+		c.call("log", `"node": 7`, &log)
+		c.call("run", `"workload": {"name": "election"}`, &electionsResult{})
+	})
+}
+
+func TestAChangeThatDoesNotHappenInTime(t *testing.T) {
+	session(t, func(c *caller) {
+		c.start(`"nodes": 1`)
+		c.refused(raft.BadRequest, "remove_server", `"node": 1`)
+		c.do("links", `"drop": 1`)
+		c.refused(raft.OutcomeUnknown, "add_server", `"node": 2, "timeout_ms": 300`)
+		c.refused(raft.BadRequest, "add_server", `"node": 2`)
+		c.do("links", "")
+		time.Sleep(10 * time.Second)
+		if got := c.status(); len(got) != 2 || fmt.Sprint(*got[1].Voters) != "[1 2]" {
+			t.Errorf("the learner did not become a voter by itself: %+v", got)
+		}
+		c.do("partition", `"groups": []`)
+		c.refused(raft.OutcomeUnknown, "add_server", `"node": 3, "timeout_ms": 300`)
+		id := c.request("remove_server", `"node": 3, "timeout_ms": 600000`)
+		c.in.Close()
+		c.wantRefused(raft.Unavailable, id)
 	})
 }
 
@@ -400,9 +541,14 @@ func TestBadRequestsChangeNothing(t *testing.T) {
 			{"submit", `"timeout_ms": 0.5, "command": {"op": "get", "key": "k"}`},
 			{"submit", `"timeout_ms": 1e999, "command": {"op": "get", "key": "k"}`},
 			{"submit", `"timeout_ms": "5", "command": {"op": "get", "key": "k"}`},
+			{"read", ""}, {"read", `"key": null`}, {"read", `"key": "k", "node": 4`}, {"read", `"key": "k", "timeout_ms": 0`},
+			{"snapshot", ""}, {"snapshot", `"node": 4`}, {"transfer", `"node": 4`}, {"transfer", `"node": 1, "timeout_ms": 0`},
+			{"add_server", `"node": 1`}, {"add_server", `"node": 10`}, {"add_server", `"node": 0`}, {"remove_server", `"node": 4`},
 			{"log", `"node": 1, "from": 0`}, {"log", `"node": 1, "to": "2"`},
 			{"partition", ""}, {"partition", `"groups": [1]`}, {"partition", `"groups": [[1], [1]]`}, {"partition", `"groups": [[4]]`},
-			{"partition", `"groups": null`}, {"links", `"drop": 1.1`}, {"links", `"drop": true`}, {"links", `"drop": null`},
+			{"partition", `"groups": null`}, {"partition", `"blocked": null`}, {"partition", `"blocked": [[1]]`},
+			{"partition", `"blocked": [[1, 1]]`}, {"partition", `"blocked": [[1, 4]]`}, {"partition", `"blocked": [[1, 2]], "groups": []`},
+			{"links", `"drop": 1.1`}, {"links", `"drop": true`}, {"links", `"drop": null`},
 			{"links", `"delay_ms": [2, 1]`}, {"links", `"delay_ms": [1]`}, {"links", `"delay_ms": 1`}, {"links", `"delay_ms": [0, 60001]`},
 			{"links", `"drop": 0.5, "duplicate": -1`}, {"run", ""}, {"run", `"workload": {}`}, {"run", `"workload": {"name": "sleep"}`},
 			{"run", `"workload": {"name": "replicate", "outstanding": 0}`}, {"run", `"workload": {"name": "replicate", "duration_s": 0}`},
@@ -425,6 +571,7 @@ func TestBadStarts(t *testing.T) {
 			`"election_timeout_ms": [1, 60001]`, `"election_timeout_ms": [true, true]`, `"election_timeout_ms": 150`,
 			`"heartbeat_ms": 0.4`, `"heartbeat_ms": "50"`, `"heartbeat_ms": 1e999`, `"storage": "tape"`, `"storage": null`,
 			`"storage": "disk"`, `"data_dir": "data"`, `"storage": "disk", "data_dir": ""`, `"storage": "disk", "data_dir": 1`, `"storage": "disk", "data_dir": "a\u0000b"`,
+			`"pre_vote": 1`, `"check_quorum": null`, `"check_quorum": "true"`, `"snapshot_entries": -1`, `"snapshot_entries": 1.5`,
 			`"transport": "tcp"`, `"seed": -1`, `"seed": 9223372036854775808`,
 		} {
 			c.refused(raft.BadRequest, "start", fields)

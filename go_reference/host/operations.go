@@ -1,6 +1,7 @@
 package host
 
 import (
+	"context"
 	"fmt"
 	"runtime"
 	"time"
@@ -20,27 +21,40 @@ const (
 type operation func(h *host, id int, f *fields) (answer any, err error)
 
 var operations = map[string]operation{
-	"hello":     (*host).hello,
-	"start":     (*host).start,
-	"stop":      (*host).stop,
-	"quit":      (*host).quit,
-	"status":    running((*host).status),
-	"submit":    running((*host).submit),
-	"log":       running((*host).log),
-	"crash":     running((*host).crash),
-	"restart":   nodeOperation((*cluster.Cluster).Restart),
-	"pause":     nodeOperation((*cluster.Cluster).Pause),
-	"resume":    nodeOperation((*cluster.Cluster).Resume),
-	"partition": running((*host).partition),
-	"heal":      running((*host).heal),
-	"links":     running((*host).links),
-	"run":       running((*host).run),
+	"hello":         (*host).hello,
+	"start":         (*host).start,
+	"stop":          (*host).stop,
+	"quit":          (*host).quit,
+	"status":        running((*host).status),
+	"submit":        running((*host).submit),
+	"read":          running((*host).read),
+	"log":           running((*host).log),
+	"snapshot":      running((*host).snapshot),
+	"transfer":      patient((*host).node, (*control).transfer),
+	"add_server":    patient(anyServer, (*control).add),
+	"remove_server": patient((*host).node, (*control).remove),
+	"crash":         running((*host).crash),
+	"restart":       nodeOperation((*cluster.Cluster).Restart),
+	"pause":         nodeOperation((*cluster.Cluster).Pause),
+	"resume":        nodeOperation((*cluster.Cluster).Resume),
+	"partition":     running((*host).partition),
+	"heal":          running((*host).heal),
+	"links":         running((*host).links),
+	"run":           running((*host).run),
 }
 
 var errNotRunning = raft.Errorf(raft.Unavailable, "no cluster is running; start one first")
 
-// running is an operation on a cluster.
+// running is an operation on a cluster, whose members stay the same meanwhile.
 func running(perform operation) operation {
+	return clustered(func(h *host, id int, f *fields) (any, error) {
+		h.control.membership.RLock()
+		defer h.control.membership.RUnlock()
+		return perform(h, id, f)
+	})
+}
+
+func clustered(perform operation) operation {
 	return func(h *host, id int, f *fields) (any, error) {
 		if h.control == nil {
 			return nil, errNotRunning
@@ -59,7 +73,44 @@ func nodeOperation(perform func(*cluster.Cluster, raft.NodeID) error) operation 
 	})
 }
 
-func (h *host) node() check[raft.NodeID] { return node(h.control.settings.Nodes) }
+// patient is an operation on a node that takes its time: once it has begun, other requests
+// need not wait until it is done.
+func patient(
+	node func(*host) check[raft.NodeID],
+	begin func(*control, raft.NodeID) (done func(context.Context) error, err error),
+) operation {
+	return clustered(func(h *host, id int, f *fields) (any, error) {
+		node := required(f, "node", node(h))
+		timeout := optionalTimeout(f)
+		if err := f.end(); err != nil {
+			return nil, err
+		}
+		ctx, stop := context.WithTimeoutCause(h.control.running, timeout,
+			raft.Errorf(raft.OutcomeUnknown, "it did not happen in time; it still may"))
+		done, err := begin(h.control, node)
+		if err != nil {
+			stop()
+			return nil, err
+		}
+		h.control.working.Go(func() {
+			defer stop()
+			if err := done(ctx); err != nil {
+				h.refuse(&id, err)
+			} else {
+				h.out.put(reply{ID: &id, OK: nothing{}})
+			}
+		})
+		return nil, nil
+	})
+}
+
+func optionalTimeout(f *fields) time.Duration {
+	return optional(f, "timeout_ms", duration(1, 600_000, time.Millisecond), 5*time.Second)
+}
+
+func (h *host) node() check[raft.NodeID] { return node(h.control.members()) }
+
+func anyServer(*host) check[raft.NodeID] { return server() }
 
 func (h *host) hello(_ int, f *fields) (any, error) {
 	return introduction{
@@ -67,20 +118,26 @@ func (h *host) hello(_ int, f *fields) (any, error) {
 		Protocol:  protocolVersion,
 		Language:  "Go",
 		Runtime:   goRuntime{"go", runtime.Version(), runtime.GOMAXPROCS(0)},
-		Features:  []string{"memory", "disk", "replicate", "election"},
+		Features: []string{
+			"memory", "disk", "replicate", "election",
+			"read", "snapshot", "transfer", "membership", "pre_vote", "check_quorum",
+		},
 	}, f.end()
 }
 
 func (h *host) start(_ int, f *fields) (any, error) {
-	nodes := optional(f, "nodes", integer(1, 9), 3)
+	nodes := optional(f, "nodes", integer(1, maxNodes), 3)
 	config := cluster.Config{
 		Settings: raft.Settings{
 			ElectionTimeout: optional(f, "election_timeout_ms", span(1, 60_000),
 				raft.Range{Low: 150 * time.Millisecond, High: 300 * time.Millisecond}),
 			Heartbeat: optional(f, "heartbeat_ms", duration(0.5, 60_000, time.Millisecond),
 				50*time.Millisecond),
-			MaxEntries: raft.DefaultMaxEntries,
-			Window:     raft.DefaultWindow,
+			MaxEntries:      raft.DefaultMaxEntries,
+			Window:          raft.DefaultWindow,
+			PreVote:         optional(f, "pre_vote", boolean, false),
+			CheckQuorum:     optional(f, "check_quorum", boolean, false),
+			SnapshotEntries: optional(f, "snapshot_entries", integer(0, maxID), raft.DefaultSnapshotEntries),
 		},
 	}
 	onDisk := optional(f, "storage", choice("memory", "disk"), "memory") == "disk"
@@ -150,7 +207,7 @@ func (h *host) status(_ int, f *fields) (any, error) {
 		return nil, err
 	}
 	var nodes []nodeStatus
-	for _, id := range h.control.settings.Nodes {
+	for _, id := range h.control.members() {
 		nodes = append(nodes, describeNode(id, h.control.Replica(id)))
 	}
 	return statuses{nodes}, nil
@@ -159,7 +216,7 @@ func (h *host) status(_ int, f *fields) (any, error) {
 func (h *host) submit(id int, f *fields) (any, error) {
 	proposed := required(f, "command", command)
 	node := optional(f, "node", h.node(), 0)
-	timeout := optional(f, "timeout_ms", duration(1, 600_000, time.Millisecond), 5*time.Second)
+	timeout := optionalTimeout(f)
 	var client *string
 	var serial int
 	if f.has("client") || f.has("serial") {
@@ -170,16 +227,39 @@ func (h *host) submit(id int, f *fields) (any, error) {
 		return nil, err
 	}
 	proposed.Client, proposed.Serial = client, uint64(serial)
-	outcome, err := h.control.submit(node, proposed)
+	node, err := h.control.asked(node)
 	if err != nil {
 		return nil, err
 	}
-	h.submits.Go(func() { h.await(id, outcome, timeout) })
+	outcome := h.control.Submit(node, proposed)
+	h.submits.Go(func() {
+		h.await(id, outcome, timeout, func(o raft.Outcome) any { return applied{o.Index, o.Term, o.Result} })
+	})
 	return nil, nil
 }
 
-// await waits for the outcome of a command, for as long as its client does.
-func (h *host) await(id int, outcome <-chan raft.Outcome, timeout time.Duration) {
+func (h *host) read(id int, f *fields) (any, error) {
+	key := required(f, "key", text(0, maxKeyBytes))
+	node := optional(f, "node", h.node(), 0)
+	timeout := optionalTimeout(f)
+	if err := f.end(); err != nil {
+		return nil, err
+	}
+	node, err := h.control.asked(node)
+	if err != nil {
+		return nil, err
+	}
+	outcome := h.control.Read(node, key)
+	h.submits.Go(func() {
+		h.await(id, outcome, timeout, func(o raft.Outcome) any { return value{o.Index, o.Result} })
+	})
+	return nil, nil
+}
+
+// await waits for an outcome, for as long as the client does, and answers with it.
+func (h *host) await(
+	id int, outcome <-chan raft.Outcome, timeout time.Duration, answer func(raft.Outcome) any,
+) {
 	patience := time.NewTimer(timeout)
 	defer patience.Stop()
 	select {
@@ -188,9 +268,9 @@ func (h *host) await(id int, outcome <-chan raft.Outcome, timeout time.Duration)
 			h.refuse(&id, o.Err)
 			return
 		}
-		h.out.put(reply{ID: &id, OK: applied{o.Index, o.Term, o.Result}})
+		h.out.put(reply{ID: &id, OK: answer(o)})
 	case <-patience.C:
-		h.refuse(&id, raft.Errorf(raft.OutcomeUnknown, "not applied in time; it may still be"))
+		h.refuse(&id, raft.Errorf(raft.OutcomeUnknown, "no outcome in time; a command may still be applied"))
 	}
 }
 
@@ -202,15 +282,31 @@ func (h *host) log(_ int, f *fields) (any, error) {
 		return nil, err
 	}
 	log, err := h.control.Log(node, first, min(last, first+maxLogEntries-1))
+	if err == nil && log.First >= first+maxLogEntries {
+		// All of that is compacted away.
+		log, err = h.control.Log(node, log.First, min(last, log.First+maxLogEntries-1))
+	}
 	if err != nil {
 		return nil, err
 	}
 	page := logPage{LastIndex: log.LastIndex, CommitIndex: log.CommitIndex}
 	for offset, entry := range log.Entries {
 		page.Entries = append(page.Entries,
-			logEntry{first + offset, entry.Term, describeCommand(entry.Command)})
+			logEntry{log.First + offset, entry.Term, describeCommand(entry.Command)})
 	}
 	return page, nil
+}
+
+func (h *host) snapshot(_ int, f *fields) (any, error) {
+	node := required(f, "node", h.node())
+	if err := f.end(); err != nil {
+		return nil, err
+	}
+	snapshot, err := h.control.Compact(node)
+	if err != nil {
+		return nil, err
+	}
+	return covered{snapshot.LastIndex, snapshot.LastTerm}, nil
 }
 
 func (h *host) crash(_ int, f *fields) (any, error) {
@@ -223,11 +319,20 @@ func (h *host) crash(_ int, f *fields) (any, error) {
 }
 
 func (h *host) partition(_ int, f *fields) (any, error) {
-	groups := required(f, "groups", groups(h.control.settings.Nodes))
+	asked := f.has("groups")
+	if asked == f.has("blocked") {
+		return nil, badRequest("a partition has either groups or blocked")
+	}
+	groups := optional(f, "groups", groups(h.control.members()), nil)
+	blocked := optional(f, "blocked", ways(h.control.members()), nil)
 	if err := f.end(); err != nil {
 		return nil, err
 	}
-	h.control.Partition(groups)
+	if asked {
+		h.control.Partition(groups)
+	} else {
+		h.control.Block(blocked)
+	}
 	return nothing{}, nil
 }
 
@@ -299,7 +404,7 @@ func (h *host) workload(f *fields) (func(progress func(float64)) (any, error), e
 			count: optional(f, "elections", integer(1, 100_000), 10),
 			limit: optional(f, "cap_s", duration(0, 3600, time.Second), 30*time.Second),
 		}
-		if f.err == nil && len(control.settings.Nodes) < 3 {
+		if f.err == nil && len(control.members()) < 3 {
 			f.err = badRequest("an election needs 3 nodes: a majority has to survive the crash")
 		}
 		return func(progress func(float64)) (any, error) {

@@ -18,6 +18,7 @@ const (
 	maxKeyBytes   = 64 << 10
 	maxValueBytes = 512 << 10
 	maxPathBytes  = 4096
+	maxNodes      = 9
 )
 
 // badRequest is the error for a request that does not keep to docs/protocol.md.
@@ -110,6 +111,15 @@ func integer(low, high int) check[int] {
 			return 0, fmt.Errorf("must be an integer from %d to %d", low, high)
 		}
 		return value, nil
+	}
+}
+
+func boolean(raw jsontext.Value) (bool, error) {
+	switch raw.Kind() {
+	case 't', 'f':
+		return raw.Kind() == 't', nil
+	default:
+		return false, fmt.Errorf("must be true or false")
 	}
 }
 
@@ -213,15 +223,24 @@ func object(raw jsontext.Value) (*fields, error) {
 	return parse(raw)
 }
 
-// node is one of the running cluster's.
-func node(nodes []raft.NodeID) check[raft.NodeID] {
-	check := integer(1, len(nodes))
+// server is a node of any cluster.
+func server() check[raft.NodeID] {
+	check := integer(1, maxNodes)
 	return func(raw jsontext.Value) (raft.NodeID, error) {
 		value, err := check(raw)
-		if err != nil {
-			return 0, fmt.Errorf("must be a node, 1 to %d", len(nodes))
+		return raft.NodeID(value), err
+	}
+}
+
+// node is one of the running cluster's.
+func node(nodes []raft.NodeID) check[raft.NodeID] {
+	check := server()
+	return func(raw jsontext.Value) (raft.NodeID, error) {
+		id, err := check(raw)
+		if err != nil || !slices.Contains(nodes, id) {
+			return 0, fmt.Errorf("must be one of the nodes %v", nodes)
 		}
-		return raft.NodeID(value), nil
+		return id, nil
 	}
 }
 
@@ -231,13 +250,33 @@ func groups(nodes []raft.NodeID) check[[][]raft.NodeID] {
 	return func(raw jsontext.Value) ([][]raft.NodeID, error) {
 		groups, err := check(raw)
 		if err != nil {
-			return nil, fmt.Errorf("must be lists of nodes, 1 to %d", len(nodes))
+			return nil, fmt.Errorf("must be lists of the nodes %v", nodes)
 		}
 		members := slices.Sorted(slices.Values(slices.Concat(groups...)))
 		if len(slices.Compact(slices.Clone(members))) < len(members) {
 			return nil, fmt.Errorf("must have each node at most once")
 		}
 		return groups, nil
+	}
+}
+
+// ways are links' directions, each from one node to another.
+func ways(nodes []raft.NodeID) check[[]raft.Way] {
+	check := list(list(node(nodes)))
+	return func(raw jsontext.Value) ([]raft.Way, error) {
+		pairs, err := check(raw)
+		ways := make([]raft.Way, 0, len(pairs))
+		for _, pair := range pairs {
+			if len(pair) != 2 || pair[0] == pair[1] {
+				err = fmt.Errorf("not two nodes")
+				break
+			}
+			ways = append(ways, raft.Way{From: pair[0], To: pair[1]})
+		}
+		if err != nil {
+			return nil, fmt.Errorf("must be pairs [from, to] of two of the nodes %v", nodes)
+		}
+		return ways, nil
 	}
 }
 

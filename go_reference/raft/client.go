@@ -3,7 +3,8 @@ package raft
 import "slices"
 
 // An Outcome is what became of a command: it was committed and applied at Index, with the
-// state machine's Result, or Err says why that is not known here.
+// state machine's Result, or Err says why that is not known here. That of a read is a key's
+// value, nil if it does not exist, after what is up to Index.
 type Outcome struct {
 	Index  int
 	Term   uint64
@@ -19,9 +20,11 @@ type Proposal struct {
 }
 
 // Answer sends the outcome.
-func (p Proposal) Answer(outcome Outcome) {
+func (p Proposal) Answer(outcome Outcome) { answer(p.Done, outcome) }
+
+func answer(done chan<- Outcome, outcome Outcome) {
 	select {
-	case p.Done <- outcome:
+	case done <- outcome:
 	default:
 	}
 }
@@ -44,11 +47,12 @@ func (w *Waiters) Len() int { return len(w.waiting) }
 
 // Add notes that the proposals became the entries from firstIndex on, in term.
 func (w *Waiters) Add(firstIndex int, term uint64, proposals []Proposal) {
-	// Entries that were awaited from here on have been deleted from the log.
+	// Entries that were awaited from here on have been deleted from this log; another may
+	// still have them.
 	kept := len(w.waiting)
 	for kept > 0 && w.waiting[kept-1].index >= firstIndex {
 		kept--
-		w.waiting[kept].lose()
+		w.waiting[kept].forget()
 	}
 	w.waiting = w.waiting[:kept]
 	for offset, proposal := range proposals {
@@ -82,6 +86,19 @@ func (w *Waiters) Applied(firstIndex int, entries []Entry, apply func(Entry) (Re
 	w.waiting = slices.Delete(w.waiting, 0, answered)
 }
 
+// Skipped notes that a snapshot took the place of the entries up to index, and of their
+// results.
+func (w *Waiters) Skipped(index int) {
+	covered := 0
+	for covered < len(w.waiting) && w.waiting[covered].index <= index {
+		w.waiting[covered].proposal.Answer(Outcome{
+			Err: Errorf(OutcomeUnknown, "the entry came with a snapshot, without its result"),
+		})
+		covered++
+	}
+	w.waiting = slices.Delete(w.waiting, 0, covered)
+}
+
 // Abandon answers all that their command's outcome will not be known here.
 func (w *Waiters) Abandon(reason string) {
 	for _, waiter := range w.waiting {
@@ -90,6 +107,77 @@ func (w *Waiters) Abandon(reason string) {
 	w.waiting = nil
 }
 
+func (w waiter) forget() {
+	w.proposal.Answer(Outcome{Err: Errorf(OutcomeUnknown, "the entry at index %d left this log", w.index)})
+}
+
 func (w waiter) lose() {
 	w.proposal.Answer(Outcome{Err: Errorf(Lost, "a later leader's log replaced the entry at index %d", w.index)})
+}
+
+// A Query is a key and where its value is to be sent, once; Done as in a [Proposal].
+type Query struct {
+	Key  string
+	Done chan<- Outcome
+}
+
+// Answer sends the outcome.
+func (q Query) Answer(outcome Outcome) { answer(q.Done, outcome) }
+
+// Readers are those who wait for a value that is sure to be the latest (thesis §6.4). Each
+// hears once.
+type Readers struct {
+	asked     []reader // in the order of their rounds
+	confirmed []reader
+}
+
+type reader struct {
+	round uint64
+	index int // once it is confirmed
+	query Query
+}
+
+// Len is how many wait.
+func (r *Readers) Len() int { return len(r.asked) + len(r.confirmed) }
+
+// Add notes that the queries wait for a round of their leader's.
+func (r *Readers) Add(round uint64, queries []Query) {
+	for _, query := range queries {
+		r.asked = append(r.asked, reader{round: round, query: query})
+	}
+}
+
+// Resolve takes what became of rounds, and answers those whose index is applied. Leader is
+// whom those may ask instead whose node leads no longer.
+func (r *Readers) Resolve(reads []ReadIndex, machine *StateMachine, leader NodeID) {
+	for _, read := range reads {
+		known := 0
+		for known < len(r.asked) && r.asked[known].round <= read.Round {
+			reader := r.asked[known]
+			known++
+			if read.Index == 0 {
+				reader.query.Answer(Outcome{Err: NotTheLeader(leader)})
+				continue
+			}
+			reader.index = read.Index
+			r.confirmed = append(r.confirmed, reader)
+		}
+		r.asked = slices.Delete(r.asked, 0, known)
+	}
+	index := machine.AppliedIndex()
+	r.confirmed = slices.DeleteFunc(r.confirmed, func(reader reader) bool {
+		due := reader.index <= index
+		if due {
+			reader.query.Answer(Outcome{Index: index, Result: machine.Get(reader.query.Key)})
+		}
+		return due
+	})
+}
+
+// Abandon answers all with an error: the node is gone.
+func (r *Readers) Abandon(err error) {
+	for _, reader := range slices.Concat(r.asked, r.confirmed) {
+		reader.query.Answer(Outcome{Err: err})
+	}
+	*r = Readers{}
 }

@@ -76,6 +76,7 @@ func TestAWaiterHearsTheStateMachinesAnswer(t *testing.T) {
 	heard[1].want(t, BadRequest)
 }
 
+// §5.3: the entry that was awaited was replaced.
 func TestAnotherTermsEntryMeansLost(t *testing.T) {
 	heard, proposals := listeners(2)
 	var w Waiters
@@ -85,7 +86,7 @@ func TestAnotherTermsEntryMeansLost(t *testing.T) {
 	heard[1].want(t, Lost)
 }
 
-// Terms never fall along a log: what a later leader commits beneath says as much of the rest.
+// §5.3: terms never fall along a log: what a later leader commits beneath says as much of the rest.
 func TestALaterTermMeansLostForAllWhoWaitSinceBefore(t *testing.T) {
 	before, first := listeners(2)
 	after, second := listeners(1)
@@ -100,16 +101,16 @@ func TestALaterTermMeansLostForAllWhoWaitSinceBefore(t *testing.T) {
 	after[0].wantNothing(t)
 }
 
-// A node that led, lost its tail to another leader and leads again may give an index out
-// twice.
-func TestAnIndexGivenOutAgainMeansLost(t *testing.T) {
+// §5.3: a node that led, lost its tail to another leader and leads again may give an index out
+// twice. Another log may still have the entry that was there.
+func TestAnIndexGivenOutAgainLeavesItsWaiterInDoubt(t *testing.T) {
 	before, first := listeners(4)
 	after, second := listeners(2)
 	var w Waiters
 	w.Add(4, 2, first) // 4 to 7
 	w.Add(6, 5, second)
-	before[2].want(t, Lost)
-	before[3].want(t, Lost)
+	before[2].want(t, OutcomeUnknown)
+	before[3].want(t, OutcomeUnknown)
 	before[0].wantNothing(t)
 	w.Applied(4, entriesOf(2, 3, 5, 5), NewStateMachine().Apply)
 	before[0].want(t, "")
@@ -137,4 +138,79 @@ func TestAnAnswerNobodyTakesHoldsUpNobody(t *testing.T) {
 	if got := <-done; got.Index != 1 {
 		t.Errorf("heard of index %d", got.Index)
 	}
+}
+
+// A snapshot has the state, and not how it came about.
+func TestWhomASnapshotPassesOverKnowNothing(t *testing.T) {
+	heard, proposals := listeners(3)
+	var w Waiters
+	w.Add(4, 2, proposals)
+	w.Skipped(5)
+	heard[0].want(t, OutcomeUnknown)
+	heard[1].want(t, OutcomeUnknown)
+	heard[2].wantNothing(t)
+	w.Applied(6, entriesOf(2), NewStateMachine().Apply)
+	heard[2].want(t, "")
+}
+
+// -- reads (thesis §6.4) --
+
+// queries are so many for the key k.
+func queries(count int) ([]listener, []Query) {
+	heard, proposals := listeners(count)
+	var queries []Query
+	for _, proposal := range proposals {
+		queries = append(queries, Query{"k", proposal.Done})
+	}
+	return heard, queries
+}
+
+func TestAReaderHearsOnceItsIndexIsApplied(t *testing.T) {
+	heard, asked := queries(3)
+	s := NewStateMachine()
+	var r Readers
+	r.Add(1, asked[:2])
+	r.Add(2, asked[2:])
+	r.Resolve([]ReadIndex{{1, 2}}, s, 0)
+	heard[0].wantNothing(t)
+	run(t, s, Command{Op: Noop})
+	run(t, s, Command{Op: Set, Key: "k", Value: new("v")})
+	r.Resolve(nil, s, 0)
+	for _, listener := range heard[:2] {
+		if got := listener.want(t, ""); got.Index != 2 || got.Result != "v" {
+			t.Errorf("heard %+v", got)
+		}
+	}
+	heard[2].wantNothing(t)
+	r.Resolve([]ReadIndex{{2, 1}}, s, 0)
+	heard[2].want(t, "")
+	if r.Len() != 0 {
+		t.Errorf("%d wait", r.Len())
+	}
+}
+
+func TestALaterRoundConfirmsAnEarlierOne(t *testing.T) {
+	heard, asked := queries(2)
+	var r Readers
+	r.Add(1, asked[:1])
+	r.Add(3, asked[1:])
+	r.Resolve([]ReadIndex{{2, 0}}, NewStateMachine(), 4)
+	failure := &Error{}
+	if got := heard[0].want(t, NotLeader); errors.As(got.Err, &failure) && failure.Leader != 4 {
+		t.Errorf("it was sent to node %d", failure.Leader)
+	}
+	heard[1].wantNothing(t)
+}
+
+func TestAbandonedReadersHearWhy(t *testing.T) {
+	heard, asked := queries(2)
+	var r Readers
+	r.Add(1, asked[:1])
+	r.Resolve([]ReadIndex{{1, 9}}, NewStateMachine(), 0)
+	r.Add(2, asked[1:])
+	r.Abandon(Errorf(Unavailable, "the node crashed"))
+	heard[0].want(t, Unavailable)
+	heard[1].want(t, Unavailable)
+	r.Abandon(Errorf(Unavailable, "again"))
+	heard[0].wantNothing(t)
 }

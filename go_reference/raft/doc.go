@@ -7,5 +7,6 @@
 // order, so that whatever differs between their clusters is not the algorithm.
 //
 // Sections (§) are those of Ongaro & Ousterhout, "In Search of an Understandable Consensus
-// Algorithm (Extended Version)".
+// Algorithm (Extended Version)"; "thesis" is D. Ongaro, "Consensus: Bridging Theory and
+// Practice", 2014.
 package raft

@@ -20,6 +20,8 @@ import (
 //	[1, term, voted_for]              the hard state
 //	[2, first_index, [entry, …]]      entries, appended; entry = [term, command]
 //	[3, first_index]                  the log's tail from first_index on is deleted
+//	[4, index, term, [voters, learners], [item, …]]
+//	                                  a snapshot; item = [name, value, serial]
 //
 // with command = [op, key, value, expect, client, serial]. The file begins with a header.
 const (
@@ -31,6 +33,7 @@ const (
 	recordHardState  = 1
 	recordEntries    = 2
 	recordTruncation = 3
+	recordSnapshot   = 4
 )
 
 func appendFrame(b, payload []byte) []byte {
@@ -70,6 +73,39 @@ func appendEntries(b []byte, firstIndex int, entries []Entry) []byte {
 	return b
 }
 
+func appendSnapshot(b []byte, snapshot *Snapshot) []byte {
+	b = msgp.AppendArrayHeader(b, 5)
+	b = msgp.AppendUint64(b, recordSnapshot)
+	b = msgp.AppendUint64(b, uint64(snapshot.LastIndex))
+	b = msgp.AppendUint64(b, snapshot.LastTerm)
+	b = msgp.AppendArrayHeader(b, 2)
+	b = appendServers(b, snapshot.Configuration.Voters)
+	b = appendServers(b, snapshot.Configuration.Learners)
+	b = msgp.AppendArrayHeader(b, uint32(len(snapshot.Items)))
+	for _, item := range snapshot.Items {
+		b = msgp.AppendArrayHeader(b, 3)
+		b = msgp.AppendString(b, item.Name)
+		switch value := item.Value.(type) {
+		case string:
+			b = msgp.AppendString(b, value)
+		case bool:
+			b = msgp.AppendBool(b, value)
+		default:
+			b = msgp.AppendNil(b)
+		}
+		b = msgp.AppendUint64(b, item.Serial)
+	}
+	return b
+}
+
+func appendServers(b []byte, servers []NodeID) []byte {
+	b = msgp.AppendArrayHeader(b, uint32(len(servers)))
+	for _, id := range servers {
+		b = msgp.AppendUint64(b, uint64(id))
+	}
+	return b
+}
+
 func appendCommand(b []byte, command *Command) []byte {
 	b = msgp.AppendArrayHeader(b, 6)
 	b = msgp.AppendString(b, string(command.Op))
@@ -90,12 +126,13 @@ var errTorn = errors.New("torn record")
 // replay returns what the whole records of a file say, and where they end: 0 if not even the
 // header is whole. An error tells the offset of the damage.
 func replay(content []byte) (saved Saved, whole int, err error) {
-	if len(content) < len(header) && strings.HasPrefix(header, string(content)) {
+	if isTornHeader(content) {
 		return saved, 0, nil
 	}
 	if !bytes.HasPrefix(content, []byte(header)) {
 		return saved, 0, errors.New("offset 0: not a node's log of this version")
 	}
+	stateKnown := false
 	whole = len(header)
 	for whole < len(content) {
 		payload, err := nextPayload(content[whole:])
@@ -103,12 +140,17 @@ func replay(content []byte) (saved Saved, whole int, err error) {
 			break
 		}
 		if err == nil {
-			err = saved.replay(payload)
+			err = saved.replay(payload, whole == len(header))
 		}
 		if err != nil {
 			return Saved{}, 0, fmt.Errorf("offset %d: %w", whole, err)
 		}
+		stateKnown = stateKnown || payload[1] == recordHardState
 		whole += frameSize + len(payload)
+	}
+	if saved.Snapshot != nil && !stateKnown {
+		// Both were durable before the file got its name: this is no torn tail.
+		return Saved{}, 0, fmt.Errorf("offset %d: damaged record (the hard state)", whole)
 	}
 	return saved, whole, nil
 }
@@ -121,6 +163,9 @@ func nextPayload(content []byte) ([]byte, error) {
 		return nil, errTorn
 	}
 	if crc32.ChecksumIEEE(content[:8]) != binary.LittleEndian.Uint32(content[8:]) {
+		if endsInZeros(content, frameSize) {
+			return nil, errTorn
+		}
 		return nil, errors.New("damaged record (its length)")
 	}
 	length := int(binary.LittleEndian.Uint32(content))
@@ -132,15 +177,39 @@ func nextPayload(content []byte) ([]byte, error) {
 	if crc32.ChecksumIEEE(rest[:length]) == checksum {
 		return rest[:length], nil
 	}
-	if length == len(rest) {
+	if length == len(rest) || endsInZeros(content, frameSize+length) {
 		return nil, errTorn
 	}
 	return nil, errors.New("damaged record (checksum differs)")
 }
 
-// replay takes a record's payload into what was saved.
-func (s *Saved) replay(payload []byte) error {
-	r := reader{rest: payload}
+// isTornHeader reports whether a file's creation was cut short: its header was synced before
+// all else.
+func isTornHeader(content []byte) bool {
+	return len(content) <= len(header) && string(content) != header &&
+		strings.HasPrefix(header, string(withoutZeros(content)))
+}
+
+// endsInZeros reports whether content is all zeros from before end, within a damaged record,
+// to its end.
+func endsInZeros(content []byte, end int) bool { return len(withoutZeros(content)) < end }
+
+func withoutZeros(content []byte) []byte { return bytes.TrimRight(content, "\x00") }
+
+// lastIndex is the index of the last entry saved.
+func (s *Saved) lastIndex() int { return s.compacted() + len(s.Entries) }
+
+// compacted is how many entries the snapshot covers.
+func (s *Saved) compacted() int {
+	if s.Snapshot == nil {
+		return 0
+	}
+	return s.Snapshot.LastIndex
+}
+
+// replay takes a record's payload into what was saved; a snapshot only from the first one.
+func (s *Saved) replay(payload []byte, isFirst bool) error {
+	r := decoder{rest: payload}
 	size, kind := r.array(), r.integer()
 	switch {
 	case kind == recordHardState && size == 3:
@@ -155,14 +224,20 @@ func (s *Saved) replay(payload []byte) error {
 	case kind == recordEntries && size == 3:
 		first := r.integer()
 		entries := r.entries()
-		if r.finished() && first == uint64(len(s.Entries)+1) {
+		if r.finished() && first == uint64(s.lastIndex()+1) {
 			s.Entries = append(s.Entries, entries...)
 			return nil
 		}
 	case kind == recordTruncation && size == 2:
 		first := r.integer()
-		if r.finished() && 1 <= first && first <= uint64(len(s.Entries)) {
-			s.Entries = s.Entries[:first-1]
+		if r.finished() && uint64(s.compacted()) < first && first <= uint64(s.lastIndex()) {
+			s.Entries = s.Entries[:first-1-uint64(s.compacted())]
+			return nil
+		}
+	case kind == recordSnapshot && size == 5 && isFirst:
+		snapshot := r.snapshot()
+		if r.finished() {
+			s.Snapshot = snapshot
 			return nil
 		}
 	}
@@ -182,24 +257,24 @@ func describe(payload []byte) string {
 	return text.String()
 }
 
-// A reader takes a payload apart. After the first fault it reads zeros, and finished is
+// A decoder takes a payload apart. After the first fault it reads zeros, and finished is
 // false.
-type reader struct {
+type decoder struct {
 	rest []byte
 	err  error
 }
 
-func read[T any](r *reader, take func([]byte) (T, []byte, error)) (value T) {
+func read[T any](r *decoder, take func([]byte) (T, []byte, error)) (value T) {
 	if r.err == nil {
 		value, r.rest, r.err = take(r.rest)
 	}
 	return value
 }
 
-func (r *reader) array() uint32   { return read(r, msgp.ReadArrayHeaderBytes) }
-func (r *reader) integer() uint64 { return read(r, msgp.ReadUint64Bytes) }
+func (r *decoder) array() uint32   { return read(r, msgp.ReadArrayHeaderBytes) }
+func (r *decoder) integer() uint64 { return read(r, msgp.ReadUint64Bytes) }
 
-func (r *reader) text() string {
+func (r *decoder) text() string {
 	text := read(r, msgp.ReadStringBytes)
 	if r.err == nil && !utf8.ValidString(text) {
 		r.err = errors.New("not UTF-8")
@@ -208,7 +283,7 @@ func (r *reader) text() string {
 }
 
 // null takes a null, if there is one.
-func (r *reader) null() bool {
+func (r *decoder) null() bool {
 	if r.err != nil || !msgp.IsNil(r.rest) {
 		return false
 	}
@@ -216,7 +291,7 @@ func (r *reader) null() bool {
 	return true
 }
 
-func (r *reader) optional() *string {
+func (r *decoder) optional() *string {
 	if r.null() {
 		return nil
 	}
@@ -224,7 +299,7 @@ func (r *reader) optional() *string {
 	return &text
 }
 
-func (r *reader) entries() []Entry {
+func (r *decoder) entries() []Entry {
 	var entries []Entry
 	for count := r.array(); count > 0 && r.err == nil; count-- {
 		entries = append(entries, r.entry())
@@ -232,7 +307,7 @@ func (r *reader) entries() []Entry {
 	return entries
 }
 
-func (r *reader) entry() Entry {
+func (r *decoder) entry() Entry {
 	r.expect(2)
 	term := r.integer()
 	r.expect(6)
@@ -246,12 +321,42 @@ func (r *reader) entry() Entry {
 	}}
 }
 
+func (r *decoder) snapshot() *Snapshot {
+	snapshot := &Snapshot{LastIndex: int(r.integer()), LastTerm: r.integer()}
+	r.expect(2)
+	snapshot.Configuration = Configuration{r.servers(), r.servers()}
+	for count := r.array(); count > 0 && r.err == nil; count-- {
+		snapshot.Items = append(snapshot.Items, r.item())
+	}
+	return snapshot
+}
+
+func (r *decoder) servers() []NodeID {
+	var servers []NodeID
+	for count := r.array(); count > 0 && r.err == nil; count-- {
+		servers = append(servers, NodeID(r.integer()))
+	}
+	return servers
+}
+
+func (r *decoder) item() Item {
+	r.expect(3)
+	item := Item{Name: r.text()}
+	if msgp.NextType(r.rest) == msgp.BoolType {
+		item.Value = read(r, msgp.ReadBoolBytes)
+	} else {
+		item.Value = resultOf(r.optional())
+	}
+	item.Serial = r.integer()
+	return item
+}
+
 // expect takes the header of an array of the given size.
-func (r *reader) expect(size uint32) {
+func (r *decoder) expect(size uint32) {
 	if r.array() != size && r.err == nil {
 		r.err = fmt.Errorf("not an array of %d", size)
 	}
 }
 
 // finished reports whether the payload was read without a fault, and to its end.
-func (r *reader) finished() bool { return r.err == nil && len(r.rest) == 0 }
+func (r *decoder) finished() bool { return r.err == nil && len(r.rest) == 0 }

@@ -13,17 +13,27 @@ type Faults struct {
 	Delay     Range
 }
 
+// A Way is a link's direction.
+type Way struct{ From, To NodeID }
+
 // Links are the network between the nodes: a partition, and the links' faults. The zero
 // value is a perfect network.
 type Links struct {
-	groups [][]NodeID // nil where every node reaches every other
-	faults Faults
+	groups  [][]NodeID // nil where every node is in the same one
+	blocked []Way
+	faults  Faults
 }
 
 // Partitioned returns links over which only nodes of the same group reach each other; a
 // node in no group is alone. Nil groups heal every cut.
 func (l Links) Partitioned(groups [][]NodeID) Links {
-	l.groups = groups
+	l.groups, l.blocked = groups, nil
+	return l
+}
+
+// Blocked returns links of which these are cut, each in one direction, and no others.
+func (l Links) Blocked(ways []Way) Links {
+	l.groups, l.blocked = nil, ways
 	return l
 }
 
@@ -34,7 +44,9 @@ func (l Links) Degraded(faults Faults) Links {
 }
 
 // Perfect reports whether nothing is wrong at all.
-func (l Links) Perfect() bool { return l.groups == nil && l.faults == Faults{} }
+func (l Links) Perfect() bool {
+	return l.groups == nil && len(l.blocked) == 0 && l.faults == Faults{}
+}
 
 // Delays are those of each copy of a message that arrives: none, one or two of them.
 // Random returns numbers from [0, 1).
@@ -50,6 +62,9 @@ func (l Links) Delays(from, to NodeID, random func() float64) []time.Duration {
 }
 
 func (l Links) connected(from, to NodeID) bool {
+	if slices.Contains(l.blocked, Way{from, to}) {
+		return false
+	}
 	if l.groups == nil {
 		return true
 	}

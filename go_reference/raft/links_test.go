@@ -46,6 +46,25 @@ func TestOnlyNodesOfAGroupReachEachOther(t *testing.T) {
 	}
 }
 
+func TestABlockedWayLeavesTheWayBackOpen(t *testing.T) {
+	reaches := func(links Links, from, to NodeID) bool {
+		return len(links.Delays(from, to, draws(0.5, 0.5, 0.5))) == 1
+	}
+	links := Links{}.Blocked([]Way{{1, 2}})
+	if reaches(links, 1, 2) || !reaches(links, 2, 1) || !reaches(links, 1, 3) || links.Perfect() {
+		t.Error("not just the way from 1 to 2 is blocked")
+	}
+	if links = links.Partitioned([][]NodeID{{1, 2}, {3}}); !reaches(links, 1, 2) || reaches(links, 1, 3) {
+		t.Error("groups do not replace blocked ways")
+	}
+	if links = links.Blocked([]Way{{2, 1}}); reaches(links, 2, 1) || !reaches(links, 1, 3) {
+		t.Error("blocked ways do not replace groups")
+	}
+	if !links.Blocked(nil).Perfect() || !links.Partitioned(nil).Perfect() {
+		t.Error("healing does not heal")
+	}
+}
+
 func TestFaultsAreDrawn(t *testing.T) {
 	faults := Faults{Drop: 0.5, Duplicate: 0.5, Delay: Range{10, 20}}
 	for name, c := range map[string]struct {

@@ -1,31 +1,37 @@
 package raft
 
 import (
+	"cmp"
 	"fmt"
 	"slices"
 	"time"
 )
 
-// A Role is one of the three states of a server (§5.1).
+// A Role is one of the states of a server: the paper's three (§5.1), and the pre-vote's
+// (thesis §9.6).
 type Role uint8
 
 // The roles.
 const (
 	Follower Role = iota
+	PreCandidate
 	Candidate
 	Leader
 )
 
 // String is the role's name in the protocol.
-func (r Role) String() string { return [...]string{"follower", "candidate", "leader"}[r] }
+func (r Role) String() string {
+	return [...]string{"follower", "pre_candidate", "candidate", "leader"}[r]
+}
 
 // MarshalText implements [encoding.TextMarshaler].
 func (r Role) MarshalText() ([]byte, error) { return []byte(r.String()), nil }
 
-// What bounds replication unless [Settings] say otherwise.
+// What bounds replication and the log unless [Settings] say otherwise.
 const (
-	DefaultMaxEntries = 1024
-	DefaultWindow     = 16
+	DefaultMaxEntries      = 1024
+	DefaultWindow          = 16
+	DefaultSnapshotEntries = 16384
 )
 
 // A Range is a stretch of time, both ends included.
@@ -38,11 +44,16 @@ func (r Range) Draw(random float64) time.Duration {
 
 // Settings are what all nodes of a cluster share.
 type Settings struct {
-	Nodes           []NodeID
-	ElectionTimeout Range // from which each timeout is drawn
+	Nodes           []NodeID // the first voters
+	ElectionTimeout Range    // from which each timeout is drawn
 	Heartbeat       time.Duration
-	MaxEntries      int // bounds one AppendEntries
+	MaxEntries      int // bounds the entries of an AppendEntries, the items of an InstallSnapshot
 	Window          int // bounds the AppendEntries under way to one follower
+	PreVote         bool
+	CheckQuorum     bool
+	// A snapshot is due every so many entries, never if 0; the last quarter of as many stays
+	// in the log for followers that lag.
+	SnapshotEntries int
 }
 
 // A View is what a node thinks of the cluster.
@@ -56,8 +67,10 @@ type View struct {
 //
 //  1. make Save durable, unless it is empty,
 //  2. send Messages,
-//  3. apply Committed to the state machine and answer the clients that wait,
-//  4. restart the timer with Timer, unless it is zero.
+//  3. restore the state machine from Snapshot, if there is one,
+//  4. apply Committed to it and answer the clients that wait,
+//  5. answer the reads that Reads tells of,
+//  6. restart the timer with Timer, unless it is zero.
 //
 // That order is the runtime's whole duty to safety: no message leaves and no client hears
 // of anything that a crash could still take back. Messages may be read until the node's
@@ -65,7 +78,9 @@ type View struct {
 type Ready struct {
 	Save      Save
 	Messages  []Message
+	Snapshot  *Snapshot
 	Committed []Entry
+	Reads     []ReadIndex
 	Timer     time.Duration
 }
 
@@ -76,6 +91,10 @@ type Ready struct {
 // [Node.Ready] and does what that says. Whatever happened between two calls becomes one
 // save and one message per follower, so that a busy runtime batches without being told to.
 //
+// Beside the paper's algorithm there is what its thesis adds: leadership transfer (§3.10),
+// membership changes one server at a time (§4), reads without a log entry (§6.4), and on
+// request the check of a leader's quorum (§6.2) and the pre-vote (§9.6).
+//
 // A node has one timer: a leader's asks for heartbeats, any other's for an election.
 type Node struct {
 	id          NodeID
@@ -83,46 +102,62 @@ type Node struct {
 	votedFor    NodeID
 	role        Role
 	leader      NodeID
+	snapshot    *Snapshot
 	log         *ReplicatedLog
 	commitIndex int
 
-	settings  Settings
-	random    func() float64
-	peers     []NodeID
-	majority  int
-	votes     map[NodeID]bool
-	followers []*progress // a leader's, in the order of peers
-	matches   []int       // scratch of maybeCommit
+	settings      Settings
+	random        func() float64
+	votes         map[NodeID]bool
+	leaderHeard   bool          // within the least election timeout
+	patience      time.Duration // how long the election timer is to run on when it expires
+	assembly      assembly
+	configuration *Configuration
+	majority      int
+
+	// A leader's.
+	followers  []*progress // in the order of the configuration's members
+	termStart  int         // the index of the term's first entry
+	beats      int         // heartbeats since the last election timeout passed
+	reads      readRounds
+	transferee NodeID
+	matches    []int // scratch of maybeCommit
 
 	// What Ready has not handed out yet.
-	saved        HardState
-	unsavedFrom  int
-	messages     []Message
-	heartbeatDue bool
-	applied      int
-	timer        time.Duration
+	saved           HardState
+	unsavedFrom     int
+	snapshotUnsaved bool
+	messages        []Message
+	heartbeatDue    bool
+	restored        *Snapshot
+	applied         int
+	readsKnown      []ReadIndex
+	timer           time.Duration
 }
 
 // NewNode returns a follower with what the storage kept from an earlier life. Random
 // returns numbers from [0, 1) and is called once for each timeout drawn.
 func NewNode(id NodeID, settings Settings, random func() float64, saved Saved) *Node {
-	log := NewReplicatedLog(saved.Entries)
+	snapshot := saved.Snapshot
+	if snapshot == nil {
+		snapshot = &Snapshot{Configuration: Configuration{Voters: settings.Nodes}}
+	}
+	log := NewReplicatedLog(*snapshot, saved.Entries)
 	n := &Node{
 		id:          id,
 		term:        saved.HardState.Term,
 		votedFor:    saved.HardState.VotedFor,
+		snapshot:    snapshot,
 		log:         log,
+		commitIndex: snapshot.LastIndex,
 		settings:    settings,
 		random:      random,
-		majority:    len(settings.Nodes)/2 + 1,
 		saved:       saved.HardState,
 		unsavedFrom: log.LastIndex() + 1,
+		restored:    saved.Snapshot,
+		applied:     snapshot.LastIndex,
 	}
-	for _, other := range settings.Nodes {
-		if other != id {
-			n.peers = append(n.peers, other)
-		}
-	}
+	n.adoptConfiguration()
 	n.restartElectionTimer()
 	return n
 }
@@ -139,18 +174,37 @@ func (n *Node) Log() *ReplicatedLog { return n.log }
 // CommitIndex is the highest index known to be committed.
 func (n *Node) CommitIndex() int { return n.commitIndex }
 
+// Snapshot is the latest one, which before the first is of nothing.
+func (n *Node) Snapshot() *Snapshot { return n.snapshot }
+
+// Configuration is the one in force, committed or not.
+func (n *Node) Configuration() *Configuration { return n.configuration }
+
+// LeaderHint is whom a client should ask.
+func (n *Node) LeaderHint() NodeID {
+	if n.transferee != 0 {
+		return n.transferee
+	}
+	return n.leader
+}
+
+// -- what can happen --
+
 // Timeout says that the node's timer expired.
 //
 // It is ignored where something that happened since the last [Node.Ready] restarts the
 // timer: a heartbeat that came in time counts, even if a busy runtime reads it after the
 // deadline.
 func (n *Node) Timeout() {
-	if n.timer > 0 {
-		return
-	}
-	if n.role == Leader {
+	switch {
+	case n.timer > 0:
+	case n.role == Leader:
 		n.HeartbeatTimeout()
-	} else {
+	case n.patience > 0:
+		// Others may take the leader for gone from now on; this node has more patience.
+		n.leaderHeard = false
+		n.timer, n.patience = n.patience, 0
+	default:
 		n.ElectionTimeout()
 	}
 }
@@ -158,44 +212,102 @@ func (n *Node) Timeout() {
 // ElectionTimeout says that no leader was heard of for a whole timeout: the node stands
 // for election (§5.2).
 func (n *Node) ElectionTimeout() {
-	n.term++
-	n.role = Candidate
-	n.leader = 0
-	n.votedFor = n.id
-	n.votes = map[NodeID]bool{n.id: true}
-	n.restartElectionTimer()
-	for _, peer := range n.peers {
-		n.send(RequestVote{
-			Term: n.term, From: n.id, To: peer,
-			LastLogIndex: n.log.LastIndex(), LastLogTerm: n.log.LastTerm(),
-		})
+	n.leaderHeard = false
+	switch {
+	case !n.mayStand():
+		n.leader = 0
+		n.restartElectionTimer()
+	case n.settings.PreVote:
+		n.askForVotes(PreCandidate, n.term+1, false)
+	default:
+		n.stand(false)
 	}
-	n.countVotes()
 }
 
 // HeartbeatTimeout says that a leader's heartbeat interval passed: it speaks to every
 // follower (§5.2).
 func (n *Node) HeartbeatTimeout() {
+	if n.role != Leader {
+		return
+	}
 	n.heartbeatDue = true
 	n.timer = n.settings.Heartbeat
 	for _, follower := range n.followers {
-		follower.heartbeat()
+		follower.heartbeat(n.log.LastIndex())
 	}
+	n.beats++
+	if time.Duration(n.beats)*n.settings.Heartbeat >= n.settings.ElectionTimeout.Low {
+		n.electionTimeoutPassed()
+	}
+	n.promoteLearners()
 }
 
 // Propose appends clients' commands, if this node leads (§5.3). It returns the first one's
 // index (the others follow it without a gap, all in the present term), or false where the
-// node is not the leader.
+// node is not the leader, or about to hand over.
+//
+// A change of membership that may not be made now becomes a no-op.
 func (n *Node) Propose(commands ...*Command) (first int, ok bool) {
-	if n.role != Leader {
+	if n.role != Leader || n.transferee != 0 {
 		return 0, false
 	}
 	first = n.log.LastIndex() + 1
 	for _, command := range commands {
+		if command.Op.changesMembers() && !n.mayChange(command) {
+			command = noop
+		}
 		n.log.Append(Entry{n.term, command})
 	}
+	n.adoptConfiguration()
 	n.maybeCommit()
 	return first, true
+}
+
+// Read says that a client asks for a read (thesis §6.4). It returns the round whose
+// [ReadIndex] a later Ready brings, or false where the node is not the leader.
+func (n *Node) Read() (round uint64, ok bool) {
+	if n.role != Leader {
+		return 0, false
+	}
+	return n.reads.ask(), true
+}
+
+// Transfer hands the leadership to a voter as soon as it has the whole log (thesis §3.10). If
+// that takes more than an election timeout, this node goes on to lead. It returns false, and
+// nothing happens, where the node does not lead or to is no other voter.
+func (n *Node) Transfer(to NodeID) bool {
+	if n.role != Leader || to == n.id || !slices.Contains(n.configuration.Voters, to) {
+		return false
+	}
+	n.transferee = to
+	n.beats = 0
+	n.handOver()
+	return true
+}
+
+// TakeSnapshot takes the state machine's items after all that [Node.Ready] has handed out, and
+// compacts the log. With keepTail what [Settings] say stays for followers that lag; it is the
+// same stretch on all nodes that have applied as much.
+func (n *Node) TakeSnapshot(items []Item, keepTail bool) {
+	index := n.applied
+	if index > n.snapshot.LastIndex {
+		n.snapshot = &Snapshot{index, n.log.TermAt(index), *n.log.configurationAt(index), items}
+		n.snapshotUnsaved = true
+	}
+	if every := n.settings.SnapshotEntries; keepTail && every > 0 {
+		index = index/every*every - every/4
+	} else if keepTail {
+		index = 0
+	}
+	if index >= n.log.FirstIndex() {
+		n.log.Compact(index)
+	}
+}
+
+// SnapshotDue reports whether enough was applied since the last snapshot.
+func (n *Node) SnapshotDue() bool {
+	every := n.settings.SnapshotEntries
+	return every > 0 && n.applied/every > n.snapshot.LastIndex/every
 }
 
 // Step says that a message arrived.
@@ -209,6 +321,12 @@ func (n *Node) Step(message Message) {
 		n.appendEntries(m)
 	case AppendEntriesReply:
 		n.appendEntriesReply(m)
+	case InstallSnapshot:
+		n.installSnapshot(m)
+	case InstallSnapshotReply:
+		n.installSnapshotReply(m)
+	case TimeoutNow:
+		n.timeoutNow(m)
 	default:
 		panic(fmt.Sprintf("raft: no server sends a %T", message))
 	}
@@ -216,6 +334,14 @@ func (n *Node) Step(message Message) {
 
 // requestVote: a candidate asks for this node's vote (§5.2, §5.4.1).
 func (n *Node) requestVote(m RequestVote) {
+	if m.PreVote {
+		n.requestPreVote(m)
+		return
+	}
+	if n.settings.CheckQuorum && n.followsALeader() && !m.Transfer {
+		// A server that was removed, or cut off, must not disturb (thesis §4.2.3).
+		return
+	}
 	if m.Term > n.term {
 		n.becomeFollower(m.Term)
 	}
@@ -229,13 +355,28 @@ func (n *Node) requestVote(m RequestVote) {
 	n.send(RequestVoteReply{Term: n.term, From: n.id, To: m.From, Granted: granted})
 }
 
+// requestPreVote: a server asks whether it would get this node's vote (thesis §9.6).
+func (n *Node) requestPreVote(m RequestVote) {
+	reply := RequestVoteReply{Term: n.term, From: n.id, To: m.From, PreVote: true}
+	reply.Granted = m.Term > n.term &&
+		!n.followsALeader() &&
+		n.log.IsUpToDate(m.LastLogIndex, m.LastLogTerm)
+	if reply.Granted {
+		reply.Term = m.Term
+	}
+	n.send(reply)
+}
+
 // requestVoteReply: a vote was given or refused.
 func (n *Node) requestVoteReply(m RequestVoteReply) {
-	if m.Term > n.term {
+	role, term := Candidate, n.term
+	if m.PreVote && m.Granted {
+		role, term = PreCandidate, n.term+1
+	} else if m.Term > n.term {
 		n.becomeFollower(m.Term)
 		return
 	}
-	if m.Term == n.term && n.role == Candidate && m.Granted {
+	if m.Granted && m.Term == term && n.role == role {
 		n.votes[m.From] = true
 		n.countVotes()
 	}
@@ -243,16 +384,12 @@ func (n *Node) requestVoteReply(m RequestVoteReply) {
 
 // appendEntries: a leader sends entries or a heartbeat (§5.3).
 func (n *Node) appendEntries(m AppendEntries) {
-	reply := AppendEntriesReply{Term: n.term, From: n.id, To: m.From, LogIndex: m.PrevLogIndex}
+	reply := AppendEntriesReply{Term: n.term, From: n.id, To: m.From, LogIndex: m.PrevLogIndex, Round: m.Round}
 	if m.Term < n.term {
 		n.send(reply)
 		return
 	}
-	if m.Term > n.term || n.role != Follower {
-		n.becomeFollower(m.Term)
-	}
-	n.leader = m.From
-	n.restartElectionTimer()
+	n.follow(m.From, m.Term)
 	reply.Term = n.term
 
 	if !n.log.Matches(m.PrevLogIndex, m.PrevLogTerm) {
@@ -263,6 +400,7 @@ func (n *Node) appendEntries(m AppendEntries) {
 	}
 	if written := n.log.Merge(m.PrevLogIndex, m.Entries); written > 0 {
 		n.unsavedFrom = min(n.unsavedFrom, written)
+		n.adoptConfiguration()
 	}
 	// Only up to here is the log known to be the leader's (figure 2, step 5).
 	match := m.PrevLogIndex + len(m.Entries)
@@ -273,28 +411,78 @@ func (n *Node) appendEntries(m AppendEntries) {
 
 // appendEntriesReply: a follower took or refused what this leader sent (§5.3).
 func (n *Node) appendEntriesReply(m AppendEntriesReply) {
-	if m.Term > n.term {
-		n.becomeFollower(m.Term)
+	follower := n.followerOf(m.From, m.Term)
+	if follower == nil {
 		return
 	}
-	if m.Term < n.term || n.role != Leader {
-		return
+	if m.Round > follower.readRound {
+		follower.readRound = m.Round
+		n.confirmReads()
 	}
-	follower := n.followers[slices.Index(n.peers, m.From)]
 	if !m.Success {
 		follower.rejected(m.LogIndex, n.log.LastPossibleMatch(m.HintIndex, m.HintTerm))
 	} else if follower.accepted(m.LogIndex) {
 		n.maybeCommit()
 	}
+	if m.From == n.transferee {
+		n.handOver()
+	}
 }
+
+// installSnapshot: a leader sends a piece of its snapshot (§7).
+func (n *Node) installSnapshot(m InstallSnapshot) {
+	if m.Term < n.term {
+		n.send(InstallSnapshotReply{Term: n.term, From: n.id, To: m.From, SnapshotIndex: m.SnapshotIndex})
+		return
+	}
+	n.follow(m.From, m.Term)
+	if m.SnapshotIndex > n.commitIndex {
+		snapshot := n.assembly.add(m)
+		if snapshot == nil {
+			n.send(InstallSnapshotReply{n.term, n.id, m.From, m.SnapshotIndex, len(n.assembly.items)})
+			return
+		}
+		n.restore(snapshot)
+	}
+	// What the snapshot covers is here, and it was committed: so far the logs match.
+	n.send(AppendEntriesReply{Term: n.term, From: n.id, To: m.From, Success: true, LogIndex: m.SnapshotIndex})
+}
+
+// installSnapshotReply: a follower took a piece of the snapshot, or lacks one before it (§7).
+func (n *Node) installSnapshotReply(m InstallSnapshotReply) {
+	if follower := n.followerOf(m.From, m.Term); follower != nil {
+		follower.received(m.SnapshotIndex, m.Received)
+	}
+}
+
+// timeoutNow: the leader hands over to this node (thesis §3.10).
+func (n *Node) timeoutNow(m TimeoutNow) {
+	if m.Term > n.term {
+		n.becomeFollower(m.Term)
+	}
+	if m.Term == n.term && n.role != Leader && n.mayStand() {
+		n.stand(true)
+	}
+}
+
+// -- what to do about it --
 
 // Ready is all that must be done now; each thing is handed out once.
 func (n *Node) Ready() Ready {
 	if n.role == Leader {
+		if n.reads.asked {
+			n.beginReads()
+		}
 		n.replicate()
 	}
-	ready := Ready{Save: n.takeSave(), Messages: n.messages, Timer: n.timer}
-	n.messages, n.timer = n.messages[:0], 0
+	ready := Ready{
+		Save:     n.takeSave(),
+		Messages: n.messages,
+		Snapshot: n.restored,
+		Reads:    n.readsKnown,
+		Timer:    n.timer,
+	}
+	n.messages, n.restored, n.readsKnown, n.timer = n.messages[:0], nil, nil, 0
 	if n.commitIndex > n.applied {
 		ready.Committed = n.log.Slice(n.applied+1, n.commitIndex)
 		n.applied = n.commitIndex
@@ -304,40 +492,189 @@ func (n *Node) Ready() Ready {
 
 func (n *Node) takeSave() Save {
 	first, last := n.unsavedFrom, n.log.LastIndex()
-	save := Save{FirstIndex: first, Entries: n.log.Slice(first, last)}
-	if state := (HardState{n.term, n.votedFor}); state != n.saved {
+	var save Save
+	if n.snapshotUnsaved {
+		save.Snapshot = n.snapshot
+		first = n.snapshot.LastIndex + 1
+	}
+	save.FirstIndex, save.Entries = first, n.log.Slice(first, last)
+	if state := (HardState{n.term, n.votedFor}); state != n.saved || n.snapshotUnsaved {
 		save.HardState = new(state)
 	}
-	n.saved, n.unsavedFrom = HardState{n.term, n.votedFor}, last+1
+	n.saved, n.unsavedFrom, n.snapshotUnsaved = HardState{n.term, n.votedFor}, last+1, false
 	return save
+}
+
+// -- becoming --
+
+// follow hears of the leader of a term that is not over.
+func (n *Node) follow(leader NodeID, term uint64) {
+	if term > n.term || n.role != Follower {
+		n.becomeFollower(term)
+	}
+	n.leader = leader
+	n.leaderHeard = n.settings.PreVote || n.settings.CheckQuorum
+	n.restartElectionTimer()
 }
 
 func (n *Node) becomeFollower(term uint64) {
 	if n.role == Leader {
 		// What ran until now was the heartbeat timer.
 		n.restartElectionTimer()
+		n.readsKnown = append(n.readsKnown, n.reads.lose()...)
+		n.transferee = 0
 	}
 	if term > n.term {
 		n.term, n.votedFor = term, 0
 	}
 	n.role = Follower
 	n.leader = 0
+	n.leaderHeard = false
+}
+
+// stand begins a term as a candidate, with its own vote (§5.2).
+func (n *Node) stand(transfer bool) {
+	n.term++
+	n.votedFor = n.id
+	n.askForVotes(Candidate, n.term, transfer)
+}
+
+func (n *Node) askForVotes(role Role, term uint64, transfer bool) {
+	n.role = role
+	n.leader = 0
+	n.leaderHeard = false
+	n.votes = map[NodeID]bool{n.id: true}
+	n.restartElectionTimer()
+	for _, peer := range n.configuration.Voters {
+		if peer == n.id {
+			continue
+		}
+		n.send(RequestVote{
+			Term: term, From: n.id, To: peer,
+			LastLogIndex: n.log.LastIndex(), LastLogTerm: n.log.LastTerm(),
+			PreVote: role == PreCandidate, Transfer: transfer,
+		})
+	}
+	n.countVotes()
 }
 
 func (n *Node) becomeLeader() {
 	n.role = Leader
 	n.leader = n.id
 	n.followers = nil
-	for range n.peers {
-		n.followers = append(n.followers, newProgress(n.log.LastIndex()+1, n.settings.Window))
-	}
+	n.trackFollowers()
+	n.beats = 0
 	// An entry of its own term lets the leader commit those of earlier ones (§5.4.2, §8).
+	n.termStart = n.log.LastIndex() + 1
 	n.Propose(noop)
 	n.HeartbeatTimeout()
 }
 
+// restore takes a leader's snapshot for what this node has; what follows it may stay (§7).
+func (n *Node) restore(snapshot *Snapshot) {
+	index := snapshot.LastIndex
+	if n.log.Matches(index, snapshot.LastTerm) {
+		n.log.Compact(index)
+	} else {
+		n.log = NewReplicatedLog(*snapshot, nil)
+	}
+	n.snapshot, n.restored = snapshot, snapshot
+	n.snapshotUnsaved = true
+	n.commitIndex, n.applied = index, index
+	n.adoptConfiguration()
+}
+
+// -- members --
+
+// adoptConfiguration goes by the latest configuration in the log, committed or not (thesis
+// §4.1).
+func (n *Node) adoptConfiguration() {
+	configuration := n.log.Configuration()
+	if configuration == n.configuration {
+		return
+	}
+	n.configuration = configuration
+	n.majority = len(configuration.Voters)/2 + 1
+	if n.role == Leader {
+		n.trackFollowers()
+		n.confirmReads()
+	}
+}
+
+// trackFollowers has a progress for each other member, and none for those who are gone.
+func (n *Node) trackFollowers() {
+	following := n.followers
+	n.followers = nil
+	for _, peer := range n.configuration.Members() {
+		if peer == n.id {
+			continue
+		}
+		follower := progressOf(following, peer)
+		if follower == nil {
+			follower = newProgress(peer, n.log.LastIndex()+1, n.settings.Window)
+		}
+		follower.voter = slices.Contains(n.configuration.Voters, peer)
+		n.followers = append(n.followers, follower)
+	}
+}
+
+// progressOf is the one of that id, or nil.
+func progressOf(followers []*progress, id NodeID) *progress {
+	for _, follower := range followers {
+		if follower.id == id {
+			return follower
+		}
+	}
+	return nil
+}
+
+// isVoter reports whether this node is a voter.
+func (n *Node) isVoter() bool { return slices.Contains(n.configuration.Voters, n.id) }
+
+// mayStand reports whether this node is a voter, or is until its removal is committed (thesis
+// §4.2.2).
+func (n *Node) mayStand() bool {
+	return n.isVoter() || slices.Contains(n.log.configurationAt(n.commitIndex).Voters, n.id)
+}
+
+// mayChangeMembers reports whether the last change is committed, and an entry of this term
+// (thesis §4.1).
+//
+// The second condition is Ongaro's correction of 2015: a leader must know what its
+// predecessors have committed before it changes who decides.
+func (n *Node) mayChangeMembers() bool {
+	return n.commitIndex >= max(n.log.configurationIndex(), n.termStart)
+}
+
+// mayChange reports whether a change of membership may be made now.
+func (n *Node) mayChange(command *Command) bool {
+	return n.mayChangeMembers() && n.log.Configuration().allows(command)
+}
+
+// promoteLearners makes a voter of a learner that keeps up with the log (thesis §4.2.1).
+func (n *Node) promoteLearners() {
+	for _, learner := range n.configuration.Learners {
+		follower := progressOf(n.followers, learner)
+		if follower != nil && follower.caughtUp && n.mayChangeMembers() {
+			n.Propose(MembershipCommand(PromoteServer, learner))
+		}
+	}
+}
+
+// -- counting --
+
 func (n *Node) countVotes() {
-	if len(n.votes) >= n.majority {
+	votes := 0
+	for _, voter := range n.configuration.Voters {
+		if n.votes[voter] {
+			votes++
+		}
+	}
+	switch {
+	case votes < n.majority:
+	case n.role == PreCandidate:
+		n.stand(false)
+	default:
 		n.becomeLeader()
 	}
 }
@@ -347,46 +684,173 @@ func (n *Node) countVotes() {
 // The leader counts itself up to its log's end: what it has not saved yet, it saves in the
 // same step, before anyone hears of the commit.
 func (n *Node) maybeCommit() {
-	n.matches = append(n.matches[:0], n.log.LastIndex())
+	n.matches = n.matches[:0]
+	if n.isVoter() {
+		n.matches = append(n.matches, n.log.LastIndex())
+	}
 	for _, follower := range n.followers {
-		n.matches = append(n.matches, follower.matchIndex)
+		if follower.voter {
+			n.matches = append(n.matches, follower.matchIndex)
+		}
 	}
 	slices.Sort(n.matches)
 	index := n.matches[len(n.matches)-n.majority]
 	// Counting replicas commits only entries of the leader's own term (figure 8).
 	if index > n.commitIndex && n.log.TermAt(index) == n.term {
 		n.commitIndex = index
+		n.leaveIfRemoved()
+	}
+}
+
+// leaveIfRemoved leads no longer once a configuration without this node is committed (thesis
+// §4.2.2).
+func (n *Node) leaveIfRemoved() {
+	if n.isVoter() || n.log.configurationIndex() > n.commitIndex {
+		return
+	}
+	successor := slices.MaxFunc(n.configuration.Voters, func(a, b NodeID) int {
+		return cmp.Compare(progressOf(n.followers, a).matchIndex, progressOf(n.followers, b).matchIndex)
+	})
+	n.send(TimeoutNow{n.term, n.id, successor})
+	n.becomeFollower(n.term)
+}
+
+// electionTimeoutPassed: a leader that heard of no majority for as long steps down (thesis
+// §6.2).
+func (n *Node) electionTimeoutPassed() {
+	n.beats = 0
+	n.transferee = 0
+	if !n.settings.CheckQuorum {
+		return
+	}
+	active := 0
+	if n.isVoter() {
+		active++
+	}
+	for _, follower := range n.followers {
+		if follower.active && follower.voter {
+			active++
+		}
+		follower.active = false
+	}
+	if active < n.majority {
+		n.becomeFollower(n.term)
+	}
+}
+
+func (n *Node) confirmReads() {
+	if !n.reads.waiting() {
+		return
+	}
+	var heard []uint64
+	if n.isVoter() {
+		heard = append(heard, n.reads.latest)
+	}
+	for _, follower := range n.followers {
+		if follower.voter {
+			heard = append(heard, follower.readRound)
+		}
+	}
+	n.readsKnown = append(n.readsKnown, n.reads.confirm(heard, n.majority)...)
+}
+
+// -- speaking --
+
+// followerOf is the follower that a reply of term tells of, nil where it tells a leader
+// nothing.
+func (n *Node) followerOf(from NodeID, term uint64) *progress {
+	if term > n.term {
+		n.becomeFollower(term)
+		return nil
+	}
+	if term < n.term || n.role != Leader {
+		return nil
+	}
+	follower := progressOf(n.followers, from)
+	if follower != nil {
+		follower.active = true
+	}
+	return follower
+}
+
+// followsALeader reports whether a leader was heard of within the least election timeout, if
+// only by itself.
+func (n *Node) followsALeader() bool { return n.leaderHeard || n.role == Leader }
+
+// beginReads begins a round of reads, whose heartbeats leave now.
+//
+// What earlier leaders committed is before this one's first entry, so that the reads see it
+// even if this one has committed nothing yet (thesis §6.4, step 1).
+func (n *Node) beginReads() {
+	n.reads.begin(max(n.commitIndex, n.termStart))
+	n.heartbeatDue = true
+	n.confirmReads()
+}
+
+func (n *Node) handOver() {
+	if progressOf(n.followers, n.transferee).matchIndex == n.log.LastIndex() {
+		n.send(TimeoutNow{n.term, n.id, n.transferee})
 	}
 }
 
 // replicate sends each follower what it lacks, and a heartbeat if one is due.
 func (n *Node) replicate() {
 	last := n.log.LastIndex()
-	for i, peer := range n.peers {
-		follower := n.followers[i]
+	for _, follower := range n.followers {
+		if follower.nextIndex < n.log.FirstIndex() && follower.snapshot == nil {
+			follower.install(n.snapshot)
+		}
+		if follower.snapshot != nil {
+			if follower.maySend() {
+				n.sendPiece(follower)
+			}
+			continue
+		}
 		silent := n.heartbeatDue
 		for follower.nextIndex <= last && follower.maySend() {
 			end := min(last, follower.nextIndex+n.settings.MaxEntries-1)
-			n.sendEntries(peer, follower, end)
+			n.sendEntries(follower, end)
 			follower.sent(end)
 			silent = false
 		}
 		if silent {
-			n.sendEntries(peer, follower, follower.nextIndex-1)
+			n.sendEntries(follower, follower.nextIndex-1)
 		}
 	}
 	n.heartbeatDue = false
 }
 
-func (n *Node) sendEntries(to NodeID, follower *progress, end int) {
-	prev := follower.nextIndex - 1
+func (n *Node) sendEntries(to *progress, end int) {
+	prev := to.nextIndex - 1
 	n.send(AppendEntries{
-		Term: n.term, From: n.id, To: to,
+		Term: n.term, From: n.id, To: to.id,
 		PrevLogIndex: prev, PrevLogTerm: n.log.TermAt(prev),
 		Entries: n.log.Slice(prev+1, end), LeaderCommit: n.commitIndex,
+		Round: n.reads.latest,
 	})
+}
+
+// sendPiece sends the next items of a snapshot (§7, figure 13).
+func (n *Node) sendPiece(to *progress) {
+	snapshot := to.snapshot
+	end := min(to.offset+n.settings.MaxEntries, len(snapshot.Items))
+	n.send(InstallSnapshot{
+		Term: n.term, From: n.id, To: to.id,
+		SnapshotIndex: snapshot.LastIndex, SnapshotTerm: snapshot.LastTerm,
+		Configuration: snapshot.Configuration,
+		Offset:        to.offset, Items: snapshot.Items[to.offset:end], Done: end == len(snapshot.Items),
+	})
+	to.sent(snapshot.LastIndex)
 }
 
 func (n *Node) send(message Message) { n.messages = append(n.messages, message) }
 
-func (n *Node) restartElectionTimer() { n.timer = n.settings.ElectionTimeout.Draw(n.random()) }
+// restartElectionTimer draws a timeout; where a leader was heard of, its least part runs
+// first.
+func (n *Node) restartElectionTimer() {
+	n.timer, n.patience = n.settings.ElectionTimeout.Draw(n.random()), 0
+	if n.leaderHeard {
+		least := n.settings.ElectionTimeout.Low
+		n.timer, n.patience = least, n.timer-least
+	}
+}

@@ -17,6 +17,11 @@ type testNode struct {
 }
 
 func newTestNode(t *testing.T, cluster int, saved Saved) *testNode {
+	return newTestNodeWith(t, cluster, saved, func(*Settings) {})
+}
+
+// newTestNodeWith is newTestNode with some of the settings changed.
+func newTestNodeWith(t *testing.T, cluster int, saved Saved, change func(*Settings)) *testNode {
 	n := &testNode{t: t, saving: NewMemoryStorage()}
 	settings := Settings{
 		ElectionTimeout: Range{100 * time.Millisecond, 1100 * time.Millisecond},
@@ -27,7 +32,9 @@ func newTestNode(t *testing.T, cluster int, saved Saved) *testNode {
 	for id := range cluster {
 		settings.Nodes = append(settings.Nodes, NodeID(id+1))
 	}
-	if err := n.saving.Save(Save{&saved.HardState, 1, saved.Entries}); err != nil {
+	change(&settings)
+	first := saved.lastIndex() - len(saved.Entries) + 1
+	if err := n.saving.Save(Save{&saved.HardState, first, saved.Entries, saved.Snapshot}); err != nil {
 		t.Fatal(err)
 	}
 	n.Node = NewNode(1, settings, func() float64 { n.drawn++; return float64(n.drawn) / 1000 }, saved)
@@ -45,13 +52,24 @@ func follower(t *testing.T, term uint64, terms ...uint64) *testNode {
 func leader(t *testing.T, cluster int, term uint64, terms ...uint64) *testNode {
 	t.Helper()
 	n := newTestNode(t, cluster, Saved{HardState: HardState{Term: term - 1}, Entries: entriesOf(terms...)})
+	n.elect()
+	return n
+}
+
+// elect lets the node win an election in its next term; its first messages are gone.
+func (n *testNode) elect() {
+	n.t.Helper()
+	term, voters := n.term+1, n.configuration.Voters
 	n.ElectionTimeout()
-	for id := 2; id <= cluster/2+1; id++ {
-		n.Step(RequestVoteReply{Term: term, From: NodeID(id), To: 1, Granted: true})
+	for _, pre := range []bool{true, false} {
+		if !pre || n.role == PreCandidate {
+			for _, id := range voters[:len(voters)/2+1] {
+				n.Step(RequestVoteReply{Term: term, From: id, To: 1, Granted: true, PreVote: pre})
+			}
+		}
 	}
 	n.wantView(Leader, term, 1)
-	n.Ready()
-	return n
+	n.ready()
 }
 
 func (n *testNode) wantView(role Role, term uint64, leader NodeID) {
@@ -127,6 +145,7 @@ func commands(count int) []*Command {
 
 // -- elections (§5.2, §5.4.1) --
 
+// §5.2, and figure 2: a candidate that forgot its own vote could give it again.
 func TestATimeoutBeginsAnElection(t *testing.T) {
 	n := follower(t, 4, 1, 3)
 	n.Timeout()
@@ -148,6 +167,7 @@ func TestATimeoutBeginsAnElection(t *testing.T) {
 	}
 }
 
+// §5.2, §9.3: a timeout that stays the same would repeat every split vote.
 func TestEveryElectionDrawsItsTimeoutAnew(t *testing.T) {
 	n := follower(t, 0)
 	seen := map[time.Duration]bool{}
@@ -167,6 +187,7 @@ func TestATimeoutThatTheSameStepRestartsIsIgnored(t *testing.T) {
 	n.wantView(Follower, 3, 2)
 }
 
+// §5.2: more than half of the servers, also where their number is even.
 func TestAMajorityElects(t *testing.T) {
 	for cluster, votes := range map[int]int{1: 0, 2: 1, 3: 1, 4: 2, 5: 2} {
 		n := newTestNode(t, cluster, Saved{})
@@ -179,6 +200,7 @@ func TestAMajorityElects(t *testing.T) {
 	}
 }
 
+// §5.1, §5.2: a candidate needs the votes of its term, of a majority of the servers.
 func TestVotesThatDoNotCount(t *testing.T) {
 	n := newTestNode(t, 5, Saved{HardState: HardState{Term: 6}})
 	n.Timeout()
@@ -191,6 +213,35 @@ func TestVotesThatDoNotCount(t *testing.T) {
 	n.wantView(Leader, 7, 1)
 }
 
+// §5.2: a majority of the servers, not of the replies.
+func TestTwoRepliesFromOnePeerCountOnce(t *testing.T) {
+	n := newTestNode(t, 5, Saved{})
+	n.Timeout()
+	for range 3 {
+		n.Step(RequestVoteReply{Term: 1, From: 2, To: 1, Granted: true})
+	}
+	n.wantView(Candidate, 1, 0)
+	n.Step(RequestVoteReply{Term: 1, From: 3, To: 1, Granted: true})
+	n.wantView(Leader, 1, 1)
+	for range 3 {
+		n.acknowledge(2, 1)
+	}
+	n.wantCommit(0)
+	n.acknowledge(3, 1)
+	n.wantCommit(1)
+}
+
+// §5.1, §5.2: a vote is for one term.
+func TestAnEarlierTermsVoteIsIgnored(t *testing.T) {
+	n := follower(t, 6)
+	n.Timeout()
+	n.ready()
+	n.Timeout()
+	n.Step(RequestVoteReply{Term: 7, From: 2, To: 1, Granted: true})
+	n.wantView(Candidate, 8, 0)
+}
+
+// §5.2, figure 2.
 func TestOneVoteATerm(t *testing.T) {
 	n := follower(t, 2)
 	vote := func(term uint64, from NodeID) bool {
@@ -213,6 +264,22 @@ func TestOneVoteATerm(t *testing.T) {
 	}
 }
 
+// §5.1, §5.5: a reply may be lost, and RPCs are idempotent; a restart changes nothing.
+func TestARepeatedRequestVoteIsGrantedAgain(t *testing.T) {
+	n := follower(t, 2)
+	request := RequestVote{Term: 3, From: 2, To: 1}
+	for range 2 {
+		if !n.granted(request) {
+			t.Fatal("the candidate was refused what it may have been granted")
+		}
+	}
+	saved, _ := n.saving.Load()
+	if n = newTestNode(t, 3, saved); !n.granted(request) {
+		t.Error("after a restart the candidate was refused")
+	}
+}
+
+// Figure 2: persistent state is on stable storage before a server responds.
 func TestTermAndVoteAreSavedWithTheReply(t *testing.T) {
 	n := follower(t, 2)
 	n.Step(RequestVote{Term: 3, From: 2, To: 1})
@@ -225,6 +292,16 @@ func TestTermAndVoteAreSavedWithTheReply(t *testing.T) {
 	}
 }
 
+// Figure 2: the vote is persistent by itself, not only with the term.
+func TestAVoteInTheSameTermIsSavedToo(t *testing.T) {
+	n := follower(t, 2)
+	n.Step(RequestVote{Term: 2, From: 3, To: 1})
+	if got := n.ready().Save.HardState; got == nil || *got != (HardState{2, 3}) {
+		t.Errorf("saved %+v", got)
+	}
+}
+
+// §5.2, figure 2: at most one vote a term.
 func TestSteppingDownInTheSameTermKeepsTheVote(t *testing.T) {
 	n := follower(t, 2)
 	n.Timeout() // votes for itself in term 3
@@ -237,6 +314,18 @@ func TestSteppingDownInTheSameTermKeepsTheVote(t *testing.T) {
 	}
 }
 
+// §5.2: another server won this election; late votes make no second leader of the term.
+func TestACandidateStepsDownOnASameTermAppendEntries(t *testing.T) {
+	n := follower(t, 2)
+	n.Timeout()
+	n.wantView(Candidate, 3, 0)
+	n.Step(AppendEntries{Term: 3, From: 2, To: 1})
+	n.wantView(Follower, 3, 2)
+	n.Step(RequestVoteReply{Term: 3, From: 3, To: 1, Granted: true})
+	n.wantView(Follower, 3, 2)
+}
+
+// §5.4.1
 func TestAVoteNeedsAnUpToDateLog(t *testing.T) {
 	for _, c := range []struct {
 		index int
@@ -244,15 +333,15 @@ func TestAVoteNeedsAnUpToDateLog(t *testing.T) {
 		want  bool
 	}{{3, 2, true}, {2, 2, false}, {9, 1, false}, {1, 3, true}} {
 		n := follower(t, 3, 1, 1, 2)
-		if got := n.granted(RequestVote{4, 2, 1, c.index, c.term}); got != c.want {
+		if got := n.granted(RequestVote{Term: 4, From: 2, To: 1, LastLogIndex: c.index, LastLogTerm: c.term}); got != c.want {
 			t.Errorf("a log that ends at %d in term %d: granted %v", c.index, c.term, got)
 		}
 		n.wantView(Follower, 4, 0)
 	}
 }
 
-// A node that was cut off comes back with a high term and a short log: it deposes the
-// leader, but cannot win.
+// §5.4.1: a node that was cut off comes back with a high term and a short log: it deposes
+// the leader, but cannot win.
 func TestARejoiningNodeWithAShortLogCannotWin(t *testing.T) {
 	n := leader(t, 3, 2, 1, 1)
 	if n.granted(RequestVote{Term: 9, From: 3, To: 1, LastLogIndex: 2, LastLogTerm: 1}) {
@@ -263,20 +352,21 @@ func TestARejoiningNodeWithAShortLogCannotWin(t *testing.T) {
 	n.wantView(Candidate, 10, 0)
 }
 
+// §5.2, figure 2 (followers): a granted vote and the current leader, and nothing else.
 func TestWhatRestartsTheElectionTimer(t *testing.T) {
 	for name, c := range map[string]struct {
 		message Message
 		want    bool
 	}{
-		"a granted vote":               {RequestVote{5, 2, 1, 1, 5}, true},
-		"a vote refused for its log":   {RequestVote{6, 2, 1, 0, 0}, false},
-		"a vote refused for its term":  {RequestVote{4, 2, 1, 9, 9}, false},
+		"a granted vote":               {RequestVote{Term: 5, From: 2, To: 1, LastLogIndex: 1, LastLogTerm: 5}, true},
+		"a vote refused for its log":   {RequestVote{Term: 6, From: 2, To: 1, LastLogIndex: 0, LastLogTerm: 0}, false},
+		"a vote refused for its term":  {RequestVote{Term: 4, From: 2, To: 1, LastLogIndex: 9, LastLogTerm: 9}, false},
 		"the leader's heartbeat":       {AppendEntries{Term: 5, From: 2, To: 1, PrevLogIndex: 1, PrevLogTerm: 5}, true},
 		"the leader's, rejected":       {AppendEntries{Term: 5, From: 2, To: 1, PrevLogIndex: 7, PrevLogTerm: 5}, true},
 		"a former leader's heartbeat":  {AppendEntries{Term: 4, From: 2, To: 1}, false},
-		"a vote that nobody asked for": {RequestVoteReply{5, 2, 1, true}, false},
+		"a vote that nobody asked for": {RequestVoteReply{Term: 5, From: 2, To: 1, Granted: true}, false},
 		"an answer to a former leader": {AppendEntriesReply{Term: 5, From: 2, To: 1, Success: true}, false},
-		"a reply from a later term":    {RequestVoteReply{6, 2, 1, false}, false},
+		"a reply from a later term":    {RequestVoteReply{Term: 6, From: 2, To: 1, Granted: false}, false},
 		"an answer from a later term":  {AppendEntriesReply{Term: 6, From: 2, To: 1}, false},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -320,6 +410,7 @@ func TestANewLeaderAppendsANoopAndSaysSo(t *testing.T) {
 	}
 }
 
+// §5.3, figure 2: entries are saved before they are acknowledged.
 func TestAFollowerTakesEntriesAndSavesThem(t *testing.T) {
 	n := follower(t, 2, 1, 1)
 	n.Step(AppendEntries{
@@ -381,6 +472,7 @@ func TestLogRepairSkipsWholeTerms(t *testing.T) {
 	}
 }
 
+// §5.3, figure 2 (AppendEntries 3): only a conflict deletes entries.
 func TestADelayedShorterAppendEntriesRemovesNothing(t *testing.T) {
 	n := follower(t, 2, 1, 2, 2)
 	n.Step(AppendEntries{Term: 2, From: 3, To: 1, PrevLogIndex: 1, PrevLogTerm: 1, Entries: n.log.Slice(2, 2)})
@@ -388,6 +480,16 @@ func TestADelayedShorterAppendEntriesRemovesNothing(t *testing.T) {
 	if ready := n.ready(); !ready.Save.Empty() {
 		t.Errorf("saved %+v, though nothing was new", ready.Save)
 	}
+}
+
+// §5.3, figure 2 (AppendEntries 3): in memory and in the storage.
+func TestATrueConflictDeletesTheWholeTail(t *testing.T) {
+	n := follower(t, 2, 1, 1, 2, 2, 2)
+	n.Step(AppendEntries{Term: 3, From: 2, To: 1, PrevLogIndex: 1, PrevLogTerm: 1, Entries: entriesOf(1, 3)})
+	checkTerms(t, n.log, 1, 1, 3)
+	n.ready()
+	saved, _ := n.saving.Load()
+	checkTerms(t, newTestNode(t, 3, saved).log, 1, 1, 3)
 }
 
 // Figure 2, AppendEntries 5: the commit index is bounded by what this message vouches for.
@@ -399,6 +501,19 @@ func TestTheCommitIndexStopsAtTheLastEntryReceived(t *testing.T) {
 	n.wantCommit(2)
 }
 
+// Figure 2 (volatile state): it increases monotonically, and never passes the log's end.
+func TestTheCommitIndexNeverFallsNorPassesTheLogsEnd(t *testing.T) {
+	n := follower(t, 1, 1, 1, 1)
+	n.Step(AppendEntries{Term: 1, From: 2, To: 1, PrevLogIndex: 3, PrevLogTerm: 1, LeaderCommit: 9})
+	n.wantCommit(3)
+	for _, prev := range []int{3, 0} {
+		terms := []uint64{0, 1, 1, 1}
+		n.Step(AppendEntries{Term: 1, From: 2, To: 1, PrevLogIndex: prev, PrevLogTerm: terms[prev], LeaderCommit: 1})
+		n.wantCommit(3)
+	}
+}
+
+// §5.3, figure 2 (all servers): whatever the order in which news of commits arrives.
 func TestEntriesAreHandedOutForApplyingOnceAndInOrder(t *testing.T) {
 	n := follower(t, 1, 1, 1, 1, 1)
 	var applied []Entry
@@ -408,6 +523,24 @@ func TestEntriesAreHandedOutForApplyingOnceAndInOrder(t *testing.T) {
 	}
 	if !slices.Equal(applied, n.log.Slice(1, 4)) {
 		t.Errorf("applied %d entries", len(applied))
+	}
+}
+
+// §5.3, figure 2: what a server has applied is volatile. Its next life begins from nothing,
+// and hears anew what is committed.
+func TestANewLifeAppliesAllAgain(t *testing.T) {
+	n := follower(t, 1, 1, 1, 1, 1)
+	heartbeat := AppendEntries{Term: 1, From: 2, To: 1, PrevLogIndex: 4, PrevLogTerm: 1, LeaderCommit: 3}
+	for range 2 {
+		if applied := n.ready().Committed; len(applied) != 0 {
+			t.Errorf("before it heard of a leader it applied %d entries", len(applied))
+		}
+		n.Step(heartbeat)
+		if applied := n.ready().Committed; !slices.Equal(applied, n.log.Slice(1, 3)) {
+			t.Errorf("it applied %d entries", len(applied))
+		}
+		saved, _ := n.saving.Load()
+		n = newTestNode(t, 3, saved)
 	}
 }
 
@@ -430,6 +563,7 @@ func TestCommandsOfOneStepAreOneMessageAFollower(t *testing.T) {
 	}
 }
 
+// §5.3: each begins where the one before it ended, and none exceeds the limit.
 func TestBatchesAreBoundedAndContiguous(t *testing.T) {
 	n := leader(t, 3, 1)
 	n.acknowledge(2, 1)
@@ -460,6 +594,7 @@ func TestAFullWindowStillGetsHeartbeats(t *testing.T) {
 	}
 }
 
+// §5.3
 func TestOnlyAMajorityCommits(t *testing.T) {
 	n := leader(t, 5, 1)
 	n.Propose(commands(1)...)
@@ -472,6 +607,42 @@ func TestOnlyAMajorityCommits(t *testing.T) {
 	n.wantCommit(2)
 }
 
+// §5.3: however often it tries.
+func TestALeaderThatReachesOnlyAMinorityCommitsNothing(t *testing.T) {
+	n := leader(t, 5, 1)
+	n.Propose(commands(1)...)
+	for range 5 {
+		n.Timeout()
+		for _, m := range sentTo(2, n.ready().Messages) {
+			n.acknowledge(2, m.PrevLogIndex+len(m.Entries))
+		}
+		n.wantCommit(0)
+	}
+	if match := n.followers[0].matchIndex; match != 2 {
+		t.Fatalf("the one follower has entries up to %d", match)
+	}
+	n.acknowledge(5, 2)
+	n.wantCommit(2)
+}
+
+// §5.3: the match index is kept for each server.
+func TestEachAcknowledgementCountsForThePeerThatSentIt(t *testing.T) {
+	n := leader(t, 5, 2, 1, 1, 1, 1)
+	n.acknowledge(4, 5)
+	n.Step(AppendEntriesReply{Term: 2, From: 3, To: 1, LogIndex: 4, HintIndex: 2, HintTerm: 1})
+	n.wantCommit(0)
+	n.Timeout()
+	messages := n.ready().Messages
+	for peer, want := range map[NodeID]int{2: 4, 3: 2, 4: 5, 5: 4} {
+		if sent := sentTo(peer, messages); len(sent) != 1 || sent[0].PrevLogIndex != want {
+			t.Errorf("node %d was sent %+v, want what follows %d", peer, sent, want)
+		}
+	}
+	n.acknowledge(3, 5)
+	n.wantCommit(5)
+}
+
+// §5.2, §5.3: two halves of a cluster must not decide something each.
 func TestHalfOfAnEvenClusterIsNoMajority(t *testing.T) {
 	n := newTestNode(t, 4, Saved{})
 	n.Timeout()
@@ -484,7 +655,7 @@ func TestHalfOfAnEvenClusterIsNoMajority(t *testing.T) {
 	n.wantCommit(1)
 }
 
-// Figure 8: an entry of an earlier term is committed only beneath one of the leader's own.
+// §5.4.2, figure 8: an entry of an earlier term is committed only beneath one of the leader's own.
 func TestCountingReplicasCommitsOnlyTheLeadersTerm(t *testing.T) {
 	n := leader(t, 5, 4, 1, 2)
 	n.acknowledge(2, 2)
@@ -506,6 +677,7 @@ func TestALoneNodeCommitsByItself(t *testing.T) {
 	}
 }
 
+// §5.1, §5.2: they answer what this server no longer is.
 func TestRepliesAfterSteppingDownAreIgnored(t *testing.T) {
 	n := leader(t, 3, 2)
 	n.Step(AppendEntriesReply{Term: 3, From: 3, To: 1})
@@ -517,6 +689,49 @@ func TestRepliesAfterSteppingDownAreIgnored(t *testing.T) {
 	}
 }
 
+// §5.1, §5.2: a leader that crashed is in the same term still, and no longer its leader.
+func TestRepliesToALifeBeforeAreIgnored(t *testing.T) {
+	n := newTestNode(t, 3, Saved{})
+	n.Timeout()
+	n.Step(RequestVoteReply{Term: 1, From: 2, To: 1, Granted: true})
+	n.wantView(Leader, 1, 1)
+	n.ready()
+	saved, _ := n.saving.Load()
+	n = newTestNode(t, 3, saved)
+	for _, reply := range []Message{
+		AppendEntriesReply{Term: 1, From: 2, To: 1, Success: true, LogIndex: 1},
+		AppendEntriesReply{Term: 1, From: 3, To: 1},
+		RequestVoteReply{Term: 1, From: 2, To: 1, Granted: true},
+		RequestVoteReply{Term: 1, From: 3, To: 1, Granted: true},
+	} {
+		n.Step(reply)
+		n.wantView(Follower, 1, 0)
+		n.wantCommit(0)
+	}
+	if messages := n.ready().Messages; len(messages) > 0 {
+		t.Errorf("it answered %+v", messages)
+	}
+}
+
+// §5.3; thesis §6.2: a leader that hears of no majority steps down, and begins no term.
+func TestRepliesAfterSteppingDownInTheSameTermAreIgnored(t *testing.T) {
+	n := newTestNode(t, 3, Saved{})
+	n.settings.CheckQuorum = true
+	n.ElectionTimeout()
+	n.Step(RequestVoteReply{Term: 1, From: 2, To: 1, Granted: true})
+	n.wantView(Leader, 1, 1)
+	for n.View().Role == Leader {
+		n.HeartbeatTimeout()
+	}
+	n.ready()
+	n.acknowledge(2, 1)
+	n.acknowledge(3, 1)
+	n.Step(RequestVoteReply{Term: 1, From: 3, To: 1, Granted: true})
+	n.wantView(Follower, 1, 0)
+	n.wantCommit(0)
+}
+
+// §5.1: what a follower had in an earlier term, it may have replaced since.
 func TestAnEarlierTermsReplyIsIgnored(t *testing.T) {
 	n := leader(t, 3, 3)
 	n.Step(AppendEntriesReply{Term: 2, From: 2, To: 1, Success: true, LogIndex: 1})
@@ -531,5 +746,46 @@ func TestAnEarlierTermsLeaderIsRefused(t *testing.T) {
 		AppendEntries{Term: 2, From: 3, To: 1, PrevLogIndex: 0, Entries: entriesOf(2), LeaderCommit: 1},
 		AppendEntriesReply{Term: 3, From: 1, To: 3})
 	n.wantView(Leader, 3, 1)
+	n.wantCommit(0)
+}
+
+// -- reads without a log entry (thesis §6.4) --
+
+func (n *testNode) wantReads(want ...ReadIndex) {
+	n.t.Helper()
+	if got := n.ready().Reads; !slices.Equal(got, want) {
+		n.t.Fatalf("of its reads became %+v, want %+v", got, want)
+	}
+}
+
+// Thesis §6.4: a read waits for a majority that follows still.
+func TestAnIsolatedLeaderConfirmsNoRead(t *testing.T) {
+	n := leader(t, 3, 1)
+	asked, ok := n.Read()
+	if !ok {
+		t.Fatal("a leader takes no read")
+	}
+	for range 3 {
+		n.wantReads()
+		n.HeartbeatTimeout()
+	}
+	// What a follower said before is no answer to this round.
+	n.Step(AppendEntriesReply{Term: 1, From: 2, To: 1, Success: true, LogIndex: 1, Round: asked - 1})
+	n.wantReads()
+	n.Step(AppendEntries{Term: 2, From: 2, To: 1, PrevLogIndex: 1, PrevLogTerm: 1})
+	n.wantReads(ReadIndex{Round: asked})
+	if _, ok := n.Read(); ok {
+		t.Error("a follower takes a read")
+	}
+}
+
+// Thesis §6.4, step 1: what its predecessors committed is before its own first entry, which is
+// not committed yet.
+func TestANewLeadersReadSeesWhatItsPredecessorsCommitted(t *testing.T) {
+	n := leader(t, 3, 2, 1, 1)
+	asked, _ := n.Read()
+	n.wantReads()
+	n.Step(AppendEntriesReply{Term: 2, From: 2, To: 1, Success: true, LogIndex: 2, Round: asked})
+	n.wantReads(ReadIndex{asked, 3})
 	n.wantCommit(0)
 }

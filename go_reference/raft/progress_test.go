@@ -3,12 +3,12 @@ package raft
 import "testing"
 
 func TestAProbeIsOneMessageUntilItIsAnswered(t *testing.T) {
-	p := newProgress(5, 3)
+	p := newProgress(2, 5, 3)
 	p.sent(7)
 	if p.maySend() {
 		t.Error("a second probe before the first is answered")
 	}
-	p.heartbeat()
+	p.heartbeat(0)
 	if !p.maySend() || p.nextIndex != 5 {
 		t.Errorf("after a heartbeat the probe is lost: next %d", p.nextIndex)
 	}
@@ -19,14 +19,14 @@ func TestAProbeIsOneMessageUntilItIsAnswered(t *testing.T) {
 }
 
 func TestTheWindowBoundsWhatIsUnderWay(t *testing.T) {
-	p := newProgress(1, 2)
+	p := newProgress(2, 1, 2)
 	p.accepted(0)
 	p.sent(10)
 	p.sent(20)
 	if p.maySend() || p.nextIndex != 21 {
 		t.Errorf("a third message with a window of two; next %d", p.nextIndex)
 	}
-	p.heartbeat()
+	p.heartbeat(0)
 	if p.maySend() {
 		t.Error("a heartbeat empties the window of a follower that is no longer probed")
 	}
@@ -39,8 +39,9 @@ func TestTheWindowBoundsWhatIsUnderWay(t *testing.T) {
 	}
 }
 
+// Figure 2 (volatile state on leaders): it increases monotonically.
 func TestMatchIndexNeverFalls(t *testing.T) {
-	p := newProgress(1, 4)
+	p := newProgress(2, 1, 4)
 	p.accepted(9)
 	if p.accepted(4) || p.matchIndex != 9 || p.nextIndex != 10 {
 		t.Errorf("an old success: match %d, next %d", p.matchIndex, p.nextIndex)
@@ -48,7 +49,7 @@ func TestMatchIndexNeverFalls(t *testing.T) {
 }
 
 func TestARefusalGoesBackToProbing(t *testing.T) {
-	p := newProgress(1, 4)
+	p := newProgress(2, 1, 4)
 	p.accepted(5)
 	p.sent(10)
 	p.rejected(10, 7)
@@ -61,8 +62,9 @@ func TestARefusalGoesBackToProbing(t *testing.T) {
 	}
 }
 
+// §5.3: what a follower has acknowledged it has, whatever it refused before.
 func TestAStaleRefusalChangesNothing(t *testing.T) {
-	p := newProgress(11, 4)
+	p := newProgress(2, 11, 4)
 	p.rejected(3, 1) // answers a probe of long ago
 	if p.nextIndex != 11 {
 		t.Errorf("next %d", p.nextIndex)
@@ -76,5 +78,51 @@ func TestAStaleRefusalChangesNothing(t *testing.T) {
 	p.rejected(15, 2)
 	if p.nextIndex <= p.matchIndex {
 		t.Errorf("next %d is not past match %d", p.nextIndex, p.matchIndex)
+	}
+}
+
+// §7: piece by piece, until the follower matches what the snapshot covers.
+func TestASnapshotIsProbedWith(t *testing.T) {
+	p := newProgress(2, 1, 4)
+	p.accepted(0)
+	p.sent(10)
+	p.install(snapshotAt(50, 1, 6))
+	if !p.maySend() || !p.probing {
+		t.Error("what was under way is in the snapshot's way")
+	}
+	p.sent(50)
+	if p.maySend() {
+		t.Error("a second piece before the first is answered")
+	}
+	p.received(40, 3) // of another snapshot
+	if p.maySend() || p.offset != 0 {
+		t.Errorf("at item %d", p.offset)
+	}
+	p.received(50, 4)
+	if !p.maySend() || p.offset != 4 {
+		t.Errorf("at item %d", p.offset)
+	}
+	p.accepted(20) // of long ago
+	if p.snapshot == nil || !p.probing {
+		t.Error("the snapshot was given up")
+	}
+	p.accepted(50)
+	if p.snapshot != nil || p.probing || p.nextIndex != 51 {
+		t.Errorf("after the snapshot: next %d", p.nextIndex)
+	}
+}
+
+// Thesis §4.2.1: a round is from one heartbeat to the next.
+func TestALearnerIsCaughtUpWithinARound(t *testing.T) {
+	p := newProgress(2, 1, 4)
+	for _, c := range []struct {
+		acknowledged, last int
+		caughtUp           bool
+	}{{0, 10, false}, {5, 20, false}, {19, 30, false}, {30, 40, true}, {39, 40, false}, {40, 50, true}} {
+		p.accepted(c.acknowledged)
+		p.heartbeat(c.last)
+		if p.caughtUp != c.caughtUp {
+			t.Errorf("with %d at a heartbeat: caught up %v", c.acknowledged, p.caughtUp)
+		}
 	}
 }

@@ -9,13 +9,14 @@ import (
 )
 
 // A world is a cluster of cores on a network that loses, repeats, delays and reorders, whose
-// nodes crash between any two of a step's duties. Figure 3's guarantees are checked after
-// every event.
+// nodes crash between any two of a step's duties, compact their logs and hand over. Figure 3's
+// guarantees are checked after every event.
 type world struct {
 	t       *testing.T
 	random  *rand.Rand
 	nodes   []*simulated
 	network []Message
+	options int // what is on of the thesis's additions, one bit each
 
 	leaders   map[uint64]NodeID // by term
 	committed []Entry           // by index, from 1 on: what any node has applied
@@ -34,6 +35,7 @@ type chaos struct{ drop, duplicate, crash float64 }
 
 func newWorld(t *testing.T, size int, seed uint64) *world {
 	w := &world{t: t, random: rand.New(rand.NewPCG(seed, 0)), leaders: map[uint64]NodeID{}}
+	w.options = w.random.IntN(8)
 	for range size {
 		w.nodes = append(w.nodes, &simulated{storage: NewMemoryStorage()})
 	}
@@ -52,6 +54,11 @@ func (w *world) start(id NodeID) {
 		Heartbeat:       time.Millisecond,
 		MaxEntries:      1 + w.random.IntN(5),
 		Window:          1 + w.random.IntN(3),
+		PreVote:         w.options&1 > 0,
+		CheckQuorum:     w.options&2 > 0,
+	}
+	if w.options&4 > 0 {
+		settings.SnapshotEntries = 8
 	}
 	for other := range w.nodes {
 		settings.Nodes = append(settings.Nodes, NodeID(other+1))
@@ -73,6 +80,8 @@ func (w *world) happen(c chaos) {
 		switch dice := w.random.Float64(); {
 		case dice < 0.02:
 			w.node(id).Timeout()
+		case dice < 0.025:
+			w.node(id).Transfer(NodeID(1 + w.random.IntN(len(w.nodes))))
 		case dice < 0.15:
 			w.proposed++
 			w.node(id).Propose(&Command{Op: Set, Key: "k", Value: new("v"), Serial: w.proposed})
@@ -115,7 +124,7 @@ func (w *world) carryOut(id NodeID, c chaos) {
 	for duty, perform := range []func(){
 		func() { w.save(n, ready.Save) },
 		func() { w.network = append(w.network, ready.Messages...) },
-		func() { w.apply(id, ready.Committed) },
+		func() { w.apply(id, ready) },
 	} {
 		if duty == crashesAfter {
 			w.start(id)
@@ -132,15 +141,24 @@ func (w *world) save(n *simulated, save Save) {
 	}
 }
 
-func (w *world) apply(id NodeID, entries []Entry) {
+func (w *world) apply(id NodeID, ready Ready) {
 	n := w.node(id)
-	for _, entry := range entries {
+	if ready.Snapshot != nil {
+		n.applied = ready.Snapshot.LastIndex
+		if len(ready.Snapshot.Items) != n.applied {
+			w.t.Fatalf("node %d restored a snapshot of another index", id)
+		}
+	}
+	for _, entry := range ready.Committed {
 		n.applied++
 		if n.applied > len(w.committed) {
 			w.committed = append(w.committed, entry)
 		} else if w.committed[n.applied-1] != entry {
 			w.t.Fatalf("state machine safety: node %d applied another entry at %d", id, n.applied)
 		}
+	}
+	if n.SnapshotDue() {
+		n.TakeSnapshot(itemsOf(n.applied), true)
 	}
 }
 
@@ -175,7 +193,8 @@ func (w *world) check() {
 // are identical in all entries up through the given index."
 func (w *world) checkLogsMatch(a, b *simulated) {
 	agree := false
-	for index := min(a.log.LastIndex(), b.log.LastIndex()); index > 0; index-- {
+	first := max(a.log.FirstIndex(), b.log.FirstIndex())
+	for index := min(a.log.LastIndex(), b.log.LastIndex()); index >= first; index-- {
 		same := a.log.Slice(index, index)[0] == b.log.Slice(index, index)[0]
 		if agree && !same || !same && a.log.TermAt(index) == b.log.TermAt(index) {
 			w.t.Fatalf("log matching: nodes %d and %d differ at %d", a.id, b.id, index)

@@ -67,17 +67,28 @@ func (s *StateMachine) execute(command *Command) Result {
 	case Set:
 		s.data[command.Key] = command.Value
 	case Get:
-		if value := s.data[command.Key]; value != nil {
-			return *value
-		}
+		return s.Get(command.Key)
 	case Cas:
 		met := equal(s.data[command.Key], command.Expect)
 		if met {
 			s.data[command.Key] = command.Value
 		}
 		return met
+	case AddServer, PromoteServer, RemoveServer:
+		// One that may not be made does not get into the log.
+		return true
 	}
 	return nil
+}
+
+// Get is a key's value, nil if it does not exist.
+func (s *StateMachine) Get(key string) Result { return resultOf(s.data[key]) }
+
+func resultOf(value *string) Result {
+	if value == nil {
+		return nil
+	}
+	return *value
 }
 
 func equal(a, b *string) bool {
@@ -85,6 +96,33 @@ func equal(a, b *string) bool {
 		return a == b
 	}
 	return *a == *b
+}
+
+// Items are all of the state, for a snapshot: the keys in order, then the sessions.
+func (s *StateMachine) Items() []Item {
+	items := make([]Item, 0, len(s.data)+len(s.sessions))
+	for _, key := range slices.Sorted(maps.Keys(s.data)) {
+		items = append(items, Item{Name: key, Value: resultOf(s.data[key])})
+	}
+	for _, name := range slices.Sorted(maps.Keys(s.sessions)) {
+		items = append(items, Item{name, s.sessions[name].result, s.sessions[name].serial})
+	}
+	return items
+}
+
+// Restore makes the state machine what the snapshot says.
+func (s *StateMachine) Restore(snapshot *Snapshot) {
+	*s = *NewStateMachine()
+	s.appliedIndex = snapshot.LastIndex
+	for _, item := range snapshot.Items {
+		if item.Serial > 0 {
+			s.sessions[item.Name] = &session{item.Serial, item.Value}
+		} else if value, ok := item.Value.(string); ok {
+			s.data[item.Name] = &value
+		} else {
+			s.data[item.Name] = nil
+		}
+	}
 }
 
 // Clone is a state machine of its own in the same state.

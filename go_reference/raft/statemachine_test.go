@@ -42,7 +42,7 @@ func TestTheOperations(t *testing.T) {
 	}
 }
 
-// §8
+// §8: the retry gets the first one's result.
 func TestARetryIsAppliedOnce(t *testing.T) {
 	s := NewStateMachine()
 	cas := Command{Op: Cas, Key: "k", Value: new("1"), Client: new("anna"), Serial: 1}
@@ -79,7 +79,7 @@ func TestALowerSerialIsNotApplied(t *testing.T) {
 
 // docs/protocol.md, Hashes
 func TestTheHashes(t *testing.T) {
-	log := NewReplicatedLog([]Entry{
+	log := NewReplicatedLog(Snapshot{}, []Entry{
 		{1, &Command{Op: Noop}},
 		{2, &Command{Op: Set, Key: "é", Value: new("2")}},
 		{2, &Command{Op: Cas, Key: "b", Value: new(""), Client: new("c"), Serial: 258}},
@@ -139,5 +139,42 @@ func TestACloneIsAStateOfItsOwn(t *testing.T) {
 	}
 	if clone.AppliedIndex() != s.AppliedIndex() {
 		t.Errorf("applied index %d, not %d", clone.AppliedIndex(), s.AppliedIndex())
+	}
+}
+
+// §7: all of it, retries' results too.
+func TestARestoredStateIsTheSame(t *testing.T) {
+	s := NewStateMachine()
+	anna := Command{Op: Cas, Key: "b", Value: new("1"), Client: new("anna"), Serial: 3}
+	for _, command := range []Command{
+		anna,
+		{Op: Set, Key: "a", Value: new("")},
+		{Op: Get, Key: "b", Client: new("bert"), Serial: 1},
+		{Op: Set, Key: "b", Value: new("2"), Client: new("cleo"), Serial: 9},
+		{Op: AddServer, Key: "4"},
+	} {
+		run(t, s, command)
+	}
+	items := s.Items()
+	want := []Item{{"a", "", 0}, {"b", "2", 0}, {"anna", true, 3}, {"bert", "1", 1}, {"cleo", nil, 9}}
+	if !slices.Equal(items, want) {
+		t.Errorf("the items are %v", items)
+	}
+	other := NewStateMachine()
+	run(t, other, Command{Op: Set, Key: "gone", Value: new("x")})
+	other.Restore(&Snapshot{LastIndex: 5, Items: items})
+	if other.StateHash() != s.StateHash() || other.AppliedIndex() != 5 || !slices.Equal(other.Items(), items) {
+		t.Errorf("restored were %v at %d", other.Items(), other.AppliedIndex())
+	}
+	if run(t, other, anna) != true || other.Get("b") != "2" || other.Get("gone") != nil {
+		t.Error("a retry was applied, or something else is there")
+	}
+}
+
+func TestAChangeOfMembersAnswersThatItWasMade(t *testing.T) {
+	for _, op := range []Op{AddServer, PromoteServer, RemoveServer} {
+		if got := run(t, NewStateMachine(), Command{Op: op, Key: "4"}); got != true {
+			t.Errorf("%s answered %v", op, got)
+		}
 	}
 }

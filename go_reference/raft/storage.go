@@ -14,8 +14,9 @@ import (
 // Saved is what an earlier life of a node left.
 type Saved struct {
 	HardState HardState
-	Entries   []Entry
-	Repair    string // what had to be done to the file first, for people; mostly nothing
+	Snapshot  *Snapshot
+	Entries   []Entry // after the snapshot
+	Repair    string  // what had to be done to the file first, for people; mostly nothing
 }
 
 // A Storage is where a node keeps what it must not forget. An error of its methods names
@@ -32,15 +33,22 @@ type Storage interface {
 // A MemoryStorage survives the crash of a node, but not of the process.
 type MemoryStorage struct {
 	hardState HardState
+	snapshot  *Snapshot
 	log       *ReplicatedLog
 }
 
 // NewMemoryStorage returns a storage in which nothing was saved.
-func NewMemoryStorage() *MemoryStorage { return &MemoryStorage{log: NewReplicatedLog(nil)} }
+func NewMemoryStorage() *MemoryStorage {
+	return &MemoryStorage{log: NewReplicatedLog(Snapshot{}, nil)}
+}
 
 // Load returns what was saved.
 func (s *MemoryStorage) Load() (Saved, error) {
-	return Saved{HardState: s.hardState, Entries: s.log.Slice(1, s.log.LastIndex())}, nil
+	return Saved{
+		HardState: s.hardState,
+		Snapshot:  s.snapshot,
+		Entries:   s.log.Slice(s.log.FirstIndex(), s.log.LastIndex()),
+	}, nil
 }
 
 // Save keeps the save's values.
@@ -48,7 +56,10 @@ func (s *MemoryStorage) Save(save Save) error {
 	if save.HardState != nil {
 		s.hardState = *save.HardState
 	}
-	if len(save.Entries) > 0 {
+	if save.Snapshot != nil {
+		s.snapshot = save.Snapshot
+		s.log = NewReplicatedLog(*save.Snapshot, save.Entries)
+	} else if len(save.Entries) > 0 {
 		s.log.Truncate(save.FirstIndex)
 		s.log.Append(save.Entries...)
 	}
@@ -59,11 +70,17 @@ func (s *MemoryStorage) Save(save Save) error {
 func (s *MemoryStorage) Close() error { return nil }
 
 // A DiskStorage survives a kill at any moment. It is one append-only file of a header and
-// framed records; one save is one write and one fdatasync. The Python implementations write
-// the same bytes with the same system calls, and each opens the other's files.
+// framed records; one save is one write and one fdatasync. A snapshot begins a new file,
+// which takes the old one's name once it is durable, so that the space is given back. The
+// Python implementations write the same bytes with the same system calls, and each opens the
+// other's files.
 //
 // A record torn at the end of the file was never acknowledged: Load cuts it off, and says
-// so. Damage before the end is refused.
+// so. So it does with zeros to the end of the file, which a filesystem leaves where a file
+// had grown but its data was not yet written. Damage before the end is refused.
+//
+// From Load to Close the file is locked (flock): it has one writer at a time. The lock ends
+// with the process, however that ends.
 //
 // A save that fails is the last one until the next Load: what it left in the file is
 // unknown, and nothing may be written behind it.
@@ -84,14 +101,13 @@ func (s *DiskStorage) Load() (saved Saved, err error) {
 	if err := os.MkdirAll(filepath.Dir(s.path), 0o777); err != nil {
 		return Saved{}, s.fault(err)
 	}
-	s.file, err = os.OpenFile(s.path, os.O_RDWR|os.O_CREATE|os.O_APPEND, 0o666)
-	if err != nil {
+	if s.file, err = openLocked(s.path); err != nil {
 		return Saved{}, s.fault(err)
 	}
 	if saved, err = s.recover(); err != nil {
 		return Saved{}, errors.Join(s.fault(err), s.Close())
 	}
-	s.lastIndex = len(saved.Entries)
+	s.lastIndex = saved.lastIndex()
 	return saved, nil
 }
 
@@ -128,6 +144,11 @@ func (s *DiskStorage) Save(save Save) error {
 		return s.fault(fs.ErrClosed)
 	}
 	s.records = s.records[:0]
+	if save.Snapshot != nil {
+		s.records = append(s.records, header...)
+		s.record(appendSnapshot(s.payload[:0], save.Snapshot))
+		s.lastIndex = save.Snapshot.LastIndex
+	}
 	if save.HardState != nil {
 		s.record(appendHardState(s.payload[:0], *save.HardState))
 	}
@@ -138,15 +159,50 @@ func (s *DiskStorage) Save(save Save) error {
 		s.record(appendEntries(s.payload[:0], save.FirstIndex, save.Entries))
 		s.lastIndex = save.FirstIndex + len(save.Entries) - 1
 	}
-	_, err := s.file.Write(s.records)
-	if err == nil {
-		err = s.sync()
+	write := s.append
+	if save.Snapshot != nil {
+		write = s.beginAnew
 	}
-	if err != nil {
+	if err := write(); err != nil {
 		return s.fault(errors.Join(err, s.takeBack()))
+	}
+	return nil
+}
+
+// append adds the records to the file.
+func (s *DiskStorage) append() error {
+	if _, err := s.file.Write(s.records); err != nil {
+		return err
+	}
+	if err := s.sync(); err != nil {
+		return err
 	}
 	s.size += len(s.records)
 	return nil
+}
+
+// beginAnew puts a file with only the records in the old one's place.
+func (s *DiskStorage) beginAnew() error {
+	path := s.path + ".new"
+	if err := os.Remove(path); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return err
+	}
+	file, err := openLocked(path)
+	if err != nil {
+		return err
+	}
+	if _, err = file.Write(s.records); err == nil {
+		err = unix.Fdatasync(int(file.Fd()))
+	}
+	if err == nil {
+		err = os.Rename(path, s.path)
+	}
+	if err != nil {
+		return errors.Join(err, file.Close(), os.Remove(path))
+	}
+	old := s.file
+	s.file, s.size = file, len(s.records)
+	return errors.Join(old.Close(), syncDirectory(filepath.Dir(s.path)))
 }
 
 // takeBack removes what a failed save has left, if the disk lets us, and lets go of the
@@ -183,6 +239,39 @@ func (s *DiskStorage) fault(err error) error {
 		err = inner.Err
 	}
 	return fmt.Errorf("%s: %w", s.path, err)
+}
+
+// openLocked opens a file for appending that no one else has open so.
+func openLocked(path string) (*os.File, error) {
+	file, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE|os.O_APPEND, 0o666)
+	if err != nil {
+		return nil, err
+	}
+	if err := lock(file); err != nil {
+		return nil, errors.Join(err, file.Close())
+	}
+	return file, nil
+}
+
+func lock(file *os.File) error {
+	inUse := errors.New("in use by another process")
+	err := unix.Flock(int(file.Fd()), unix.LOCK_EX|unix.LOCK_NB)
+	if errors.Is(err, unix.EWOULDBLOCK) {
+		return inUse
+	}
+	if err != nil {
+		return err
+	}
+	opened, err := file.Stat()
+	if err != nil {
+		return err
+	}
+	named, err := os.Stat(file.Name())
+	if err == nil && !os.SameFile(opened, named) {
+		// Its owner has just put another file in its place.
+		return inUse
+	}
+	return err
 }
 
 func syncDirectory(path string) error {

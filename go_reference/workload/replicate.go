@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"math"
 	"strings"
+	"sync/atomic"
 	"time"
 
 	"raftmark/raft"
@@ -27,13 +28,14 @@ type Replicate struct {
 // Length is how long clients go on sending.
 func (r Replicate) Length() time.Duration { return r.Warmup + r.Duration }
 
-// Counters are what a node has sent and saved. Bytes is nil: messages are passed as they
-// are.
+// Counters are what a node has sent and saved, and for how long it waited for its saves.
+// Bytes is nil: messages are passed as they are.
 type Counters struct {
-	Messages int  `json:"messages"`
-	Bytes    *int `json:"bytes"`
-	Saves    int  `json:"saves"`
-	Entries  int  `json:"entries"`
+	Messages int   `json:"messages"`
+	Bytes    *int  `json:"bytes"`
+	Saves    int   `json:"saves"`
+	SaveNs   int64 `json:"save_ns"`
+	Entries  int   `json:"entries"`
 }
 
 // Replicated is the raw result of [Replicate].
@@ -60,9 +62,11 @@ type Client struct {
 	value     string
 	serial    uint64
 	latencies Histogram
-	slices    []int64       // commands
-	first     time.Duration // the first acknowledgement after the warm-up
-	last      time.Duration // the last of all, and the only one after the duration
+	slices    []atomic.Int64 // all clients' commands
+	slice     int            // the present one
+	commands  int64          // in that
+	first     time.Duration  // the first acknowledgement after the warm-up
+	last      time.Duration  // the last of all, and the only one after the duration
 }
 
 // Clients are all sessions of the loop.
@@ -72,6 +76,7 @@ func (r Replicate) Clients() []*Client {
 		keys[m] = fmt.Sprintf("key-%d", m)
 	}
 	value := strings.Repeat("x", r.Payload)
+	slices := make([]atomic.Int64, (r.Duration+sliceLength-1)/sliceLength)
 	clients := make([]*Client, r.Outstanding)
 	for number := range clients {
 		clients[number] = &Client{
@@ -80,6 +85,7 @@ func (r Replicate) Clients() []*Client {
 			name:   fmt.Sprintf("%s-%d", r.Session, number),
 			keys:   keys,
 			value:  value,
+			slices: slices,
 		}
 	}
 	return clients
@@ -109,11 +115,17 @@ func (c *Client) Record(sent, acknowledged time.Duration) {
 		return
 	}
 	c.latencies.Add(acknowledged - sent)
-	slice := int(since / sliceLength)
-	for len(c.slices) <= slice {
-		c.slices = append(c.slices, 0)
+	if slice := int(since / sliceLength); slice != c.slice {
+		c.endSlice()
+		c.slice = slice
 	}
-	c.slices[slice]++
+	c.commands++
+}
+
+// endSlice adds the present slice's commands to those of all clients.
+func (c *Client) endSlice() {
+	c.slices[c.slice].Add(c.commands)
+	c.commands = 0
 }
 
 // Result puts together what the clients of a run measured, which began its warm-up at
@@ -139,20 +151,20 @@ func (r Replicate) Result(
 		Counters: Counters{
 			Messages: after.Messages - before.Messages,
 			Saves:    after.Saves - before.Saves,
+			SaveNs:   after.SaveNs - before.SaveNs,
 			Entries:  after.Entries - before.Entries,
 		},
 	}
 	var latencies Histogram
-	slices := make([]int64, (r.Duration+sliceLength-1)/sliceLength)
 	for _, client := range clients {
 		result.Acknowledged = append(result.Acknowledged, client.serial)
 		latencies.Merge(client.latencies)
-		for slice, commands := range client.slices {
-			slices[slice] += commands
-			result.Commands += commands
-		}
+		client.endSlice()
 	}
-	for slice, commands := range slices {
+	slices := clients[0].slices
+	for slice := range slices {
+		commands := slices[slice].Load()
+		result.Commands += commands
 		end := r.Warmup + time.Duration(slice+1)*sliceLength
 		if slice == len(slices)-1 {
 			end = ended

@@ -73,7 +73,7 @@ func TestOnlyTheMeasuredTimeCounts(t *testing.T) {
 	}
 	record(0, 999, 1010, 1249, 1260) // and a third client, which did not get round to anything
 	record(1, 1100, 1199, 1270)
-	result, err := spec.Result(clients, 5e9, Counters{Messages: 1, Saves: 2, Entries: 3}, Counters{Messages: 10, Saves: 20, Entries: 30})
+	result, err := spec.Result(clients, 5e9, Counters{Messages: 1, Saves: 2, SaveNs: 4, Entries: 3}, Counters{Messages: 10, Saves: 20, SaveNs: 40, Entries: 30})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -86,7 +86,7 @@ func TestOnlyTheMeasuredTimeCounts(t *testing.T) {
 	if want := []uint64{4, 3, 0}; !slices.Equal(result.Acknowledged, want) {
 		t.Errorf("acknowledged %v, want %v", result.Acknowledged, want)
 	}
-	if want := (Counters{Messages: 9, Saves: 18, Entries: 27}); result.Counters != want {
+	if want := (Counters{Messages: 9, Saves: 18, SaveNs: 36, Entries: 27}); result.Counters != want {
 		t.Errorf("counters %+v", result.Counters)
 	}
 	if len(result.LatencyNs) != 1 || result.LatencyNs[0][1] != 4 {
