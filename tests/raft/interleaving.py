@@ -6,15 +6,17 @@ nothing to wait for, so nothing is promised of it but safety.
 
 from __future__ import annotations
 
-from raft import Command, Message, Role
-from raft.client import Outcome, Proposal
+from collections.abc import Callable
 
-from .world import SimulatedServer, World
+from raft import Command, Message, Role, Settings
+from raft.messages import ADD_SERVER, REMOVE_SERVER
+
+from .world import SimulatedServer, World, describe
 
 # Found by trying which soonest lead a node that counts old entries (§5.4.2) astray.
 CHANGE_OF_SCENE = 0.06
 TIMEOUT = 0.08
-PROPOSAL = 0.08
+REQUEST = 0.12
 LOSS = 0.02
 REPETITION = 0.2
 DELAY = 0.2
@@ -22,17 +24,21 @@ CRASH = 0.01
 FRESH = 0.95
 RECENT = 3
 MOST_UNDER_WAY = 40
+MOST_SERVERS = 7
 
 
 class Interleaving(World):
-    """A cluster, its network, and chance.
+    """A cluster, its network, its clients and operator, and chance.
 
     Now and then the scene changes: only some of the nodes are on it, and for as long the
     others neither hear nor do anything.
     """
 
-    def __init__(self, nodes: int, seed: str) -> None:
-        super().__init__(nodes, seed, max_entries=1, window=2)
+    def __init__(
+        self, settings: Settings, seed: str, trace: Callable[[str], None] | None = None
+    ) -> None:
+        super().__init__(settings, seed)
+        self._trace = trace
         self._on_scene = list(self.servers.values())
         self._under_way: list[Message] = []
         self._proposed = 0
@@ -45,19 +51,48 @@ class Interleaving(World):
             self._on_scene = self.random.sample(list(self.servers.values()), count)
         server = self.random.choice(self._on_scene)
         if not server.alive:
+            self._tell(f"node {server.id} begins a new life")
             server.begin()
             self.properties.check(server)
         elif draw() < TIMEOUT:
-            server.node.timeout()
+            self._tell(f"the timer of node {server.id} expires")
+            self.time_out(server)
             self._happened(server)
-        elif draw() < PROPOSAL and server.node.role is Role.LEADER:
-            self._proposed += 1
-            command = Command("set", "key", str(self._proposed))
-            heard: list[Outcome] = []
-            server.propose([Proposal(command, heard.append)])
+        elif draw() < REQUEST and server.node.role is Role.LEADER:
+            self._request(server)
             self._happened(server)
         else:
             self._deliver()
+
+    def _request(self, leader: SimulatedServer) -> None:
+        """A client or the operator asks something of a leader."""
+        choice = self.random.random()
+        key = f"key-{self.random.randrange(3)}"
+        members = leader.node.log.configuration.members
+        if choice < 0.5:
+            self._proposed += 1
+            self._propose(leader, Command("set", key, str(self._proposed)))
+        elif choice < 0.7:
+            self._tell(f"node {leader.id} is asked for {key}")
+            leader.read([self.query(key)])
+        elif choice < 0.8:
+            self._tell(f"node {leader.id} compacts its log")
+            leader.node.take_snapshot(leader.machine.items(), keep_tail=False)
+        elif choice < 0.85:
+            to = self.random.choice(members)
+            self._tell(f"node {leader.id} is to hand over to {to}")
+            leader.node.transfer(to)
+        elif choice < 0.93 and len(self.servers) < MOST_SERVERS:
+            joining = [n for n in self.servers if n not in self.properties.members]
+            server = self.servers[joining[0]] if joining else self.join()
+            self._on_scene.append(server)
+            self._propose(leader, Command(ADD_SERVER, str(server.id)))
+        else:
+            self._propose(leader, Command(REMOVE_SERVER, str(self.random.choice(members))))
+
+    def _propose(self, leader: SimulatedServer, command: Command) -> None:
+        self._tell(f"node {leader.id} is asked for {command}")
+        leader.propose([self.proposal(command)])
 
     def _deliver(self) -> None:
         """A message arrives, in no order; it may arrive again, or never."""
@@ -77,6 +112,7 @@ class Interleaving(World):
             del self._under_way[position]
         if draw() >= LOSS:
             server = self.servers[message.to]
+            self._tell(f"node {server.id} hears {message}")
             server.node.step(message)
             self._happened(server)
 
@@ -87,5 +123,11 @@ class Interleaving(World):
             return
         messages, lived = self.perform(server, CRASH)
         self._under_way = [*self._under_way, *messages][-MOST_UNDER_WAY:]
+        self._tell(describe(server))
         if not lived:
+            self._tell(f"node {server.id} crashes")
             server.crash()
+
+    def _tell(self, what: str) -> None:
+        if self._trace is not None:
+            self._trace(what)
