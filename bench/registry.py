@@ -49,6 +49,20 @@ class Build(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     output: str
     env: dict[str, str] = {}
 
+    def bring_up_to_date(self) -> Path:
+        """Make the program anew if its sources have changed; return its path.
+
+        Raises `Unavailable` when that cannot be done.
+        """
+        output = Path(_expand([self.output])[0])
+        output.parent.mkdir(parents=True, exist_ok=True)
+        # The lock lets several harnesses share one program: one builds, the others wait.
+        with open(output.with_name(output.name + ".lock"), "w") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            if not _is_fresh(output, self):
+                _run_build(output, self)
+        return output
+
 
 class ContenderSpec(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """One entry of the contenders' table; paths are relative to the project."""
@@ -77,15 +91,8 @@ class ContenderSpec(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
         Raises `Unavailable` when the build cannot be done.
         """
-        if self.build is None:
-            return
-        output = Path(_expand([self.build.output])[0])
-        output.parent.mkdir(parents=True, exist_ok=True)
-        # The lock lets several harnesses share one program: one builds, the others wait.
-        with open(output.with_name(output.name + ".lock"), "w") as lock:
-            fcntl.flock(lock, fcntl.LOCK_EX)
-            if not _is_fresh(output, self.build):
-                _run_build(output, self.build)
+        if self.build is not None:
+            self.build.bring_up_to_date()
 
     def probe(self) -> dict[str, Any]:
         """Build and launch the contender, and return its answer to `hello`.

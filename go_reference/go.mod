@@ -5,6 +5,7 @@ go 1.27
 tool honnef.co/go/tools/cmd/staticcheck
 
 require (
+	github.com/anishathalye/porcupine v1.3.1
 	github.com/tinylib/msgp v1.6.5
 	golang.org/x/sync v0.23.0
 	golang.org/x/sys v0.49.0

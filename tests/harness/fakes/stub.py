@@ -104,7 +104,13 @@ class Stub:
             "latency_ns": [[1000, commands - 1], [2000, 1]],
             "slices": [[duration_ns, commands]],
             "acknowledged": [SERIALS] * clients,
-            "counters": {"messages": 2, "bytes": None, "saves": 1, "entries": commands},
+            "counters": {
+                "messages": 2,
+                "bytes": None,
+                "saves": 1,
+                "save_ns": 1,
+                "entries": commands,
+            },
         }
 
     def append(self, client, serial):

@@ -1,0 +1,1 @@
+"""Whether clients, whatever happens to the nodes and links, see one store that works in order."""
