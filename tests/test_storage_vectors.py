@@ -17,8 +17,8 @@ from typing import Any
 
 import pytest
 
-from raft.messages import Command, Entry, HardState, Save
-from raft.storage import DiskStorage, Saved, StorageError
+from raft.messages import Command, Configuration, Entry, HardState, Item, Save, Saved, Snapshot
+from raft.storage import DiskStorage, StorageError
 
 VECTORS = Path(__file__).with_name("vectors") / "storage.json"
 
@@ -91,6 +91,31 @@ SAVES: dict[str, list[dict[str, Any]]] = {
         entries(1, [3, SET, 2]),
         {"hard_state": [4, 4], "first_index": 2, "entries": [[4, SET]]},
     ],
+    "a snapshot": [
+        entries(1, [1, SET, 5]),
+        {
+            "hard_state": [2, 1],
+            "first_index": 4,
+            "entries": [[1, SET], [2, SET]],
+            "snapshot": [
+                3,
+                1,
+                [[1, 2, 3], [4]],
+                [["", "", 0], ["k", "v", 0], ["a", True, 1], ["b", "é", 258], ["c", None, 2**32]],
+            ],
+        },
+        entries(6, [2, ["add_server", "5", None, None, None, 0]]),
+        entries(5, [3, SET]),
+    ],
+    "a snapshot of all": [
+        entries(1, [1, SET, 300]),
+        {
+            "hard_state": [1, None],
+            "first_index": 301,
+            "entries": [],
+            "snapshot": [300, 1, [[1], []], []],
+        },
+    ],
 }
 
 
@@ -136,6 +161,31 @@ REPAIRS: dict[str, dict[str, Any]] = {
         "append": "04" + record("930102")[2:],
         "refused_at": 8,
     },
+    "a tail of zeros": {"keep": 10_000, "append": "00" * 64, "kept": None},
+    "zeros from within a frame on": {
+        "keep": 10_000,
+        "append": record("930102")[:10] + "00" * 64,
+        "kept": None,
+    },
+    "zeros from within a payload on": {
+        "keep": 10_000,
+        "append": record("930102")[:-2] + "00" * 64,
+        "kept": None,
+    },
+    "zeros in place of a header": {"keep": 0, "append": "00" * 8, "kept": 8},
+    "zeros in place of half a header": {"keep": 5, "append": "00" * 3, "kept": 8},
+    "more zeros than a header": {"keep": 0, "append": "00" * 9, "refused_at": 0},
+    "zeros before the end": {"keep": 8, "append": "00" * 12 + record("930102"), "refused_at": 8},
+    "damage before zeros": {
+        "keep": 8,
+        "append": record("930102", checksum=7) + "00" * 64,
+        "refused_at": 8,
+    },
+    "a damaged length before zeros": {
+        "keep": 8,
+        "append": "04" + record("930102")[2:] + "00" * 64,
+        "refused_at": 8,
+    },
     "no MessagePack": {"keep": 8, "append": record("c1"), "refused_at": 8},
     "an empty record": {"keep": 8, "append": record(""), "refused_at": 8},
 }
@@ -152,20 +202,31 @@ def save_of(vector: dict[str, Any]) -> Save:
         entry = Entry(term, Command(*(text(field) for field in command)))
         saved += [entry] * (times[0] if times else 1)
     state = HardState(*vector["hard_state"]) if vector["hard_state"] else None
-    return Save(state, vector["first_index"], tuple(saved))
+    return Save(state, vector["first_index"], tuple(saved), snapshot_of(vector.get("snapshot")))
+
+
+def snapshot_of(vector: list[Any] | None) -> Snapshot | None:
+    if vector is None:
+        return None
+    index, term, members, items = vector
+    configuration = Configuration(*map(tuple, members))
+    return Snapshot(index, term, configuration, tuple(Item(*item) for item in items))
 
 
 def write(file: Path, saves: Sequence[dict[str, Any]]) -> Saved:
     """Save everything in a new file, and return what is to be read from it."""
     storage = DiskStorage(file)
-    state, log = storage.load()
+    state, loaded, snapshot = storage.load()
+    log, compacted = list(loaded), 0
     for save in map(save_of, saves):
         storage.save(save)
         state = save.hard_state or state
-        if save.entries:
-            log[save.first_index - 1 :] = save.entries
+        if save.snapshot is not None:
+            snapshot, log, compacted = save.snapshot, list(save.entries), save.snapshot.last_index
+        elif save.entries:
+            log[save.first_index - compacted - 1 :] = save.entries
     storage.close()
-    return Saved(state, log)
+    return Saved(state, log, snapshot)
 
 
 def load(file: Path) -> Saved:

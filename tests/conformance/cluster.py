@@ -15,11 +15,21 @@ import pytest
 
 from bench.contender import Contender, ContenderError
 
-from .messages import LogEntry, LogPage, NodeStatus, RoleEvent, Submitted, read
+from .messages import (
+    LogEntry,
+    LogPage,
+    NodeStatus,
+    RoleEvent,
+    Snapshotted,
+    Submitted,
+    Value,
+    read,
+)
 from .model import Store, log_hash
 from .waiting import DEADLINE_S, looks
 
 T = TypeVar("T")
+K = TypeVar("K")
 Status = dict[int, NodeStatus]
 
 _clusters = itertools.count(1)
@@ -50,7 +60,8 @@ class ClusterUnderTest:
     def __init__(self, contender: Contender, nodes: int = 3, **settings: Any) -> None:
         self.contender = contender
         self._first_event = len(contender.events.all())
-        self._log_hash_at: dict[int, str] = {}
+        self._history: dict[int, LogEntry] = {}
+        self._log_hash_at: dict[tuple[int, int], str] = {}
         self._state_hash_at: dict[int, str] = {}
         self._leader_of: dict[int, int] = {}
         self._terms: dict[int, int] = {}
@@ -61,6 +72,8 @@ class ClusterUnderTest:
         answer = contender.call("start", nodes=nodes, **settings)
         assert answer == {"nodes": list(range(1, nodes + 1))}
         self.nodes: list[int] = answer["nodes"]
+        self._ever = set(self.nodes)
+        self._doubted: set[int] = set()
         self.running = True
 
     def stop(self) -> None:
@@ -90,11 +103,65 @@ class ClusterUnderTest:
     def partition(self, *groups: Collection[int]) -> None:
         self.contender.call("partition", groups=[list(group) for group in groups])
 
+    def block(self, *ways: tuple[int, int]) -> None:
+        self.contender.call("partition", blocked=ways)
+
     def heal(self) -> None:
         self.contender.call("heal")
 
     def links(self, **faults: Any) -> None:
         self.contender.call("links", **faults)
+
+    def snapshot(self, node: int) -> Snapshotted:
+        """Let a node compact its log, of which what is committed is read before."""
+        self.log(node)
+        return read(Snapshotted, self.contender.call("snapshot", node=node))
+
+    def transfer(self, node: int, **fields: Any) -> None:
+        """Hand the leadership over to a node."""
+        assert self.contender.call("transfer", node=node, **fields) == {}
+
+    def add_server(self, node: int) -> None:
+        """Add a node, and be sure that it is a voter."""
+        self._ever.add(node)
+        self._change_members("add_server", node)
+        if node not in self.nodes:
+            self.nodes = sorted([*self.nodes, node])
+
+    def remove_server(self, node: int) -> None:
+        """Remove a node, and be sure that it is none any more."""
+        self._change_members("remove_server", node)
+        self.forget(node)
+
+    def doubt(self, node: int) -> None:
+        """A request of the test's own is about to add a node, or may fail to."""
+        self._ever.add(node)
+        self._doubted.add(node)
+
+    def expect(self, node: int) -> None:
+        """A node was added by a request of the test's own."""
+        self._ever.add(node)
+        self._doubted.discard(node)
+        self.nodes = sorted([*self.nodes, node])
+
+    def forget(self, node: int) -> None:
+        """A node was removed, and its next life, if it has one, begins anew."""
+        self.nodes.remove(node)
+        self._committed.pop(node, None)
+
+    def _change_members(self, op: str, node: int) -> None:
+        """Ask for a change until it is made: the leader may be new, or not there yet."""
+        refusal: ContenderError | None = None
+        for _ in looks():
+            try:
+                assert self.contender.call(op, node=node, timeout_ms=30_000) == {}
+            except ContenderError as error:
+                if error.code not in ("unavailable", "not_leader", "lost"):
+                    raise
+                refusal = error
+            else:
+                return
+        raise AssertionError(f"{op} of node {node} was refused for {DEADLINE_S:g} s: {refusal}")
 
     def isolated_leader(self, *, followers: int = 0) -> int:
         """Cut the leader off, with so many followers, and return it.
@@ -118,7 +185,7 @@ class ClusterUnderTest:
         answer = self.contender.call("status")
         assert list(answer) == ["nodes"]
         status = {node.id: node for node in read(list[NodeStatus], answer["nodes"])}
-        assert sorted(status) == self.nodes
+        assert sorted(status.keys() - self._doubted) == self.nodes
         self._check_status(status)
         return status
 
@@ -164,19 +231,49 @@ class ClusterUnderTest:
     def value_of(self, key: str, *, through: Collection[int] = ()) -> Any:
         return self.result_of(get(key), through=through)
 
+    def read(self, key: str, **fields: Any) -> Value:
+        return read(Value, self.contender.call("read", key=key, **fields))
+
+    def read_value(self, key: str, *, through: Collection[int] = ()) -> str | None:
+        """Return a key's value, read as soon as a leader answers."""
+        refusal: ContenderError | None = None
+        for _ in looks():
+            for asked in [{"node": node} for node in through] or [{}]:
+                try:
+                    return self.read(key, timeout_ms=1000, **asked).value
+                except ContenderError as error:
+                    if error.code not in ("not_leader", "unavailable", "timeout"):
+                        raise
+                    refusal = error
+        raise AssertionError(f"no read of {key} in {DEADLINE_S:g} s; last: {refusal}")
+
     def log(self, node: int, to: int | None = None) -> list[LogEntry]:
-        """Return a node's log, at most to index `to`, page by page."""
+        """Return what a node keeps of its log, at most to index `to`, page by page.
+
+        What is committed of it must be what was committed whenever any node's log was read.
+        """
         entries: list[LogEntry] = []
-        last = to
-        while last is None or len(entries) < last:
-            asked = {"from": len(entries) + 1} | ({} if to is None else {"to": to})
+        last, following = to, 1
+        while last is None or following <= last:
+            asked = {"from": following} | ({} if to is None else {"to": to})
             page = read(LogPage, self.contender.call("log", node=node, **asked))
             indices = [entry.index for entry in page.entries]
             assert len(indices) <= 5000
-            assert indices == list(range(asked["from"], asked["from"] + len(indices)))
             assert page.commit_index <= page.last_index
             last = page.last_index if to is None else min(to, page.last_index)
-            assert indices or len(entries) >= last, f"no entries after {len(entries)} of {last}"
+            if not indices and following <= last:
+                first = self.status()[node].first_index or 0
+                assert first > last, f"no entries from {following} to {last} of {first} and more"
+                break
+            if indices:
+                if entries or self.status()[node].first_index == 1:
+                    assert indices[0] == following
+                assert indices == list(range(indices[0], indices[0] + len(indices)))
+                following = indices[-1] + 1
+            for entry in page.entries:
+                if entry.index <= page.commit_index:
+                    known = self._history.setdefault(entry.index, entry)
+                    assert known == entry, f"node {node} has {entry} where {known} was committed"
             entries += page.entries
         return entries
 
@@ -218,27 +315,36 @@ class ClusterUnderTest:
     def all_agree(self, among: Iterable[int] | None = None) -> list[LogEntry]:
         """Wait until `among` (all that run) hold one log, applied to its end; return the log.
 
-        Their hashes must be those which the documented rules give for that log.
+        Their hashes must be those which the documented rules give for that log. What all have
+        compacted away is in it if it was read before; the state can be checked only if all is.
         """
+        chosen = None if among is None else list(among)
 
-        def last_index(status: Status) -> int | None:
-            nodes = _running(status) if among is None else [status[node] for node in among]
+        def agreed(status: Status) -> list[NodeStatus] | None:
+            nodes = _running(status) if chosen is None else [status[node] for node in chosen]
             ends = {
                 end
                 for node in nodes
                 for end in (node.last_index, node.commit_index, node.applied_index)
             }
-            return ends.pop() if len(ends) == 1 else None
+            return nodes if len(ends) == 1 else None
 
-        last = self.eventually("all nodes applied the same log", last_index)
-        nodes = [node.id for node in _running(self.status())] if among is None else list(among)
-        log = self.log(nodes[0], to=last)
-        for node in nodes[1:]:
-            assert self.log(node, to=last) == log, f"nodes {nodes[0]} and {node} differ"
-        # The status at that very index: a new leader may have added to the log since.
-        assert self._log_hash_at[last] == log_hash(log)
-        assert self._state_hash_at[last] == Store(log).hash()
-        return log
+        nodes = self.eventually("all nodes applied the same log", agreed)
+        last = nodes[0].last_index
+        assert last is not None
+        for node in nodes:
+            first = node.first_index
+            assert first is not None
+            # Not beyond `last`: a new leader may have added to the log since.
+            log = self.log(node.id, to=last)
+            if len(log) != last + 1 - first:
+                return self.all_agree(chosen)  # Compacted since: that new leader's doing, too.
+            assert log == [self._history[index] for index in range(first, last + 1)]
+            assert node.log_hash == log_hash(log), node
+        whole = [self._history[index] for index in sorted(self._history) if index <= last]
+        if len(whole) == last:
+            assert nodes[0].state_hash == Store(whole).hash()
+        return whole
 
     def undisturbed(self, act: Callable[[int], T]) -> T:
         """Return what `act(leader)` does, done again if an election came between."""
@@ -266,7 +372,14 @@ class ClusterUnderTest:
             assert node.term is not None
             assert node.log_hash is not None
             assert node.state_hash is not None
+            assert node.first_index is not None
+            assert node.snapshot_index is not None
+            assert node.voters is not None
+            assert node.learners is not None
             assert node.applied_index <= node.commit_index <= node.last_index, node
+            assert node.first_index - 1 <= node.snapshot_index <= node.applied_index, node
+            assert node.voters == sorted(set(node.voters)), node
+            assert node.learners == sorted(set(node.learners) - set(node.voters)), node
             assert node.role != "leader" or node.leader == node.id, node
             term, committed = self._terms.get(node.id, 0), self._committed.get(node.id, 0)
             assert node.term >= term, f"a term fell from {term}: {node}"
@@ -275,14 +388,15 @@ class ClusterUnderTest:
             self._committed[node.id] = node.commit_index
             if node.role == "leader":
                 self._only_leader(node.term, node.id)
-            _same(self._log_hash_at, node.commit_index, node.log_hash, node)
+            stretch = (node.first_index, node.commit_index)
+            _same(self._log_hash_at, stretch, node.log_hash, node)
             _same(self._state_hash_at, node.applied_index, node.state_hash, node)
 
     def check_events(self) -> None:
         """Check that no term had two leaders and that no node's term or clock went back."""
         latest: dict[int, RoleEvent] = {}
         for event in self.role_events():
-            assert event.node in self.nodes
+            assert event.node in self._ever
             if event.role == "leader":
                 self._only_leader(event.term, event.node)
             before = latest.get(event.node, event)
@@ -299,5 +413,5 @@ def _running(status: Status) -> list[NodeStatus]:
     return [node for node in status.values() if node.alive and not node.paused]
 
 
-def _same(known: dict[int, str], index: int, digest: str, node: NodeStatus) -> None:
-    assert known.setdefault(index, digest) == digest, f"another history up to {index}: {node}"
+def _same(known: dict[K, str], at: K, digest: str, node: NodeStatus) -> None:
+    assert known.setdefault(at, digest) == digest, f"another history up to {at}: {node}"

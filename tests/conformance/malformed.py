@@ -72,6 +72,9 @@ NOT_REQUESTS = {
     "a value that is no UTF-8": no_request(b'{"id": 1, "op": "hello", "x": "\xc3"}'),
     "an overlong form of UTF-8": no_request(b'{"id": 1, "op": "\xc0\xaf"}'),
     "a surrogate in UTF-8": no_request(b'{"id": 1, "op": "\xed\xa0\x80"}'),
+    "a name twice": no_request('{"id": @, "op": "hello", "op": "hello"}'),
+    "a name twice, once escaped": no_request(r'{"id": @, "op": "hello", "\u006fp": "hello"}'),
+    "a name twice within": no_request('{"id": @, "op": "start", "x": {"y": 1, "y": 1}}'),
     "UTF-16": no_request('{"id": 1, "op": "hello"}'.encode("utf-16-le")),
     "a bare tab in a string": no_request('{"id": 1, "op": "he\tllo"}'),
     "a bad escape": no_request(r'{"id": 1, "op": "\x68ello"}'),
@@ -124,7 +127,12 @@ _COMPLETE: dict[str, dict[str, Any]] = {
     "start": {},
     "status": {},
     "submit": {"command": set_("k", "changed")},
+    "read": {"key": "k"},
     "log": {"node": 1},
+    "snapshot": {"node": 1},
+    "transfer": {"node": 2},
+    "add_server": {"node": 4},
+    "remove_server": {"node": 2},
     "crash": {"node": 1},
     "restart": {"node": 1},
     "pause": {"node": 1},
@@ -152,9 +160,18 @@ UNKNOWN_FIELDS = {
 _NO_NODES: tuple[Any, ...] = (0, 4, -1, 2**53, 10**30, True, "1", 1.5, [1], {})
 
 BAD_NODES: dict[str, Case] = {}
-for _op in ("log", "crash", "restart", "pause", "resume"):
+for _op in ("log", "snapshot", "crash", "restart", "pause", "resume", "transfer", "remove_server"):
     BAD_NODES |= {f"{_op} of no node": request(_op)}
     BAD_NODES |= each(_op, "node", (*_NO_NODES, None))
+BAD_NODES |= {"add_server of no node": request("add_server")}
+BAD_NODES |= each("add_server", "node", (0, 1, 3, 10, -1, 10**30, True, "4", 4.5, [4], {}, None))
+
+_NO_TIMEOUTS: tuple[Any, ...] = (0, 0.5, -1, 600_001, 10**30, True, "5000", None, [1])
+
+BAD_TIMEOUTS: dict[str, Case] = {}
+for _op, _fields in _COMPLETE.items():
+    if _op in ("read", "transfer", "add_server", "remove_server"):
+        BAD_TIMEOUTS |= each(_op, "timeout_ms", _NO_TIMEOUTS, **_fields)
 
 _COMMAND = set_("k", "changed")
 
@@ -168,6 +185,10 @@ BAD_SUBMITS = {
     **each("submit", "command", (None, "set k v", ["set", "k", "v"], {}, True, 1)),
     "submit an unknown op": request("submit", command={"op": "delete", "key": "k"}),
     "submit a no-op": request("submit", command={"op": "noop"}),
+    **{
+        f"submit {op}": request("submit", command={"op": op, "key": "2"})
+        for op in ("add_server", "promote_server", "remove_server")
+    },
     "submit op null": request("submit", command={"op": None, "key": "k"}),
     "submit op an array": request("submit", command={"op": ["get"], "key": "k"}),
     "set without key": request("submit", command={"op": "set", "value": "v"}),
@@ -208,18 +229,22 @@ BAD_SUBMITS = {
         command=_COMMAND,
         client="c",
     ),
-    **each(
-        "submit",
-        "timeout_ms",
-        (0, 0.5, -1, 600_001, 10**30, True, "5000", None, [1]),
-        command=_COMMAND,
-    ),
+    **each("submit", "timeout_ms", _NO_TIMEOUTS, command=_COMMAND),
     **{
         f"submit with timeout_ms {number}": submit_as_text(
             f'"command": {json.dumps(_COMMAND)}, "timeout_ms": {number}'
         )
         for number in ("NaN", "Infinity", "1e999")
     },
+}
+
+BAD_READS = {
+    "read nothing": request("read"),
+    "read a command": request("read", command=get("k")),
+    "read with a session": request("read", key="k", client="c", serial=1),
+    **each("read", "key", (None, 1, True, ["k"], {}, "k" * (2**16 + 1), "é" * 2**15 + "k")),
+    **each("read", "node", (*_NO_NODES, None), key="k"),
+    "read a surrogate": half_read(r'{"id": @, "op": "read", "key": "\ud800"}'),
 }
 
 BAD_LOGS = {
@@ -233,6 +258,10 @@ BAD_PARTITIONS = {
     **each("partition", "groups", ([{"1": 1}], [[0]], [[1, 4]], [[-1]], [["1"]], [[True]])),
     **each("partition", "groups", ([[1.5]], [[None]], [[[1]]], [[1, 1]], [[1], [1]])),
     **each("partition", "groups", ([[1, 2], [3, 2]],)),
+    **each("partition", "blocked", (None, 1, "1", True, {}, [1, 2], [[1, 2], 3], [None], ["12"])),
+    **each("partition", "blocked", ([[1]], [[1, 2, 3]], [[]], [[1, 1]], [[0, 1]], [[1, 4]])),
+    **each("partition", "blocked", ([["1", "2"]], [[True, 2]], [[1.5, 2]], [[1, None]])),
+    "partition by groups and blocked": request("partition", groups=[[1]], blocked=[[1, 2]]),
 }
 
 BAD_LINKS = {
@@ -290,6 +319,9 @@ BAD_STARTS = {
     **each("start", "storage", ("tape", "", "Memory", None, 1, True, ["memory"])),
     **each("start", "transport", ("tcp", "", None, 1, True)),
     **each("start", "seed", (-1, 2**63, 10**30, 1.5, True, "0", None, [0])),
+    **each("start", "pre_vote", (1, 0, "true", None, [True], {})),
+    **each("start", "check_quorum", (1, 0, "true", None, [True], {})),
+    **each("start", "snapshot_entries", (-1, 2**53, 10**30, 1.5, True, "16384", None, [1], {})),
     "start on disk without data_dir": request("start", storage="disk"),
     **each("start", "data_dir", (None, 1, True, ["data"], {}), storage="disk"),
     "start with an unknown field": request("start", node=3),
@@ -305,7 +337,9 @@ CASES = {
     **BAD_OPS,
     **UNKNOWN_FIELDS,
     **BAD_NODES,
+    **BAD_TIMEOUTS,
     **BAD_SUBMITS,
+    **BAD_READS,
     **BAD_LOGS,
     **BAD_PARTITIONS,
     **BAD_LINKS,

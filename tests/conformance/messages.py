@@ -15,7 +15,7 @@ T = TypeVar("T")
 Count = Annotated[int, msgspec.Meta(ge=0)]
 Positive = Annotated[int, msgspec.Meta(ge=1)]
 Sha256 = Annotated[str, msgspec.Meta(pattern="^[0-9a-f]{64}$")]
-Role = Literal["follower", "candidate", "leader"]
+Role = Literal["follower", "pre_candidate", "candidate", "leader"]
 Command = dict[str, Any]
 
 
@@ -46,6 +46,10 @@ class NodeStatus(_Answer, frozen=True):
     last_index: Count | None
     commit_index: Count | None
     applied_index: Count | None
+    first_index: Positive | None
+    snapshot_index: Count | None
+    voters: list[Positive] | None
+    learners: list[Positive] | None
     state_hash: Sha256 | None
     log_hash: Sha256 | None
 
@@ -65,6 +69,20 @@ class Submitted(_Answer, frozen=True):
     index: Positive
     term: Positive
     result: str | bool | None
+
+
+class Value(_Answer, frozen=True):
+    """The answer to `read`."""
+
+    index: Count
+    value: str | None
+
+
+class Snapshotted(_Answer, frozen=True):
+    """The answer to `snapshot`."""
+
+    index: Count
+    term: Count
 
 
 class LogEntry(_Answer, frozen=True):
@@ -96,8 +114,8 @@ class RoleEvent(_Answer, frozen=True):
     def __post_init__(self) -> None:
         if self.role == "leader" and self.leader != self.node:
             raise ValueError(f"leader {self.node} takes {self.leader} for the leader")
-        if self.role == "candidate" and self.leader is not None:
-            raise ValueError(f"candidate {self.node} knows leader {self.leader}")
+        if self.role in ("candidate", "pre_candidate") and self.leader is not None:
+            raise ValueError(f"{self.role} {self.node} knows leader {self.leader}")
 
 
 class ProgressEvent(_Answer, frozen=True):
@@ -114,6 +132,7 @@ class ReplicateCounters(_Answer, frozen=True):
     messages: Count
     bytes: Count | None
     saves: Count
+    save_ns: Count
     entries: Count
 
 

@@ -114,10 +114,11 @@ def test_a_kill_of_everything_under_load_loses_nothing_acknowledged(
 
 @pytest.mark.slow
 def test_again_and_again_killed_while_it_runs_a_workload(launch: Launch, data: Path) -> None:
+    whole = {**STEADY, "storage": "disk", "data_dir": str(data), "snapshot_entries": 0}
     kept: list[Any] = []
     for life in range(3):
         contender = launch()
-        cluster = ClusterUnderTest(contender, **STEADY, storage="disk", data_dir=str(data))
+        cluster = ClusterUnderTest(contender, **whole)
         cluster.elected_leader()
         assert cluster.all_agree()[: len(kept)] == kept, "committed before the kill"
         kept = cluster.log(1, to=cluster.status()[1].commit_index)
@@ -129,7 +130,7 @@ def test_again_and_again_killed_while_it_runs_a_workload(launch: Launch, data: P
             (s[leader].commit_index or 0) > goal))  # fmt: skip
         kept = cluster.log(leader, to=cluster.status()[leader].commit_index)
         contender.kill()
-    cluster = ClusterUnderTest(launch(), **STEADY, storage="disk", data_dir=str(data))
+    cluster = ClusterUnderTest(launch(), **whole)
     cluster.elected_leader()
     assert cluster.all_agree()[: len(kept)] == kept
 
@@ -305,6 +306,21 @@ def test_damage_found_at_a_restart_leaves_the_node_crashed(start: StartCluster, 
 
 
 # Directories that cannot be used
+
+
+def test_a_directory_in_use_is_refused(start: StartCluster, launch: Launch, data: Path) -> None:
+    cluster = start(**on_disk(data))
+    cluster.committed("k", "1")
+    with pytest.raises(ContenderError, match=r"node-\d\.log: in use by another process") as refusal:
+        launch().call("start", **on_disk(data))
+    assert refusal.value.code == "unavailable"
+    cluster.crash(2)
+    cluster.committed("k", "2")
+    cluster.restart(2)
+    cluster.all_agree()
+    cluster.stop()
+    again = ClusterUnderTest(launch(), **on_disk(data))
+    assert again.value_of("k") == "2"
 
 
 def test_a_file_is_no_directory(contender: Contender, tmp_path: Path) -> None:

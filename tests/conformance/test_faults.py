@@ -202,6 +202,49 @@ def test_a_node_in_no_group_is_alone(start: StartCluster) -> None:
     cluster.all_agree()
 
 
+def test_a_leader_that_hears_nobody_commits_nothing(start: StartCluster) -> None:
+    """Its heartbeats keep the others from electing, and their answers never reach it."""
+    cluster = start(**STEADY)
+
+    def deafen(leader: int) -> None:
+        term = cluster.status()[leader].term
+        cluster.block(*((other, leader) for other in cluster.others(leader)))
+        cluster.refused("timeout", "submit", command=set_("k", "1"), node=leader, timeout_ms=1000)
+        status = cluster.status()
+        for node in status.values():
+            assert (node.term, node.leader) == (term, leader), "its heartbeats still arrive"
+            assert node.last_index == status[leader].last_index, "and its entries"
+            assert (node.commit_index or 0) < (node.last_index or 0)
+        cluster.heal()
+        assert cluster.value_of("k") == "1", "the leader replicates what it had"
+
+    cluster.undisturbed(deafen)
+
+
+def test_a_leader_that_nobody_hears_is_replaced(start: StartCluster) -> None:
+    cluster = start(**LIVELY)
+    leader = cluster.elected_leader()
+    others = cluster.others(leader)
+    cluster.block(*((leader, other) for other in others))
+    cluster.committed("k", "1", through=others)
+    new = cluster.elected_leader()
+    assert new != leader, "it hears of its successor, and follows it"
+    cluster.heal()
+    assert values_in(cluster.all_agree()) == {"k": "1"}
+
+
+def test_each_form_of_partition_replaces_the_other(start: StartCluster) -> None:
+    cluster = start(**LIVELY)
+    first, *others = cluster.nodes
+    cluster.partition([first], others)
+    cluster.block((first, others[0]), (others[0], first))
+    cluster.committed("k", "by way of the third")
+    cluster.partition([first], others)
+    cluster.committed("k", "without the first", through=others)
+    cluster.block()
+    assert values_in(cluster.all_agree()) == {"k": "without the first"}
+
+
 def test_all_alone_nobody_leads_anew(start: StartCluster) -> None:
     cluster = start(**LIVELY)
     cluster.committed("k", "1")

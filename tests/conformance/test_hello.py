@@ -29,6 +29,8 @@ def test_hello_tells_who_answers(contender: Contender, contender_name: str) -> N
     hello = read(Hello, contender.call("hello"))
     assert hello.contender == contender_name
     assert set(hello.features) >= {"memory", "disk", "replicate", "election"}
+    assert set(hello.features) >= {"read", "snapshot", "transfer", "membership"}
+    assert set(hello.features) >= {"pre_vote", "check_quorum"}
     assert isinstance(hello.runtime["name"], str)
     assert isinstance(hello.runtime["version"], str)
     if hello.language == "Python":

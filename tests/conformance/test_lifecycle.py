@@ -58,6 +58,21 @@ def damaged_cluster(contender: Contender, directory: Path) -> ClusterUnderTest:
     return cluster
 
 
+def changing_cluster(contender: Contender, directory: Path) -> ClusterUnderTest:
+    """Members have come and gone; a read, a change and a transfer wait."""
+    cluster = ClusterUnderTest(contender, **LIVELY, storage="disk", data_dir=str(directory))
+    cluster.committed("k", "v")
+    cluster.add_server(4)
+    cluster.remove_server(1)
+    leader = cluster.isolated_leader()
+    cluster.snapshot(leader)
+    cluster.doubt(5)
+    contender.send("read", key="k", node=leader, timeout_ms=600_000)
+    contender.send("add_server", node=5, timeout_ms=600_000)
+    contender.send("transfer", node=cluster.others(leader)[0], timeout_ms=600_000)
+    return cluster
+
+
 def busy_cluster(contender: Contender, directory: Path) -> ClusterUnderTest:
     """A workload that would run for ten minutes."""
     cluster = ClusterUnderTest(contender, **STEADY, storage="disk", data_dir=str(directory))
@@ -75,7 +90,8 @@ def electing_workload(contender: Contender, _directory: Path) -> ClusterUnderTes
 
 
 SCENES: list[Scene] = [
-    no_cluster, idle_cluster, electing_cluster, damaged_cluster, busy_cluster, electing_workload,
+    no_cluster, idle_cluster, electing_cluster, damaged_cluster, changing_cluster, busy_cluster,
+    electing_workload,
 ]  # fmt: skip
 scenes = pytest.mark.parametrize("scene", SCENES, ids=lambda scene: scene.__name__)
 
