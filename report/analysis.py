@@ -226,6 +226,19 @@ def _p99(_: Cell, result: Result) -> float:
     return quantile_of_histogram(_replicated(result).latency_ns, 0.99)
 
 
+def _batch(_: Cell, result: Result) -> float:
+    """Entries that the leader appended for each of its saves."""
+    counters = _replicated(result).counters
+    return (counters["entries"] or 0) / (counters["saves"] or 1)
+
+
+def _save_time(_: Cell, result: Result) -> float:
+    """How long the leader waited for one of its saves, in ns."""
+    counters = _replicated(result).counters
+    # Runs measured before the harness asked for it have no such counter.
+    return (counters.get("save_ns") or 0) / (counters["saves"] or 1)
+
+
 def _election_time(cell: Cell, result: Result) -> float:
     """Median time from the crash to the new leader in ns."""
     # An undecided election lasted at least to its cap. That bound is enough for a median, unless
@@ -398,8 +411,17 @@ def _replications(evidence: _Evidence) -> Iterator[Replication]:
             throughput = evidence.quantities(cell, "throughput", _throughput)
             p50 = evidence.quantities(cell, "p50", _p50)
             p99 = evidence.quantities(cell, "p99", _p99)
+            batch = evidence.quantities(cell, "batch", _batch)
+            save = evidence.quantities(cell, "save", _save_time)
             for name in throughput:
-                load = Load(cell.workload["outstanding"], throughput[name], p50[name], p99[name])
+                load = Load(
+                    outstanding=cell.workload["outstanding"],
+                    throughput=throughput[name],
+                    p50=p50[name],
+                    p99=p99[name],
+                    batch=batch[name],
+                    save=save[name],
+                )
                 loads.setdefault(name, []).append(load)
                 clients[name] = _replicated(evidence.results_of(cell, name)[0]).client
         yield Replication(

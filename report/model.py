@@ -90,12 +90,17 @@ class Contender:
 
 @dataclass(frozen=True, slots=True)
 class Load:
-    """What a contender did with one number of outstanding commands. Latencies are in ns."""
+    """What a contender did with one number of outstanding commands. Times are in ns.
+
+    `batch` is the leader's entries a save, `save` how long it waited for one.
+    """
 
     outstanding: int
     throughput: Quantity
     p50: Quantity
     p99: Quantity
+    batch: Quantity
+    save: Quantity
 
 
 @dataclass(frozen=True, slots=True)

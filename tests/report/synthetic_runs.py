@@ -230,7 +230,13 @@ def _replicate(
         "latency_ns": [[lowest, buckets[lowest]] for lowest in sorted(buckets) if buckets[lowest]],
         "slices": [[100_000_000 * (i + 1), commands // 20] for i in range(20)],
         "acknowledged": [commands // outstanding] * outstanding,
-        "counters": {"messages": 1000, "bytes": None, "saves": 500, "entries": commands},
+        "counters": {
+            "messages": 1000,
+            "bytes": None,
+            "saves": 500,
+            "save_ns": 50_000,
+            "entries": commands,
+        },
     }
 
 
