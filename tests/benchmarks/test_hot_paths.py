@@ -22,6 +22,7 @@ from raft import (
     ReplicatedLog,
     RequestVoteReply,
     Role,
+    Saved,
     Settings,
     StateMachine,
 )
@@ -65,7 +66,7 @@ def leading() -> Node:
 
 def following() -> Node:
     """A follower with a log."""
-    node = Node(2, SETTINGS, lambda: 0.5, entries=EARLIER)
+    node = Node(2, SETTINGS, lambda: 0.5, Saved(entries=EARLIER))
     node.ready()
     return node
 
