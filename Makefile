@@ -12,12 +12,17 @@ PIP    := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 export GOTOOLCHAIN := local
 export PATH := $(abspath $(BIN)):$(PATH)
 
-.PHONY: help setup bench bench-full floors test lint format microbench lock clean
+.PHONY: help setup bench bench-full floors test nightly mutants fuzz coverage lint format \
+  microbench lock clean
 
 help:
 	@echo 'make bench       measure the quick profile (about 5 minutes) and write the report'
 	@echo 'make bench-full  measure the full profile and write the report'
 	@echo 'make test        linters, type checks and every test, Python and Go'
+	@echo 'make nightly     the same tests for much longer (about 4 hours); see docs/correctness.md'
+	@echo 'make mutants     break each rule of Raft on purpose: a test must notice'
+	@echo 'make fuzz        feed nonsense to whatever reads, for some minutes'
+	@echo 'make coverage    which branches of the two cores their tests reach'
 	@echo 'make lint        linters and type checks alone'
 	@echo 'make floors      compare with PySyncObj and with the bare models'
 	@echo 'make microbench  time the hot paths of the core'
@@ -43,9 +48,33 @@ floors: setup
 
 # The fast checks first, and what takes long last.
 test: lint
-	cd go_reference && go test -race -timeout 5m ./...
+	cd go_reference && go test -race -count 1 -timeout 10m ./...
 	$(BIN)/pytest -m 'not slow'
 	$(BIN)/pytest -m slow
+
+nightly: test mutants fuzz
+	$(BIN)/pytest tests/raft/lockstep --lockstep-events 1000000 --timeout 0
+	$(BIN)/pytest tests/raft/test_simulation.py --lives 20 --timeout 0
+	$(BIN)/pytest tests/conformance/test_kills.py --kills 200 --timeout 0
+	$(BIN)/pytest tests/linearizability --nemesis-seconds 600 --timeout 0
+	$(BIN)/pytest tests/conformance/test_memory.py --soak-seconds 1800 --timeout 0
+
+mutants: setup
+	$(BIN)/python -m tests.mutants
+
+fuzz: setup
+	$(BIN)/pytest tests/fuzz tests/conformance/test_parsers.py --hypothesis-profile long --timeout 0
+	cd go_reference && go test ./raft -run '^$$' -fuzz '^FuzzReplay$$' -fuzztime 60s
+	cd go_reference && go test ./raft -run '^$$' -fuzz '^FuzzPayload$$' -fuzztime 60s
+	cd go_reference && go test ./host -run '^$$' -fuzz '^FuzzRequest$$' -fuzztime 60s
+	cd go_reference && go test ./host -run '^$$' -fuzz '^FuzzLines$$' -fuzztime 60s
+
+coverage: setup
+	mkdir -p .cache
+	$(BIN)/coverage run -m pytest -m 'not slow' tests/raft --ignore=tests/raft/test_simulation.py
+	$(BIN)/coverage report
+	cd go_reference && go test -count 1 -covermode=count -coverprofile=../.cache/go-coverage ./raft
+	cd go_reference && go tool cover -func=../.cache/go-coverage
 
 lint: setup
 	$(BIN)/ruff check .
