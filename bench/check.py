@@ -5,9 +5,11 @@ It asks the contender by the protocol, from outside:
 - when the cluster has settled, every node has the same log, committed and applied to its end, and
   the same state;
 - no term ever had two leaders, by the events of the whole trial;
-- after *replicate*, the log of the client's node has each session's serials in order, each
-  exactly once, up to at least the last one that was acknowledged;
-- after *election*, every election was decided.
+- where clients sent commands, a node that kept its whole log has each session's serials in order,
+  each exactly once, up to at least the last one that was acknowledged; where clients had to send
+  a command again, because leaders changed, it may be there again, and is applied once;
+- after *election*, every election was decided;
+- after *stability*, which may leave a cluster that cannot settle, only what holds at any time.
 """
 
 from __future__ import annotations
@@ -20,7 +22,13 @@ from typing import Any
 import msgspec
 
 from bench.contender import Contender
-from bench.results import ElectionResult, Result
+from bench.results import (
+    CatchUpResult,
+    ElectionResult,
+    FailoverResult,
+    Result,
+    StabilityResult,
+)
 from bench.specification import Cell
 from bench.store import CheckOutcome
 
@@ -38,6 +46,7 @@ class _Node(msgspec.Struct):
     last_index: int | None
     commit_index: int | None
     applied_index: int | None
+    first_index: int | None
     state_hash: str | None
     log_hash: str | None
 
@@ -75,28 +84,41 @@ def check(contender: Contender, cell: Cell, result: Result, deadline: float) -> 
     `msgspec.ValidationError` when its events are not what the protocol says.
     """
     problems = _leaders(contender.events.all())
-    entries = 0
+    if isinstance(result, StabilityResult):
+        return _outcome(problems)
     if isinstance(result, ElectionResult):
         # A cluster without a leader does not settle, so there is nothing to wait for.
-        undecided = _undecided(result, cell.workload["elections"])
-        problems += undecided or _settle(contender, deadline)
-    else:
-        problems += _settle(contender, deadline)
-        session = cell.workload.get("session", "client")
-        page = min(_LARGEST_PAGE, _PAGE_BYTES // (cell.workload["payload"] + _ENTRY_OVERHEAD))
-        log = _read_log(contender, result.node, max(1, page), deadline)
-        found, entries = check_log(log, session, result.acknowledged)
-        problems += found
+        problems += _undecided(result, cell.workload["elections"])
+        if not problems:
+            problems += _differences(_settle(contender, deadline))
+        return _outcome(problems)
+    nodes = _settle(contender, deadline)
+    problems += _differences(nodes)
+    if problems:
+        return _outcome(problems)
+    whole = min(nodes, key=lambda node: node.first_index or 0)
+    page = min(_LARGEST_PAGE, _PAGE_BYTES // (cell.workload["payload"] + _ENTRY_OVERHEAD))
+    found, entries = check_log(
+        _read_log(contender, whole.id, max(1, page), deadline),
+        cell.workload.get("session", "client"),
+        result.acknowledged,
+        repeated=isinstance(result, FailoverResult | CatchUpResult),
+    )
+    return _outcome(problems + found, entries)
+
+
+def _outcome(problems: list[str], entries: int = 0) -> CheckOutcome:
     return CheckOutcome(passed=not problems, problems=problems[:_MOST_PROBLEMS], entries=entries)
 
 
 def check_log(
-    pages: Iterator[list[_Entry]], session: str, acknowledged: list[int]
+    pages: Iterator[list[_Entry]], session: str, acknowledged: list[int], *, repeated: bool = False
 ) -> tuple[list[str], int]:
     """Check a whole log, page by page, against the last acknowledged serial of each client.
 
-    A client has one command outstanding, so its serials must be in the log in order, each once.
-    Returns the problems and the number of entries.
+    A client's serials must be in the log in order, each once; or with `repeated`, which a client
+    needs that outlives a leader, the first time in order. Returns the problems and the number of
+    entries.
     """
     problems: list[str] = []
     following = {f"{session}-{client}": 1 for client in range(len(acknowledged))}
@@ -117,7 +139,7 @@ def check_log(
             expected = following.get(client)
             if expected is not None and serial == expected:
                 following[client] = expected + 1
-            else:
+            elif not (repeated and expected is not None and serial and serial < expected):
                 problems.append(
                     f"index {index} has serial {serial} of {client} "
                     + ("that nobody sent" if expected is None else f"where {expected} belongs")
@@ -150,20 +172,15 @@ def _read_log(
         yield page.entries
 
 
-def _settle(contender: Contender, deadline: float) -> list[str]:
-    """Wait until every node has applied the same log, and return what is wrong with that."""
+def _settle(contender: Contender, deadline: float) -> list[_Node]:
+    """Wait until every node has applied the same log, and return them, settled or not."""
     pause = 0.002
     while True:
         left = max(0.0, deadline - time.monotonic())
         reply = contender.send_as(_Status, "status")
         nodes = contender.wait_for(reply, "status", left).nodes
-        if _have_settled(nodes):
-            return _differences(nodes)
-        if time.monotonic() + pause > deadline:
-            indices = ", ".join(
-                f"node {n.id}: {n.last_index}/{n.commit_index}/{n.applied_index}" for n in nodes
-            )
-            return [f"the nodes do not settle (last/commit/applied index): {indices}"]
+        if _have_settled(nodes) or time.monotonic() + pause > deadline:
+            return nodes
         # Followers hear what is committed by the next heartbeat, so looking again soon is enough.
         time.sleep(pause)
         pause = min(2 * pause, _LONGEST_PAUSE_S)
@@ -175,6 +192,11 @@ def _have_settled(nodes: list[_Node]) -> bool:
 
 
 def _differences(nodes: list[_Node]) -> list[str]:
+    if not _have_settled(nodes):
+        indices = ", ".join(
+            f"node {n.id}: {n.last_index}/{n.commit_index}/{n.applied_index}" for n in nodes
+        )
+        return [f"the nodes do not settle (last/commit/applied index): {indices}"]
     problems = []
     if len({node.log_hash for node in nodes}) > 1:
         problems.append("the nodes have different logs: log_hash differs")

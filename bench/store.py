@@ -35,12 +35,19 @@ class StoreError(Exception):
 
 
 class ContenderEntry(msgspec.Struct, frozen=True):
-    """A contender of a run: its answer to `hello`, or why it could not run."""
+    """A contender of a run: its answer to `hello`, or why it could not run.
+
+    `base` is the entry of the contenders' table that it is a form of, None if it is that entry
+    itself: on another interpreter or loop, or, as a `twin`, the very same once more, which shows
+    what differs where nothing does.
+    """
 
     name: str
     label: str
     hello: dict[str, Any] | None
     unavailable: str | None
+    base: str | None = None
+    twin: bool = False
 
 
 class Resumption(msgspec.Struct, frozen=True):

@@ -3,33 +3,17 @@
 from __future__ import annotations
 
 import math
-import statistics
 
 import numpy as np
 from rich.table import Table
 
-from bench.results import ElectionResult, parse_result
+from bench.metrics import HEADLINES, headline
 from bench.specification import Cell
 from bench.statistics import Estimate, median_interval
-from bench.store import Run, Trial
+from bench.store import Run
 from report.numbers import Spelled, spell
 
-
-def figure(cell: Cell, trial: Trial) -> float | None:
-    """Return a trial's figure: commands/s, or the median election's milliseconds.
-
-    An election lasts from the crash to the new leader. None when the trial failed.
-    """
-    if trial.status != "ok" or trial.result is None:
-        return None
-    result = parse_result(cell.workload["name"], trial.result)
-    if isinstance(result, ElectionResult):
-        return statistics.median(
-            (election.leader_ns - election.crash_ns) / 1e6
-            for election in result.elections
-            if election.leader_ns is not None
-        )
-    return result.throughput
+_SHOWN_IN = {"ns": ("ms", 1e6)}
 
 
 def summarise(run: Run) -> Table:
@@ -39,8 +23,12 @@ def summarise(run: Run) -> Table:
     table.add_column("contender")
     cells = manifest.specification.cells
     for cell in cells:
-        unit = "ms" if cell.workload["name"] == "election" else "commands/s"
-        table.add_column(f"{cell.id}\n{unit}", justify="right", overflow="fold")
+        metric = HEADLINES[cell.workload["name"]]
+        table.add_column(
+            f"{cell.id}\n{_SHOWN_IN.get(metric.unit, (metric.unit, 1))[0]}",
+            justify="right",
+            overflow="fold",
+        )
     for entry in manifest.contenders:
         table.add_row(entry.label, *(_entry(run, cell, entry.name) for cell in cells))
     return table
@@ -54,11 +42,12 @@ def spell_estimate(estimate: Estimate) -> Spelled:
 
 
 def _entry(run: Run, cell: Cell, contender: str) -> str:
+    _, scale = _SHOWN_IN.get(HEADLINES[cell.workload["name"]].unit, ("", 1))
     values = [
-        value
+        value / scale
         for trial in run.trials
         if (trial.cell, trial.contender) == (cell.id, contender)
-        and (value := figure(cell, trial)) is not None
+        and (value := headline(cell, trial)) is not None
     ]
     if not values:
         return "none"

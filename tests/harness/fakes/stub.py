@@ -72,6 +72,7 @@ class Stub:
                     "last_index": last,
                     "commit_index": last,
                     "applied_index": last,
+                    "first_index": 1,
                     "state_hash": "5",
                     "log_hash": "7",
                 }
