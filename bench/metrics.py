@@ -55,6 +55,9 @@ PEAK_MEMORY = Metric("peak_memory", "peak memory", "bytes")
 SWITCHES_PER_COMMAND = Metric("switches_per_command", "context switches per command", "")
 MESSAGES_PER_COMMAND = Metric("messages_per_command", "messages per command", "")
 BYTES_PER_COMMAND = Metric("bytes_per_command", "bytes sent per command", "bytes")
+MEMORY_PER_COMMAND = Metric("memory_per_command", "peak memory per command", "bytes")
+ENTRIES_PER_SAVE = Metric("entries_per_save", "log entries per save", "", higher_is_better=True)
+SAVE_TIME = Metric("save_time", "time of a save, mean", "ns")
 SAVES_PER_COMMAND = Metric("saves_per_command", "saves per command", "")
 
 HEADLINES = {
@@ -85,6 +88,7 @@ def values(cell: Cell, trial: Trial) -> Values:
             switches = trial.cost.voluntary_switches + trial.cost.involuntary_switches
             found[CPU_PER_COMMAND] = trial.cost.cpu_s / commands
             found[SWITCHES_PER_COMMAND] = switches / commands
+            found[MEMORY_PER_COMMAND] = trial.cost.peak_rss_bytes / commands
     return found
 
 
@@ -130,7 +134,12 @@ def _per_command(counters: dict[str, int | None], commands: int) -> Values:
         BYTES_PER_COMMAND: counters.get("bytes"),
         SAVES_PER_COMMAND: counters.get("saves"),
     }
-    return {metric: n / commands for metric, n in counted.items() if n is not None}
+    found = {metric: n / commands for metric, n in counted.items() if n is not None}
+    if saves := counters.get("saves"):
+        for metric, counter in ((ENTRIES_PER_SAVE, "entries"), (SAVE_TIME, "save_ns")):
+            if (n := counters.get(counter)) is not None:
+                found[metric] = n / saves
+    return found
 
 
 def _election(result: ElectionResult) -> Values:

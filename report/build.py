@@ -1,21 +1,25 @@
-"""Lays a run out as one page: analysis, sentences and charts into a template."""
+"""Lays a run out as one page: analysis, sentences and sections into templates."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+import base64
+import hashlib
 from pathlib import Path
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
-from bench.codemetrics import SourceMetrics
 from bench.registry import ROOT, load_contenders
 from bench.store import Run
-from report import figures, verdict
-from report.analysis import analyse, measure_code
-from report.model import Analysis, Code, Comparison, Metric
+from report import conclusion
+from report.analysis import analyse
+from report.model import Analysis
+from report.sections import SECTIONS
+from report.sourcecode import measure_code
 from report.svg import marker_svg
-from report.wording import cardinal, figure, metric_unit, ratio
+from report.wording import cardinal, figure, ratio
+
+_STATIC = Path(__file__).with_name("static")
 
 
 def write_report(run: Run, output: Path) -> None:
@@ -43,63 +47,24 @@ def render(analysis: Analysis) -> str:
     environment.filters["figure"] = figure
     environment.filters["ratio"] = ratio
     environment.filters["cardinal"] = cardinal
-    counted = {n: c for n, c in analysis.code.items() if isinstance(c, Code)}
-    style = Path(__file__).with_name("static") / "report.css"
+    script = (_STATIC / "report.js").read_text(encoding="utf-8")
     return environment.get_template("report.html").render(
         analysis=analysis,
-        style=Markup(style.read_text(encoding="utf-8")),
-        lead=verdict.lead(analysis),
-        findings=verdict.findings(analysis),
-        caveats=verdict.caveats(analysis),
+        sections=[made for make in SECTIONS if (made := make(analysis)) is not None],
+        lead=conclusion.lead(analysis),
+        caveats=conclusion.caveats(analysis),
         markers={
             contender.name: marker_svg(contender.marker, contender.colour)
             for contender in analysis.contenders.values()
         },
-        verdicts=_verdict_table(analysis),
-        units={metric.key: metric_unit(metric) for metric in analysis.metrics},
-        replications=[
-            (
-                replication,
-                figures.throughput(replication, analysis, f"throughput-{number}"),
-                figures.latency(replication, analysis, f"latency-{number}"),
-            )
-            for number, replication in enumerate(analysis.replications)
-            if replication.loads
-        ],
-        elections=figures.elections(analysis.elections, analysis, "elections")
-        if (elected := {name for cell in analysis.elections for name in cell.samples})
-        else None,
-        elected=elected,
-        code=figures.code(analysis, "code"),
-        counted=counted,
-        components=list(_components({n: c.runtime for n, c in counted.items()})),
-        cores=(cores := _cores(counted)),
-        modules=list(_components({n: counted[n].core for n in cores})),
+        # Both are the project's own, so they are trusted; the page runs this script and no other.
+        style=Markup((_STATIC / "report.css").read_text(encoding="utf-8")),
+        script=Markup(script),
+        script_hash=_hash(script),
     )
 
 
-def _verdict_table(
-    analysis: Analysis,
-) -> list[tuple[str, list[tuple[Metric, Comparison | None]]]]:
-    """A row per contender: for each metric its comparison with the baseline, None for itself."""
-    return [
-        (name, [(metric, metric.against_baseline.get(name)) for metric in analysis.metrics])
-        for name in analysis.contenders
-    ]
-
-
-def _components(
-    parts: Mapping[str, Mapping[str, SourceMetrics]],
-) -> Iterator[tuple[str, Mapping[str, SourceMetrics]]]:
-    """A row per component that any of the contenders has, with the metrics of those that do."""
-    for component in dict.fromkeys(c for measured in parts.values() for c in measured):
-        yield component, {n: p[component] for n, p in parts.items() if component in p}
-
-
-def _cores(counted: Mapping[str, Code]) -> dict[str, list[str]]:
-    """Each core once: the first contender that runs on it, and all those that do."""
-    cores: dict[str, list[str]] = {}
-    for name, code in counted.items():
-        first = next((n for n in cores if counted[n].core == code.core), name)
-        cores.setdefault(first, []).append(name)
-    return cores
+def _hash(script: str) -> str:
+    """Name a script as a content security policy does."""
+    digest = hashlib.sha256(script.encode()).digest()
+    return f"sha256-{base64.b64encode(digest).decode()}"

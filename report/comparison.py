@@ -13,7 +13,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 
 from bench.statistics import median_interval, ratio_interval
-from report.model import Comparison, Metric, Outcome, Quantity
+from report.model import Comparison, Headline, Outcome, Quantity
 
 BLOCKS_FOR_95 = 6
 """The fewest blocks whose lowest and highest value enclose the median 95 % of the time."""
@@ -81,7 +81,7 @@ def compare(
     return Comparison(ratio, Outcome.BETTER if better else Outcome.WORSE)
 
 
-def measured_metric(
+def measured_headline(
     key: str,
     title: str,
     condition: str,
@@ -92,7 +92,7 @@ def measured_metric(
     higher_is_better: bool,
     baseline: str | None,
     seed: int,
-) -> Metric:
+) -> Headline:
     """Compare all contenders in something measured, with the baseline and with the best."""
     figures = quantities(samples, seed, key)
     best = _best({name: figure.value for name, figure in figures.items()}, higher_is_better)
@@ -109,7 +109,7 @@ def measured_metric(
             if name != reference
         }
 
-    return Metric(
+    return Headline(
         key=key,
         title=title,
         condition=condition,
@@ -123,9 +123,9 @@ def measured_metric(
     )
 
 
-def counted_metric(
+def counted_headline(
     key: str, title: str, condition: str, *, counts: Mapping[str, int | None], baseline: str | None
-) -> Metric:
+) -> Headline:
     """Compare all contenders in something counted exactly, of which less is better."""
     known = {name: float(count) for name, count in counts.items() if count is not None}
 
@@ -137,7 +137,7 @@ def counted_metric(
         }
 
     best = _best(known, higher_is_better=False)
-    return Metric(
+    return Headline(
         key=key,
         title=title,
         condition=condition,

@@ -1,6 +1,6 @@
 """What a report is made of: the figures of a run, and how its contenders compare.
 
-Only data here. `report.analysis` fills it in; `report.verdict` and `report.figures` read it.
+Only data here. `report.analysis` fills it in; `report.verdict` and `report.sections` read it.
 """
 
 from __future__ import annotations
@@ -8,9 +8,13 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import Enum
+from typing import TYPE_CHECKING, Any
 
 from bench.codemetrics import SourceMetrics
 from report.numbers import Interval
+
+if TYPE_CHECKING:
+    from report.evidence import Evidence
 
 
 class Outcome(Enum):
@@ -48,11 +52,11 @@ class Comparison:
 
 
 @dataclass(frozen=True, slots=True)
-class Metric:
+class Headline:
     """One thing that contenders are compared in, such as throughput at 64 outstanding.
 
     `condition` is what the figure depends on most, such as the outstanding commands; `setting` is
-    rest of it. `unit` is `commands/s`, `ns`, or empty for plain counts. `figures` has the
+    rest of it. `unit` is one of `bench.metrics`. `figures` has the
     contenders that have one; the two mappings of comparisons have every contender but their
     reference.
     """
@@ -86,65 +90,6 @@ class Contender:
     failed: int
     absence: str | None
     reason: str | None
-
-
-@dataclass(frozen=True, slots=True)
-class Load:
-    """What a contender did with one number of outstanding commands. Times are in ns.
-
-    `batch` is the leader's entries a save, `save` how long it waited for one.
-    """
-
-    outstanding: int
-    throughput: Quantity
-    p50: Quantity
-    p99: Quantity
-    batch: Quantity
-    save: Quantity
-
-
-@dataclass(frozen=True, slots=True)
-class Replication:
-    """The closed-loop workload in one configuration.
-
-    `loads` are by contender and in order of outstanding commands; `clients` says how each
-    contender keeps its commands outstanding.
-    """
-
-    condition: str
-    outstanding: tuple[int, ...]
-    loads: Mapping[str, tuple[Load, ...]]
-    clients: Mapping[str, str]
-
-
-@dataclass(frozen=True, slots=True)
-class ElectionSample:
-    """A contender's elections in one cell, those of all trials together. Times are in ns.
-
-    `times` are from the crash to the new leader, in order, of the decided elections. `median`
-    and `voting` (from the first candidacy to the new leader) are medians over blocks of each
-    trial's median, in which an undecided election counts as lasting to its cap.
-    """
-
-    times: tuple[float, ...]
-    undecided: int
-    several_terms: int
-    median: Quantity
-    voting: Quantity
-
-    @property
-    def held(self) -> int:
-        """How many elections were held, undecided ones included."""
-        return len(self.times) + self.undecided
-
-
-@dataclass(frozen=True, slots=True)
-class Elections:
-    """The election workload in one cell."""
-
-    condition: str
-    timeout_ms: tuple[float, float]
-    samples: Mapping[str, ElectionSample]
 
 
 @dataclass(frozen=True, slots=True)
@@ -192,6 +137,18 @@ class Failure:
 
 
 @dataclass(frozen=True, slots=True)
+class Section:
+    """A section of the page.
+
+    `key` is its anchor and the name of its template in `templates/sections`, which has `facts`.
+    """
+
+    key: str
+    title: str
+    facts: Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
 class Analysis:
     """Everything that the report says, as figures.
 
@@ -208,14 +165,12 @@ class Analysis:
     schema: int
     torn: int
     blocks: int
+    evidence: Evidence
     contenders: Mapping[str, Contender]
     baseline: str | None
-    metrics: tuple[Metric, ...]
-    replications: tuple[Replication, ...]
-    elections: tuple[Elections, ...]
+    headlines: tuple[Headline, ...]
     code: Mapping[str, Code | str]
     tallies: Mapping[str, Mapping[str, Tally]]
-    failures: tuple[Failure, ...]
     environment: Mapping[str, tuple[tuple[str, str], ...]]
 
     @property

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 
-from report.model import Metric, Quantity
-from report.numbers import Spelled, Unit, spell, spell_count, spell_ratio, unit_of_time
+from bench.specification import Cell
+from report.model import Headline, Quantity
+from report.numbers import Spelled, spell, spell_count, spell_ratio, unit_of_time
 
 
 def figure(quantity: Quantity, divisor: float = 1.0) -> Spelled:
@@ -24,17 +25,18 @@ def ratio(quantity: Quantity) -> Spelled:
     return spell_ratio(quantity.value, quantity.interval)
 
 
-def common_unit(quantities: Iterable[Quantity]) -> Unit:
-    """Choose the unit in which these times in ns read well side by side."""
-    return unit_of_time(quantity.value for quantity in quantities)
-
-
-def metric_unit(metric: Metric) -> tuple[str, float]:
-    """Return the symbol of the unit in which a metric is shown, and the unit's size."""
-    if metric.unit != "ns":
-        return metric.unit, 1.0
-    unit = common_unit(metric.figures.values())
-    return unit.symbol, unit.nanoseconds
+def headline_unit(headline: Headline) -> tuple[str, float]:
+    """Return the symbol of the unit in which a headline is shown, and the unit's size."""
+    values = [quantity.value for quantity in headline.figures.values()]
+    match headline.unit:
+        case "ns":
+            unit = unit_of_time(values)
+            return unit.symbol, unit.nanoseconds
+        case "s":
+            unit = unit_of_time(1e9 * value for value in values)
+            return unit.symbol, unit.nanoseconds / 1e9
+        case _:
+            return headline.unit, 1.0
 
 
 def cardinal(number: int) -> str:
@@ -47,3 +49,25 @@ def listed(items: Sequence[str]) -> str:
     """Join items as in a sentence: `a`, `a and b`, `a, b and c`."""
     *others, last = items
     return f"{', '.join(others)} and {last}" if others else last
+
+
+def outstanding(commands: int) -> str:
+    """Say under which load of the closed loop something was measured."""
+    return f"{commands} {'command' if commands == 1 else 'commands'} outstanding"
+
+
+def timeouts(cell: Cell) -> str:
+    """Say from which range the election timeouts of a cell were drawn."""
+    low, high = cell.cluster["election_timeout_ms"]
+    return f"{low:g} to {high:g} ms timeouts"
+
+
+def setting(cell: Cell) -> str:
+    """Say on what kind of cluster a cell was measured, and with what values."""
+    workload, cluster = cell.workload, cell.cluster
+    parts = [f"{cluster['nodes']} nodes", f"{cluster['storage']} storage"]
+    if "payload" in workload:
+        parts.append(f"{workload['payload']}-byte values")
+    if workload["name"] == "election":
+        parts.append(f"{cluster['heartbeat_ms']:g} ms heartbeats")
+    return ", ".join(parts)

@@ -11,9 +11,10 @@ import pytest
 
 from bench.registry import ROOT, load_contenders
 from bench.store import Run
-from report.analysis import analyse, measure_code
+from report.analysis import analyse
 from report.build import write_report
 from report.model import Analysis, Code
+from report.sourcecode import measure_code
 
 from .example_runs import RUNS
 from .page_reader import Page, read_page

@@ -29,7 +29,7 @@ class Behaviour:
 
     `capacity`: commands per second that it commits at most; `latency_us`: of a lone command;
     `spread`: relative standard deviation from trial to trial; `detection_ms`: what it adds to
-    each election; `undecided`: the share of election trials that end without a leader;
+    each election;
     `failure`: the stage and message with which every trial of the cells in `failing` fails.
     """
 
@@ -37,7 +37,6 @@ class Behaviour:
     latency_us: float = 50
     spread: float = 0.03
     detection_ms: float = 1.0
-    undecided: float = 0.0
     failure: tuple[str, str] | None = None
     failing: Callable[[str, int], bool] = field(default=lambda cell, block: True)
     stderr: str = ""
@@ -251,8 +250,7 @@ def _election(
     survivors = cell["cluster"]["nodes"] - 1
     found: list[dict[str, Any]] = []
     term, clock = 1, 10_000_000_000
-    ends_undecided = rng.random() < behaviour.undecided
-    for index in range(cell["workload"]["elections"]):
+    for _ in range(cell["workload"]["elections"]):
         crash = clock
         timeouts = np.sort(rng.uniform(low, high, survivors))
         since_heartbeat = rng.uniform(0, cell["cluster"]["heartbeat_ms"])
@@ -263,17 +261,16 @@ def _election(
             leader += int(1e6 * timeouts[0])
             terms += 1
         leader += int(1e6 * behaviour.detection_ms * rng.lognormal(0, 0.3))
-        undecided = ends_undecided and index == cell["workload"]["elections"] - 1
         found.append(
             {
                 "crashed": 1,
                 "term": term,
                 "crash_ns": crash,
                 "candidate_ns": candidate,
-                "leader_ns": None if undecided else leader,
-                "settled_ns": None if undecided else leader + 200_000,
-                "leader": None if undecided else 2,
-                "leader_term": None if undecided else term + terms,
+                "leader_ns": leader,
+                "settled_ns": leader + 200_000,
+                "leader": 2,
+                "leader_term": term + terms,
                 "candidacies": terms,
             }
         )

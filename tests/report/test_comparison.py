@@ -7,9 +7,9 @@ import pytest
 
 from report.comparison import (
     compare,
-    counted_metric,
+    counted_headline,
     coverage,
-    measured_metric,
+    measured_headline,
     quantity,
     rng_for,
 )
@@ -64,7 +64,7 @@ def test_the_same_seed_gives_the_same_estimates() -> None:
     def metric() -> object:
         rng = np.random.default_rng(3)
         samples = {n: dict(enumerate(rng.lognormal(0, 1, 12).tolist())) for n in ("a", "b")}
-        return measured_metric(
+        return measured_headline(
             "throughput",
             "Throughput",
             "",
@@ -86,7 +86,7 @@ def test_every_estimate_draws_its_own_resamples() -> None:
 
 def test_counts_compare_exactly() -> None:
     counts = {"a": 200, "b": 100, "c": 100, "d": None}
-    metric = counted_metric("lines", "Code", "", counts=counts, baseline="a")
+    metric = counted_headline("lines", "Code", "", counts=counts, baseline="a")
     assert metric.best == "b"
     outcomes = {name: found.outcome for name, found in metric.against_best.items()}
     assert outcomes == {"a": Outcome.WORSE, "c": Outcome.ALIKE, "d": Outcome.UNKNOWN}

@@ -37,7 +37,7 @@ def test_ids_are_unique_and_references_lead_somewhere(read_report: ReadReport, n
 def test_nothing_is_loaded_from_elsewhere(read_report: ReadReport, name: str) -> None:
     page = read_report(name)
     for element in page.every():
-        assert element.tag not in {"script", "iframe", "img", "object", "embed", "image", "base"}
+        assert element.tag not in {"iframe", "img", "object", "embed", "image", "base"}
         for attribute, value in element.attributes.items():
             assert attribute != "src"
             assert not attribute.startswith("on")
@@ -90,7 +90,7 @@ def test_text_is_escaped(
     report_file: Callable[[str], Path], read_report: ReadReport, name: str
 ) -> None:
     raw = report_file(name).read_text(encoding="utf-8")
-    assert "<script" not in raw
+    assert raw.count("<script") == 1
     assert "<img" not in raw
     seen = read_report(name).text.count(" ".join(HOSTILE.split()))
     # The label in legends and tables, the reason, message, standard error and environment.
@@ -120,6 +120,6 @@ def test_absences_are_named_where_figures_would_be(read_report: ReadReport, name
             assert "only one block, so no interval" in said
         case _:
             assert "missing" not in said
-    without = {"failing": 4, "absent": 4, "partial": 4, "empty": 16, "attacked": 8}
+    without = {"failing": 6, "absent": 6, "partial": 6, "empty": 24, "attacked": 12}
     cells = [cell.text for cell in page.every("span", of_class="absent")]
     assert cells == ["no figure"] * without.get(name, 0)

@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from report import verdict
+from report import conclusion
 from report.model import Analysis, Outcome
 
 from .example_runs import FAILING
@@ -29,17 +29,17 @@ def test_whoever_is_fastest_leads(examine: Examine, winner: str) -> None:
     behaviours = alike(capacity=100_000, latency_us=200, detection_ms=10)
     behaviours[winner] = Behaviour(capacity=900_000, latency_us=10, detection_ms=0.3)
     analysis = examine(behaviours=behaviours)
-    lead = sentence(verdict.lead(analysis))
+    lead = sentence(conclusion.lead(analysis))
     assert lead.startswith(f"With 64 commands outstanding, {LABELS[winner]} committed the most, ")
     for other in LABELS.keys() - {winner}:
         assert re.search(rf"[\d.]+ \([\d.]+ to [\d.]+\) times {LABELS[other]}\b", lead)
-    latency, tail, *_ = map(sentence, verdict.findings(analysis))
+    tail, latency, *_ = map(sentence, conclusion.findings(analysis))
     assert f"With 1 command outstanding, {LABELS[winner]} committed it soonest" in latency
     assert f"{LABELS[winner]} had the shortest tail" in tail
 
 
 def test_the_lead_gives_the_paired_ratio(examine: Examine, tmp_path: Path) -> None:
-    lead = sentence(verdict.lead(examine(behaviours=REALISTIC)))
+    lead = sentence(conclusion.lead(examine(behaviours=REALISTIC)))
     rates: dict[str, dict[int, float]] = {name: {} for name in LABELS}
     for line in (tmp_path / "run" / "trials.jsonl").read_text().splitlines():
         trial = json.loads(line)
@@ -60,20 +60,20 @@ def test_the_lead_gives_the_paired_ratio(examine: Examine, tmp_path: Path) -> No
 def test_who_does_not_differ_is_not_ranked(examine: Examine) -> None:
     # Without any spread, every ratio is exactly 1.
     analysis = examine(behaviours=alike(spread=0.0))
-    lead = sentence(verdict.lead(analysis))
+    lead = sentence(conclusion.lead(analysis))
     assert lead.startswith("With 64 commands outstanding, the highest throughput is that of ")
     assert lead.endswith(" cannot be told apart from it.")
     assert "times" not in lead
-    throughput = analysis.metrics[0]
+    throughput = analysis.headlines[0]
     assert {c.outcome for c in throughput.against_best.values()} == {Outcome.ALIKE}
 
 
 def test_one_who_fails_everywhere_is_named_and_not_compared(examine: Examine) -> None:
     analysis = examine(behaviours=FAILING)
-    lead = sentence(verdict.lead(analysis))
+    lead = sentence(conclusion.lead(analysis))
     assert lead.endswith("; no figure for Python asyncio (no successful trial).")
     assert "times Python asyncio" not in lead
-    assert verdict.caveats(analysis)[0] == (
+    assert conclusion.caveats(analysis)[0] == (
         "Python asyncio: every trial failed (two leaders in term 3)."
     )
 
@@ -81,10 +81,10 @@ def test_one_who_fails_everywhere_is_named_and_not_compared(examine: Examine) ->
 def test_one_who_cannot_run_is_named_and_the_others_are_compared(examine: Examine) -> None:
     behaviours = {**REALISTIC, "go": Behaviour(unavailable="no Go toolchain was found")}
     analysis = examine(behaviours=behaviours)
-    lead = sentence(verdict.lead(analysis))
+    lead = sentence(conclusion.lead(analysis))
     assert "Python asyncio committed the most" in lead
     assert "no figure for Go goroutines (no successful trial)" in lead
-    assert verdict.caveats(analysis) == [
+    assert conclusion.caveats(analysis) == [
         "Go goroutines: not available (no Go toolchain was found).",
     ]
     assert analysis.baseline == "threading"
@@ -99,8 +99,8 @@ def test_a_trial_that_failed_is_counted_and_in_no_figure(examine: Examine) -> No
         failing=lambda cell, block: cell == "replicate-w64" and block < 2,
     )
     analysis = examine(behaviours=behaviours)
-    assert analysis.metrics[0].figures["go"].blocks == 6
-    caveats = verdict.caveats(analysis)
+    assert analysis.headlines[0].figures["go"].blocks == 6
+    caveats = conclusion.caveats(analysis)
     assert caveats == [
         "2 of 48 trials of Go goroutines failed. They are in no figure, and are listed below."
     ]
@@ -108,46 +108,40 @@ def test_a_trial_that_failed_is_counted_and_in_no_figure(examine: Examine) -> No
 
 def test_what_a_cut_short_run_lacks_is_counted(examine: Examine) -> None:
     analysis = examine(keep=lambda trial: trial["block"] < 7)
-    assert verdict.caveats(analysis) == ["The run is not complete: 24 of 192 trials are missing."]
-    assert "committed the most" in verdict.lead(analysis)
+    assert conclusion.caveats(analysis) == [
+        "The run is not complete: 24 of 192 trials are missing."
+    ]
+    assert "committed the most" in conclusion.lead(analysis)
 
 
 def test_one_block_gives_no_verdict(examine: Examine) -> None:
     analysis = examine(blocks=1)
-    lead = sentence(verdict.lead(analysis))
+    lead = sentence(conclusion.lead(analysis))
     assert lead.startswith("With 64 commands outstanding, the highest throughput is that of Go ")
     assert lead.count("only one block, so no interval") == 1
     assert all(label in lead for label in LABELS.values())
-    assert "One block gives no intervals" in verdict.caveats(analysis)[0]
+    assert "One block gives no intervals" in conclusion.caveats(analysis)[0]
 
 
 @pytest.mark.parametrize(("blocks", "share"), [(2, "50"), (5, "94")])
 def test_too_few_blocks_are_said(examine: Examine, blocks: int, share: str) -> None:
-    (caveat,) = verdict.caveats(examine(blocks=blocks))
+    (caveat,) = conclusion.caveats(examine(blocks=blocks))
     assert f"hold the true median {share} % of the time at most" in sentence(caveat)
 
 
 def test_nothing_measured_is_said(examine: Examine) -> None:
     analysis = examine(keep=lambda trial: False)
-    assert verdict.lead(analysis) == "This run has no measurement: not one trial succeeded."
+    assert conclusion.lead(analysis) == "This run has no measurement: not one trial succeeded."
     # Code is there to count without any trial.
-    assert len(verdict.findings(analysis)) == 2
-    assert "The run is not complete: 192 of 192 trials are missing." in verdict.caveats(analysis)
+    assert len(conclusion.findings(analysis)) == 2
+    assert "The run is not complete: 192 of 192 trials are missing." in conclusion.caveats(analysis)
 
 
 def test_no_block_in_common_gives_no_verdict(examine: Examine) -> None:
     def keep(trial: dict[str, Any]) -> bool:
         return bool((trial["block"] < 4) == (trial["contender"] == "go"))
 
-    lead = sentence(verdict.lead(examine(keep=keep)))
+    lead = sentence(conclusion.lead(examine(keep=keep)))
     others = [label for name, label in LABELS.items() if name != "go"]
     assert all(label in lead.partition("no verdict on ")[2] for label in others)
     assert lead.endswith(" (no block in which both succeeded).")
-
-
-def test_an_undecided_election_lasts_to_its_cap(examine: Examine) -> None:
-    behaviours = {**REALISTIC, "asyncio": Behaviour(undecided=1.0)}
-    analysis = examine(behaviours=behaviours, elections=1, timeouts_ms=((150, 300),))
-    sample = analysis.elections[0].samples["asyncio"]
-    assert (len(sample.times), sample.undecided) == (0, 8)
-    assert sample.median.value == 30e9

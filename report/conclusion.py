@@ -1,6 +1,6 @@
 """The report's sentences, written from the data by rules.
 
-Each metric gives one sentence: who did best, with the figure, and how each of the others compares
+Each headline gives one sentence: who did best, with the figure, and how each of the others compares
 with it. What is said of another follows from its paired ratio to the best:
 
 - its interval excludes 1: the ratio is stated, with the interval;
@@ -17,9 +17,9 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from report.comparison import BLOCKS_FOR_95, coverage
-from report.model import Analysis, Comparison, Metric, Outcome, Quantity
+from report.model import Analysis, Comparison, Headline, Outcome, Quantity
 from report.numbers import spell_count
-from report.wording import cardinal, figure, listed, metric_unit, ratio
+from report.wording import cardinal, figure, headline_unit, listed, ratio
 
 _GLUE = "\N{NO-BREAK SPACE}"
 _PERCENT = f"{_GLUE}%"
@@ -27,7 +27,7 @@ _PERCENT = f"{_GLUE}%"
 
 @dataclass(frozen=True, slots=True)
 class _Words:
-    """How a metric is spoken of.
+    """How a headline is spoken of.
 
     `apart` names the best when it differs from every other one, `measured` when it may not.
     `next` is for the first of those that differ from it, `further` for the rest, and `close` ends
@@ -66,9 +66,21 @@ _WORDS = {
         "; {label} took {ratio}",
         close=" times as long",
     ),
-    "lines": _Words(
-        "The runtime is shortest in {best}, {figure} lines of code",
-        "The shortest runtime is that of {best}, {figure} lines of code",
+    "cpu": _Words(
+        "With {condition}, {best} used the least CPU time per command, {figure}",
+        "With {condition}, the least CPU time per command is that of {best}, {figure}",
+        "; {label} used {ratio}",
+        close=" times as much",
+    ),
+    "memory": _Words(
+        "With {condition}, {best} used the least memory per command, {figure}",
+        "With {condition}, the least memory per command is that of {best}, {figure}",
+        "; {label} used {ratio}",
+        close=" times as much",
+    ),
+    "tokens": _Words(
+        "The runtime is shortest in {best}, {figure} lexical tokens",
+        "The shortest runtime is that of {best}, {figure} lexical tokens",
         "; {label} has {ratio}",
         close=" times as many",
     ),
@@ -82,14 +94,14 @@ _WORDS = {
 
 
 def lead(analysis: Analysis) -> str:
-    """Answer the report's question in one sentence, by the first metric that has figures."""
+    """Answer the report's question in one sentence, by the first headline that has figures."""
     if not _measured_anything(analysis):
         return "This run has no measurement: not one trial succeeded."
     return _sentences(analysis)[0]
 
 
 def findings(analysis: Analysis) -> list[str]:
-    """Say how the contenders compare in all that the lead leaves out, one sentence a metric."""
+    """Say how the contenders compare in all that the lead leaves out, one sentence a headline."""
     return _sentences(analysis)[1 if _measured_anything(analysis) else 0 :]
 
 
@@ -103,20 +115,20 @@ def _measured_anything(analysis: Analysis) -> bool:
 
 
 def _sentences(analysis: Analysis) -> list[str]:
-    return [_sentence(metric, analysis) for metric in analysis.metrics if metric.figures]
+    return [_sentence(headline, analysis) for headline in analysis.headlines if headline.figures]
 
 
-def _sentence(metric: Metric, analysis: Analysis) -> str:
-    assert metric.best is not None, "a metric with figures has a best one"
+def _sentence(headline: Headline, analysis: Analysis) -> str:
+    assert headline.best is not None, "a headline with figures has a best one"
     labels = {name: contender.label for name, contender in analysis.contenders.items()}
-    words = _WORDS[metric.key]
+    words = _WORDS[headline.key]
     apart: list[str] = []
     equal: list[str] = []
     alike: list[str] = []
     unclear: dict[str, list[str]] = {}
     absent: dict[str, list[str]] = {}
-    for name, comparison in sorted(metric.against_best.items(), key=lambda item: _lag(item[1])):
-        if name not in metric.figures:
+    for name, comparison in sorted(headline.against_best.items(), key=lambda item: _lag(item[1])):
+        if name not in headline.figures:
             absent.setdefault(str(comparison.reason), []).append(labels[name])
         elif comparison.ratio is None or comparison.outcome is Outcome.UNKNOWN:
             unclear.setdefault(str(comparison.reason), []).append(labels[name])
@@ -129,11 +141,11 @@ def _sentence(metric: Metric, analysis: Analysis) -> str:
             lag = ratio(_from_one_up(comparison.ratio))
             apart.append(form.format(ratio=lag, label=labels[name]))
 
-    symbol, size = metric_unit(metric)
+    symbol, size = headline_unit(headline)
     text = (words.measured if equal or alike or unclear else words.apart).format(
-        condition=metric.condition,
-        best=labels[metric.best],
-        figure=f"{figure(metric.figures[metric.best], size).value}{_GLUE}{symbol}".strip(),
+        condition=headline.condition,
+        best=labels[headline.best],
+        figure=f"{figure(headline.figures[headline.best], size).value}{_GLUE}{symbol}".strip(),
     )
     if apart:
         text += listed(apart) + words.close
@@ -185,9 +197,9 @@ def _caveats(analysis: Analysis) -> Iterator[str]:
     for name, measured in analysis.code.items():
         if isinstance(measured, str):
             yield f"The code of {analysis.contenders[name].label} is not counted: {measured}."
-    for metric in analysis.metrics:
-        if not metric.figures and _measured_anything(analysis):
-            yield f"{metric.title} ({metric.condition}) has no figure for any contender."
+    for headline in analysis.headlines:
+        if not headline.figures and _measured_anything(analysis):
+            yield f"{headline.title} ({headline.condition}) has no figure for any contender."
     if analysis.blocks < BLOCKS_FOR_95:
         share = 100 * coverage(analysis.blocks)
         yield (
