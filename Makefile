@@ -12,12 +12,13 @@ PIP    := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 export GOTOOLCHAIN := local
 export PATH := $(abspath $(BIN)):$(PATH)
 
-.PHONY: help setup bench bench-full floors test nightly mutants fuzz coverage lint format \
+.PHONY: help setup bench bench-full paper floors test nightly mutants fuzz coverage lint format \
   microbench lock clean
 
 help:
 	@echo 'make bench       measure the quick profile (about 5 minutes) and write the report'
 	@echo 'make bench-full  measure the full profile and write the report'
+	@echo 'make paper       measure the Raft paper'"'"'s Figure 16 and write the report (hours)'
 	@echo 'make test        linters, type checks and every test, Python and Go'
 	@echo 'make nightly     the same tests for much longer (about 4 hours); see docs/correctness.md'
 	@echo 'make mutants     break each rule of Raft on purpose: a test must notice'
@@ -42,6 +43,9 @@ bench: setup
 
 bench-full: setup
 	$(BIN)/raftmark bench --profile full
+
+paper: setup
+	$(BIN)/raftmark bench --profile paper
 
 floors: setup
 	$(BIN)/raftmark floors

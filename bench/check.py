@@ -9,7 +9,8 @@ It asks the contender by the protocol, from outside:
   each exactly once, up to at least the last one that was acknowledged; where clients had to send
   a command again, because leaders changed, it may be there again, and is applied once;
 - after *election*, every election was decided;
-- after *stability*, which may leave a cluster that cannot settle, only what holds at any time.
+- after *stability*, which may leave a cluster that cannot settle, and after an election that was
+  free to stay undecided, only what holds at any time.
 """
 
 from __future__ import annotations
@@ -88,7 +89,10 @@ def check(contender: Contender, cell: Cell, result: Result, deadline: float) -> 
         return _outcome(problems)
     if isinstance(result, ElectionResult):
         # A cluster without a leader does not settle, so there is nothing to wait for.
-        problems += _undecided(result, cell.workload["elections"])
+        undecided = _undecided(result, cell.workload["elections"])
+        if undecided and cell.may_stay_undecided:
+            return _outcome(problems)
+        problems += undecided
         if not problems:
             problems += _differences(_settle(contender, deadline))
         return _outcome(problems)

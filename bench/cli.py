@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
     from bench.measure import End
     from bench.specification import Specification
-    from bench.store import Run
+    from bench.store import ContenderEntry, Run
 
 _FAILED, _INTERRUPTED = 1, 130
 
@@ -104,7 +104,9 @@ def bench(
     profile: Annotated[
         str | None,
         typer.Option(
-            help="What to measure: quick (five minutes) or full (hours).", show_default="quick"
+            help="What to measure: quick (five minutes), full (hours), or paper (the Raft paper's "
+            "Figure 16, hours).",
+            show_default="quick",
         ),
     ] = None,
     contenders: Annotated[
@@ -119,6 +121,15 @@ def bench(
     seed: Annotated[
         int | None, typer.Option(min=0, help="Repeat the order of an earlier run.")
     ] = None,
+    twin: Annotated[
+        str | None,
+        typer.Option(
+            metavar="NAME",
+            help="The contender that runs twice, to show what differs where nothing does.",
+            show_default="one chosen by the seed",
+        ),
+    ] = None,
+    no_twin: Annotated[bool, typer.Option("--no-twin", help="Let no contender run twice.")] = False,
     results: Results = Path("results"),
     resume: Annotated[
         str | None, typer.Option(metavar="RUN", help="Go on with a run that was interrupted.")
@@ -140,9 +151,14 @@ def bench(
     specs = load_contenders(contenders_file)
     try:
         if resume is None:
-            run = _new_run(specs, profile, contenders, workloads, blocks, seed, results)
+            if twin is not None and no_twin:
+                raise typer.BadParameter("choose one of --twin and --no-twin")
+            run = _new_run(
+                specs, profile, contenders, workloads, blocks, seed, results, twin, not no_twin
+            )
         else:
-            if any(option is not None for option in (profile, contenders, workloads, blocks, seed)):
+            chosen = (profile, contenders, workloads, blocks, seed, twin)
+            if no_twin or any(option is not None for option in chosen):
                 raise typer.BadParameter(
                     "--resume goes on with a run as it was begun: leave out the options that "
                     "choose what is measured"
@@ -213,6 +229,8 @@ def _new_run(
     blocks: int | None,
     seed: int | None,
     results: Path,
+    twin: str | None,
+    with_twin: bool,
 ) -> Run:
     from bench.specification import PROFILES, narrow
 
@@ -222,7 +240,9 @@ def _new_run(
     specification = narrow(PROFILES[profile](), workloads=_names(workloads), blocks=blocks)
     chosen = _choose(contenders, specs)
     seed = secrets.randbelow(2**32) if seed is None else seed
-    return _create(chosen, specification, profile, seed, results)
+    if twin is not None:
+        _choose(twin, chosen)
+    return _create(chosen, specification, profile, seed, results, twin, with_twin)
 
 
 def _create(
@@ -231,11 +251,17 @@ def _create(
     profile: str,
     seed: int,
     results: Path,
+    twin: str | None = None,
+    with_twin: bool = False,
 ) -> Run:
-    """Make a run of the chosen contenders, those that cannot run included."""
+    """Make a run of the chosen contenders, those that cannot run included.
+
+    With `with_twin` one of them runs twice: the one named `twin`, or one that the seed chooses.
+    """
     from bench.environment import describe_environment
     from bench.listing import describe
     from bench.store import Manifest, Run, free_name, now
+    from bench.twin import choose_base, twin_of
 
     entries = []
     for spec in chosen.values():
@@ -246,6 +272,9 @@ def _create(
             _say(f"{spec.name} cannot run: {found.unavailable}")
     if all(entry.unavailable is not None for entry in entries):
         raise Unavailable("no contender can run, so there is nothing to measure")
+    if with_twin and (base := choose_base(entries, seed, twin)) is not None:
+        entries.append(twin_of(base))
+    _say_what_is_not_asked(entries, specification)
     return Run.create(
         results,
         Manifest(
@@ -260,12 +289,21 @@ def _create(
     )
 
 
+def _say_what_is_not_asked(entries: list[ContenderEntry], specification: Specification) -> None:
+    for entry in entries:
+        lacking = [(cell, entry.lacks(cell)) for cell in specification.cells]
+        features = sorted({feature for _, lacks in lacking for feature in lacks})
+        if features and entry.unavailable is None:
+            count = sum(bool(lacks) for _, lacks in lacking)
+            _say(f"{entry.name} does not offer {', '.join(features)}: not asked for {count} cells")
+
+
 def _go_on(run: Run, specs: dict[str, ContenderSpec]) -> None:
     """Check that a run can go on, and note that it does."""
     from bench.environment import describe_environment
 
     for entry in run.manifest.contenders:
-        if entry.unavailable is None:
+        if entry.unavailable is None and not entry.twin:
             (spec,) = _choose(entry.name, specs).values()
             reason = spec.available()
             if reason is not None:
@@ -281,7 +319,9 @@ def _measure(run: Run, specs: dict[str, ContenderSpec]) -> End | None:
     """Measure until the end, or return None when interrupted."""
     from bench.measure import measure, remaining
     from bench.progress import show_progress
+    from bench.twin import with_twins
 
+    specs = with_twins(specs, run.manifest.contenders)
     console = _console(sys.stderr)
     planned = remaining(run)
     _say(f"run {run.manifest.run}, seed {run.manifest.seed}: {len(planned)} trials to measure")

@@ -8,7 +8,7 @@ from enum import Enum
 from typing import Protocol
 
 from bench.registry import ContenderSpec
-from bench.schedule import Planned, schedule
+from bench.schedule import Planned, expected
 from bench.store import Run, Trial
 from bench.trial import run_trial, skipped_trial
 
@@ -33,9 +33,7 @@ class Display(Protocol):
 def remaining(run: Run) -> list[Planned]:
     """Return the trials of a run that have not ended yet, in order."""
     ended = {trial.trial for trial in run.trials}
-    names = [entry.name for entry in run.manifest.contenders if entry.unavailable is None]
-    planned = schedule(run.manifest.specification, names, run.manifest.seed)
-    return [trial for trial in planned if trial.id not in ended]
+    return [trial for trial in expected(run.manifest) if trial.id not in ended]
 
 
 def measure(run: Run, specs: Mapping[str, ContenderSpec], display: Display) -> End:

@@ -46,6 +46,8 @@ LATENCY_P99 = Metric("latency_p99", "latency, 99th percentile", "ns")
 LATENCY_P999 = Metric("latency_p999", "latency, 99.9th percentile", "ns")
 ELECTION_MEDIAN = Metric("election_median", "election, median", "ns")
 ELECTION_WORST = Metric("election_worst", "election, worst", "ns")
+UNDECIDED = Metric("undecided", "share of elections that stayed undecided", "")
+SPLIT_VOTES = Metric("split_votes", "share of elections with more than one term", "")
 VOTING_MEDIAN = Metric("voting_median", "from candidacy to leader, median", "ns")
 OUTAGE = Metric("outage", "outage after a leader's crash", "ns")
 CATCH_UP = Metric("catch_up", "time to catch up", "ns")
@@ -58,6 +60,7 @@ BYTES_PER_COMMAND = Metric("bytes_per_command", "bytes sent per command", "bytes
 MEMORY_PER_COMMAND = Metric("memory_per_command", "peak memory per command", "bytes")
 ENTRIES_PER_SAVE = Metric("entries_per_save", "log entries per save", "", higher_is_better=True)
 SAVE_TIME = Metric("save_time", "time of a save, mean", "ns")
+SATURATED = Metric("saturated", "whether the load was given up", "")
 SAVES_PER_COMMAND = Metric("saves_per_command", "saves per command", "")
 
 HEADLINES = {
@@ -81,7 +84,7 @@ def values(cell: Cell, trial: Trial) -> Values:
     if trial.status != "ok" or trial.result is None:
         return {}
     result = parse_result(cell.workload["name"], trial.result)
-    found = _READERS[type(result)](result)
+    found = _READERS[type(result)](result, cell)
     if trial.cost is not None:
         found[PEAK_MEMORY] = float(trial.cost.peak_rss_bytes)
         if commands := _all_commands(result):
@@ -102,7 +105,7 @@ def _all_commands(result: Result) -> int:
     return 0 if isinstance(result, ElectionResult) else sum(result.acknowledged)
 
 
-def _replicate(result: ReplicateResult) -> Values:
+def _replicate(result: ReplicateResult, _: Cell) -> Values:
     return {
         THROUGHPUT: result.throughput,
         **_latencies(result.latency_ns),
@@ -110,10 +113,12 @@ def _replicate(result: ReplicateResult) -> Values:
     }
 
 
-def _offered(result: OfferedResult) -> Values:
-    if not result.commands:
-        return {}
+def _offered(result: OfferedResult, _: Cell) -> Values:
+    # Latencies of a load that was given up are bounds, and must not pass for figures.
+    if result.saturated or not result.commands:
+        return {SATURATED: 1.0}
     return {
+        SATURATED: 0.0,
         THROUGHPUT: result.throughput,
         **_latencies(result.latency_ns),
         **_per_command(result.counters, result.commands),
@@ -142,34 +147,39 @@ def _per_command(counters: dict[str, int | None], commands: int) -> Values:
     return found
 
 
-def _election(result: ElectionResult) -> Values:
-    elected = [e for e in result.elections if e.leader_ns is not None]
-    times = [e.leader_ns - e.crash_ns for e in elected if e.leader_ns is not None]
+def _election(result: ElectionResult, cell: Cell) -> Values:
+    elections = result.elections
+    if not elections:
+        return {}
+    # An undecided election lasted at least to its cap. That bound is enough for a median, unless
+    # half of the elections were undecided, and `UNDECIDED` stands beside it.
+    cap_ns = 1e9 * cell.workload["cap_s"]
+    times = [cap_ns if e.leader_ns is None else e.leader_ns - e.crash_ns for e in elections]
     voting = [
-        e.leader_ns - e.candidate_ns
-        for e in elected
-        if e.leader_ns is not None and e.candidate_ns is not None
+        cap_ns if e.leader_ns is None or e.candidate_ns is None else e.leader_ns - e.candidate_ns
+        for e in elections
     ]
-    found: Values = {}
-    if times:
-        found[ELECTION_MEDIAN] = statistics.median(times)
-        found[ELECTION_WORST] = float(max(times))
-    if voting:
-        found[VOTING_MEDIAN] = statistics.median(voting)
-    return found
+    split = [e.leader_term is None or e.leader_term - e.term > 1 for e in elections]
+    return {
+        ELECTION_MEDIAN: float(statistics.median(times)),
+        ELECTION_WORST: float(max(times)),
+        VOTING_MEDIAN: float(statistics.median(voting)),
+        UNDECIDED: sum(e.leader_ns is None for e in elections) / len(elections),
+        SPLIT_VOTES: sum(split) / len(elections),
+    }
 
 
-def _failover(result: FailoverResult) -> Values:
+def _failover(result: FailoverResult, _: Cell) -> Values:
     return {} if result.outage_ns is None else {OUTAGE: float(result.outage_ns)}
 
 
-def _catch_up(result: CatchUpResult) -> Values:
+def _catch_up(result: CatchUpResult, _: Cell) -> Values:
     if result.caught_up_ns is None:
         return {}
     return {CATCH_UP: float(result.caught_up_ns - result.restart_ns)}
 
 
-def _stability(result: StabilityResult) -> Values:
+def _stability(result: StabilityResult, _: Cell) -> Values:
     return {CANDIDACIES: float(result.candidacies)}
 
 

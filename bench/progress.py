@@ -44,11 +44,7 @@ class Pace:
 
 def usual_duration(cell: Cell) -> float:
     """Return about how many seconds a trial takes, its start and its check included."""
-    workload = cell.workload
-    if workload["name"] == "election":
-        low, high = cell.cluster["election_timeout_ms"]
-        return 0.5 + float(workload["elections"] * (low + high) / 1000)
-    return 1.0 + float(workload["warmup_s"] + workload["duration_s"])
+    return 1.0 + cell.usual_s
 
 
 @contextmanager

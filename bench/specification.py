@@ -1,30 +1,42 @@
-"""What a run measures: its cells, and the profiles that choose them.
+"""What a run measures: its cells, how often, and the profiles that choose them.
 
-A *cell* is one workload on one kind of cluster. Every contender is measured in every cell once a
-block. `Cell.workload` and `Cell.cluster` are what the contender is asked with: the fields of the
-protocol's `run` and `start`.
+Every contender is measured in every cell once a block.
 """
 
 from __future__ import annotations
 
 from collections.abc import Collection
 from itertools import product
-from typing import Any
 
 import msgspec
+
+from bench.cells import (
+    LOWEST_MS,
+    RECOMMENDED_MS,
+    Cell,
+    catch_up_cell,
+    election_cell,
+    failover_cell,
+    offered_cell,
+    replicate_cell,
+    stability_cell,
+)
+
+__all__ = [
+    "PROFILES",
+    "Cell",
+    "Specification",
+    "SpecificationError",
+    "full",
+    "narrow",
+    "paper",
+    "quick",
+    "replicate_cell",
+]
 
 
 class SpecificationError(Exception):
     """No run can be made of what was asked for; the message says why."""
-
-
-class Cell(msgspec.Struct, frozen=True):
-    """A workload, the cluster that it runs on, and the seconds after which `run` has hung."""
-
-    id: str
-    workload: dict[str, Any]
-    cluster: dict[str, Any]
-    timeout_s: float
 
 
 class Specification(msgspec.Struct, frozen=True):
@@ -41,9 +53,24 @@ class Specification(msgspec.Struct, frozen=True):
     patience_s: float = 60.0
 
 
-# The Raft paper's election timeouts (section 9.3): what it recommends, and the lowest it tried.
-_RECOMMENDED_MS = (150, 300)
-_LOWEST_MS = (12, 24)
+FIGURE_16_MS = (
+    *((150, 150), (150, 151), (150, 155), (150, 175), (150, 200), RECOMMENDED_MS),
+    *(LOWEST_MS, (25, 50), (50, 100), (100, 200)),
+)
+"""The election timeouts of the Raft paper's Figure 16: upper graph, then lower."""
+
+OFFERED_RATES = (
+    *(digit * 10**power for power in (3, 4, 5) for digit in (1, 2, 5)),
+    10**6,
+)
+"""Commands a second, in steps of about two: the slowest contender saturates well before the end.
+
+Every contender is asked for every rate in every block, those too at which it saturates: blocks stay
+complete, a load that is given up is soon over, and where each contender gives up is the result.
+"""
+
+STABILITY_MS = ((2, 4), (4, 8), (6, 12), LOWEST_MS, (25, 50), (50, 100), RECOMMENDED_MS)
+"""Election timeouts, of which some contender holds the lowest only when idle, or not at all."""
 
 
 def quick() -> Specification:
@@ -53,10 +80,11 @@ def quick() -> Specification:
         cells=[
             *(
                 replicate_cell(outstanding, warmup_s=0.15, duration_s=0.4)
-                for outstanding in (1, 16, 64, 256)
+                for outstanding in (1, 64, 256)
             ),
-            _election(_RECOMMENDED_MS, heartbeat_ms=50, elections=5),
-            _election(_LOWEST_MS, heartbeat_ms=6, elections=10),
+            offered_cell(10_000, warmup_s=0.15, duration_s=0.4),
+            election_cell(RECOMMENDED_MS, elections=4),
+            election_cell(LOWEST_MS, elections=10),
         ],
         budget_s=240,
         patience_s=30,
@@ -64,27 +92,61 @@ def quick() -> Specification:
 
 
 def full() -> Specification:
-    """Return the profile for a report to cite: more loads, cluster sizes, disks and blocks."""
-    loads = [1, 4, 16, 64, 256, 1024]
+    """Return the profile for a report to cite: every workload, and what shapes it."""
     return Specification(
         blocks=20,
         cells=[
-            *(replicate_cell(outstanding) for outstanding in loads),
+            *(replicate_cell(outstanding) for outstanding in (1, 4, 16, 64, 256, 1024)),
             *(
                 replicate_cell(outstanding, nodes=nodes)
                 for nodes, outstanding in product((5, 7), (1, 64, 256))
             ),
             *(replicate_cell(outstanding, storage="disk") for outstanding in (1, 64, 256)),
-            _election(_RECOMMENDED_MS, heartbeat_ms=50, elections=20),
-            _election((150, 155), heartbeat_ms=50, elections=10),
-            _election((50, 100), heartbeat_ms=15, elections=20),
-            _election(_LOWEST_MS, heartbeat_ms=6, elections=50),
+            replicate_cell(64, payload=16),
+            replicate_cell(64, payload=1024, warmup_s=0.2, duration_s=0.5),
+            # The check reads every value back, so it is the larger the shorter.
+            replicate_cell(1, payload=16_384, warmup_s=0.1, duration_s=0.4),
+            replicate_cell(64, payload=16_384, warmup_s=0.1, duration_s=0.2),
+            *(offered_cell(rate) for rate in OFFERED_RATES),
+            *(
+                election_cell(timeout_ms, elections=20)
+                for timeout_ms in (RECOMMENDED_MS, (50, 100), LOWEST_MS, (6, 12), (4, 8))
+            ),
+            election_cell(RECOMMENDED_MS, elections=10, as_in_paper=True),
+            election_cell((150, 155), elections=10, as_in_paper=True),
+            election_cell(LOWEST_MS, elections=20, as_in_paper=True),
+            failover_cell(),
+            failover_cell(LOWEST_MS),
+            failover_cell(nodes=5),
+            catch_up_cell(10_000, "entries"),
+            catch_up_cell(100_000, "entries"),
+            catch_up_cell(100_000, "snapshot"),
+            *(
+                stability_cell(timeout_ms, outstanding)
+                for outstanding, timeout_ms in product((0, 64), STABILITY_MS)
+            ),
         ],
         patience_s=600,
     )
 
 
-PROFILES = {"quick": quick, "full": full}
+def paper() -> Specification:
+    """Return the Raft paper's Figure 16: 1000 elections a range, 100 where nothing is random.
+
+    They come ten to a process, so that a hundred independent processes stand behind each curve;
+    without randomness, where an election that stays undecided ends the process, one by one.
+    """
+    return Specification(
+        blocks=100,
+        cells=[
+            election_cell((low, high), elections=1 if low == high else 10, as_in_paper=True)
+            for low, high in FIGURE_16_MS
+        ],
+        patience_s=3600,
+    )
+
+
+PROFILES = {"quick": quick, "full": full, "paper": paper}
 
 
 def narrow(
@@ -106,52 +168,4 @@ def narrow(
         cells=[c for c in specification.cells if not workloads or c.workload["name"] in workloads],
         budget_s=specification.budget_s if blocks is None else None,
         patience_s=specification.patience_s,
-    )
-
-
-def replicate_cell(
-    outstanding: int,
-    *,
-    nodes: int = 3,
-    storage: str = "memory",
-    warmup_s: float = 0.5,
-    duration_s: float = 2.0,
-) -> Cell:
-    """Return the closed loop with 64-byte values on one kind of cluster."""
-    variants = [f"n{nodes}"] * (nodes != 3) + [storage] * (storage != "memory")
-    return Cell(
-        id="-".join(["replicate", f"w{outstanding}", *variants]),
-        workload={
-            "name": "replicate",
-            "outstanding": outstanding,
-            "payload": 64,
-            "warmup_s": warmup_s,
-            "duration_s": duration_s,
-        },
-        cluster={
-            "nodes": nodes,
-            "storage": storage,
-            "election_timeout_ms": list(_RECOMMENDED_MS),
-            "heartbeat_ms": 50,
-            # The check that ends the trial reads the whole log.
-            "snapshot_entries": 0,
-        },
-        timeout_s=10 + 5 * (warmup_s + duration_s),
-    )
-
-
-def _election(timeout_ms: tuple[int, int], *, heartbeat_ms: float, elections: int) -> Cell:
-    low, high = timeout_ms
-    # Settling, detection and a few split votes, each about a timeout long, and then ten times that.
-    usual_s = elections * (0.1 + 5 * high / 1000)
-    return Cell(
-        id=f"election-{low}-{high}",
-        workload={"name": "election", "elections": elections, "cap_s": 10},
-        cluster={
-            "nodes": 5,
-            "storage": "memory",
-            "election_timeout_ms": [low, high],
-            "heartbeat_ms": heartbeat_ms,
-        },
-        timeout_s=15 + usual_s,
     )

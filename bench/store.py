@@ -25,7 +25,7 @@ from typing import Any, Literal, Self
 import msgspec
 
 from bench.cost import Cost, MachineState
-from bench.specification import Specification
+from bench.specification import Cell, Specification
 
 SCHEMA = 1
 
@@ -48,6 +48,13 @@ class ContenderEntry(msgspec.Struct, frozen=True):
     unavailable: str | None
     base: str | None = None
     twin: bool = False
+
+    def lacks(self, cell: Cell) -> frozenset[str]:
+        """Return what the cell needs and the contender, by its `hello`, does not offer.
+
+        It is then not asked for the cell, which is neither a failure nor a gap.
+        """
+        return frozenset() if self.hello is None else cell.needs - set(self.hello["features"])
 
 
 class Resumption(msgspec.Struct, frozen=True):

@@ -10,7 +10,7 @@ from rich.table import Table
 from bench.metrics import HEADLINES, headline
 from bench.specification import Cell
 from bench.statistics import Estimate, median_interval
-from bench.store import Run
+from bench.store import ContenderEntry, Run
 from report.numbers import Spelled, spell
 
 _SHOWN_IN = {"ns": ("ms", 1e6)}
@@ -30,7 +30,7 @@ def summarise(run: Run) -> Table:
             overflow="fold",
         )
     for entry in manifest.contenders:
-        table.add_row(entry.label, *(_entry(run, cell, entry.name) for cell in cells))
+        table.add_row(entry.label, *(_entry(run, cell, entry) for cell in cells))
     return table
 
 
@@ -41,12 +41,14 @@ def spell_estimate(estimate: Estimate) -> Spelled:
     return spell(estimate.value, (estimate.low, estimate.high))
 
 
-def _entry(run: Run, cell: Cell, contender: str) -> str:
+def _entry(run: Run, cell: Cell, contender: ContenderEntry) -> str:
+    if contender.lacks(cell):
+        return "not offered"
     _, scale = _SHOWN_IN.get(HEADLINES[cell.workload["name"]].unit, ("", 1))
     values = [
         value / scale
         for trial in run.trials
-        if (trial.cell, trial.contender) == (cell.id, contender)
+        if (trial.cell, trial.contender) == (cell.id, contender.name)
         and (value := headline(cell, trial)) is not None
     ]
     if not values:

@@ -113,6 +113,8 @@ def _go_through(
 
         progress.stage = "start"
         contender.call("start", reply_timeout=_START_TIMEOUT_S, **cluster)
+        if cell.links is not None:
+            contender.call("links", reply_timeout=_START_TIMEOUT_S, **cell.links)
 
         progress.stage = "run"
         cost = CostMeter(contender.pid)
@@ -123,8 +125,7 @@ def _go_through(
         result = parse_result(cell.workload["name"], progress.result)
 
         progress.stage = "check"
-        run_s = cell.workload.get("warmup_s", 0) + cell.workload.get("duration_s", 0)
-        patience = _CHECK_TIMEOUT_S + _CHECK_TIMEOUT_PER_RUN_SECOND * run_s
+        patience = _CHECK_TIMEOUT_S + _CHECK_TIMEOUT_PER_RUN_SECOND * cell.usual_s
         progress.check = check(contender, cell, result, time.monotonic() + patience)
 
         progress.stage = "stop"

@@ -100,7 +100,8 @@ def _tallies(run: Run, evidence: Evidence) -> dict[str, dict[str, Tally]]:
         row = table[cell.id] = {}
         for contender in run.manifest.contenders:
             key = (cell.id, contender.name)
-            expected = 0 if contender.unavailable else run.manifest.specification.blocks
+            asked = contender.unavailable is None and not contender.lacks(cell)
+            expected = run.manifest.specification.blocks if asked else 0
             missing = max(0, expected - passed[key] - failed[key])
             row[contender.name] = Tally(passed[key], failed[key], missing)
     return table

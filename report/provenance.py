@@ -19,7 +19,8 @@ def command(manifest: Manifest, known: Collection[str]) -> str:
         # Not measured by a profile but by a command of its own, which the run is named for.
         return f"raftmark {manifest.profile} --blocks {specification.blocks} {seed}"
     profile = PROFILES[manifest.profile]()
-    names = [contender.name for contender in manifest.contenders]
+    names = [contender.name for contender in manifest.contenders if not contender.twin]
+    twins = [contender.base for contender in manifest.contenders if contender.twin]
     words = ["raftmark bench", f"--profile {manifest.profile}", seed]
     if specification.blocks != profile.blocks:
         words.append(f"--blocks {specification.blocks}")
@@ -27,6 +28,7 @@ def command(manifest: Manifest, known: Collection[str]) -> str:
         words.append(f"--workloads {','.join(workloads)}")
     if set(names) != set(known):
         words.append(f"--contenders {','.join(names)}")
+    words.append(f"--twin {twins[0]}" if twins else "--no-twin")
     return " ".join(words)
 
 

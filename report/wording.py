@@ -70,4 +70,9 @@ def setting(cell: Cell) -> str:
         parts.append(f"{workload['payload']}-byte values")
     if workload["name"] == "election":
         parts.append(f"{cluster['heartbeat_ms']:g} ms heartbeats")
+    if lagging := workload.get("lagging"):
+        parts.append(f"{lagging} logs behind")
+    if cell.links is not None and "delay_ms" in cell.links:
+        low, high = cell.links["delay_ms"]
+        parts.append(f"messages delayed by {low:g} to {high:g} ms")
     return ", ".join(parts)

@@ -21,6 +21,10 @@ FAKES = Path(__file__).parent / "fakes"
 PATIENCE = 60.0
 
 
+HELLO = {"features": ["memory", "disk", "replicate", "election"]}
+"""What `hello` of a fake says, as far as the harness looks at it."""
+
+
 def fake(name: str, *arguments: str) -> list[str]:
     """Return the command of a fake contender."""
     return [sys.executable, str(FAKES / f"{name}.py"), *arguments]
@@ -79,7 +83,13 @@ def election_cell() -> Cell:
 
 
 def manifest(
-    names: Sequence[str], cells: Sequence[Cell], blocks: int = 2, seed: int = 1, **changes: Any
+    names: Sequence[str],
+    cells: Sequence[Cell],
+    blocks: int = 2,
+    seed: int = 1,
+    *,
+    contenders: Sequence[ContenderEntry] | None = None,
+    **changes: Any,
 ) -> Manifest:
     """Return the manifest of a run of fakes."""
     return Manifest(
@@ -88,7 +98,9 @@ def manifest(
         seed=seed,
         started_at=now(),
         specification=Specification(blocks=blocks, cells=list(cells), **changes),
-        contenders=[ContenderEntry(name, name.title(), {}, None) for name in names],
+        contenders=list(contenders)
+        if contenders is not None
+        else [ContenderEntry(name, name.title(), HELLO, None) for name in names],
         environment={},
     )
 

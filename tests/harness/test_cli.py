@@ -46,7 +46,8 @@ def table(tmp_path):
 
 def test_a_whole_run(tmp_path, table):
     fakes = table({"a": fake("stub"), "b": fake("stub"), "missing": ["no-such-program"]})
-    done = raftmark("bench", "--no-report", "--blocks", "1", "--seed", "7", *fakes, cwd=tmp_path)
+    options = ["--no-report", "--blocks", "1", "--seed", "7", "--twin", "b"]
+    done = raftmark("bench", *options, *fakes, cwd=tmp_path)
     assert done.returncode == 0, done.stderr
     assert "missing cannot run: cannot start no-such-program" in done.stderr
     assert "seed 7" in done.stderr
@@ -54,8 +55,10 @@ def test_a_whole_run(tmp_path, table):
     run = Run.open(path)
     assert path.name.endswith("-quick")
     assert {trial.status for trial in run.trials} == {"ok"}
-    assert len(run.trials) == 2 * len(run.manifest.specification.cells)
-    assert [entry.unavailable is None for entry in run.manifest.contenders] == [True, True, False]
+    assert len(run.trials) == 3 * len(run.manifest.specification.cells)
+    able = {entry.name: entry.unavailable is None for entry in run.manifest.contenders}
+    assert able == {"a": True, "b": True, "missing": False, "b~": True}
+    assert run.manifest.contenders[-1].label == "B (again)"
     assert run.manifest.environment["machine"]["cpus"] == os.cpu_count()
     assert "replicate-w64" in done.stdout
     # What the stub makes up: 20 commands of each of 64 clients in 0.4 s.
@@ -65,7 +68,7 @@ def test_a_whole_run(tmp_path, table):
 
 def test_only_what_was_chosen_is_measured(tmp_path, table):
     fakes = table({"a": fake("stub"), "b": fake("stub")})
-    options = ["--contenders", "b", "--workloads", "election", "--blocks", "2"]
+    options = ["--contenders", "b", "--workloads", "election", "--blocks", "2", "--no-twin"]
     done = raftmark("bench", "--no-report", *options, *fakes, cwd=tmp_path)
     assert done.returncode == 0, done.stderr
     run = Run.open(tmp_path / "results" / "latest")
@@ -82,6 +85,28 @@ def seed_that_runs_first(contender: str, contenders: Sequence[str]) -> int:
         if first.contender == contender != second.contender:
             return seed
     raise AssertionError("no such seed")
+
+
+def test_what_is_not_offered_is_neither_asked_for_nor_a_failure(tmp_path, table):
+    script = tmp_path / "modest.py"
+    script.write_text(
+        f"import sys\nsys.path.insert(0, {str(Path(fake('stub')[1]).parent)!r})\n"
+        "from stub import Stub\n"
+        "class Modest(Stub):\n"
+        "    def op_hello(self, request):\n"
+        "        return {**super().op_hello(request), 'features': ['memory', 'offered']}\n"
+        "Modest().serve()\n"
+    )
+    fakes = table({"all": fake("stub"), "modest": [sys.executable, str(script)]})
+    options = ["--no-report", "--blocks", "1", "--workloads", "election,offered", "--no-twin"]
+    done = raftmark("bench", *options, *fakes, cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert "modest does not offer election: not asked for 2 cells" in done.stderr
+    assert "failed" not in done.stderr
+    assert "missing" not in done.stderr
+    assert done.stdout.count("not offered") == 2
+    run = Run.open(tmp_path / "results" / "latest")
+    assert {trial.cell for trial in run.trials if trial.contender == "modest"} == {"offered-r10000"}
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
@@ -102,7 +127,7 @@ def test_an_interrupted_run_keeps_its_trials_and_can_be_resumed(tmp_path, table,
     )
     fakes = table({"a": fake("stub"), "gated": [sys.executable, str(script)]})
     seed = seed_that_runs_first("a", ["a", "gated"])
-    options = ["--workloads", "election", "--seed", str(seed), *fakes]
+    options = ["--workloads", "election", "--no-twin", "--seed", str(seed), *fakes]
     with subprocess.Popen(
         [*RAFTMARK, "bench", *options],
         cwd=tmp_path,
@@ -144,7 +169,7 @@ def test_an_interrupted_run_keeps_its_trials_and_can_be_resumed(tmp_path, table,
 
 def test_failed_trials_are_told_and_do_not_fail_the_run(tmp_path, table):
     fakes = table({"good": fake("stub"), "bad": fake("crashes", "run")})
-    options = ["--no-report", "--blocks", "1", "--workloads", "election"]
+    options = ["--no-report", "--blocks", "1", "--workloads", "election", "--no-twin"]
     done = raftmark("bench", *options, *fakes, cwd=tmp_path)
     assert done.returncode == 0, done.stderr
     assert "failed at run: died of signal 9" in done.stderr
@@ -160,7 +185,7 @@ def test_failed_trials_are_told_and_do_not_fail_the_run(tmp_path, table):
     ],
 )
 def test_a_run_without_a_sound_figure_fails(tmp_path, table, command, said):
-    options = ["--no-report", "--blocks", "1", "--workloads", "election"]
+    options = ["--no-report", "--blocks", "1", "--workloads", "election", "--no-twin"]
     done = raftmark("bench", *options, *table({"bad": command}), cwd=tmp_path)
     assert done.returncode == 1
     assert said in done.stderr.splitlines()[-1]
@@ -169,7 +194,7 @@ def test_a_run_without_a_sound_figure_fails(tmp_path, table, command, said):
 @pytest.mark.parametrize(
     ("arguments", "status", "said"),
     [
-        (["bench", "--profile", "huge"], 2, "choose from quick, full"),
+        (["bench", "--profile", "huge"], 2, "choose from quick, full, paper"),
         (["bench", "--contenders", "a,zig"], 2, "no contender zig; choose from a"),
         (["bench", "--contenders", ","], 2, "choose from a"),
         (["bench", "--workloads", "sort"], 2, "no such workload: sort"),
@@ -177,6 +202,9 @@ def test_a_run_without_a_sound_figure_fails(tmp_path, table, command, said):
         (["bench", "--seed", "x"], 2, "'--seed'"),
         (["bench", "--resume", "gone"], 2, "no run gone"),
         (["bench", "--resume", "gone", "--seed", "1"], 2, "leave out"),
+        (["bench", "--resume", "gone", "--no-twin"], 2, "leave out"),
+        (["bench", "--twin", "zig"], 2, "no contender zig"),
+        (["bench", "--twin", "a", "--no-twin"], 2, "one of --twin and --no-twin"),
         (["bench", "--resume", "."], 1, "is not a run"),
         (["bench", "--results", "table.toml"], 1, "choose another --results"),
         (["bench", "--contenders-file", "gone.toml"], 1, "gone.toml"),
@@ -201,7 +229,7 @@ def test_errors_are_one_line_on_stderr(tmp_path, table, arguments, status, said)
 
 
 def test_a_report_that_cannot_be_written_is_said(tmp_path, table):
-    options = ["--no-report", "--blocks", "1", "--workloads", "election"]
+    options = ["--no-report", "--blocks", "1", "--workloads", "election", "--no-twin"]
     raftmark("bench", *options, *table({"a": fake("stub")}), cwd=tmp_path)
     done = raftmark("report", "latest", "-o", "gone/report.html", cwd=tmp_path)
     assert done.returncode == 1

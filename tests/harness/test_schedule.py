@@ -3,10 +3,11 @@ from itertools import pairwise
 
 import pytest
 
-from bench.schedule import schedule
+from bench.schedule import expected, schedule
 from bench.specification import PROFILES, Specification, SpecificationError, narrow
+from bench.store import ContenderEntry
 
-from .support import election_cell, replicate_cell
+from .support import HELLO, election_cell, manifest, replicate_cell
 
 CONTENDERS = ["a", "b", "c", "d"]
 SPECIFICATION = Specification(
@@ -61,15 +62,69 @@ def test_a_blocks_contenders_share_the_seed_of_their_clusters():
     assert all(0 <= seed < 2**63 for seed in seeds.values())
 
 
+def test_nobody_is_asked_for_what_it_does_not_offer():
+    cells = [replicate_cell(), election_cell()]
+    less = {"features": ["memory", "election"]}
+    entries = [
+        ContenderEntry("all", "All", HELLO, None),
+        ContenderEntry("less", "Less", less, None),
+        ContenderEntry("absent", "Absent", None, "no such program"),
+    ]
+    assert entries[1].lacks(cells[0]) == {"replicate"}
+    assert not entries[0].lacks(cells[0])
+    run = manifest([], cells, blocks=3, contenders=entries)
+    trials = expected(run)
+    assert Counter((trial.cell.id, trial.contender) for trial in trials) == {
+        ("replicate-w2", "all"): 3,
+        ("election-150-300", "all"): 3,
+        ("election-150-300", "less"): 3,
+    }
+    # The others keep their places.
+    everything = schedule(run.specification, ["all", "less"], run.seed)
+    assert trials == [t for t in everything if (t.cell.id, t.contender) != ("replicate-w2", "less")]
+
+
 @pytest.mark.parametrize("name", PROFILES)
 def test_profiles_are_sound(name):
     specification = PROFILES[name]()
-    assert specification.blocks >= 5
+    assert specification.blocks >= 6
     assert len({cell.id for cell in specification.cells}) == len(specification.cells)
-    assert {cell.workload["name"] for cell in specification.cells} == {"replicate", "election"}
     for cell in specification.cells:
-        measured = cell.workload.get("warmup_s", 0) + cell.workload.get("duration_s", 0)
-        assert cell.timeout_s > 2 * measured
+        assert cell.timeout_s > 2 * cell.usual_s
+        low, high = cell.cluster["election_timeout_ms"]
+        assert 1 <= low <= high
+        assert 0.5 <= cell.cluster["heartbeat_ms"] < low
+
+
+def test_the_full_profile_has_every_workload():
+    assert {cell.workload["name"] for cell in PROFILES["full"]().cells} == {
+        *("replicate", "election", "offered", "failover", "catch_up", "stability")
+    }
+
+
+def test_the_papers_profile_is_its_figure_16():
+    specification = PROFILES["paper"]()
+    elections = {}
+    for cell in specification.cells:
+        timeouts = tuple(cell.cluster["election_timeout_ms"])
+        elections[timeouts] = specification.blocks * cell.workload["elections"]
+        assert cell.cluster["nodes"] == 5
+        assert cell.cluster["heartbeat_ms"] == timeouts[0] / 2
+        assert cell.workload["lagging"] == 2
+        assert cell.links == {"delay_ms": [0, 15]}
+        assert cell.may_stay_undecided == (timeouts == (150, 150))
+    assert elections == {
+        (150, 150): 100,
+        (150, 151): 1000,
+        (150, 155): 1000,
+        (150, 175): 1000,
+        (150, 200): 1000,
+        (150, 300): 1000,
+        (12, 24): 1000,
+        (25, 50): 1000,
+        (50, 100): 1000,
+        (100, 200): 1000,
+    }
 
 
 def test_narrowing_keeps_what_was_named():

@@ -39,7 +39,7 @@ def test_the_run_can_be_repeated(tmp_path: Path, narrowed: dict[str, Any], added
     specification = msgspec.to_builtins(narrow(PROFILES["quick"](), **narrowed))
     directory = write_run(tmp_path / "run", keep=lambda trial: False)
     repeated = command(directory, profile="quick", specification=specification)
-    assert repeated == f"raftmark bench --profile quick --seed 7{added}"
+    assert repeated == f"raftmark bench --profile quick --seed 7{added} --no-twin"
 
 
 def test_the_run_of_some_contenders_can_be_repeated(tmp_path: Path) -> None:
@@ -47,7 +47,17 @@ def test_the_run_of_some_contenders_can_be_repeated(tmp_path: Path) -> None:
     directory = write_run(tmp_path / "run", some, keep=lambda trial: False)
     specification = msgspec.to_builtins(PROFILES["full"]())
     repeated = command(directory, profile="full", specification=specification)
-    assert repeated == "raftmark bench --profile full --seed 7 --contenders go,asyncio"
+    assert repeated == "raftmark bench --profile full --seed 7 --contenders go,asyncio --no-twin"
+
+
+def test_the_twin_is_chosen_again_by_its_name(tmp_path: Path) -> None:
+    directory = write_run(tmp_path / "run", keep=lambda trial: False)
+    contenders = json.loads((directory / "run.json").read_text())["contenders"]
+    twin = {**contenders[1], "name": "asyncio~", "base": "asyncio", "twin": True}
+    specification = msgspec.to_builtins(PROFILES["quick"]())
+    changes = {"specification": specification, "contenders": [*contenders, twin]}
+    repeated = command(directory, profile="quick", **changes)
+    assert repeated == "raftmark bench --profile quick --seed 7 --twin asyncio"
 
 
 def test_a_run_of_another_command_names_it(tmp_path: Path) -> None:

@@ -48,7 +48,10 @@ class Stub:
             "protocol": 1,
             "language": "Python",
             "runtime": {"name": "CPython", "version": "3", "gil": True},
-            "features": ["memory", "replicate", "election"],
+            "features": [
+                "memory",
+                *("replicate", "election", "offered", "failover", "catch_up", "stability"),
+            ],
         }
 
     def op_start(self, request):
@@ -56,6 +59,10 @@ class Stub:
         self.log = [{"index": 1, "term": 1, "command": {"op": "noop"}}]
         self.role(1, "leader", 1)
         return {"nodes": list(range(1, self.nodes + 1))}
+
+    def op_links(self, request):
+        self.links = {key: value for key, value in request.items() if key not in ("id", "op")}
+        return {}
 
     def op_status(self, request):
         last = len(self.log)
@@ -112,6 +119,62 @@ class Stub:
                 "save_ns": 1,
                 "entries": commands,
             },
+        }
+
+    def run_offered(self, workload):
+        clients = workload.get("sessions", 64)
+        raw = self.run_replicate({**workload, "outstanding": clients})
+        commands = raw["commands"]
+        return {
+            **raw,
+            "workload": "offered",
+            "rate": workload["rate"],
+            "sent": commands,
+            "saturated": False,
+            "service_ns": raw["latency_ns"],
+        }
+
+    def run_failover(self, workload):
+        raw = self.run_replicate({**workload, "duration_s": workload["after_s"]})
+        self.role(2, "leader", 2)
+        return {
+            "workload": "failover",
+            "client": "made up",
+            "crashed": 1,
+            "leader": 2,
+            **{name: raw[name] for name in ("started_ns", "ended_ns", "commands", "slices")},
+            "crash_ns": 1_000_000,
+            "candidate_ns": 2_000_000,
+            "leader_ns": 3_000_000,
+            "first_ns": 4_000_000,
+            "retries": 0,
+            "acknowledged": raw["acknowledged"],
+        }
+
+    def run_catch_up(self, workload):
+        raw = self.run_replicate({"outstanding": 64, "duration_s": 1})
+        return {
+            "workload": "catch_up",
+            "node": 2,
+            "leader": 1,
+            "entries": workload["entries"],
+            "by": workload["by"],
+            "restart_ns": 0,
+            "running_ns": 1_000_000,
+            "caught_up_ns": 2_000_000,
+            "acknowledged": raw["acknowledged"],
+            "counters": raw["counters"],
+        }
+
+    def run_stability(self, workload):
+        return {
+            "workload": "stability",
+            "started_ns": 0,
+            "ended_ns": int(workload["duration_s"] * 1e9),
+            "candidacies": 0,
+            "terms": 0,
+            "commands": 0,
+            "acknowledged": [],
         }
 
     def append(self, client, serial):
