@@ -11,6 +11,7 @@ import secrets
 import shlex
 import signal
 import sys
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, NoReturn, TextIO
 
@@ -18,6 +19,7 @@ import typer
 
 from bench.contender import ContenderFailed
 from bench.registry import DEFAULT_TABLE, ContenderSpec, RegistryError, Unavailable, load_contenders
+from bench.variants import Contenders, Variant, find_interpreters
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -47,6 +49,16 @@ ContendersFile = Annotated[
         show_default=False,
     ),
 ]
+Pythons = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--python",
+        metavar="VERSION|PATH",
+        help="Another interpreter for the Python contenders: a version, such as 3.14 or 3.14t "
+        "(free-threaded), or the path of its executable. May be repeated.",
+        show_default="auto: only the one that runs raftmark",
+    ),
+]
 Results = Annotated[Path, typer.Option(metavar="DIR", help="The directory that holds the runs.")]
 
 
@@ -72,7 +84,7 @@ def host(
     contenders_file: ContendersFile = DEFAULT_TABLE,
 ) -> None:
     """Become a contender: it reads requests from standard input and answers on standard output."""
-    (spec,) = _choose(name, load_contenders(contenders_file)).values()
+    (spec,) = _choose(name, Contenders(load_contenders(contenders_file))).values()
     spec.prepare()
     argv = spec.argv()
     signal.signal(signal.SIGPIPE, signal.SIG_DFL)  # Python ignores it, and exec would keep that.
@@ -85,6 +97,7 @@ def host(
 @app.command()
 def contenders(
     json: Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")] = False,
+    python: Pythons = None,
     contenders_file: ContendersFile = DEFAULT_TABLE,
 ) -> None:
     """List the contenders, what they run on, and for one that cannot run, why."""
@@ -92,7 +105,8 @@ def contenders(
 
     from bench.listing import contenders_table, describe
 
-    entries = [describe(spec) for spec in load_contenders(contenders_file).values()]
+    known = _contenders(contenders_file, python)
+    entries = [describe(spec) for spec in known.spread(known.forms()).values()]
     if json:
         print(msgspec.json.format(msgspec.json.encode(entries), indent=2).decode())
     else:
@@ -110,8 +124,14 @@ def bench(
         ),
     ] = None,
     contenders: Annotated[
-        str | None, typer.Option(metavar="A,B", help="Only these contenders.")
+        str | None,
+        typer.Option(
+            metavar="A,B",
+            help="Only these contenders; asyncio@uvloop is asyncio on uvloop, threading@3.14t "
+            "threads on that interpreter.",
+        ),
     ] = None,
+    python: Pythons = None,
     workloads: Annotated[
         str | None, typer.Option(metavar="A,B", help="Only these workloads.")
     ] = None,
@@ -148,7 +168,7 @@ def bench(
     from bench.specification import SpecificationError
     from bench.store import Run, StoreError
 
-    specs = load_contenders(contenders_file)
+    specs = _contenders(contenders_file, python)
     try:
         if resume is None:
             if twin is not None and no_twin:
@@ -222,7 +242,7 @@ def floors(
 
 
 def _new_run(
-    specs: dict[str, ContenderSpec],
+    specs: Contenders,
     profile: str | None,
     contenders: str | None,
     workloads: str | None,
@@ -238,15 +258,15 @@ def _new_run(
     if profile not in PROFILES:
         raise typer.BadParameter(f"no profile {profile}; choose from {', '.join(PROFILES)}")
     specification = narrow(PROFILES[profile](), workloads=_names(workloads), blocks=blocks)
-    chosen = _choose(contenders, specs)
+    chosen = specs.spread(_choose(contenders, specs))
     seed = secrets.randbelow(2**32) if seed is None else seed
-    if twin is not None:
-        _choose(twin, chosen)
+    if twin is not None and twin not in chosen:
+        raise typer.BadParameter(f"no contender {twin}; choose from {', '.join(chosen)}")
     return _create(chosen, specification, profile, seed, results, twin, with_twin)
 
 
 def _create(
-    chosen: dict[str, ContenderSpec],
+    chosen: Mapping[str, ContenderSpec],
     specification: Specification,
     profile: str,
     seed: int,
@@ -259,7 +279,7 @@ def _create(
     With `with_twin` one of them runs twice: the one named `twin`, or one that the seed chooses.
     """
     from bench.environment import describe_environment
-    from bench.listing import describe
+    from bench.listing import describe, gil_is_back
     from bench.store import Manifest, Run, free_name, now
     from bench.twin import choose_base, twin_of
 
@@ -270,6 +290,14 @@ def _create(
         entries.append(found)
         if found.unavailable is not None:
             _say(f"{spec.name} cannot run: {found.unavailable}")
+        if isinstance(spec, Variant):
+            for package, why in spec.lacks().items():
+                _say(f"{spec.name} goes without {package}: {why}")
+        if gil_is_back(found):
+            _say(
+                f"{spec.name} runs with the GIL on, although its build is free-threaded: "
+                "PYTHON_GIL or an extension module turned it on"
+            )
     if all(entry.unavailable is not None for entry in entries):
         raise Unavailable("no contender can run, so there is nothing to measure")
     if with_twin and (base := choose_base(entries, seed, twin)) is not None:
@@ -298,7 +326,7 @@ def _say_what_is_not_asked(entries: list[ContenderEntry], specification: Specifi
             _say(f"{entry.name} does not offer {', '.join(features)}: not asked for {count} cells")
 
 
-def _go_on(run: Run, specs: dict[str, ContenderSpec]) -> None:
+def _go_on(run: Run, specs: Contenders) -> None:
     """Check that a run can go on, and note that it does."""
     from bench.environment import describe_environment
 
@@ -315,19 +343,21 @@ def _go_on(run: Run, specs: dict[str, ContenderSpec]) -> None:
     run.resume(environment)
 
 
-def _measure(run: Run, specs: dict[str, ContenderSpec]) -> End | None:
+def _measure(run: Run, specs: Contenders) -> End | None:
     """Measure until the end, or return None when interrupted."""
     from bench.measure import measure, remaining
     from bench.progress import show_progress
     from bench.twin import with_twins
 
-    specs = with_twins(specs, run.manifest.contenders)
+    entries = run.manifest.contenders
+    able = [entry.name for entry in entries if entry.unavailable is None and not entry.twin]
+    chosen = with_twins({name: specs[name] for name in able}, entries)
     console = _console(sys.stderr)
     planned = remaining(run)
     _say(f"run {run.manifest.run}, seed {run.manifest.seed}: {len(planned)} trials to measure")
     try:
         with show_progress(planned, console) as display:
-            return measure(run, specs, display)
+            return measure(run, chosen, display)
     except KeyboardInterrupt:
         return None
 
@@ -379,15 +409,23 @@ def _find_run(name: str, results: Path) -> Path:
     )
 
 
-def _choose(names: str | None, specs: dict[str, ContenderSpec]) -> dict[str, ContenderSpec]:
-    """Return the named contenders in the table's order, all without names."""
+def _contenders(table: Path, python: list[str] | None) -> Contenders:
+    """Return the contenders of a table; of an interpreter that is not there, say so."""
+    interpreters, complaints = find_interpreters(python or [])
+    for complaint in complaints:
+        _say(complaint)
+    return Contenders(load_contenders(table), interpreters)
+
+
+def _choose(names: str | None, specs: Contenders) -> dict[str, ContenderSpec]:
+    """Return the named contenders in the table's order, the whole table without names."""
     wanted = _names(names) if names is not None else list(specs)
-    unknown = [name for name in wanted if name not in specs]
+    unknown = [name for name in wanted if name.partition("@")[0] not in specs]
     if unknown or not wanted:
         raise typer.BadParameter(
             f"no contender {', '.join(unknown) or 'named'}; choose from {', '.join(specs)}"
         )
-    return {name: spec for name, spec in specs.items() if name in wanted}
+    return specs.choose(wanted)
 
 
 def _names(listed: str | None) -> list[str]:

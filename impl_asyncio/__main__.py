@@ -1,7 +1,19 @@
-"""Starts the contender: `python -m impl_asyncio`."""
+"""Starts the contender: `python -m impl_asyncio [--loop asyncio|uvloop]`."""
+
+import argparse
+import asyncio
+import functools
+import importlib
 
 from impl_asyncio.cluster import AsyncioCluster
 from raft.host import main
 
 if __name__ == "__main__":
-    main("asyncio", AsyncioCluster)
+    parser = argparse.ArgumentParser(prog="impl_asyncio")
+    parser.add_argument("--loop", choices=["asyncio", "uvloop"], default="asyncio")
+    loop: str = parser.parse_args().loop
+    new_loop = asyncio.new_event_loop
+    if loop == "uvloop":
+        # The one dependency that only this loop has.
+        new_loop = importlib.import_module("uvloop").new_event_loop
+    main("asyncio", functools.partial(AsyncioCluster, new_loop=new_loop), {"loop": loop})

@@ -4,7 +4,7 @@ import asyncio
 import functools
 import random
 import threading
-from collections.abc import Coroutine, Sequence
+from collections.abc import Callable, Coroutine, Sequence
 from typing import Any, TypeVar
 
 from impl_asyncio.node import NodeTask
@@ -24,7 +24,12 @@ T = TypeVar("T")
 class AsyncioCluster(Cluster):
     """Every node is a task; the methods bring each request into the event loop."""
 
-    def __init__(self, config: ClusterConfig, events: Events) -> None:
+    def __init__(
+        self,
+        config: ClusterConfig,
+        events: Events,
+        new_loop: Callable[[], asyncio.AbstractEventLoop] = asyncio.new_event_loop,
+    ) -> None:
         self._config = config
         self._events = events
         self._links: dict[int, Links] = {}
@@ -32,7 +37,7 @@ class AsyncioCluster(Cluster):
         self._storage: dict[int, Storage] = {}
         self._mailboxes: dict[int, Mailbox] = {}
         self._nodes: dict[int, NodeTask] = {}
-        self._loop = asyncio.new_event_loop()
+        self._loop = new_loop()
         self._thread = threading.Thread(target=self._loop.run_forever, name="event-loop")
         for n in config.settings.nodes:
             self._provide(n)

@@ -1,6 +1,7 @@
 """Messages within one event loop: a list a node, and an event that says it is not empty."""
 
 import asyncio
+import time
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
@@ -55,6 +56,14 @@ class Transport:
                 continue
             for delay_ns in self._links.delays_ns(message.to):
                 if delay_ns:
-                    self._loop.call_later(delay_ns / 1e9, put, message)
+                    self._hold(time.monotonic_ns() + delay_ns, put, message)
                 else:
                     put(message)
+
+    def _hold(self, due_ns: int, put: Callable[[Message], None], message: Message) -> None:
+        """Put a message when it is due; uvloop may call up to a millisecond early."""
+        remaining_ns = due_ns - time.monotonic_ns()
+        if remaining_ns > 0:
+            self._loop.call_later(remaining_ns / 1e9, self._hold, due_ns, put, message)
+        else:
+            put(message)

@@ -55,17 +55,17 @@ class NodeHandle:
 
         `passing` is a socket that the process is to have; it follows the order in the pipe.
         """
-        token = next(self._tokens)
-        self._pending[token] = answered
-        try:
-            with self._ordering:
+        with self._ordering:
+            token = next(self._tokens)
+            self._pending[token] = answered
+            try:
                 self.connection.send((token, name, arguments))
                 if passing is not None:
                     assert self._process.pid is not None
                     reduction.send_handle(self.connection, passing.fileno(), self._process.pid)
-        except OSError:
-            # The process is gone: the receiving thread sees that too.
-            pass
+            except OSError:
+                # The process is gone: the receiving thread sees that too.
+                pass
         if self._ended:
             self._abandon()
 
@@ -99,9 +99,11 @@ class NodeHandle:
         self.connection.close()
 
     def _abandon(self) -> None:
-        while self._pending:
-            _, answered = self._pending.popitem()
-            answered(OutcomeUnknown(f"the process of node {self.id} has ended"))
+        # By more than one thread, perhaps: each takes what it answers out first.
+        for token in list(self._pending):
+            answered = self._pending.pop(token, None)
+            if answered is not None:
+                answered(OutcomeUnknown(f"the process of node {self.id} has ended"))
 
 
 class ProcessCluster(Cluster):

@@ -70,6 +70,7 @@ class NodeThread:
         self._resumed = threading.Event()
         self._ceased = threading.Event()
         self._ceased_ns = 0
+        self._refusing = threading.RLock()  # A `done` that is refused may submit again.
         self._thread = threading.Thread(target=self._live, name=f"node-{node_id}")
 
     # -- for other threads -----------------------------------------------------------
@@ -245,9 +246,13 @@ class NodeThread:
             self._events.role_changed(RoleChange(self.id, *view, time.monotonic_ns()))
 
     def _refuse_if_ceased(self) -> None:
-        """Refuse what came too late; the node and its caller both look, so one of them sees it."""
+        """Refuse what came too late; the node and its caller both look, so one of them sees it.
+
+        One at a time: a mailbox is drained by one thread alone, and so are `done`s called.
+        """
         if self._ceased.is_set():
-            self._refuse(self._mailbox.drain(0))
+            with self._refusing:
+                self._refuse(self._mailbox.drain(0))
 
     def _refuse(self, items: list[Any]) -> None:
         down = Unavailable(f"node {self.id} is down")

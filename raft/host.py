@@ -8,7 +8,7 @@ waits for the reader of the pipe.
 
 import gc
 import heapq
-import importlib.util
+import importlib
 import itertools
 import json
 import os
@@ -17,10 +17,11 @@ import queue
 import select
 import signal
 import sys
+import sysconfig
 import threading
 import time
 import traceback
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any, NoReturn
 
 from raft import requests
@@ -105,8 +106,11 @@ class Output:
 class Host:
     """Serves requests until the end of input or `quit`."""
 
-    def __init__(self, name: str, factory: ClusterFactory) -> None:
+    def __init__(
+        self, name: str, factory: ClusterFactory, runtime: Mapping[str, object] | None = None
+    ) -> None:
         self._name = name
+        self._runtime = runtime or {}
         self._factory = factory
         self._output = Output()
         self._control: Control | None = None
@@ -194,6 +198,8 @@ class Host:
 
     def _hello(self, _id: int, fields: dict[str, Any]) -> Reply:
         requests.read(fields, {})
+        offered = storages()
+        # Read last: an extension that was not built for it turns the GIL on when it is imported.
         gil = getattr(sys, "_is_gil_enabled", lambda: True)()
         return {
             "contender": self._name,
@@ -202,10 +208,12 @@ class Host:
             "runtime": {
                 "name": platform.python_implementation(),
                 "version": platform.python_version(),
+                "free_threaded": bool(sysconfig.get_config_var("Py_GIL_DISABLED")),
                 "gil": gil,
                 "gc": gc.isenabled(),
+                **self._runtime,
             },
-            "features": [*storages(), "replicate", "election", *FEATURES],
+            "features": [*offered, "replicate", "election", *FEATURES],
         }
 
     def _start(self, _id: int, fields: dict[str, Any]) -> Reply:
@@ -572,11 +580,19 @@ def describe(command: Command) -> dict[str, Any]:
 
 def storages() -> list[str]:
     """The storages on offer: free-threaded 3.13 has no serialiser, so no disk."""
-    return ["memory", "disk"] if importlib.util.find_spec("msgspec") else ["memory"]
+    try:
+        importlib.import_module("msgspec")
+    except ImportError:
+        return ["memory"]
+    return ["memory", "disk"]
 
 
-def main(name: str, factory: ClusterFactory) -> NoReturn:
+def main(
+    name: str, factory: ClusterFactory, runtime: Mapping[str, object] | None = None
+) -> NoReturn:
     """Serve a contender on standard input and output; exits with 0 at their end.
+
+    `runtime` is what `hello` tells of the contender's runtime besides Python's own.
 
     SIGINT and SIGTERM stop the cluster too and exit with 128 + the signal's number.
 
@@ -593,4 +609,4 @@ def main(name: str, factory: ClusterFactory) -> NoReturn:
     signal.set_wakeup_fd(wakeup)
     for each in (signal.SIGINT, signal.SIGTERM):
         signal.signal(each, lambda _signum, _frame: None)
-    sys.exit(Host(name, factory).serve(signals))
+    sys.exit(Host(name, factory, runtime).serve(signals))

@@ -20,43 +20,49 @@ class Faults(NamedTuple):
 PERFECT = Faults()
 
 
+class LinkState(NamedTuple):
+    """What is wrong with a node's links; `reachable` is None where no partition cuts any."""
+
+    reachable: frozenset[int] | None = None
+    blocked: frozenset[int] = frozenset()
+    faults: Faults = PERFECT
+
+
 class Links:
-    """One node's outgoing links. `perfect` is the fast path: nothing is wrong at all."""
+    """One node's outgoing links. `perfect` is the fast path: nothing is wrong at all.
+
+    An operator's thread may change them while the node's own sends: the state is one value,
+    so that the node sees it as it was before or as it is after, and never half of each.
+    """
 
     def __init__(self, node_id: int, seed: int) -> None:
         self._id = node_id
         self._random = random.Random(f"links/{seed}/{node_id}")
-        self._faults = PERFECT
-        self._reachable: frozenset[int] | None = None
-        self._blocked: frozenset[int] = frozenset()
+        self._state = LinkState()
         self.perfect = True
 
     def partition(self, groups: Iterable[Iterable[int]] | None) -> None:
         """Cut the links out of this node's group, and no others; None heals every cut."""
-        self._blocked = frozenset()
-        if groups is None:
-            self._reachable = None
-        else:
-            own = next((g for g in map(frozenset, groups) if self._id in g), frozenset[int]())
-            self._reachable = own
-        self._update()
+        reachable = None
+        if groups is not None:
+            own = (g for g in map(frozenset, groups) if self._id in g)
+            reachable = next(own, frozenset[int]())
+        self._change(self._state._replace(reachable=reachable, blocked=frozenset()))
 
     def block(self, ways: Iterable[tuple[int, int]]) -> None:
         """Cut these links, each from one node to another, and no others."""
-        self._reachable = None
-        self._blocked = frozenset(to for sender, to in ways if sender == self._id)
-        self._update()
+        blocked = frozenset(to for sender, to in ways if sender == self._id)
+        self._change(self._state._replace(reachable=None, blocked=blocked))
 
     def degrade(self, faults: Faults) -> None:
         """Give every link these faults from now on."""
-        self._faults = faults
-        self._update()
+        self._change(self._state._replace(faults=faults))
 
     def delays_ns(self, to: int) -> Iterator[int]:
         """The delay of each copy of a message that arrives: none, one or two of them."""
-        if to in self._blocked or (self._reachable is not None and to not in self._reachable):
+        reachable, blocked, (drop, duplicate, (low, high)) = self._state
+        if to in blocked or (reachable is not None and to not in reachable):
             return
-        drop, duplicate, (low, high) = self._faults
         draw = self._random.random
         if draw() < drop:
             return
@@ -64,9 +70,9 @@ class Links:
         if draw() < duplicate:
             yield low + int((high - low) * draw())
 
-    def _update(self) -> None:
-        whole = self._reachable is None and not self._blocked
-        self.perfect = whole and self._faults == PERFECT
+    def _change(self, state: LinkState) -> None:
+        self._state = state
+        self.perfect = state == LinkState()
 
 
 class DelayLine(Generic[T]):

@@ -7,7 +7,8 @@ import random
 import pytest
 from hypothesis import HealthCheck, settings
 
-from bench.registry import RegistryError, load_contenders
+from bench.registry import RegistryError, Unavailable, load_contenders
+from bench.variants import Contenders
 
 # How long an example takes on a busy machine says nothing about the code.
 settings.register_profile("untimed", deadline=None, suppress_health_check=[HealthCheck.too_slow])
@@ -22,7 +23,8 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         "--contender",
         action="append",
         metavar="NAME",
-        help="run the conformance suite for this contender only (may be repeated)",
+        help="run the conformance suite for this contender only (may be repeated), "
+        "or for a variant such as threading@3.14t or asyncio@uvloop",
     )
     group.addoption(
         "--skip-unavailable",
@@ -81,13 +83,13 @@ def pytest_configure(config: pytest.Config) -> None:
     if config.option.seed is None:
         config.option.seed = random.SystemRandom().randrange(2**32)
     try:
-        known = list(load_contenders())
-    except RegistryError as error:
+        known = Contenders(load_contenders())
+        config.option.contender = list(known.choose(config.option.contender or known))
+    except KeyError as error:
+        message = f"--contender: no {error.args[0]}; known are {', '.join(known)}"
+        raise pytest.UsageError(message) from error
+    except (RegistryError, Unavailable) as error:
         raise pytest.UsageError(str(error)) from error
-    chosen = config.option.contender or known
-    for name in set(chosen) - set(known):
-        raise pytest.UsageError(f"--contender {name}: known are {', '.join(known)}")
-    config.option.contender = [name for name in known if name in chosen]
 
 
 def pytest_report_header(config: pytest.Config) -> str:

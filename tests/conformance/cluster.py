@@ -54,11 +54,19 @@ def cas(key: str, expect: str | None, value: str) -> dict[str, Any]:
     return {"op": "cas", "key": key, "expect": expect, "value": value}
 
 
+def demand_disk(contender: Contender) -> None:
+    """Skip the test where a contender offers no disk, as a variant without a serialiser may."""
+    if "disk" not in contender.call("hello")["features"]:
+        pytest.skip("it does not offer to store on disk")
+
+
 class ClusterUnderTest:
     """A cluster from `start` to `stop`; `nodes` are the ids of its nodes."""
 
     def __init__(self, contender: Contender, nodes: int = 3, **settings: Any) -> None:
         self.contender = contender
+        if settings.get("storage") == "disk":
+            demand_disk(contender)
         self._first_event = len(contender.events.all())
         self._history: dict[int, LogEntry] = {}
         self._log_hash_at: dict[tuple[int, int], str] = {}

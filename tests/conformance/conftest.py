@@ -10,6 +10,7 @@ import pytest
 
 from bench.contender import Contender
 from bench.registry import ContenderSpec, load_contenders
+from bench.variants import Contenders as KnownContenders
 
 from .cluster import ClusterUnderTest
 
@@ -36,7 +37,7 @@ class Contenders:
     """The contenders' processes that tests share, launched when first asked for."""
 
     def __init__(self) -> None:
-        self._specs = load_contenders()
+        self._specs = KnownContenders(load_contenders())
         self._unavailable: dict[str, str | None] = {}
         self._running: dict[str, Contender] = {}
 

@@ -15,11 +15,16 @@ import pytest
 from bench.contender import Contender, ContenderError
 
 from .clients import BusyClients, check_nothing_lost
-from .cluster import LIVELY, STEADY, ClusterUnderTest, cas, set_
+from .cluster import LIVELY, STEADY, ClusterUnderTest, cas, demand_disk, set_
 from .conftest import Contenders, Launch, StartCluster
 from .model import Store
 from .processes import Footprint, footprint
 from .waiting import looks
+
+
+@pytest.fixture(autouse=True)
+def offered(contender: Contender) -> None:
+    demand_disk(contender)
 
 
 @pytest.fixture

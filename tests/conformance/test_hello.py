@@ -27,14 +27,17 @@ def no_other_reply(contender: Contender) -> None:
 
 def test_hello_tells_who_answers(contender: Contender, contender_name: str) -> None:
     hello = read(Hello, contender.call("hello"))
-    assert hello.contender == contender_name
-    assert set(hello.features) >= {"memory", "disk", "replicate", "election"}
+    name, variant, _ = contender_name.partition("@")
+    assert hello.contender == name
+    assert set(hello.features) >= {"memory", "replicate", "election"}
+    assert variant or "disk" in hello.features
     assert set(hello.features) >= {"read", "snapshot", "transfer", "membership"}
     assert set(hello.features) >= {"pre_vote", "check_quorum"}
     assert isinstance(hello.runtime["name"], str)
     assert isinstance(hello.runtime["version"], str)
     if hello.language == "Python":
         assert type(hello.runtime["gil"]) is bool
+        assert type(hello.runtime["free_threaded"]) is bool
         assert type(hello.runtime["gc"]) is bool
     if hello.language == "Go":
         assert type(hello.runtime["gomaxprocs"]) is int

@@ -109,6 +109,40 @@ def test_what_is_not_offered_is_neither_asked_for_nor_a_failure(tmp_path, table)
     assert {trial.cell for trial in run.trials if trial.contender == "modest"} == {"offered-r10000"}
 
 
+def test_a_contender_runs_on_another_interpreter_too(tmp_path, table):
+    # A program that passes for an interpreter of another version, and is the running one.
+    python = tmp_path / "python"
+    said = {
+        "executable": str(python),
+        "implementation": "CPython",
+        "version": "3.99.1",
+        "free_threaded": True,
+    }
+    python.write_text(
+        "#!/bin/sh\n"
+        f"if [ \"$1\" = -I ]; then echo '{msgspec.json.encode(said).decode()}'; exit; fi\n"
+        f'exec {sys.executable} "$@"\n'
+    )
+    python.chmod(0o755)
+    fakes = table({"stub": ["{python}", *fake("stub")[1:]], "other": fake("stub")})
+    options = ["--no-report", "--blocks", "1", "--workloads", "election", "--no-twin"]
+    interpreters = ["--python", str(python), "--python", "3.0"]
+    done = raftmark("bench", *options, *interpreters, *fakes, cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert done.stderr.count("3.0") == 2
+    assert "no Python 3.0 found: 'uv python install 3.0' installs it" in done.stderr
+    run = Run.open(tmp_path / "results" / "latest")
+    entries = [(entry.name, entry.label, entry.base) for entry in run.manifest.contenders]
+    assert entries == [
+        ("stub", "Stub", None),
+        ("stub@3.99t", "Stub, 3.99t", "stub"),
+        ("other", "Other", None),
+    ]
+    assert {trial.contender for trial in run.trials if trial.status == "ok"} == {
+        name for name, _, _ in entries
+    }
+
+
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_an_interrupted_run_keeps_its_trials_and_can_be_resumed(tmp_path, table, number):
     # The second contender waits for a file before it hangs no longer, so that the signal comes

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import TypeVar
 
 import psutil
+import uvloop
 
 from impl_asyncio.cluster import AsyncioCluster
 from impl_multiprocessing.cluster import ProcessCluster
@@ -27,6 +28,7 @@ T = TypeVar("T")
 FACTORIES: dict[str, ClusterFactory] = {
     "threading": ThreadCluster,
     "asyncio": AsyncioCluster,
+    "uvloop": partial(AsyncioCluster, new_loop=uvloop.new_event_loop),
     "multiprocessing": ProcessCluster,
 }
 
