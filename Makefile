@@ -12,8 +12,8 @@ PIP    := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 export GOTOOLCHAIN := local
 export PATH := $(abspath $(BIN)):$(PATH)
 
-.PHONY: help setup bench bench-full paper floors test nightly mutants fuzz coverage lint format \
-  microbench lock clean
+.PHONY: help setup bench bench-full paper floors gate test nightly mutants fuzz coverage lint \
+  format microbench lock clean
 
 help:
 	@echo 'make bench       measure the quick profile (about 5 minutes) and write the report'
@@ -25,6 +25,7 @@ help:
 	@echo 'make fuzz        feed nonsense to whatever reads, for some minutes'
 	@echo 'make coverage    which branches of the two cores their tests reach'
 	@echo 'make lint        linters and type checks alone'
+	@echo 'make gate BASE=<rev>  does the working tree make anything slower? see docs/ci.md'
 	@echo 'make floors      compare with PySyncObj and with the bare models'
 	@echo 'make microbench  time the hot paths of the core'
 	@echo 'make setup       only set up .venv with the raftmark command'
@@ -49,6 +50,11 @@ paper: setup
 
 floors: setup
 	$(BIN)/raftmark floors
+
+# GATE takes further options of `raftmark gate`.
+gate: setup
+	@test -n '$(BASE)' || { echo 'say against what: make gate BASE=<revision>' >&2; exit 2; }
+	$(BIN)/raftmark gate '$(BASE)' $(GATE)
 
 # The fast checks first, and what takes long last.
 test: lint

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Annotated, NoReturn, TextIO
 
 import typer
 
+from bench.commands import comparing
 from bench.contender import ContenderFailed
 from bench.registry import DEFAULT_TABLE, ContenderSpec, RegistryError, Unavailable, load_contenders
 from bench.variants import Contenders, Variant, find_interpreters
@@ -39,6 +40,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
 )
+comparing.register(app)
 
 ContendersFile = Annotated[
     Path,
