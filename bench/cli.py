@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Annotated, NoReturn, TextIO
 
 import typer
 
-from bench.commands import comparing
+from bench.commands import comparing, history
 from bench.contender import ContenderFailed
 from bench.registry import DEFAULT_TABLE, ContenderSpec, RegistryError, Unavailable, load_contenders
 from bench.variants import Contenders, Variant, find_interpreters
@@ -41,6 +41,7 @@ app = typer.Typer(
     rich_markup_mode=None,
 )
 comparing.register(app)
+history.register(app)
 
 ContendersFile = Annotated[
     Path,

@@ -14,22 +14,22 @@ from __future__ import annotations
 
 import math
 import statistics
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from typing import Any, NamedTuple
+from collections.abc import Iterable, Mapping, Sequence
+from typing import NamedTuple
 
 import msgspec
 
 from bench import metrics
+from bench.cells import LOWEST_MS, Cell, election_cell, replicate_cell
 from bench.counting import COUNTED_CELL, Count, count_commands
+from bench.environment import machine
 from bench.metrics import Metric, values
 from bench.sequential import Verdict, confidence_sequence, fewest_blocks, judge
-from bench.specification import Cell, replicate_cell
 from bench.store import ContenderEntry, Run, StoreError, Trial, explained
 
 BASE, HEAD = "base", "head"
 ERROR = 0.05
 _PLAN = "comparison.json"
-_LOWEST_MS = [12, 24]
 
 METRICS = {m.key: m for m in vars(metrics).values() if isinstance(m, Metric)}
 """Every metric by its key."""
@@ -54,17 +54,7 @@ def gated_cells() -> list[Gated]:
         ),
         Gated(replicate_cell(1, warmup_s=0.1, duration_s=0.3), (metrics.LATENCY_P50,)),
         Gated(
-            Cell(
-                id="election-12-24",
-                workload={"name": "election", "elections": 10, "cap_s": 10},
-                cluster={
-                    "nodes": 5,
-                    "storage": "memory",
-                    "election_timeout_ms": _LOWEST_MS,
-                    "heartbeat_ms": 6,
-                },
-                timeout_s=30,
-            ),
+            election_cell(LOWEST_MS, elections=10),
             (metrics.ELECTION_MEDIAN, metrics.PEAK_MEMORY),
         ),
     ]
@@ -210,12 +200,7 @@ def shared(
 
 def lacking(cell: Cell, base: ContenderEntry, head: ContenderEntry) -> str:
     """Return which sides do not offer a cell, in words; nothing if both do."""
-    wanted = {cell.workload["name"], cell.cluster["storage"]}
-    return " and ".join(
-        which
-        for which, entry in ((BASE, base), (HEAD, head))
-        if not wanted <= set((entry.hello or {}).get("features", []))
-    )
+    return " and ".join(which for which, entry in ((BASE, base), (HEAD, head)) if entry.lacks(cell))
 
 
 def plan_of_runs(base: Run, head: Run, margin: float) -> Plan:
@@ -223,15 +208,11 @@ def plan_of_runs(base: Run, head: Run, margin: float) -> Plan:
 
     Raises `StoreError` when the runs are of different machines, or share nothing.
     """
-    differing = [
-        f"{key} {old} and {new}"
-        for key, old, new in _machines(base.manifest.environment, head.manifest.environment)
-        if old != new
-    ]
-    if differing:
+    machines = [machine(run.manifest.environment) for run in (base, head)]
+    if machines[0] != machines[1]:
         raise StoreError(
-            f"{base.path.name} and {head.path.name} are of different machines "
-            f"({'; '.join(differing)}), so nothing can be said: measure both on one"
+            f"{base.path.name} is of another machine ({machines[0]}) than {head.path.name} "
+            f"({machines[1]}), so nothing can be said: measure both on one"
         )
     entries = [{e.name: e for e in run.manifest.contenders} for run in (base, head)]
     names, left_out = shared(*entries)
@@ -370,10 +351,3 @@ def _failures(trials: Iterable[Trial]) -> dict[str, str]:
         if trial.failure is not None:
             found.setdefault(trial.contender, []).append(trial.failure.message)
     return {name: f"{len(said)} failed, the last one: {said[-1]}" for name, said in found.items()}
-
-
-def _machines(
-    base: Mapping[str, Any], head: Mapping[str, Any]
-) -> Iterator[tuple[str, object, object]]:
-    for group, key in (("pyperf", "cpu_model_name"), ("machine", "cpus_usable")):
-        yield key, base.get(group, {}).get(key), head.get(group, {}).get(key)

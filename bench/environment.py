@@ -61,6 +61,12 @@ def describe_environment() -> dict[str, Any]:
     }
 
 
+def machine(environment: dict[str, Any]) -> str:
+    """Return what tells one machine from another, of an environment that was described."""
+    model = environment.get("pyperf", {}).get("cpu_model_name", "unknown processor")
+    return f"{model}, {environment.get('machine', {}).get('cpus_usable', '?')} processors"
+
+
 def _cgroup_limits() -> dict[str, str]:
     """Read the limits of this process's control group (version 2) and of those above it."""
     groups = Path("/proc/self/cgroup")

@@ -13,7 +13,8 @@ from markupsafe import Markup
 from bench.compare import Comparison, Finding
 from bench.counting import Count
 from bench.sequential import Verdict
-from report.numbers import spell, spell_ratio, unit_of_time
+from report.numbers import spell_ratio
+from report.units import in_unit
 from report.wording import listed
 
 _STATIC = Path(__file__).with_name("static")
@@ -23,7 +24,6 @@ _MARKS = {
     Verdict.SAME: "=",
     Verdict.UNDECIDED: "?",
 }
-_MEBIBYTE = 2**20
 # What is worse and what is better, where that is not "slower" and "faster".
 _WORDS = {
     "bytes": ("more memory", "less memory"),
@@ -224,25 +224,10 @@ FORMATS: dict[str, Callable[[Comparison], str]] = {
 
 
 def _values(finding: Finding) -> tuple[str, str]:
-    known = [value for value in (finding.base, finding.head) if value is not None]
-    if not known:
+    if finding.base is None or finding.head is None:
         return "none", "none"
-    match finding.unit:
-        case "ns" | "s":
-            scale = 1.0 if finding.unit == "ns" else 1e9
-            time = unit_of_time(value * scale for value in known)
-            unit, size = time.symbol, time.nanoseconds / scale
-        case "bytes":
-            unit, size = "MiB", _MEBIBYTE
-        case unit:
-            size = 1.0
-    base, head = (f"{_three_digits(value / size)} {unit}".strip() for value in known)
+    base, head = in_unit(finding.unit, (finding.base, finding.head))
     return base, head
-
-
-def _three_digits(value: float) -> str:
-    """Spell a figure beside another one: the ratio says what can be told of them."""
-    return spell(value, (0.9951 * value, 1.0049 * value)).value if value else "0"
 
 
 def _ratio(finding: Finding) -> str:

@@ -1,0 +1,147 @@
+"""The page of figures over time."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from functools import partial
+from itertools import groupby
+from pathlib import Path
+from typing import NamedTuple
+
+from jinja2 import Environment, PackageLoader, StrictUndefined
+from markupsafe import Markup
+from matplotlib.axes import Axes
+
+from bench.history import Change, Entry, History, Series
+from bench.metrics import HEADLINES
+from bench.registry import load_contenders
+from bench.sequential import Verdict
+from report.charts import INK, MUTED, Chart, chart
+from report.svg import marker_svg
+from report.units import in_unit, readable_unit, three_digits
+
+_STATIC = Path(__file__).with_name("static")
+_HEADLINES = set(HEADLINES.values())
+_MOST_TICKS = 6
+_UNKNOWN = (INK, "o")
+
+
+class Graph(NamedTuple):
+    """One figure of all contenders, on one machine."""
+
+    machine: str
+    title: str
+    chart: Chart
+    contenders: dict[str, Markup]
+
+
+class Changed(NamedTuple):
+    """A change as text."""
+
+    at: str
+    commit: str
+    machine: str
+    label: str
+    figure: str
+    before: str
+    after: str
+    ratio: str
+    worse: bool
+
+
+def render(history: History) -> str:
+    """The page, as HTML that needs nothing else."""
+    environment = Environment(
+        loader=PackageLoader("report"),
+        autoescape=True,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        undefined=StrictUndefined,
+    )
+    return environment.get_template("trend.html").render(
+        entries=history.entries,
+        left_out=history.left_out,
+        changes=_changes(history),
+        graphs=list(_graphs(history)),
+        style=Markup((_STATIC / "report.css").read_text(encoding="utf-8")),
+    )
+
+
+def changes_in_words(history: History) -> list[str]:
+    """Return a line for each change, the latest first."""
+    return [
+        f"{c.at}  {c.commit:<11}  {c.label}, {c.figure}: {c.before} to {c.after} "
+        f"({c.ratio}, {'worse' if c.worse else 'better'}) on {c.machine}"
+        for c in _changes(history)
+    ]
+
+
+def _changes(history: History) -> list[Changed]:
+    found = [(change, series) for series in history.series() for change in series.changes()]
+    found.sort(key=lambda each: each[0].entry.at, reverse=True)
+    return [_change(change, series) for change, series in found]
+
+
+def _change(change: Change, series: Series) -> Changed:
+    before, after = in_unit(series.metric.unit, (change.before, change.after))
+    return Changed(
+        at=change.entry.at,
+        commit=_commit(change.entry),
+        machine=series.machine,
+        label=series.label,
+        figure=f"{series.metric.title} in {series.cell}",
+        before=before,
+        after=after,
+        ratio=three_digits(change.ratio),
+        worse=change.verdict is Verdict.SLOWER,
+    )
+
+
+def _graphs(history: History) -> Iterator[Graph]:
+    """Yield a graph for each headline figure: the other figures are in the table of changes."""
+    specs = load_contenders()
+    looks = {name: (spec.color, spec.marker) for name, spec in specs.items()}
+    headline = [series for series in history.series() if series.metric in _HEADLINES]
+    grouped = groupby(headline, key=lambda each: (each.machine, each.cell, each.metric))
+    for number, ((machine, cell, metric), members) in enumerate(grouped):
+        group = list(members)
+        title = f"{metric.title} in {cell}"
+        drawn = chart(
+            f"trend-{number}", f"{title} over time", [partial(_draw, group=group, looks=looks)]
+        )
+        markers = {each.label: marker_svg(*reversed(_look(each, looks))) for each in group}
+        yield Graph(machine, title, drawn, markers)
+
+
+def _draw(axes: Axes, group: list[Series], looks: dict[str, tuple[str, str]]) -> None:
+    """Draw all contenders' series over the runs, with a line where one of them changed."""
+    entries = sorted({e.at: e for series in group for e in series.entries}.values(), key=_at)
+    places = {entry.at: place for place, entry in enumerate(entries)}
+    symbol, size = readable_unit(group[0].metric.unit, [f.value for s in group for f in s.figures])
+    for series in group:
+        colour, marker = _look(series, looks)
+        x = [places[entry.at] for entry in series.entries]
+        y = [figure.value / size for figure in series.figures]
+        below = [(f.value - (f.value if f.low is None else f.low)) / size for f in series.figures]
+        above = [((f.value if f.high is None else f.high) - f.value) / size for f in series.figures]
+        axes.errorbar(x, y, yerr=[below, above], color=colour, marker=marker, elinewidth=1)
+        for change in series.changes():
+            axes.axvline(places[change.entry.at] - 0.5, color=colour, linestyle="--", linewidth=1)
+    step = max(1, -(-len(entries) // _MOST_TICKS))
+    axes.set_xticks(range(0, len(entries), step), [e.at[:10] for e in entries[::step]])
+    if all(figure.value > 0 for series in group for figure in series.figures):
+        axes.set_yscale("log")
+    axes.tick_params(which="minor", labelleft=False, left=False)
+    axes.set_title(f"{group[0].metric.title}{f', {symbol}' if symbol else ''}", color=MUTED)
+
+
+def _look(series: Series, looks: dict[str, tuple[str, str]]) -> tuple[str, str]:
+    return looks.get(series.contender.partition("@")[0], _UNKNOWN)
+
+
+def _commit(entry: Entry) -> str:
+    return (entry.commit or "no commit")[:10] + ("*" if entry.dirty else "")
+
+
+def _at(entry: Entry) -> str:
+    return entry.at
