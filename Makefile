@@ -66,6 +66,7 @@ nightly: test mutants fuzz
 	$(BIN)/pytest tests/raft/lockstep --lockstep-events 1000000 --timeout 0
 	$(BIN)/pytest tests/raft/test_simulation.py --lives 20 --timeout 0
 	$(BIN)/pytest tests/conformance/test_kills.py --kills 200 --timeout 0
+	$(BIN)/pytest tests/harness/test_kills.py --kills 50 --kill-contenders --timeout 0
 	$(BIN)/pytest tests/linearizability --nemesis-seconds 600 --timeout 0
 	$(BIN)/pytest tests/conformance/test_memory.py --soak-seconds 1800 --timeout 0
 

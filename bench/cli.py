@@ -187,8 +187,9 @@ def bench(
                     "choose what is measured"
                 )
             run = Run.open(_find_run(resume, results))
-            _go_on(run, specs)
         with run.lock():
+            if resume is not None:
+                _go_on(run, specs)
             try:
                 end = _measure(run, specs)
             except StoreError as error:
@@ -216,6 +217,48 @@ def report(
         print(_write_report(Run.open(_find_run(run, results)), output))
     except StoreError as error:
         raise typer.TyperException(str(error)) from error
+
+
+@app.command()
+def check(
+    run: Annotated[str, typer.Argument(help="A run's name, or the path of its directory.")],
+    results: Results = Path("results"),
+) -> None:
+    """Verify that a run is whole: every trial planned, in order, once, and sound in itself.
+
+    Damage is named with file and line, and the exit status is then 1. What an interruption leaves
+    and a resumption takes up is remarked on.
+    """
+    from bench.audit import audit
+
+    findings = audit(_find_run(run, results))
+    for problem in findings.problems:
+        print(f"damaged: {problem}")
+    for remark in findings.remarks:
+        print(f"remark: {remark}")
+    failed = sum(findings.failures.values())
+    stages = ", ".join(f"{count} at {stage}" for stage, count in sorted(findings.failures.items()))
+    print(
+        f"{findings.ended} of {findings.planned} trials, "
+        f"{findings.ended - failed} ok, {failed} failed{f' ({stages})' if stages else ''}, "
+        f"{len(findings.problems)} problems"
+    )
+    if findings.problems:
+        raise typer.TyperException("the run is damaged: restore it, or measure again")
+
+
+@app.command()
+def schema(
+    part: Annotated[str, typer.Argument(metavar="run|trial", help="Of run.json, or of a trial.")],
+) -> None:
+    """Print the JSON Schema of what a run's directory keeps."""
+    import msgspec
+
+    from bench.schema import SCHEMAS
+
+    if part not in SCHEMAS:
+        raise typer.BadParameter(f"no schema of {part}; choose from {', '.join(SCHEMAS)}")
+    print(msgspec.json.format(msgspec.json.encode(SCHEMAS[part]()), indent=2).decode())
 
 
 @app.command()

@@ -146,7 +146,7 @@ Result = (
     | StabilityResult
 )
 
-_TYPES: dict[str, type[Result]] = {
+RESULT_TYPES: dict[str, type[Result]] = {
     "replicate": ReplicateResult,
     "election": ElectionResult,
     "offered": OfferedResult,
@@ -158,4 +158,4 @@ _TYPES: dict[str, type[Result]] = {
 
 def parse_result(workload: str, raw: dict[str, Any]) -> Result:
     """Check and type a raw result. Raises `msgspec.ValidationError` when it is not one."""
-    return msgspec.convert(raw, _TYPES[workload])
+    return msgspec.convert(raw, RESULT_TYPES[workload])

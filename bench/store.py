@@ -5,9 +5,13 @@
 - `trials.jsonl`, one line a trial, appended as it ends and never changed;
 - `logs/`, what failed trials wrote to standard error.
 
-A process that is killed while it appends leaves a torn last line, without a newline. Readers
-ignore it and count it in `Run.torn`; the next append cuts it off, and the trial is run again. Any
-other line that cannot be read is damage, and refused with file and line.
+The directory appears under its name with all of these or not at all, and the manifest is replaced
+whole. A process that is killed while it appends leaves a torn last line, without a newline.
+Readers ignore it and count it in `Run.torn`; the next append cuts it off, and the trial is run
+again. Any other line that cannot be read is damage, and refused with file and line.
+
+Whatever else a killed process leaves (its contender, a data directory, the log of the trial under
+way) is ended and removed by the next one that locks the run.
 """
 
 from __future__ import annotations
@@ -16,18 +20,28 @@ import contextlib
 import fcntl
 import itertools
 import os
+import shutil
+import time
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
-from types import TracebackType
-from typing import Any, Literal, Self
+from typing import Any, Literal
 
 import msgspec
 
 from bench.cost import Cost, MachineState
+from bench.orphans import end_orphans
 from bench.specification import Cell, Specification
 
 SCHEMA = 1
+
+MANIFEST, TRIALS, LOGS = "run.json", "trials.jsonl", "logs"
+DATA_PREFIX = "data-"
+"""What the names of the directories begin with in which contenders keep their data meanwhile."""
+
+_NEW = ".new"  # What ends the name of a file that is not whole yet.
+# A process that was killed holds its lock until the system has taken it down.
+_LOCK_PATIENCE_S = 2.0
 
 
 class StoreError(Exception):
@@ -115,6 +129,17 @@ class Trial(msgspec.Struct, frozen=True):
     duration_s: float
     schema: int = SCHEMA
 
+    @property
+    def log(self) -> str | None:
+        """The name of the file in `logs/`, which a failed trial has if it was tried at all."""
+        tried = self.machine is not None
+        return log_name(self.trial) if tried and self.status == "failed" else None
+
+
+def log_name(trial: str) -> str:
+    """Return the name of the file with what a trial's contender wrote to standard error."""
+    return f"{trial.replace('/', '_')}.stderr"
+
 
 def now() -> str:
     """Return the time of day as the store writes it."""
@@ -140,18 +165,21 @@ class Run:
     @property
     def logs(self) -> Path:
         """Where the standard error of failed trials is kept."""
-        return self.path / "logs"
+        return self.path / LOGS
 
     @classmethod
     def create(cls, results: Path, manifest: Manifest) -> Run:
         """Make the run's directory in `results`, and make it the latest."""
         path = results.resolve() / manifest.run
+        new = path.with_name(f".{path.name}-{os.getpid()}{_NEW}")
         with explained(path):
             results.mkdir(parents=True, exist_ok=True)
-            path.mkdir()
-            (path / "logs").mkdir()
-            (path / "trials.jsonl").touch()
-            _write_manifest(path, manifest)
+            new.mkdir()
+            (new / LOGS).mkdir()
+            (new / TRIALS).touch()
+            _write_manifest(new, manifest)
+            new.rename(path)
+            _sync_directory(path.parent)
         _point_latest_to(path)
         return cls(path, manifest, [], torn=0)
 
@@ -159,30 +187,18 @@ class Run:
     def open(cls, path: Path) -> Run:
         """Read a run. Raises `StoreError` when `path` is not one or is damaged."""
         path = path.resolve()
-        manifest_path, trials_path = path / "run.json", path / "trials.jsonl"
-        if not manifest_path.is_file():
-            raise StoreError(f"{path} is not a run: it has no {manifest_path.name}")
-        with explained(manifest_path):
-            try:
-                manifest = msgspec.json.decode(manifest_path.read_bytes(), type=Manifest)
-            except msgspec.DecodeError as error:
-                raise StoreError(f"{manifest_path} is damaged: {error}") from error
-        if manifest.schema != SCHEMA:
-            raise StoreError(
-                f"{manifest_path} has schema {manifest.schema}, not {SCHEMA}: "
-                "read it with the version of raftmark that wrote it"
-            )
-        with explained(trials_path):
-            content = trials_path.read_bytes() if trials_path.exists() else b""
-        *lines, tail = content.split(b"\n")
-        return cls(path, manifest, list(_decode(trials_path, lines)), torn=1 if tail else 0)
+        if not (path / MANIFEST).is_file():
+            raise StoreError(f"{path} is not a run: it has no {MANIFEST}")
+        manifest = read_manifest(path / MANIFEST)
+        lines, torn = read_lines(path / TRIALS)
+        return cls(path, manifest, list(_decode(path / TRIALS, lines)), torn)
 
     def append(self, trial: Trial) -> None:
         """Add a trial and see it safely on disk before returning.
 
         Raises `StoreError` when it cannot be written; what was written before stays readable.
         """
-        path = self.path / "trials.jsonl"
+        path = self.path / TRIALS
         line = msgspec.json.encode(trial) + b"\n"
         with explained(path), path.open("r+b", buffering=0) as file:
             if self.torn:
@@ -207,34 +223,77 @@ class Run:
         with explained(self.path):
             _write_manifest(self.path, self.manifest)
 
-    def lock(self) -> _Lock:
-        """Return a context in which no other process can add to this run."""
-        return _Lock(self.path / "trials.jsonl")
+    @contextlib.contextmanager
+    def lock(self) -> Iterator[None]:
+        """Let no other process add to this run, and take over from the one before.
+
+        The run is read again, since that one may have added to it; the contender that it left
+        running is ended, and what else it left is removed. The lock ends with this process,
+        however that ends. Raises `StoreError` when another process holds it.
+        """
+        with _locked(self.path / TRIALS):
+            if left := end_orphans(self.path):
+                pids = ", ".join(map(str, left))
+                raise StoreError(f"{self.path} is still used by processes that do not end: {pids}")
+            again = Run.open(self.path)
+            self.manifest, self.trials, self.torn = again.manifest, again.trials, again.torn
+            with explained(self.path):
+                for leftover in self.leftovers():
+                    shutil.rmtree(leftover) if leftover.is_dir() else leftover.unlink()
+            yield
+
+    def leftovers(self) -> list[Path]:
+        """Return what belongs to no trial that has ended: of one under way, or cut short."""
+        logs = {trial.log for trial in self.trials}
+        return sorted(
+            [
+                *self.path.glob(f"{DATA_PREFIX}*"),
+                *self.path.glob(f"*{_NEW}"),
+                *(log for log in self.logs.glob("*.stderr") if log.name not in logs),
+            ]
+        )
 
 
-class _Lock:
-    """An exclusive lock that ends with the process, however that ends."""
+def read_manifest(path: Path) -> Manifest:
+    """Read `run.json`. Raises `StoreError` when it is damaged or of another schema."""
+    with explained(path):
+        content = path.read_bytes()
+    try:
+        manifest = msgspec.json.decode(content, type=Manifest)
+    except msgspec.DecodeError as error:
+        raise StoreError(f"{path} is damaged: {error}") from error
+    if manifest.schema != SCHEMA:
+        raise StoreError(
+            f"{path} has schema {manifest.schema}, not {SCHEMA}: "
+            "read it with the version of raftmark that wrote it"
+        )
+    return manifest
 
-    def __init__(self, path: Path) -> None:
-        self._path = path
 
-    def __enter__(self) -> Self:
-        with explained(self._path):
-            self._file = self._path.open("rb")
-        try:
-            fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            self._file.close()
-            raise StoreError(f"{self._path.parent} is being measured by another process") from None
-        return self
+def read_lines(path: Path) -> tuple[list[bytes], int]:
+    """Return the whole lines of `trials.jsonl`, and how many (0 or 1) are torn."""
+    with explained(path):
+        *lines, tail = path.read_bytes().split(b"\n")
+    return lines, 1 if tail else 0
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        self._file.close()
+
+@contextlib.contextmanager
+def _locked(path: Path) -> Iterator[None]:
+    deadline = time.monotonic() + _LOCK_PATIENCE_S
+    with explained(path):
+        file = path.open("rb")
+    with file:
+        while True:
+            try:
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                break
+            except BlockingIOError:
+                if time.monotonic() > deadline:
+                    raise StoreError(
+                        f"{path.parent} is being measured by another process"
+                    ) from None
+                time.sleep(0.02)
+        yield
 
 
 def _decode(path: Path, lines: list[bytes]) -> Iterator[Trial]:
@@ -256,11 +315,24 @@ def _decode(path: Path, lines: list[bytes]) -> Iterator[Trial]:
         yield trial
 
 
-def _write_manifest(path: Path, manifest: Manifest) -> None:
+def _write_manifest(directory: Path, manifest: Manifest) -> None:
     encoded = msgspec.json.format(msgspec.json.encode(manifest), indent=2)
-    new = path / "run.json.new"
-    new.write_bytes(encoded + b"\n")
-    new.replace(path / "run.json")
+    new = directory / (MANIFEST + _NEW)
+    with new.open("wb") as file:
+        file.write(encoded + b"\n")
+        file.flush()
+        os.fsync(file.fileno())
+    new.replace(directory / MANIFEST)
+    _sync_directory(directory)
+
+
+def _sync_directory(path: Path) -> None:
+    """See a directory's entries safely on disk: a file's own fsync does not do that."""
+    descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
 
 
 def _point_latest_to(path: Path) -> None:

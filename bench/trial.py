@@ -18,10 +18,21 @@ import msgspec
 from bench.check import check
 from bench.contender import Contender, ContenderError, ContenderFailed
 from bench.cost import Cost, CostMeter, MachineMeter, MachineState
+from bench.orphans import environment
 from bench.registry import ContenderSpec
 from bench.results import parse_result
 from bench.schedule import Planned
-from bench.store import CheckOutcome, Failure, Run, Stage, Trial, explained, now
+from bench.store import (
+    DATA_PREFIX,
+    CheckOutcome,
+    Failure,
+    Run,
+    Stage,
+    Trial,
+    explained,
+    log_name,
+    now,
+)
 
 # Generous for a slow machine, and still little against a profile's patience.
 _LAUNCH_TIMEOUT_S = 10.0
@@ -48,18 +59,18 @@ def run_trial(planned: Planned, spec: ContenderSpec, run: Run) -> Trial:
     """
     started_at, started = now(), time.monotonic()
     machine = MachineMeter()
-    log = run.logs / f"{planned.id.replace('/', '_')}.stderr"
+    log = run.logs / log_name(planned.id)
     progress = _Progress()
     failure = None
     with explained(run.path), ExitStack() as stack:
         cluster = dict(planned.cell.cluster)
         if cluster["storage"] == "disk":
             # Beside the results: a directory for temporary files is often no real disk.
-            data = tempfile.TemporaryDirectory(prefix="data-", dir=run.path)
+            data = tempfile.TemporaryDirectory(prefix=DATA_PREFIX, dir=run.path)
             cluster["data_dir"] = stack.enter_context(data)
         cluster["seed"] = planned.cluster_seed(run.manifest.seed)
         try:
-            _go_through(progress, planned, spec, cluster, log)
+            _go_through(progress, planned, spec, cluster, log, run.path)
         except ContenderFailed as error:
             failure = Failure(progress.stage, error.message, error.stderr)
         except ContenderError as error:
@@ -67,10 +78,10 @@ def run_trial(planned: Planned, spec: ContenderSpec, run: Run) -> Trial:
         except msgspec.ValidationError as error:
             message = f"answered what is no result of {planned.cell.workload['name']}: {error}"
             failure = Failure(progress.stage, message, _tail(log))
-        else:
+        if failure is None and progress.check is not None and not progress.check.passed:
+            failure = Failure("check", progress.check.problems[0], _tail(log))
+        if failure is None:
             log.unlink()
-    if failure is None and progress.check is not None and not progress.check.passed:
-        failure = Failure("check", progress.check.problems[0], "")
     return _record(planned, progress, failure, machine.state(), started_at, started)
 
 
@@ -105,10 +116,15 @@ def _record(
 
 
 def _go_through(
-    progress: _Progress, planned: Planned, spec: ContenderSpec, cluster: dict[str, Any], log: Path
+    progress: _Progress,
+    planned: Planned,
+    spec: ContenderSpec,
+    cluster: dict[str, Any],
+    log: Path,
+    run: Path,
 ) -> None:
     cell = planned.cell
-    with spec.launch(stderr=log) as contender:
+    with spec.launch(stderr=log, env=environment(run)) as contender:
         contender.call("hello", reply_timeout=_LAUNCH_TIMEOUT_S)
 
         progress.stage = "start"

@@ -56,7 +56,12 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         type=int,
         default=10,
         metavar="N",
-        help="kill each contender N times at random moments (default 10)",
+        help="kill each contender, and the harness, N times at random moments (default 10)",
+    )
+    group.addoption(
+        "--kill-contenders",
+        action="store_true",
+        help="kill the harness also while it measures the real contenders",
     )
     group.addoption(
         "--nemesis-seconds",
