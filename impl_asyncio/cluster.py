@@ -10,13 +10,13 @@ from typing import Any, TypeVar
 from impl_asyncio.node import NodeTask
 from impl_asyncio.storage import BackgroundStorage
 from impl_asyncio.transport import Mailbox, Transport
-from impl_asyncio.workload import replicate
-from raft.client import Done, Proposal, Query
-from raft.cluster import Cluster, ClusterConfig, Events, LogSlice, NodeStatus
+from impl_asyncio.workload import offered, replicate
+from raft.client import Done, Proposal, Query, Reading
+from raft.cluster import Cluster, ClusterConfig, Counters, Events, LogSlice, NodeStatus
 from raft.links import Faults, Links
 from raft.messages import Command
 from raft.storage import Storage, open_storage
-from raft.workload import ReplicateSpec
+from raft.workload import OfferedSpec, ReplicateSpec
 
 T = TypeVar("T")
 
@@ -109,9 +109,18 @@ class AsyncioCluster(Cluster):
         """Bring the query to the node."""
         self._loop.call_soon_threadsafe(self._nodes[node].propose, query)
 
+    def when_applied(self, node: int, index: int, done: Reading) -> None:
+        """Let the node's task wait for the entry."""
+        wait = functools.partial(self._nodes[node].when_applied, index, done)
+        self._run(self._nodes[node].call(wait))
+
     def status(self, node: int) -> NodeStatus:
         """Ask the node's task."""
         return self._run(self._nodes[node].call(self._nodes[node].replica)).status()
+
+    def counters(self, node: int) -> Counters:
+        """Look at the node's."""
+        return self._nodes[node].counters()
 
     def log(self, node: int, first: int, last: int) -> LogSlice:
         """Ask the node's task."""
@@ -175,3 +184,7 @@ class AsyncioCluster(Cluster):
     def replicate(self, node: int, spec: ReplicateSpec) -> dict[str, Any]:
         """Run the closed loop's tasks beside the leader's."""
         return self._run(replicate(self._nodes[node], spec))
+
+    def offered(self, node: int, spec: OfferedSpec) -> dict[str, Any]:
+        """Run the open loop's task beside the leader's."""
+        return self._run(offered(self._nodes[node], spec))

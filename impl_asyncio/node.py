@@ -10,7 +10,7 @@ from typing import Any, NamedTuple, TypeVar
 from impl_asyncio.storage import BackgroundStorage
 from impl_asyncio.timer import Timer
 from impl_asyncio.transport import Mailbox, Transport
-from raft.client import Applied, Outcome, Proposal, Query, Readers, Waiters, refuse
+from raft.client import Applied, Outcome, Proposal, Query, Readers, Reading, Waiters, refuse
 from raft.cluster import ClusterConfig, Counters, Events, LogSlice, Replica, RoleChange
 from raft.errors import NotLeader, RaftError, Unavailable
 from raft.messages import Command, Message
@@ -124,6 +124,10 @@ class NodeTask:
     async def log(self, first: int, last: int) -> LogSlice:
         """A stretch of the node's log."""
         return LogSlice.of(self._node, first, last)
+
+    async def when_applied(self, index: int, done: Reading) -> None:
+        """Tell once the entry at `index` is applied here."""
+        self._readers.await_index(index, Query("", done))
 
     async def heartbeat(self) -> None:
         """Send a heartbeat to all followers now."""

@@ -1,4 +1,4 @@
-"""The *replicate* client on asyncio: a task for each command outstanding."""
+"""The clients beside the leader on asyncio: a task for each, or one that keeps the pace."""
 
 import asyncio
 import time
@@ -6,13 +6,14 @@ from typing import Any
 
 from impl_asyncio.node import NodeTask
 from raft.errors import RaftError
-from raft.workload import CommandSource, Recorder, ReplicateSpec, command_sources
+from raft.open_loop import OpenLoop
+from raft.workload import CommandSource, OfferedSpec, Recorder, ReplicateSpec, command_sources
 
 
 async def replicate(leader: NodeTask, spec: ReplicateSpec) -> dict[str, Any]:
     """Run the closed loop; its raw result, or the first error."""
     recorder = Recorder(spec, leader.counters)
-    sources = command_sources(spec)
+    sources = command_sources(spec.outstanding, spec.session, spec.keys, spec.payload)
 
     async def client(source: CommandSource) -> None:
         sent_ns = time.monotonic_ns()
@@ -30,3 +31,13 @@ async def replicate(leader: NodeTask, spec: ReplicateSpec) -> dict[str, Any]:
         raise errors.exceptions[0] from None
     acknowledged = [source.serial for source in sources]
     return recorder.result(leader.id, "a task awaits each command's future", acknowledged)
+
+
+async def offered(leader: NodeTask, spec: OfferedSpec) -> dict[str, Any]:
+    """Run the open loop; its raw result, or the first error."""
+    ended = asyncio.Event()
+    load = OpenLoop(spec, leader.counters, leader.propose, ended.set)
+    for pause_s in load.pace():
+        await asyncio.sleep(pause_s)
+    await ended.wait()
+    return load.result(leader.id, "a task sleeps until the next command is due")

@@ -10,12 +10,12 @@ from multiprocessing import reduction
 from typing import Any
 
 from impl_multiprocessing.process import run_node
-from raft.client import Done, Query
-from raft.cluster import Cluster, ClusterConfig, Events, LogSlice, NodeStatus
+from raft.client import Done, Query, Reading
+from raft.cluster import Cluster, ClusterConfig, Counters, Events, LogSlice, NodeStatus
 from raft.errors import OutcomeUnknown, Unavailable
 from raft.links import Faults
 from raft.messages import Command
-from raft.workload import ReplicateSpec
+from raft.workload import OfferedSpec, ReplicateSpec
 
 STOP_S = 5.0
 
@@ -180,10 +180,19 @@ class ProcessCluster(Cluster):
         """Send the key to the node's process."""
         self._nodes[node].order("read", query.key, answered=query.done)
 
+    def when_applied(self, node: int, index: int, done: Reading) -> None:
+        """Let the node's process wait for the entry."""
+        self._nodes[node].order("when_applied", index, answered=done)
+
     def status(self, node: int) -> NodeStatus:
         """Ask the node's process."""
         status: NodeStatus = self._nodes[node].call("status")
         return status
+
+    def counters(self, node: int) -> Counters:
+        """Ask the node's process."""
+        counters: Counters = self._nodes[node].call("counters")
+        return counters
 
     def log(self, node: int, first: int, last: int) -> LogSlice:
         """Ask the node's process."""
@@ -246,6 +255,11 @@ class ProcessCluster(Cluster):
     def replicate(self, node: int, spec: ReplicateSpec) -> dict[str, Any]:
         """Run the closed loop in the leader's process."""
         result: dict[str, Any] = self._nodes[node].call("replicate", spec)
+        return result
+
+    def offered(self, node: int, spec: OfferedSpec) -> dict[str, Any]:
+        """Run the open loop in the leader's process."""
+        result: dict[str, Any] = self._nodes[node].call("offered", spec)
         return result
 
 

@@ -7,7 +7,7 @@ from typing import Any
 
 from impl_multiprocessing.timer import Timer
 from impl_multiprocessing.transport import Transport
-from raft.client import Proposal, Query, Readers, Waiters, refuse
+from raft.client import Proposal, Query, Readers, Reading, Waiters, refuse
 from raft.cluster import ClusterConfig, Counters, LogSlice, Replica, RoleChange
 from raft.errors import NotLeader, Unavailable
 from raft.links import DelayLine
@@ -49,6 +49,7 @@ class NodeLife:
         self._view: tuple[Any, ...] = ()
         self._saves = 0
         self._save_ns = 0
+        self._ceased: Unavailable | None = None
         self._announce()
         self._carry_out(self._node.ready())
 
@@ -61,7 +62,10 @@ class NodeLife:
 
     def submit(self, proposal: Proposal) -> None:
         """Propose a command with the next step; its `done` is called once."""
-        self._proposals.append(proposal)
+        if self._ceased is None:
+            self._proposals.append(proposal)
+        else:
+            proposal.done(self._ceased)
 
     def read(self, query: Query) -> None:
         """Read a key with the next step; its `done` is called once."""
@@ -93,10 +97,11 @@ class NodeLife:
 
     def cease(self, reason: str) -> None:
         """End the life where it is, with nothing more saved or sent."""
+        self._ceased = Unavailable(reason)
         self._storage.close()
         self._waiters.abandon(reason)
-        self._readers.abandon(Unavailable(reason))
-        refuse([*self._proposals, *self._queries], Unavailable(reason))
+        self._readers.abandon(self._ceased)
+        refuse([*self._proposals, *self._queries], self._ceased)
 
     def replica(self) -> Replica:
         """The node at this moment."""
@@ -105,6 +110,10 @@ class NodeLife:
     def log(self, first: int, last: int) -> LogSlice:
         """A stretch of the node's log."""
         return LogSlice.of(self._node, first, last)
+
+    def when_applied(self, index: int, done: Reading) -> None:
+        """Tell with a step once the entry at `index` is applied here."""
+        self._readers.await_index(index, Query("", done))
 
     def heartbeat(self) -> None:
         """Send a heartbeat to all followers now."""

@@ -13,21 +13,21 @@ import signal
 import socket
 import threading
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from multiprocessing import reduction
 from multiprocessing.connection import Connection
 from typing import Any
 
 from impl_multiprocessing.node import NodeLife
 from impl_multiprocessing.transport import Transport
-from impl_multiprocessing.workload import replicate
+from impl_multiprocessing.workload import offered, replicate
 from raft.client import Proposal, Query
 from raft.cluster import ClusterConfig, Replica, RoleChange
 from raft.errors import Unavailable
 from raft.links import Links
 from raft.messages import Command, Message
 from raft.storage import open_storage
-from raft.workload import ReplicateSpec
+from raft.workload import OfferedSpec, ReplicateSpec
 
 
 def run_node(
@@ -70,6 +70,7 @@ class NodeProcess:
         self._selector.register(control, selectors.EVENT_READ, lambda _mask: self._take_order())
         self._transport = Transport(sockets, self._links, self._selector, self._deliver)
         self._life: NodeLife | None = None
+        self._pace: Iterator[float] = iter(())
         self._paused = False
         self._stopping = False
         self._orders: dict[str, Callable[..., Any]] = {
@@ -83,6 +84,7 @@ class NodeProcess:
             "degrade": self._links.degrade,
             "connect": self._connect,
             "status": lambda: self._alive().replica(),
+            "counters": lambda: self._alive().counters(),
             "log": lambda first, last: self._alive().log(first, last),
             "transfer": lambda to: self._alive().transfer(to),
             "compact": lambda: self._alive().compact(),
@@ -95,10 +97,8 @@ class NodeProcess:
             while not self._stopping:
                 if self._paused:
                     self._take_order()
-                elif self._life is None:
-                    self._wait(None)
                 else:
-                    self._wait(self._life.may_wait_s())
+                    self._wait(self._may_wait_s())
                     self._step()
         except EOFError:
             self._stopping = True
@@ -107,6 +107,14 @@ class NodeProcess:
             self._transport.close()
             self._selector.close()
             self._control.close()
+
+    def _may_wait_s(self) -> float | None:
+        """For how long there is nothing to do unless something arrives; None is for ever."""
+        due_s = next(self._pace, None)
+        if self._life is None:
+            return due_s
+        life_s = self._life.may_wait_s()
+        return life_s if due_s is None else min(due_s, life_s)
 
     def _wait(self, timeout_s: float | None) -> None:
         for key, mask in self._selector.select(timeout_s):
@@ -134,8 +142,12 @@ class NodeProcess:
                 self._submit(token, *arguments)
             elif name == "read":
                 self._read(token, *arguments)
+            elif name == "when_applied":
+                self._when_applied(token, *arguments)
             elif name == "replicate":
                 self._replicate(token, *arguments)
+            elif name == "offered":
+                self._offered(token, *arguments)
             else:
                 self._answer(token, self._orders[name](*arguments))
         except Exception as error:  # noqa: BLE001 (whoever gave the order hears of it)
@@ -159,8 +171,15 @@ class NodeProcess:
     def _read(self, token: int, key: str) -> None:
         self._alive().read(Query(key, lambda outcome: self._answer(token, outcome)))
 
+    def _when_applied(self, token: int, index: int) -> None:
+        self._alive().when_applied(index, lambda outcome: self._answer(token, outcome))
+
     def _replicate(self, token: int, spec: ReplicateSpec) -> None:
         replicate(self._alive(), spec, lambda outcome: self._answer(token, outcome))
+
+    def _offered(self, token: int, spec: OfferedSpec) -> None:
+        finished = lambda outcome: self._answer(token, outcome)  # noqa: E731
+        self._pace = offered(self._alive(), spec, finished)
 
     def _start(self) -> None:
         self._life = NodeLife(

@@ -6,13 +6,13 @@ from typing import Any
 
 from impl_threading.node import NodeThread
 from impl_threading.transport import Mailbox, Transport
-from impl_threading.workload import replicate
-from raft.client import Done, Proposal, Query
-from raft.cluster import Cluster, ClusterConfig, Events, LogSlice, NodeStatus
+from impl_threading.workload import offered, replicate
+from raft.client import Done, Proposal, Query, Reading
+from raft.cluster import Cluster, ClusterConfig, Counters, Events, LogSlice, NodeStatus
 from raft.links import Faults, Links
 from raft.messages import Command
 from raft.storage import Storage, open_storage
-from raft.workload import ReplicateSpec
+from raft.workload import OfferedSpec, ReplicateSpec
 
 
 class ThreadCluster(Cluster):
@@ -75,9 +75,17 @@ class ThreadCluster(Cluster):
         """Put the query into the node's mailbox."""
         self._nodes[node].submit(query)
 
+    def when_applied(self, node: int, index: int, done: Reading) -> None:
+        """Let the node's thread wait for the entry."""
+        self._nodes[node].call(lambda: self._nodes[node].when_applied(index, done))
+
     def status(self, node: int) -> NodeStatus:
         """Ask the node's thread."""
         return self._nodes[node].call(self._nodes[node].replica).status()
+
+    def counters(self, node: int) -> Counters:
+        """Look at the node's."""
+        return self._nodes[node].counters()
 
     def log(self, node: int, first: int, last: int) -> LogSlice:
         """Ask the node's thread."""
@@ -135,3 +143,7 @@ class ThreadCluster(Cluster):
     def replicate(self, node: int, spec: ReplicateSpec) -> dict[str, Any]:
         """Run the closed loop in the leader's thread."""
         return replicate(self._nodes[node], spec)
+
+    def offered(self, node: int, spec: OfferedSpec) -> dict[str, Any]:
+        """Run the open loop from this thread."""
+        return offered(self._nodes[node], spec)

@@ -9,7 +9,7 @@ from typing import Any, NamedTuple, TypeVar
 
 from impl_threading.timer import Timer
 from impl_threading.transport import Delayed, Mailbox, Transport
-from raft.client import Proposal, Query, Readers, Waiters, refuse
+from raft.client import Proposal, Query, Readers, Reading, Waiters, refuse
 from raft.cluster import ClusterConfig, Counters, Events, LogSlice, Replica, RoleChange
 from raft.errors import NotLeader, Unavailable
 from raft.links import DelayLine
@@ -120,6 +120,10 @@ class NodeThread:
     def log(self, first: int, last: int) -> LogSlice:
         """A stretch of the node's log."""
         return LogSlice.of(self._node, first, last)
+
+    def when_applied(self, index: int, done: Reading) -> None:
+        """Tell once the entry at `index` is applied here."""
+        self._readers.await_index(index, Query("", done))
 
     def heartbeat(self) -> None:
         """Send a heartbeat to all followers now."""

@@ -1,11 +1,14 @@
-"""The *replicate* client on threads: each answer is a callback in the leader's thread."""
+"""The clients beside the leader on threads: each answer is a callback in its thread."""
 
+import threading
+import time
 from concurrent.futures import Future
 from typing import Any
 
 from impl_threading.node import NodeThread
 from raft.errors import RaftError
-from raft.workload import CallbackClients, ReplicateSpec
+from raft.open_loop import OpenLoop
+from raft.workload import CallbackClients, OfferedSpec, ReplicateSpec
 
 
 def replicate(leader: NodeThread, spec: ReplicateSpec) -> dict[str, Any]:
@@ -25,3 +28,13 @@ def replicate(leader: NodeThread, spec: ReplicateSpec) -> dict[str, Any]:
 
     leader.call(start)
     return outcome.result()
+
+
+def offered(leader: NodeThread, spec: OfferedSpec) -> dict[str, Any]:
+    """Run the open loop from the calling thread; its raw result, or the first error."""
+    ended = threading.Event()
+    load = OpenLoop(spec, leader.counters, leader.submit, ended.set)
+    for pause_s in load.pace():
+        time.sleep(pause_s)
+    ended.wait()
+    return load.result(leader.id, "a thread sleeps until the next command is due")

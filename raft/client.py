@@ -93,11 +93,14 @@ class Value(NamedTuple):
     value: str | None
 
 
+Reading: TypeAlias = Callable[[Value | RaftError], None]
+
+
 class Query(NamedTuple):
     """A key and who is to hear of its value: `done` is called exactly once."""
 
     key: str
-    done: Callable[[Value | RaftError], None]
+    done: Reading
 
 
 class Readers:
@@ -110,6 +113,10 @@ class Readers:
     def add(self, round_number: int, queries: list[Query]) -> None:
         """The queries wait for a round of their leader's."""
         self._asked.append((round_number, queries))
+
+    def await_index(self, index: int, query: Query) -> None:
+        """The query waits for an index alone, whoever leads: what it reads may be old."""
+        self._confirmed.append((index, [query]))
 
     def resolve(
         self, reads: Iterable[ReadIndex], machine: StateMachine, leader: int | None

@@ -9,14 +9,14 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
 
-from raft.client import Done, Query
+from raft.client import Done, Query, Reading
 from raft.links import Faults
 from raft.messages import Command, Entry
 from raft.node import Node, Role, Settings
 from raft.state_machine import StateMachine, log_hash
 
 if TYPE_CHECKING:
-    from raft.workload import ReplicateSpec
+    from raft.workload import OfferedSpec, ReplicateSpec
 
 
 class ClusterConfig(NamedTuple):
@@ -165,8 +165,19 @@ class Cluster(ABC):
         """
 
     @abstractmethod
+    def when_applied(self, node: int, index: int, done: Reading) -> None:
+        """Tell when a running node, whoever leads, has applied the entry at `index`.
+
+        `done` is called exactly once, from any thread, as for a read.
+        """
+
+    @abstractmethod
     def status(self, node: int) -> NodeStatus:
         """A running node's status."""
+
+    @abstractmethod
+    def counters(self, node: int) -> Counters:
+        """What a running node has sent and saved in this life."""
 
     @abstractmethod
     def log(self, node: int, first: int, last: int) -> LogSlice:
@@ -219,6 +230,13 @@ class Cluster(ABC):
     @abstractmethod
     def replicate(self, node: int, spec: "ReplicateSpec") -> dict[str, Any]:
         """Run the closed loop *replicate* beside the leader `node`; its raw result.
+
+        Raises the RaftError with which a command failed.
+        """
+
+    @abstractmethod
+    def offered(self, node: int, spec: "OfferedSpec") -> dict[str, Any]:
+        """Run the open loop *offered* beside the leader `node`; its raw result.
 
         Raises the RaftError with which a command failed.
         """

@@ -24,7 +24,7 @@ import traceback
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any, NoReturn
 
-from raft import requests
+from raft import requests, runs
 from raft.client import Applied, Query, Value
 from raft.cluster import ClusterConfig, ClusterFactory, RoleChange
 from raft.control import Completion, Control
@@ -34,7 +34,6 @@ from raft.messages import Command
 from raft.node import Settings
 from raft.requests import MILLISECOND, REQUIRED, SECOND
 from raft.storage import StorageError
-from raft.workload import ElectionSpec, ReplicateSpec
 
 PROTOCOL = 1
 MAX_LINE = 1 << 20
@@ -213,7 +212,7 @@ class Host:
                 "gc": gc.isenabled(),
                 **self._runtime,
             },
-            "features": [*offered, "replicate", "election", *FEATURES],
+            "features": [*offered, *runs.WORKLOADS, *FEATURES],
         }
 
     def _start(self, _id: int, fields: dict[str, Any]) -> Reply:
@@ -478,7 +477,7 @@ class Host:
     def _start_run(self, request_id: int, fields: dict[str, Any]) -> None:
         control = self._running()
         values = requests.read(fields, {"workload": (requests.mapping, REQUIRED)})
-        work = self._workload(control, values["workload"])
+        work = runs.requested(control, values["workload"])
         if self._busy:
             raise BadRequest("a workload is running; one at a time")
 
@@ -490,37 +489,6 @@ class Host:
 
         self._busy = True
         self._in_background(request_id, lambda: work(progress), idle)
-
-    def _workload(
-        self, control: Control, fields: dict[str, Any]
-    ) -> Callable[[Callable[[float], None]], dict[str, Any]]:
-        fields = dict(fields)
-        name = requests.choice("replicate", "election")("name", fields.pop("name", None))
-        if name == "replicate":
-            values = requests.read(
-                fields,
-                {
-                    "outstanding": (requests.integer(1, 4096), 64),
-                    "payload": (requests.integer(0, 65536), 64),
-                    "keys": (requests.integer(1, 1_000_000), 1000),
-                    "warmup_s": (requests.duration_ns(0, 3600, SECOND), SECOND // 2),
-                    "duration_s": (requests.duration_ns(1e-3, 3600, SECOND), 2 * SECOND),
-                    "session": (requests.string(64, min_bytes=1), "client"),
-                },
-            )
-            replicate = ReplicateSpec(*values.values())
-            return lambda progress: control.replicate(replicate, progress)
-        values = requests.read(
-            fields,
-            {
-                "elections": (requests.integer(1, 100_000), 10),
-                "cap_s": (requests.duration_ns(1e-3, 3600, SECOND), 30 * SECOND),
-            },
-        )
-        if len(control.nodes) < 3:
-            raise BadRequest("an election needs a majority of survivors: at least 3 nodes")
-        election = ElectionSpec(*values.values())
-        return lambda progress: control.elections(election, progress)
 
     # -- the cluster -------------------------------------------------------------------
 

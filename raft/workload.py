@@ -26,23 +26,71 @@ class ReplicateSpec(NamedTuple):
     session: str = "client"
 
 
+class OfferedSpec(NamedTuple):
+    """The open loop: `rate` commands a second, whatever becomes of them."""
+
+    rate: float = 1000.0
+    payload: int = 64
+    keys: int = 1000
+    sessions: int = 64
+    session: str = "client"
+    limit: int = 65536
+    warmup_ns: int = 500_000_000
+    duration_ns: int = 2_000_000_000
+
+
 class ElectionSpec(NamedTuple):
-    """Leaders to crash, and how long each election may take."""
+    """Leaders to crash, how many followers may not follow, and how long each election may take."""
 
     elections: int = 10
+    lagging: int = 0
     cap_ns: int = 30_000_000_000
+
+
+class FailoverSpec(NamedTuple):
+    """Clients beside the nodes, and how long they send before and after the leader's crash."""
+
+    outstanding: int = 16
+    payload: int = 64
+    keys: int = 1000
+    session: str = "client"
+    before_ns: int = 1_000_000_000
+    after_ns: int = 3_000_000_000
+
+
+class CatchUpSpec(NamedTuple):
+    """What a follower misses, `by` which means it is to get it, and how long that may take."""
+
+    entries: int = 10_000
+    payload: int = 64
+    keys: int = 1000
+    session: str = "client"
+    by: str = "entries"
+    cap_ns: int = 30_000_000_000
+
+
+class StabilitySpec(NamedTuple):
+    """Clients beside the nodes, none if `outstanding` is 0, and for how long they send."""
+
+    outstanding: int = 0
+    payload: int = 64
+    keys: int = 1000
+    session: str = "client"
+    duration_ns: int = 2_000_000_000
 
 
 class CommandSource:
     """One client session's commands, in order."""
 
-    def __init__(self, client: int, spec: ReplicateSpec, keys: Sequence[str]) -> None:
+    def __init__(
+        self, client: int, clients: int, session: str, keys: Sequence[str], value: str
+    ) -> None:
         self.serial = 0
-        self._name = f"{spec.session}-{client}"
+        self._name = f"{session}-{client}"
         self._offset = client
-        self._stride = spec.outstanding
+        self._stride = clients
         self._keys = keys
-        self._value = "x" * spec.payload
+        self._value = value
 
     def next(self) -> Command:
         """The session's next command."""
@@ -51,10 +99,11 @@ class CommandSource:
         return Command("set", key, self._value, None, self._name, self.serial)
 
 
-def command_sources(spec: ReplicateSpec) -> list[CommandSource]:
-    """The sources of all the clients."""
-    keys = [f"key-{m}" for m in range(spec.keys)]
-    return [CommandSource(client, spec, keys) for client in range(spec.outstanding)]
+def command_sources(clients: int, session: str, keys: int, payload: int) -> list[CommandSource]:
+    """The sources of so many clients, who share the keys."""
+    names = [f"key-{m}" for m in range(keys)]
+    value = "x" * payload
+    return [CommandSource(client, clients, session, names, value) for client in range(clients)]
 
 
 class Recorder:
@@ -113,9 +162,7 @@ class Recorder:
             "started_ns": self._started_ns,
             "ended_ns": self._ended_ns,
             "commands": sum(count for _, count in self._slices),
-            "latency_ns": histogram(
-                {grain << GRAIN_BITS: count for grain, count in self._counts.items()}
-            ),
+            "latency_ns": histogram_of_grains(self._counts),
             "slices": self._slices,
             "acknowledged": list(acknowledged),
             "counters": difference(self._before, self._after),
@@ -132,6 +179,11 @@ def histogram(values: Mapping[int, int]) -> list[list[int]]:
         shift = max(0, value.bit_length() - 8)
         counts[value >> shift << shift] += count
     return [[bucket, counts[bucket]] for bucket in sorted(counts)]
+
+
+def histogram_of_grains(grains: Mapping[int, int]) -> list[list[int]]:
+    """The histogram of values that were cut to their grains."""
+    return histogram({grain << GRAIN_BITS: count for grain, count in grains.items()})
 
 
 def difference(before: Counters, after: Counters) -> dict[str, int | None]:
@@ -170,7 +222,7 @@ class CallbackClients:
         self._finished = finished
         self._running = spec.outstanding
         self._failure: RaftError | None = None
-        self._sources = command_sources(spec)
+        self._sources = command_sources(spec.outstanding, spec.session, spec.keys, spec.payload)
         self._recorder = Recorder(spec, counters)
 
     def start(self) -> None:

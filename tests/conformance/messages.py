@@ -126,8 +126,8 @@ class ProgressEvent(_Answer, frozen=True):
     done: Annotated[float, msgspec.Meta(ge=0, le=1)]
 
 
-class ReplicateCounters(_Answer, frozen=True):
-    """What the leader did during the measured time of `replicate`."""
+class Counters(_Answer, frozen=True):
+    """What a leader did during the measured time."""
 
     messages: Count
     bytes: Count | None
@@ -148,7 +148,7 @@ class ReplicateResult(_Answer, frozen=True):
     latency_ns: list[tuple[Count, Positive]]
     slices: list[tuple[Positive, Count]]
     acknowledged: list[Count]
-    counters: ReplicateCounters
+    counters: Counters
 
 
 class Election(_Answer, frozen=True):
@@ -163,6 +163,7 @@ class Election(_Answer, frozen=True):
     leader: Positive | None
     leader_term: Positive | None
     candidacies: Count
+    lagging: list[Positive] = []
 
 
 class ElectionResult(_Answer, frozen=True):
@@ -170,6 +171,71 @@ class ElectionResult(_Answer, frozen=True):
 
     workload: Literal["election"]
     elections: list[Election]
+
+
+class OfferedResult(_Answer, frozen=True):
+    """The answer to `run` of the workload `offered`."""
+
+    workload: Literal["offered"]
+    node: Positive
+    client: str
+    started_ns: Count
+    ended_ns: Count
+    rate: float
+    sent: Count
+    commands: Count
+    saturated: bool
+    latency_ns: list[tuple[Count, Positive]]
+    service_ns: list[tuple[Count, Positive]]
+    slices: list[tuple[Positive, Count]]
+    acknowledged: list[Count]
+    counters: Counters
+
+
+class FailoverResult(_Answer, frozen=True):
+    """The answer to `run` of the workload `failover`; null where no new leader acknowledged."""
+
+    workload: Literal["failover"]
+    client: str
+    crashed: Positive
+    leader: Positive | None
+    started_ns: Count
+    crash_ns: Count
+    candidate_ns: Count | None
+    leader_ns: Count | None
+    first_ns: Count | None
+    ended_ns: Count
+    commands: Count
+    retries: Count
+    slices: list[tuple[Positive, Count]]
+    acknowledged: list[Count]
+
+
+class CatchUpResult(_Answer, frozen=True):
+    """The answer to `run` of the workload `catch_up`; null where it did not in time."""
+
+    workload: Literal["catch_up"]
+    node: Positive
+    leader: Positive
+    entries: Positive
+    by: Literal["entries", "snapshot"]
+    restart_ns: Count
+    running_ns: Count
+    caught_up_ns: Count | None
+    acknowledged: list[Count]
+    counters: Counters
+
+
+class StabilityResult(_Answer, frozen=True):
+    """The answer to `run` of the workload `stability`."""
+
+    workload: Literal["stability"]
+    started_ns: Count
+    ended_ns: Count
+    candidacies: Count
+    terms: Count
+    commands: Count
+    acknowledged: list[Count]
 
 
 def read(shape: type[T], answer: Any) -> T:

@@ -7,13 +7,22 @@ from collections.abc import Sequence
 from typing import Any
 
 from raft import Command, Entry, Role, Settings
-from raft.client import Done, Query
-from raft.cluster import Cluster, ClusterConfig, Events, LogSlice, NodeStatus, RoleChange
-from raft.errors import OutcomeUnknown
+from raft.client import Applied, Done, Outcome, Query, Reading, Value
+from raft.cluster import (
+    Cluster,
+    ClusterConfig,
+    Counters,
+    Events,
+    LogSlice,
+    NodeStatus,
+    RoleChange,
+)
+from raft.control import Control
+from raft.errors import NotLeader, OutcomeUnknown, RaftError
 from raft.links import Faults
 from raft.messages import NOOP
 from raft.storage import StorageError
-from raft.workload import ReplicateSpec
+from raft.workload import OfferedSpec, ReplicateSpec
 
 SETTINGS = Settings((1, 2, 3), (150_000_000, 300_000_000), 1_000_000)
 CONFIG = ClusterConfig(SETTINGS)
@@ -34,6 +43,10 @@ class FakeCluster(Cluster):
         self.transferable = True
         self.storage_error: StorageError | None = None
         self.replicate_outcome: dict[str, Any] | Exception = {"workload": "replicate"}
+        self.answering = False
+        self.refusal: RaftError | None = None
+        self.applied: list[Command] = []
+        self.catches_up = True
 
     def announce(self, node: int, role: Role, leader: int | None) -> None:
         """A node tells of its role."""
@@ -73,14 +86,36 @@ class FakeCluster(Cluster):
             self.queries.pop().done(OutcomeUnknown("stopped"))
 
     def submit(self, node: int, command: Command, done: Done) -> None:
-        """Keep the command's client waiting."""
+        """Keep the command's client waiting, or answer it if `answering`."""
         self.calls.append(("submit", node, command))
-        self.outstanding.append(done)
+        if self.answering:
+            done(self._outcome(node, command))
+        else:
+            self.outstanding.append(done)
+
+    def _outcome(self, node: int, command: Command) -> Outcome:
+        if node not in self.up or node != self.leader:
+            return NotLeader(self.leader)
+        if self.refusal is not None:
+            return self.refusal
+        self.applied.append(command)
+        return Applied(len(self.applied), self.term, None)
 
     def read(self, node: int, query: Query) -> None:
         """Keep the query's client waiting."""
         self.calls.append(("read", node, query.key))
         self.queries.append(query)
+
+    def when_applied(self, node: int, index: int, done: Reading) -> None:
+        """Tell at once, or never."""
+        self.calls.append(("when_applied", node, index))
+        if self.catches_up:
+            done(Value(index, None))
+
+    def counters(self, node: int) -> Counters:
+        """They rise by one with each call of whatever kind."""
+        count = len(self.calls)
+        return Counters(count, None, count, count, count)
 
     def status(self, node: int) -> NodeStatus:
         """The same for all, but for the role."""
@@ -173,3 +208,28 @@ class FakeCluster(Cluster):
         if isinstance(self.replicate_outcome, Exception):
             raise self.replicate_outcome
         return self.replicate_outcome
+
+    def offered(self, node: int, spec: OfferedSpec) -> dict[str, Any]:
+        """Note it."""
+        self.calls.append(("offered", node, spec))
+        return {"workload": "offered"}
+
+
+class Fixture:
+    """A control over a cluster that is none."""
+
+    def __init__(self, config: ClusterConfig = CONFIG) -> None:
+        self.failures: list[int] = []
+        self.control = Control(
+            self._make, config, lambda change: None, lambda node, error: self.failures.append(node)
+        )
+
+    def _make(self, config: ClusterConfig, events: Events) -> Cluster:
+        self.cluster = FakeCluster(config, events)
+        return self.cluster
+
+    def submit(self, node: int | None = None) -> list[Outcome]:
+        """Submit a command; what its client hears."""
+        heard: list[Outcome] = []
+        self.control.submit(node, Command("noop"), heard.append)
+        return heard

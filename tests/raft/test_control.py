@@ -1,51 +1,16 @@
-"""The operator's side of a cluster: what may be done when, and the election workload."""
+"""The operator's side of a cluster: what may be done when."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 
 import pytest
 
-from raft import Command, Role
-from raft.client import Outcome
-from raft.cluster import Cluster, ClusterConfig, Events
-from raft.control import Control
-from raft.errors import BadRequest, Lost, NotLeader, OutcomeUnknown, RaftError, Unavailable
+from raft import Role
+from raft.errors import BadRequest, Unavailable
 from raft.storage import StorageError
-from raft.workload import ElectionSpec, ReplicateSpec
 
-from .fake_cluster import CONFIG, FakeCluster
-
-SECOND = 1_000_000_000
-
-
-class Fixture:
-    """A control over a cluster that is none."""
-
-    def __init__(self) -> None:
-        self.failures: list[int] = []
-        self.control = Control(
-            self._make, CONFIG, lambda change: None, lambda node, error: self.failures.append(node)
-        )
-
-    def _make(self, config: ClusterConfig, events: Events) -> Cluster:
-        self.cluster = FakeCluster(config, events)
-        return self.cluster
-
-    def submit(self, node: int | None = None) -> list[Outcome]:
-        """Submit a command; what its client hears."""
-        heard: list[Outcome] = []
-        self.control.submit(node, Command("noop"), heard.append)
-        return heard
-
-
-@pytest.fixture
-def fixture() -> Iterator[Fixture]:
-    fixture = Fixture()
-    fixture.control.start()
-    yield fixture
-    fixture.control.stop()
-
+from .fake_cluster import Fixture
 
 DOWN = [lambda f: f.control.crash(2), lambda f: f.cluster.fail(2)]
 
@@ -136,62 +101,3 @@ def test_commands_go_to_the_leader_of_the_highest_term(fixture: Fixture) -> None
 def test_without_a_leader_a_command_is_refused_at_once(fixture: Fixture) -> None:
     fixture.cluster.announce(1, Role.FOLLOWER, None)
     assert [type(outcome) for outcome in fixture.submit()] == [Unavailable]
-
-
-@pytest.mark.parametrize("error", [NotLeader(2), Lost("lost"), OutcomeUnknown("node 1 ceased")])
-def test_a_replicate_run_whose_leader_is_gone_is_unavailable(
-    fixture: Fixture, error: RaftError
-) -> None:
-    """docs/protocol.md, replicate: if the leader changes or an answer is an error."""
-    fixture.cluster.replicate_outcome = error
-    with pytest.raises(Unavailable):
-        fixture.control.replicate(ReplicateSpec(), lambda done: None)
-
-
-def test_elections_crash_each_leader_and_restart_it(fixture: Fixture) -> None:
-    shares: list[float] = []
-    result = fixture.control.elections(ElectionSpec(3, 30 * SECOND), shares.append)
-    elections = result["elections"]
-    assert [e["crashed"] for e in elections] == [1, 2, 1]
-    assert [e["leader"] for e in elections] == [2, 1, 2]
-    assert [(e["term"], e["leader_term"]) for e in elections] == [(1, 2), (2, 3), (3, 4)]
-    assert [e["candidacies"] for e in elections] == [1, 1, 1]
-    for e in elections:
-        assert e["crash_ns"] <= e["candidate_ns"] <= e["leader_ns"] <= e["settled_ns"]
-    assert shares == [1 / 3, 2 / 3, 1.0]
-    assert fixture.cluster.up == {1, 2, 3}
-
-
-def test_an_election_that_began_before_the_crash_is_not_counted(fixture: Fixture) -> None:
-    """It would be measured from a crash that it did not wait for."""
-    heartbeat = fixture.cluster.heartbeat
-
-    def disturb_the_first(node: int) -> None:
-        if fixture.cluster.term == 1:
-            fixture.cluster.elect(3)
-        heartbeat(node)
-
-    fixture.cluster.heartbeat = disturb_the_first  # type: ignore[method-assign]
-    result = fixture.control.elections(ElectionSpec(2, 30 * SECOND), lambda done: None)
-    assert [e["term"] for e in result["elections"]] == [2, 3]
-    assert [e["crashed"] for e in result["elections"]] == [3, 1]
-
-
-def test_an_undecided_election_ends_the_run(fixture: Fixture) -> None:
-    fixture.cluster.elect = lambda leader: None  # type: ignore[method-assign]
-    result = fixture.control.elections(ElectionSpec(5, SECOND // 100), lambda done: None)
-    [election] = result["elections"]
-    assert (election["leader"], election["leader_ns"], election["settled_ns"]) == (None, None, None)
-    assert election["candidacies"] == 0
-
-
-def test_a_workload_does_not_wait_for_a_paused_node_for_ever(fixture: Fixture) -> None:
-    fixture.control.pause(3)
-    with pytest.raises(Unavailable, match="did not settle"):
-        fixture.control.elections(ElectionSpec(1, SECOND // 100), lambda done: None)
-
-
-def test_stop_ends_a_workload_that_waits(fixture: Fixture) -> None:
-    fixture.cluster.heartbeat = lambda node: fixture.control.stop()  # type: ignore[method-assign]
-    with pytest.raises(Unavailable, match="stopped"):
-        fixture.control.elections(ElectionSpec(1, 30 * SECOND), lambda done: None)

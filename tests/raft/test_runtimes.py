@@ -15,13 +15,13 @@ import pytest
 
 from impl_multiprocessing.cluster import ProcessCluster
 from raft import Command, Entry, HardState, Role, Save
-from raft.client import Applied, Outcome
-from raft.cluster import ClusterFactory, NodeStatus
+from raft.client import Applied, Outcome, Value
+from raft.cluster import Cluster, ClusterFactory, NodeStatus
 from raft.errors import Lost, NotLeader, OutcomeUnknown, RaftError, Unavailable
 from raft.links import Faults
 from raft.messages import NOOP
 from raft.storage import DiskStorage, StorageError
-from raft.workload import ReplicateSpec
+from raft.workload import OfferedSpec, ReplicateSpec
 
 from .runtimes import DEADLINE_S, FACTORIES, Holdings, Watched, file_size_limit, running
 
@@ -280,16 +280,32 @@ def test_a_paused_node_can_be_crashed_and_restarted(factory: ClusterFactory) -> 
     assert {len(each) for each in heard} == {1}
 
 
-# -- the closed loop --------------------------------------------------------------------------
+# -- the loads beside the leader --------------------------------------------------------------
+
+Load = Callable[[Cluster, int, str], dict[str, Any]]
 
 
-def replicating(watched: Watched, outcomes: list[Any]) -> threading.Thread:
-    """Run *replicate* for an hour, beside a leader, in a thread; it is well under way."""
+def replicate(cluster: Cluster, leader: int, session: str) -> dict[str, Any]:
+    """Run *replicate* for an hour."""
+    spec = ReplicateSpec(16, duration_ns=3600 * SECOND, session=session)
+    return cluster.replicate(leader, spec)
+
+
+def offered(cluster: Cluster, leader: int, session: str) -> dict[str, Any]:
+    """Run *offered* for an hour."""
+    spec = OfferedSpec(1000, duration_ns=3600 * SECOND, session=session)
+    return cluster.offered(leader, spec)
+
+
+LOADS = pytest.mark.parametrize("load", [replicate, offered])
+
+
+def loaded(watched: Watched, load: Load, outcomes: list[Any]) -> threading.Thread:
+    """Run a load beside a leader, in a thread; it is well under way."""
 
     def run(leader: int, session: str) -> None:
         try:
-            spec = ReplicateSpec(16, duration_ns=3600 * SECOND, session=session)
-            outcomes.append(watched.cluster.replicate(leader, spec))
+            outcomes.append(load(watched.cluster, leader, session))
         except RaftError as error:
             outcomes.append(error)
 
@@ -312,20 +328,22 @@ def under_way(
     return statuses[leader].commit_index > index or not thread.is_alive()
 
 
+@LOADS
 @pytest.mark.usefixtures("holdings")
-def test_a_stop_ends_a_replicate_run(factory: ClusterFactory) -> None:
+def test_a_stop_ends_a_load(factory: ClusterFactory, load: Load) -> None:
     outcomes: list[Any] = []
     with running(factory) as watched:
-        thread = replicating(watched, outcomes)
+        thread = loaded(watched, load, outcomes)
     join(thread)
     assert len(outcomes) == 1
     assert isinstance(outcomes[0], RaftError)
 
 
-def test_a_crash_of_the_leader_ends_a_replicate_run(factory: ClusterFactory) -> None:
+@LOADS
+def test_a_crash_of_the_leader_ends_a_load(factory: ClusterFactory, load: Load) -> None:
     outcomes: list[Any] = []
     with running(factory) as watched:
-        thread = replicating(watched, outcomes)
+        thread = loaded(watched, load, outcomes)
         watched.cluster.crash(watched.leader())
         join(thread)
         assert len(outcomes) == 1
@@ -471,3 +489,58 @@ def test_an_entry_that_could_not_be_saved_is_never_acknowledged(
         watched.cluster.heartbeat(1)
         assert watched.cluster.status(1).commit_index == 0
     assert {change.node for change in watched.roles if change.role is Role.LEADER} <= {1}
+
+
+# -- looking at a node ------------------------------------------------------------------------
+
+
+def test_a_node_tells_when_it_has_applied_an_entry(factory: ClusterFactory) -> None:
+    heard: list[Value | RaftError] = []
+
+    def take(value: Value | RaftError) -> None:
+        heard.append(value)
+        watched.changed()
+
+    with running(factory) as watched:
+        index = watched.commit("first").log_index
+        for node in watched.nodes:
+            watched.cluster.when_applied(node, index, take)
+        watched.wait_for(lambda: len(heard) == 3)
+        assert all(isinstance(value, Value) and value.log_index >= index for value in heard)
+        # One that is not there yet.
+        heard.clear()
+        watched.cluster.when_applied(1, index + 5, take)
+        for n in range(5):
+            watched.commit(str(n))
+        watched.wait_for(lambda: heard)
+        [value] = heard
+        assert isinstance(value, Value)
+        assert value.log_index >= index + 5
+
+
+def test_a_node_that_crashes_leaves_nobody_waiting_for_an_entry(factory: ClusterFactory) -> None:
+    heard: list[Value | RaftError] = []
+
+    def take(value: Value | RaftError) -> None:
+        heard.append(value)
+        watched.changed()
+
+    with running(factory) as watched:
+        watched.commit("first")
+        watched.cluster.when_applied(1, 1_000_000, take)
+        watched.cluster.crash(1)
+        watched.wait_for(lambda: heard)
+        assert isinstance(heard[0], Unavailable)
+
+
+def test_counters_rise_with_what_a_leader_does(factory: ClusterFactory) -> None:
+    with running(factory) as watched:
+        watched.commit("first")
+        leader = watched.leader()
+        before = watched.cluster.counters(leader)
+        watched.commit("second")
+        after = watched.cluster.counters(leader)
+        if watched.leader() == leader:
+            assert after.entries > before.entries
+            assert after.saves > before.saves
+            assert after.messages > before.messages

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections import Counter
 from collections.abc import Callable
 from typing import Any
@@ -24,27 +23,7 @@ from raft.workload import (
     histogram,
 )
 
-MILLISECOND = 1_000_000
-SECOND = 1_000_000_000
-
-
-class Clock:
-    """The clock, in the test's hand, and a leader's counters that rise with it."""
-
-    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        self.now_ns = 1_000 * SECOND
-        monkeypatch.setattr(time, "monotonic_ns", lambda: self.now_ns)
-
-    def counters(self) -> Counters:
-        """One message for each microsecond."""
-        micros = self.now_ns // 1000
-        return Counters(micros, None, 2 * micros, 4 * micros, 3 * micros)
-
-
-@pytest.fixture
-def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
-    return Clock(monkeypatch)
-
+from .clock import MILLISECOND, SECOND, Clock
 
 # -- the histogram ----------------------------------------------------------------------------
 
@@ -94,8 +73,7 @@ def test_the_difference_of_counters() -> None:
 
 def test_each_client_is_a_session_of_its_own_that_sets_the_keys_in_turn() -> None:
     """docs/protocol.md, replicate: m = (c + n * outstanding) mod keys."""
-    spec = ReplicateSpec(outstanding=3, payload=2, keys=5, session="s")
-    sources = command_sources(spec)
+    sources = command_sources(3, "s", keys=5, payload=2)
     commands = [[source.next() for _ in range(4)] for source in sources]
     assert commands[2][0] == Command("set", "key-0", "xx", None, "s-2", 1)
     for c, session in enumerate(commands):
