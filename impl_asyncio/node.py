@@ -182,8 +182,11 @@ class NodeTask:
             elif isinstance(item, Query):
                 queries.append(item)
             elif isinstance(item, Call):
+                # It is to see a node that has done all that it has decided on.
+                await self._carry_out(self._node.ready())
                 item.result.set_result(await item.function())
             elif isinstance(item, Pause):
+                await self._carry_out(self._node.ready())
                 item.result.set_result(await self.replica())
                 await self._resumed.wait()
                 # What has come meanwhile counts before the timer does.

@@ -181,8 +181,11 @@ class NodeThread:
             elif isinstance(item, Query):
                 queries.append(item)
             elif isinstance(item, Call):
+                # It is to see a node that has done all that it has decided on.
+                self._carry_out(self._node.ready())
                 item.result.set_result(item.function())
             elif isinstance(item, Pause):
+                self._carry_out(self._node.ready())
                 item.result.set_result(self.replica())
                 self._resumed.wait()
                 # What has come meanwhile counts before the timer does.
