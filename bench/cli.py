@@ -62,6 +62,17 @@ Pythons = Annotated[
         show_default="auto: only the one that runs raftmark",
     ),
 ]
+ContenderNames = Annotated[
+    str | None,
+    typer.Option(
+        metavar="A,B",
+        help="Only these contenders; asyncio@uvloop is asyncio on uvloop, threading@3.14t "
+        "threads on that interpreter.",
+    ),
+]
+IntoRun = Annotated[
+    str | None, typer.Option(metavar="RUN", help="Keep it in a run that was measured before.")
+]
 Results = Annotated[Path, typer.Option(metavar="DIR", help="The directory that holds the runs.")]
 
 
@@ -126,14 +137,7 @@ def bench(
             show_default="quick",
         ),
     ] = None,
-    contenders: Annotated[
-        str | None,
-        typer.Option(
-            metavar="A,B",
-            help="Only these contenders; asyncio@uvloop is asyncio on uvloop, threading@3.14t "
-            "threads on that interpreter.",
-        ),
-    ] = None,
+    contenders: ContenderNames = None,
     python: Pythons = None,
     workloads: Annotated[
         str | None, typer.Option(metavar="A,B", help="Only these workloads.")
@@ -157,6 +161,9 @@ def bench(
     resume: Annotated[
         str | None, typer.Option(metavar="RUN", help="Go on with a run that was interrupted.")
     ] = None,
+    primitives: Annotated[
+        bool, typer.Option("--primitives", help="Measure what the models consist of, too.")
+    ] = False,
     report: Annotated[bool, typer.Option(help="Write the HTML report at the end.")] = True,
     contenders_file: ContendersFile = DEFAULT_TABLE,
 ) -> None:
@@ -192,6 +199,8 @@ def bench(
                 _go_on(run, specs)
             try:
                 end = _measure(run, specs)
+                if primitives and end is not None:
+                    end = _measure_primitives(run, specs, end)
             except StoreError as error:
                 raise StoreError(f"{error}; then {_how_to_resume(run)}") from error
         _conclude(run, end, report)
@@ -285,6 +294,74 @@ def floors(
             _console(sys.stdout).print(floors_table(measure_floors(run, specs, _say)))
     except StoreError as error:
         raise typer.TyperException(str(error)) from error
+
+
+@app.command()
+def primitives(
+    quick: Annotated[bool, typer.Option("--quick", help="A first answer, in less blocks.")] = False,
+    blocks: Annotated[
+        int | None, typer.Option(min=1, help="How often everything is measured.")
+    ] = None,
+    contenders: ContenderNames = None,
+    python: Pythons = None,
+    seed: Annotated[int | None, typer.Option(min=0, help="Determines the order.")] = None,
+    run: IntoRun = None,
+    results: Results = Path("results"),
+) -> None:
+    """Measure what the models consist of, without any Raft, and print a table.
+
+    Spawn and join, one-way and ping-pong messages, a majority of four, lock hand-over, and how late
+    timers come: each with the model's usual tool and with its fastest one, in randomised blocks.
+    The readings are kept in `primitives.jsonl`; with --run, those that a run lacks are added.
+    """
+    from bench.bare import go_benchmarks, models
+    from bench.primitives.measure import FULL, QUICK, measure_primitives, table
+    from bench.store import StoreError
+
+    effort = QUICK if quick else FULL
+    effort = effort._replace(blocks=blocks or effort.blocks)
+    try:
+        chosen, specs = _bare_run(
+            "primitives", contenders, python, effort.blocks, seed, run, results
+        )
+        with chosen.lock():
+            measure_primitives(chosen, models(specs, go_benchmarks, _say), effort, _say)
+        _console(sys.stdout).print(table(chosen))
+        print(chosen.path)
+    except StoreError as error:
+        raise typer.TyperException(str(error)) from error
+
+
+def _bare_run(
+    kind: str,
+    contenders: str | None,
+    python: list[str] | None,
+    blocks: int,
+    seed: int | None,
+    into: str | None,
+    results: Path,
+) -> tuple[Run, dict[str, ContenderSpec]]:
+    """Return the run that what has no Raft in it is kept in, and its contenders that can run."""
+    from bench.specification import Specification
+    from bench.store import Run
+
+    specs = _contenders(DEFAULT_TABLE, python)
+    if into is None:
+        chosen = specs.spread(_choose(contenders, specs))
+        seed = secrets.randbelow(2**32) if seed is None else seed
+        run = _create(chosen, Specification(blocks, []), kind, seed, results)
+    elif seed is not None or contenders is not None:
+        raise typer.BadParameter("--run has its contenders and its seed: leave these options out")
+    else:
+        run = Run.open(_find_run(into, results))
+    return run, _able(run, specs)
+
+
+def _able(run: Run, specs: Contenders) -> dict[str, ContenderSpec]:
+    """Return the contenders of a run that can run, without their twins."""
+    entries = run.manifest.contenders
+    names = [entry.name for entry in entries if entry.unavailable is None and not entry.twin]
+    return {name: specs[name] for name in names}
 
 
 def _new_run(
@@ -396,8 +473,7 @@ def _measure(run: Run, specs: Contenders) -> End | None:
     from bench.twin import with_twins
 
     entries = run.manifest.contenders
-    able = [entry.name for entry in entries if entry.unavailable is None and not entry.twin]
-    chosen = with_twins({name: specs[name] for name in able}, entries)
+    chosen = with_twins(_able(run, specs), entries)
     console = _console(sys.stderr)
     planned = remaining(run)
     _say(f"run {run.manifest.run}, seed {run.manifest.seed}: {len(planned)} trials to measure")
@@ -408,16 +484,25 @@ def _measure(run: Run, specs: Contenders) -> End | None:
         return None
 
 
+def _measure_primitives(run: Run, specs: Contenders, end: End) -> End | None:
+    """Measure the primitives too; returns `end`, or None when interrupted."""
+    from bench.bare import go_benchmarks, models
+    from bench.primitives.measure import FULL, QUICK, measure_primitives
+
+    effort = QUICK if run.manifest.profile == "quick" else FULL
+    try:
+        measure_primitives(run, models(_able(run, specs), go_benchmarks, _say), effort, _say)
+    except KeyboardInterrupt:
+        return None
+    return end
+
+
 def _conclude(run: Run, end: End | None, report: bool) -> None:
     """Say what came out of a run, and end with the status that fits."""
     from bench.measure import End, remaining
-    from bench.steady_state import say_classes
     from bench.summary import summarise
-    from bench.twin import say_noise
 
     _console(sys.stdout).print(summarise(run))
-    for found in filter(None, (say_noise(run), say_classes(run))):
-        _say(found)
     failed = [trial for trial in run.trials if trial.failure is not None]
     if failed:
         _say(f"{len(failed)} of {len(run.trials)} trials failed and are in no figure")

@@ -185,8 +185,8 @@ def _install(package: str, directory: Path) -> str | None:
             "--require-hashes", "--no-deps", "--only-binary", ":all:",
             "--requirement", str(new))  # fmt: skip
     except Unavailable as error:
-        found = re.search(r"Because (.*?) and you require", str(error))
-        return found[1] if found else str(error)
+        found = re.search(r"Because (.*?)(?:{.*?})?(==.*?) and you require", str(error))
+        return "".join(found.groups()) if found else str(error)
     new.replace(requirements)
     return None
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 
+import numpy as np
 from rich.table import Table
 
 from bench.metrics import HEADLINES, headline
@@ -52,5 +53,6 @@ def _entry(run: Run, cell: Cell, contender: ContenderEntry) -> str:
     ]
     if not values:
         return "none"
-    spelled = spell_estimate(median_interval(values))
+    rng = np.random.default_rng(run.manifest.seed)
+    spelled = spell_estimate(median_interval(values, rng))
     return f"{spelled.value}\n({spelled.interval})" if spelled.interval else spelled.value

@@ -22,9 +22,10 @@ AUTO = "auto"
 
 
 class Variant(ContenderSpec, frozen=True, kw_only=True):
-    """A contender on an `interpreter` (None is the running one), with more `arguments`."""
+    """A contender on an `interpreter` (None is the running one), in a `form` (None is its own)."""
 
     interpreter: Interpreter | None
+    form: str | None
     arguments: list[str]
 
     @classmethod
@@ -44,7 +45,8 @@ class Variant(ContenderSpec, frozen=True, kw_only=True):
         fields["label"] = ", ".join([spec.label, *names, *([chosen.label] if chosen else [])])
         fields["base"] = spec.base or spec.name
         fields["requires"] = [*spec.requires, *(chosen.requires if chosen else [])]
-        return cls(**fields, interpreter=interpreter, arguments=chosen.arguments if chosen else [])
+        arguments = chosen.arguments if chosen else []
+        return cls(**fields, interpreter=interpreter, form=form, arguments=arguments)
 
     def argv(self) -> list[str]:
         """Return the command that launches the contender."""
