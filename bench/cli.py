@@ -500,9 +500,13 @@ def _measure_primitives(run: Run, specs: Contenders, end: End) -> End | None:
 def _conclude(run: Run, end: End | None, report: bool) -> None:
     """Say what came out of a run, and end with the status that fits."""
     from bench.measure import End, remaining
+    from bench.steady_state import say_classes
     from bench.summary import summarise
+    from bench.twin import say_noise
 
     _console(sys.stdout).print(summarise(run))
+    for found in filter(None, (say_noise(run), say_classes(run))):
+        _say(found)
     failed = [trial for trial in run.trials if trial.failure is not None]
     if failed:
         _say(f"{len(failed)} of {len(run.trials)} trials failed and are in no figure")

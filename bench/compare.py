@@ -294,16 +294,28 @@ def _by_figure(run: Run, names: Mapping[str, str]) -> _Measured:
     return found
 
 
-def _find(figure: Compared, base: _Measured, head: _Measured, plan: Plan) -> Finding:
+def log_ratios(run: Run, plan: Plan, figure: Compared) -> dict[int, float]:
+    """Return the logarithm of HEAD over BASE for a figure of a comparison's run, by block."""
+    base, head = (
+        _by_figure(run, {side(name, which): name for name in plan.labels}) for which in (BASE, HEAD)
+    )
+    return {block: math.log(new / old) for block, (old, new) in _pairs(figure, base, head).items()}
+
+
+def _pairs(figure: Compared, base: _Measured, head: _Measured) -> dict[int, tuple[float, float]]:
+    """Return a figure's two values by block, where both trials succeeded and have a ratio."""
     key = (figure.contender, figure.cell, figure.metric)
-    metric = METRICS[figure.metric]
     before, after = base.get(key, {}), head.get(key, {})
-    # A pair of which one trial failed is left out, and so is one without a ratio.
-    pairs = [
-        (before[block], after[block])
+    return {
+        block: (before[block], after[block])
         for block in sorted(before.keys() & after.keys())
         if before[block] > 0 and after[block] > 0
-    ]
+    }
+
+
+def _find(figure: Compared, base: _Measured, head: _Measured, plan: Plan) -> Finding:
+    metric = METRICS[figure.metric]
+    pairs = list(_pairs(figure, base, head).values())
     logarithms = [math.log(new / old) for old, new in pairs]
     interval = confidence_sequence(logarithms, plan.error_each)
     cost = type(interval)(-interval.high, -interval.low) if metric.higher_is_better else interval

@@ -7,11 +7,14 @@ that the start of an interpreter is not counted.
 from __future__ import annotations
 
 import contextlib
+import time
 from pathlib import Path
 from typing import NamedTuple
 
 import msgspec
 import psutil
+
+_PRESSURES = ("cpu", "memory", "io")
 
 
 class Cost(msgspec.Struct, frozen=True):
@@ -19,8 +22,8 @@ class Cost(msgspec.Struct, frozen=True):
 
     `cpu_s`: CPU seconds, user and system, of processes that ended meanwhile too.
     `peak_rss_bytes`: the sum of each process's peak resident size since its start; pages that
-    processes share count once for each. The context switches are those of the threads that are
-    alive at the end: the system forgets the others.
+    processes share count once for each. Peaks and context switches are those of the processes and
+    threads that are alive at the end: the system forgets the others.
     """
 
     cpu_s: float
@@ -32,13 +35,19 @@ class Cost(msgspec.Struct, frozen=True):
 class MachineState(msgspec.Struct, frozen=True):
     """The machine around one trial.
 
-    `load_1m`: the load average at the trial's end. The shares are of all CPU time during the
-    trial: taken by the hypervisor for others, and used by anybody here.
+    `load_1m`: the load average at the trial's end. `steal_share`, `busy_share`: of all CPU time
+    during the trial, what the hypervisor took for others, and what anybody here used. The pressures
+    are shares of the trial's time in which at least one process of the machine waited for a
+    processor, for memory or for a disk, as the kernel's pressure stall information has it; None
+    where the kernel has none, and in records of before they were read.
     """
 
     load_1m: float
     steal_share: float
     busy_share: float
+    cpu_pressure: float | None = None
+    memory_pressure: float | None = None
+    io_pressure: float | None = None
 
 
 class CostMeter:
@@ -71,6 +80,8 @@ class MachineMeter:
 
     def __init__(self) -> None:
         self._before = psutil.cpu_times()
+        self._started = time.monotonic()
+        self._stalled = {resource: _read_stalled(resource) for resource in _PRESSURES}
 
     def state(self) -> MachineState:
         """Return the state over the time since this meter was made."""
@@ -85,7 +96,18 @@ class MachineMeter:
             load_1m=round(psutil.getloadavg()[0], 2),
             steal_share=round(spent["steal"] / total, 4),
             busy_share=round(busy / total, 4),
+            cpu_pressure=self._pressure("cpu"),
+            memory_pressure=self._pressure("memory"),
+            io_pressure=self._pressure("io"),
         )
+
+    def _pressure(self, resource: str) -> float | None:
+        before, after = self._stalled[resource], _read_stalled(resource)
+        elapsed_us = 1e6 * (time.monotonic() - self._started)
+        if before is None or after is None or not elapsed_us:
+            return None
+        # The kernel counts in steps of its own, so a short trial could seem to stall for longer.
+        return round(min(1.0, (after - before) / elapsed_us), 4)
 
 
 class _Reading(NamedTuple):
@@ -123,6 +145,15 @@ def _read_process(process: psutil.Process) -> _Reading:
             for task, status in threads.items()
         },
     )
+
+
+def _read_stalled(resource: str) -> int | None:
+    """Return for how many microseconds since the start some process waited for a resource."""
+    try:
+        some, *_ = Path(f"/proc/pressure/{resource}").read_text().splitlines()
+    except OSError:  # Without CONFIG_PSI there is no such file; switched off, it cannot be read.
+        return None
+    return int(some.rpartition("total=")[2])
 
 
 def _read_status(path: Path) -> dict[str, int]:

@@ -120,10 +120,10 @@ def measure_floors(
         readings += found
         with (run.path / "baselines.jsonl").open("ab") as file:
             file.writelines(msgspec.json.encode(reading) + b"\n" for reading in found)
-    return judge(_samples(run, readings), np.random.default_rng(run.manifest.seed))
+    return judge(_samples(run, readings))
 
 
-def judge(samples: Mapping[str, Mapping[int, float]], rng: np.random.Generator) -> list[Floor]:
+def judge(samples: Mapping[str, Mapping[int, float]]) -> list[Floor]:
     """Hold every floor against the samples: by subject, a value by block.
 
     The subjects are `NAME-wW` (a contender's commands/s at W outstanding),
@@ -135,7 +135,7 @@ def judge(samples: Mapping[str, Mapping[int, float]], rng: np.random.Generator) 
         blocks = sorted(a.keys() & b.keys())
         if not blocks:
             return None
-        found = ratio_interval([a[n] for n in blocks], [b[n] for n in blocks], rng)
+        found = ratio_interval([a[n] for n in blocks], [b[n] for n in blocks])
         return Estimate(*(scale * value for value in found))
 
     floors = []
@@ -150,7 +150,7 @@ def judge(samples: Mapping[str, Mapping[int, float]], rng: np.random.Generator) 
             floors.append(Floor(f"{subject} / {best}", ratio(subject, best), bound, True))
     for name, bound in _ABSOLUTE.items():
         values = list(samples.get(f"{name}-w256", {}).values())
-        estimate = median_interval(values, rng) if values else None
+        estimate = median_interval(values) if values else None
         floors.append(Floor(f"{name}-w256, commands/s", estimate, bound, True))
     for name, messages in _MESSAGES.items():
         # With one outstanding, a command takes the reciprocal of the throughput.

@@ -218,7 +218,7 @@ def _figures(run: Run) -> Iterable[Figure]:
     for (contender, cell_id, metric), sample in measured.items():
         if contender not in labels:
             continue
-        estimate = median_interval(sample, np.random.default_rng(manifest.seed))
+        estimate = median_interval(sample)
         low, high = (
             None if math.isnan(end) else float(f"{end:.6g}")
             for end in (estimate.low, estimate.high)

@@ -75,6 +75,7 @@ class Form(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 class ContenderSpec(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """One entry of the contenders' table; paths are relative to the project.
 
+    `excerpts` are the functions that show how its model does one thing, as `file:function`.
     `requires` are the packages without which it cannot start, and `uses` those without which it
     offers less: what another interpreter is given, as far as it can be had there. `base` is the
     entry of which this is a form, None as a rule.
@@ -87,6 +88,7 @@ class ContenderSpec(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     marker: str
     core: list[str] = []
     sources: dict[str, list[str]] = {}
+    excerpts: dict[str, list[str]] = {}
     build: Build | None = None
     requires: list[str] = []
     uses: list[str] = []

@@ -16,6 +16,7 @@ import compileall
 import contextlib
 import fcntl
 import os
+import re
 import shutil
 import subprocess
 import tempfile
@@ -31,6 +32,9 @@ from bench.registry import ContenderSpec, RegistryError, load_contenders
 WORKING_TREE = "the working tree"
 TABLE = Path("bench/contenders.toml")
 """Where a revision has its contenders' table, from the top of the project."""
+
+
+_TESTS = re.compile(r"/tests/")
 
 
 class RevisionError(Exception):
@@ -133,7 +137,7 @@ class Repository:
         if revision.commit is None:
             self._copy_changes(path)
         # Neither is to write its bytecode while it is measured.
-        compileall.compile_dir(path, quiet=2, workers=1)
+        compileall.compile_dir(path, quiet=2, workers=1, rx=_TESTS)
         return path
 
     def _copy_changes(self, path: Path) -> None:

@@ -1,4 +1,4 @@
-"""Estimates over blocks: medians, ratios and their intervals.
+"""Estimates over blocks: medians, ratios, quantiles and their intervals.
 
 A trial is one fresh process and gives one value; a block holds one trial of each contender, run
 close together in time. So the values of one contender over the blocks are taken as independent,
@@ -6,28 +6,34 @@ and two contenders are compared block by block, which cancels what a block has i
 and Jones, "Rigorous benchmarking in reasonable time", ISMM 2013, on resampling at the level that
 is independent and on reporting ratios with intervals).
 
-Intervals are percentile bootstrap intervals (Efron and Tibshirani, "An Introduction to the
-Bootstrap", 1993, chapter 13). The refinement by bias and acceleration is not used: its jackknife
-estimate is inconsistent for a median (the same book, section 11.6). An interval of a median never
-reaches beyond the lowest and the highest value, and those enclose the true median with
-probability 1 - 2^(1-n): 94 % for 5 blocks, but 75 % for 3, whatever the method.
+Intervals are made of order statistics, and nothing is drawn at random: the same values give the
+same interval. A percentile bootstrap of the median (Efron and Tibshirani, "An Introduction to the
+Bootstrap", 1993, chapter 13) has only a few possible ends where blocks are few: those of 7 values
+are the second and the sixth, which hold the truth in 87 of 100 cases; the refinement by bias and
+acceleration is inconsistent for a median (the same book, section 11.6). The tests check each
+interval here against simulated data of known truth: it holds it in 93 to 97 of 100 cases from 6
+blocks on.
+
+An interval of a median never reaches beyond the lowest and the highest value, and those enclose the
+true median with probability 1 - 2^(1-n), whatever the distribution: 97 % for 6 blocks, 94 % for 5,
+75 % for 3. So with fewer than 6 blocks it is as wide as it can be, and not 95 %.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 import numpy as np
-from scipy.stats import bootstrap
+from numpy.typing import ArrayLike, NDArray
+from scipy.stats import binom, t, wilcoxon
 
 CONFIDENCE = 0.95
-_RESAMPLES = 9999
 
 
 class Estimate(NamedTuple):
-    """A value and the ends of its 95 % interval, in the unit of what was estimated.
+    """A value and the ends of its interval, 95 % if not said otherwise, in the value's unit.
 
     The ends are NaN when there was only one value, which tells nothing of its spread.
     """
@@ -37,27 +43,49 @@ class Estimate(NamedTuple):
     high: float
 
 
-def median_interval(values: Sequence[float], rng: np.random.Generator) -> Estimate:
-    """Estimate the median of one value a block. Raises `ValueError` without any value."""
+def median_interval(values: Sequence[float], confidence: float = CONFIDENCE) -> Estimate:
+    """Estimate the median of one value a block; see `median_bounds` for the interval.
+
+    Raises `ValueError` without any value.
+    """
     if not values:
         raise ValueError("no values to estimate from")
     sample = np.asarray(values, dtype=float)
     if len(sample) == 1:
         return Estimate(float(sample[0]), math.nan, math.nan)
-    interval = bootstrap(
-        (sample,),
-        np.median,
-        n_resamples=_RESAMPLES,
-        confidence_level=CONFIDENCE,
-        method="percentile",
-        vectorized=True,
-        rng=rng,
-    ).confidence_interval
-    return Estimate(float(np.median(sample)), float(interval.low), float(interval.high))
+    low, high = median_bounds(sample, confidence)
+    return Estimate(float(np.median(sample)), float(low), float(high))
+
+
+def median_bounds(
+    samples: ArrayLike, confidence: float = CONFIDENCE
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Return the ends of the median's interval for each sample along the last axis.
+
+    The k-th lowest and k-th highest of n values enclose the median with probability
+    1 - 2 P(B < k), B binomial with n and 1/2, whatever the distribution. Few n have a k that fits
+    the confidence asked for, so the ends are interpolated between those of the two next best, with
+    the weights of Hettmansperger and Sheather ("Confidence intervals based on interpolated order
+    statistics", Statistics & Probability Letters 4, 1986), whose coverage is within about a per
+    cent of what was asked for. Where even the extremes enclose the median less often, the interval
+    reaches from one to the other.
+    """
+    ordered = np.sort(np.asarray(samples, dtype=float), axis=-1)
+    n = ordered.shape[-1]
+    # The innermost pair that encloses the median often enough; the next one inwards does not.
+    k = int(binom.ppf((1 - confidence) / 2, n, 0.5))
+    if k == 0:
+        return ordered[..., 0], ordered[..., -1]
+    outer, inner = (1 - 2 * binom.cdf(j - 1, n, 0.5) for j in (k, k + 1))
+    share = (outer - confidence) / (outer - inner)
+    weight = (n - k) * share / (k + (n - 2 * k) * share)
+    low = (1 - weight) * ordered[..., k - 1] + weight * ordered[..., k]
+    high = (1 - weight) * ordered[..., n - k] + weight * ordered[..., n - k - 1]
+    return low, high
 
 
 def ratio_interval(
-    numerators: Sequence[float], denominators: Sequence[float], rng: np.random.Generator
+    numerators: Sequence[float], denominators: Sequence[float], confidence: float = CONFIDENCE
 ) -> Estimate:
     """Estimate the ratio of two positive figures, the same index being the same block.
 
@@ -66,14 +94,121 @@ def ratio_interval(
     Raises `ValueError` when the lengths differ, without any value, and for values that are not
     positive.
     """
-    if len(numerators) != len(denominators):
-        raise ValueError(
-            f"{len(numerators)} numerators cannot be paired with {len(denominators)} denominators"
-        )
-    if not all(value > 0 for value in (*numerators, *denominators)):
-        raise ValueError("ratios are of positive values only")
-    logarithms = [math.log(a / b) for a, b in zip(numerators, denominators, strict=True)]
-    return Estimate(*map(math.exp, median_interval(logarithms, rng)))
+    logarithms = _log_ratios(numerators, denominators)
+    return Estimate(*map(math.exp, median_interval(logarithms, confidence)))
+
+
+def paired_p_value(numerators: Sequence[float], denominators: Sequence[float]) -> float:
+    """Return how likely ratios as far from 1 are where the two figures do not differ.
+
+    Wilcoxon's signed-rank test (Biometrics Bulletin 1, 1945) of the logarithms of the ratios within
+    blocks, exact up to 50 blocks. Nothing but their symmetry is assumed, and that holds where the
+    two are alike: within a block either could have been the other. No fewer than 6 blocks can give
+    less than 5 %. Raises `ValueError` as `ratio_interval` does.
+    """
+    logarithms = _log_ratios(numerators, denominators)
+    if not any(logarithms):
+        return 1.0
+    return float(wilcoxon(logarithms).pvalue)
+
+
+def holm(p_values: Mapping[str, float]) -> dict[str, float]:
+    """Adjust p-values for being many: those below 5 % then hold all together at 5 %.
+
+    Holm's step-down method ("A simple sequentially rejective multiple test procedure",
+    Scandinavian Journal of Statistics 6, 1979), which needs no assumption on how the tests hang
+    together. Of m values the lowest is multiplied by m, the next by m - 1, and so on, and none is
+    let fall below the one before it.
+    """
+    adjusted: dict[str, float] = {}
+    highest = 0.0
+    for position, name in enumerate(sorted(p_values, key=lambda name: p_values[name])):
+        highest = max(highest, min(1.0, (len(p_values) - position) * p_values[name]))
+        adjusted[name] = highest
+    return {name: adjusted[name] for name in p_values}
+
+
+def noise_floor(base: Sequence[float], twin: Sequence[float]) -> float:
+    """Return how far two figures differ, relatively, where nothing does: the A/A pair's.
+
+    That is how far from 1 the interval of the twins' ratio reaches, on the side where it reaches
+    farther and as a factor: 0.04 says that a ratio below 1.04, and above 1/1.04, is no evidence.
+    NaN for a single block. Raises `ValueError` as `ratio_interval` does.
+    """
+    ratio = ratio_interval(base, twin)
+    return math.exp(max(abs(math.log(ratio.low)), abs(math.log(ratio.high)))) - 1
+
+
+def quantile_interval(
+    values: Sequence[float], q: float, confidence: float = CONFIDENCE
+) -> Estimate:
+    """Estimate a quantile of independent values, with an interval that holds for any distribution.
+
+    The ends are the order statistics that enclose the quantile with at least the probability
+    `confidence`, by the binomial distribution (David and Nagaraja, "Order Statistics", 2003,
+    section 7.1). Where the sample is too small to bound the quantile on one side, that end is
+    infinite: 20 values say nothing of how high a 99th percentile may be. Raises `ValueError`
+    without any value, or for a `q` that does not lie between 0 and 1.
+    """
+    if not values:
+        raise ValueError("no values to estimate from")
+    if not 0 < q < 1:
+        raise ValueError(f"an inner quantile is between 0 and 1, not {q}")
+    ordered, n = sorted(values), len(values)
+    value = float(np.quantile(ordered, q, method="inverted_cdf"))
+    # Below the l-th value lies the quantile with P(B < l), above the u-th with P(B >= u).
+    lower = int(binom.ppf((1 - confidence) / 2, n, q))
+    upper = int(binom.isf((1 - confidence) / 2, n, q)) + 1
+    low = ordered[lower - 1] if lower >= 1 else -math.inf
+    high = ordered[upper - 1] if upper <= n else math.inf
+    return Estimate(value, float(low), float(high))
+
+
+def hierarchical_interval(
+    blocks: Sequence[Sequence[float]], q: float = 0.5, confidence: float = CONFIDENCE
+) -> Estimate:
+    """Estimate a quantile of all the values of several blocks: of elections within processes.
+
+    What lies within a block hangs together, so the blocks are what is independent. Each has a share
+    of values up to the pooled quantile; how these shares spread from block to block gives, with
+    Student's t for so few, the interval of the pooled distribution function there, whose ends are
+    carried over to values (Woodruff, "Confidence intervals for medians and other position
+    measures", Journal of the American Statistical Association 47, 1952). For a median this holds
+    the truth in 94 to 98 of 100 cases from 6 blocks on, where resampling the blocks as wholes
+    (Davison and Hinkley, "Bootstrap Methods and their Application", 1997, section 3.8), its
+    percentiles widened, holds it in 91 of 100 with 6.
+
+    An end never lies beyond the lowest and highest value. So for quantiles far from the middle,
+    where blocks differ more than what is within them, the interval is too narrow for few blocks:
+    for a 90th percentile of blocks that differ as much as their values, 92 % with 6 (normal) or
+    89 % (exponential). One block alone gives no interval. Raises `ValueError` without any value.
+    """
+    samples = [np.asarray(block, dtype=float) for block in blocks if len(block)]
+    if not samples:
+        raise ValueError("no values to estimate from")
+    pooled = np.concatenate(samples)
+    value = float(np.quantile(pooled, q))
+    n = len(samples)
+    if n == 1:
+        return Estimate(value, math.nan, math.nan)
+    sizes = np.array([len(sample) for sample in samples])
+    below = np.array([np.count_nonzero(sample <= value) for sample in samples])
+    # The error of a ratio of sums, since blocks may have different numbers of values.
+    residuals = (below - sizes * below.sum() / sizes.sum()) / sizes.mean()
+    error = math.sqrt(float(residuals @ residuals) / (n * (n - 1)))
+    reach = float(t.ppf((1 + confidence) / 2, n - 1)) * error
+    low, high = np.quantile(pooled, [max(0.0, q - reach), min(1.0, q + reach)])
+    return Estimate(value, float(low), float(high))
+
+
+def ecdf(values: Sequence[float]) -> tuple[list[float], list[float]]:
+    """Return the values in order, and beside each the share of values up to it.
+
+    This is the empirical distribution function, a step at each value; equal values are one step.
+    """
+    steps, counts = np.unique(np.asarray(values, dtype=float), return_counts=True)
+    shares = np.cumsum(counts) / len(values) if len(values) else counts
+    return steps.tolist(), shares.tolist()
 
 
 def quantile_of_histogram(buckets: Sequence[Sequence[int]], q: float) -> float:
@@ -95,6 +230,16 @@ def quantile_of_histogram(buckets: Sequence[Sequence[int]], q: float) -> float:
         if reached >= rank:
             return lowest + (_bucket_width(lowest) - 1) / 2
     raise AssertionError("the counts do not reach their own sum")
+
+
+def _log_ratios(numerators: Sequence[float], denominators: Sequence[float]) -> list[float]:
+    if len(numerators) != len(denominators):
+        raise ValueError(
+            f"{len(numerators)} numerators cannot be paired with {len(denominators)} denominators"
+        )
+    if not all(value > 0 for value in (*numerators, *denominators)):
+        raise ValueError("ratios are of positive values only")
+    return [math.log(a / b) for a, b in zip(numerators, denominators, strict=True)]
 
 
 def _bucket_width(lowest: int) -> int:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 
-import numpy as np
 from rich.table import Table
 
 from bench.metrics import HEADLINES, headline
@@ -53,6 +52,5 @@ def _entry(run: Run, cell: Cell, contender: ContenderEntry) -> str:
     ]
     if not values:
         return "none"
-    rng = np.random.default_rng(run.manifest.seed)
-    spelled = spell_estimate(median_interval(values, rng))
+    spelled = spell_estimate(median_interval(values))
     return f"{spelled.value}\n({spelled.interval})" if spelled.interval else spelled.value

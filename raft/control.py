@@ -407,7 +407,7 @@ class Control:
             if now_ns >= deadline_ns:
                 break
             # The next heartbeat brings the followers up to date; look again after it.
-            self.wait_until(now_ns + heartbeat_ns)
+            self.wait_until(min(now_ns + heartbeat_ns, deadline_ns))
         return None
 
     def notified(self, take: Callable[[T], None]) -> Callable[[T], None]:

@@ -47,7 +47,7 @@ def render(analysis: Analysis) -> str:
     environment.filters["figure"] = figure
     environment.filters["ratio"] = ratio
     environment.filters["cardinal"] = cardinal
-    script = (_STATIC / "report.js").read_text(encoding="utf-8")
+    script = _static("*.js")
     return environment.get_template("report.html").render(
         analysis=analysis,
         sections=[made for make in SECTIONS if (made := make(analysis)) is not None],
@@ -58,10 +58,16 @@ def render(analysis: Analysis) -> str:
             for contender in analysis.contenders.values()
         },
         # Both are the project's own, so they are trusted; the page runs this script and no other.
-        style=Markup((_STATIC / "report.css").read_text(encoding="utf-8")),
+        style=Markup(_static("*.css")),
         script=Markup(script),
         script_hash=_hash(script),
     )
+
+
+def _static(pattern: str) -> str:
+    """Read the style sheets or the scripts, the page's own first, then those of sections."""
+    files = sorted(_STATIC.glob(pattern), key=lambda file: (file.stem != "report", file.name))
+    return "".join(file.read_text(encoding="utf-8") for file in files)
 
 
 def _hash(script: str) -> str:

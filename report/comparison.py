@@ -1,7 +1,7 @@
 """How figures are made of samples and compared: the statistical rules of the report.
 
 Samples are one value per contender and block. A figure is their median over blocks; a comparison
-is the median of the ratios within blocks. Both come with the 95 % bootstrap intervals of
+is the median of the ratios within blocks. Both come with the 95 % intervals of
 `bench.statistics`. Two contenders whose ratio's interval contains 1 cannot be told apart.
 """
 
@@ -40,7 +40,7 @@ def quantity(values: Sequence[float], rng: np.random.Generator) -> Quantity:
     """Estimate the median of one value per block. One block alone gives no interval."""
     if len(values) == 1:
         return Quantity(values[0], blocks=1)
-    estimate = median_interval(values, rng)
+    estimate = median_interval(values)
     return Quantity(estimate.value, (estimate.low, estimate.high), len(values))
 
 
@@ -73,7 +73,7 @@ def compare(
     if len(common) == 1:
         ratio = Quantity(numerators[0] / denominators[0], blocks=1)
         return Comparison(ratio, Outcome.UNKNOWN, "only one block, so no interval")
-    estimate = ratio_interval(numerators, denominators, rng)
+    estimate = ratio_interval(numerators, denominators)
     ratio = Quantity(estimate.value, (estimate.low, estimate.high), len(common))
     if estimate.low <= 1 <= estimate.high:
         return Comparison(ratio, Outcome.ALIKE)

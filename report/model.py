@@ -6,7 +6,7 @@ Only data here. `report.analysis` fills it in; `report.verdict` and `report.sect
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import Enum
 from typing import TYPE_CHECKING, Any
 
@@ -93,15 +93,26 @@ class Contender:
 
 
 @dataclass(frozen=True, slots=True)
+class Source:
+    """Source text to be shown: a file, or some functions of it, and where it comes from."""
+
+    origin: str
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
 class Code:
     """Length and complexity of a contender's own runtime and of the core beneath it.
 
-    The runtime is by component, the core by module.
+    The runtime is by component, as are the `sources` to show of it; the core is by module.
+    `excerpts` are the functions in which the model does one thing, by what that is.
     """
 
     language: str
     runtime: Mapping[str, SourceMetrics]
     core: Mapping[str, SourceMetrics]
+    sources: Mapping[str, tuple[Source, ...]] = field(default_factory=dict)
+    excerpts: Mapping[str, tuple[Source, ...]] = field(default_factory=dict)
 
     @property
     def runtime_total(self) -> SourceMetrics:

@@ -2,13 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from functools import cache
 from pathlib import Path
 
-from bench.codemetrics import LANGUAGES, CodeMetricsError, measure_components, measure_modules
+from bench.codemetrics import (
+    LANGUAGES,
+    CodeMetricsError,
+    excerpt,
+    find_sources,
+    measure_components,
+    measure_modules,
+)
 from bench.registry import ContenderSpec
-from report.model import Code
+from report.model import Code, Source
 
 
 def measure_code(specs: Mapping[str, ContenderSpec], root: Path) -> dict[str, Code | str]:
@@ -21,10 +28,26 @@ def measure_code(specs: Mapping[str, ContenderSpec], root: Path) -> dict[str, Co
                 language=_language(spec),
                 runtime=measure_components(root, spec.sources),
                 core=core(tuple(spec.core)),
+                sources={c: _sources(root, patterns) for c, patterns in spec.sources.items()},
+                excerpts={topic: _excerpts(root, names) for topic, names in spec.excerpts.items()},
             )
         except CodeMetricsError as error:
             measured[name] = str(error)
     return measured
+
+
+def _sources(root: Path, patterns: Sequence[str]) -> tuple[Source, ...]:
+    paths = [path for pattern in patterns for path in find_sources(root, pattern)]
+    return tuple(Source(str(path.relative_to(root)), path.read_text()) for path in paths)
+
+
+def _excerpts(root: Path, names: Sequence[str]) -> tuple[Source, ...]:
+    """The named functions, those that are next to each other in a file as one text."""
+    places = [name.partition(":") for name in names]
+    texts: dict[str, list[str]] = {}
+    for path, _, function in places:
+        texts.setdefault(path, []).append(excerpt(root / path, function))
+    return tuple(Source(path, "\n".join(found)) for path, found in texts.items())
 
 
 def _language(spec: ContenderSpec) -> str:

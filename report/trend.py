@@ -12,13 +12,13 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 from matplotlib.axes import Axes
 
-from bench.history import Change, Entry, History, Series
+from bench.history import Entry, History, Series
 from bench.metrics import HEADLINES
 from bench.registry import load_contenders
-from bench.sequential import Verdict
+from report.changes import changes
 from report.charts import INK, MUTED, Chart, chart
 from report.svg import marker_svg
-from report.units import in_unit, readable_unit, three_digits
+from report.units import readable_unit
 
 _STATIC = Path(__file__).with_name("static")
 _HEADLINES = set(HEADLINES.values())
@@ -35,20 +35,6 @@ class Graph(NamedTuple):
     contenders: dict[str, Markup]
 
 
-class Changed(NamedTuple):
-    """A change as text."""
-
-    at: str
-    commit: str
-    machine: str
-    label: str
-    figure: str
-    before: str
-    after: str
-    ratio: str
-    worse: bool
-
-
 def render(history: History) -> str:
     """The page, as HTML that needs nothing else."""
     environment = Environment(
@@ -61,39 +47,9 @@ def render(history: History) -> str:
     return environment.get_template("trend.html").render(
         entries=history.entries,
         left_out=history.left_out,
-        changes=_changes(history),
+        changes=changes(history),
         graphs=list(_graphs(history)),
         style=Markup((_STATIC / "report.css").read_text(encoding="utf-8")),
-    )
-
-
-def changes_in_words(history: History) -> list[str]:
-    """Return a line for each change, the latest first."""
-    return [
-        f"{c.at}  {c.commit:<11}  {c.label}, {c.figure}: {c.before} to {c.after} "
-        f"({c.ratio}, {'worse' if c.worse else 'better'}) on {c.machine}"
-        for c in _changes(history)
-    ]
-
-
-def _changes(history: History) -> list[Changed]:
-    found = [(change, series) for series in history.series() for change in series.changes()]
-    found.sort(key=lambda each: each[0].entry.at, reverse=True)
-    return [_change(change, series) for change, series in found]
-
-
-def _change(change: Change, series: Series) -> Changed:
-    before, after = in_unit(series.metric.unit, (change.before, change.after))
-    return Changed(
-        at=change.entry.at,
-        commit=_commit(change.entry),
-        machine=series.machine,
-        label=series.label,
-        figure=f"{series.metric.title} in {series.cell}",
-        before=before,
-        after=after,
-        ratio=three_digits(change.ratio),
-        worse=change.verdict is Verdict.SLOWER,
     )
 
 
@@ -137,10 +93,6 @@ def _draw(axes: Axes, group: list[Series], looks: dict[str, tuple[str, str]]) ->
 
 def _look(series: Series, looks: dict[str, tuple[str, str]]) -> tuple[str, str]:
     return looks.get(series.contender.partition("@")[0], _UNKNOWN)
-
-
-def _commit(entry: Entry) -> str:
-    return (entry.commit or "no commit")[:10] + ("*" if entry.dirty else "")
 
 
 def _at(entry: Entry) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import textwrap
 import zlib
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
@@ -127,17 +128,56 @@ def measure_text(text: str, language: str, name: str = "source") -> SourceMetric
 
 def measure_file(path: Path) -> SourceMetrics:
     """Measure one source file. Raises `CodeMetricsError` if it cannot be read or is not code."""
+    language = _language(path)
+    return measure_text(_read(path), language, name=str(path))
+
+
+def _language(path: Path) -> str:
     language = LANGUAGES.get(path.suffix)
     if language is None:
         known = ", ".join(LANGUAGES)
         raise CodeMetricsError(f"{path}: cannot measure this kind of file, only {known}")
+    return language
+
+
+def _read(path: Path) -> str:
     try:
-        text = path.read_text(encoding="utf-8")
+        return path.read_text(encoding="utf-8")
     except OSError as error:
         raise CodeMetricsError(f"{path}: cannot be read ({error.strerror})") from error
     except UnicodeDecodeError as error:
         raise CodeMetricsError(f"{path}: not UTF-8 ({error})") from error
-    return measure_text(text, language, name=str(path))
+
+
+def excerpt(path: Path, name: str) -> str:
+    """Return the source text of one function, with the comment above it in Go.
+
+    Raises `CodeMetricsError` if the file cannot be read or has no such function.
+    """
+    text = _read(path)
+    _, read = _READERS[_language(path)]
+    try:
+        functions = read(text).functions
+    except UnreadableSource as error:
+        raise CodeMetricsError(f"{path}: {error}") from error
+    lines = text.splitlines()
+    for function in functions:
+        if function.name == name:
+            first = function.line - 1
+            while first > 0 and lines[first - 1].startswith("//"):
+                first -= 1
+            return textwrap.dedent("\n".join(lines[first : function.end])) + "\n"
+    raise CodeMetricsError(f"{path}: no function {name}; correct `excerpts` in the table")
+
+
+def find_sources(root: Path, pattern: str) -> list[Path]:
+    """Return the files of a glob below `root` without tests; `CodeMetricsError` if none."""
+    found = sorted(path for path in root.glob(pattern) if not path.stem.endswith("_test"))
+    if not found:
+        raise CodeMetricsError(
+            f"{pattern}: no such file; correct `sources` or `core` in the contenders' table"
+        )
+    return found
 
 
 def measure_components(
@@ -149,7 +189,7 @@ def measure_components(
     """
     return {
         component: SourceMetrics.total(
-            measure_file(path) for pattern in patterns for path in _find(root, pattern)
+            measure_file(path) for pattern in patterns for path in find_sources(root, pattern)
         )
         for component, patterns in sources.items()
     }
@@ -157,17 +197,8 @@ def measure_components(
 
 def measure_modules(root: Path, patterns: Sequence[str]) -> dict[str, SourceMetrics]:
     """Measure the files that any of the globs `patterns` finds below `root`, by module name."""
-    files = sorted({path for pattern in patterns for path in _find(root, pattern)})
+    files = sorted({path for pattern in patterns for path in find_sources(root, pattern)})
     parts: dict[str, list[SourceMetrics]] = {}
     for path in files:
         parts.setdefault(path.stem, []).append(measure_file(path))
     return {module: SourceMetrics.total(found) for module, found in parts.items()}
-
-
-def _find(root: Path, pattern: str) -> list[Path]:
-    found = sorted(path for path in root.glob(pattern) if not path.stem.endswith("_test"))
-    if not found:
-        raise CodeMetricsError(
-            f"{pattern}: no such file; correct `sources` or `core` in the contenders' table"
-        )
-    return found

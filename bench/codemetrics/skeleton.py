@@ -50,13 +50,14 @@ class Node(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Function:
-    """A function that is in no other: its name after its class, its first line, what decides.
+    """A function that is in no other: its name after its class, its lines, what decides in it.
 
     What decides outside of all functions is that of one named `<module>`.
     """
 
     name: str
     line: int
+    end: int
     nodes: Sequence[Node]
 
 
@@ -81,7 +82,7 @@ def read_python(text: str) -> Skeleton:
         raise UnreadableSource(f"not Python ({error})") from error
     functions = list(_functions(module, ""))
     if outside := list(_outside(module)):
-        functions.append(Function("<module>", 1, outside))
+        functions.append(Function("<module>", 1, text.count("\n") + 1, outside))
     return Skeleton(functions, _words(module))
 
 
@@ -115,7 +116,7 @@ def _functions(scope: ast.AST, prefix: str) -> Iterator[Function]:
             nodes = _within(child.body)
             if _calls_itself(child, in_class=bool(prefix)):
                 nodes.append(Node("recursion"))
-            yield Function(prefix + child.name, child.lineno, nodes)
+            yield Function(prefix + child.name, child.lineno, child.end_lineno or 0, nodes)
         elif isinstance(child, ast.ClassDef):
             yield from _functions(child, f"{prefix}{child.name}.")
         else:

@@ -83,7 +83,7 @@ def _read(store: Path) -> History:
 
 
 def _listing(found: History) -> Iterator[str]:
-    from report.trend import changes_in_words
+    from report.changes import changes_in_words
 
     for entry in found.entries:
         commit = (entry.commit or "no commit")[:10] + ("*" if entry.dirty else "")

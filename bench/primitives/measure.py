@@ -112,22 +112,21 @@ def table(run: Run) -> Table:
     table = Table(title=f"{run.manifest.run}: µs, median (95 % interval) over blocks")
     for column in ("primitive", "with", *contenders):
         table.add_column(column, justify="right" if column in contenders else "left")
-    rng = np.random.default_rng(run.manifest.seed)
     for case in CASES:
-        rows = {"": [_cell(found.get((name, case), {}), "seconds", rng) for name in contenders]}
+        rows = {"": [_cell(found.get((name, case), {}), "seconds") for name in contenders]}
         if case.primitive == "timer_lateness":
-            p99 = [_cell(found.get((name, case), {}), "p99_s", rng) for name in contenders]
+            p99 = [_cell(found.get((name, case), {}), "p99_s") for name in contenders]
             rows = {", median": rows[""], ", 99th percentile": p99}
         for suffix, cells in rows.items():
             table.add_row(case.primitive.replace("_", " "), f"{case.name}{suffix}", *cells)
     return table
 
 
-def _cell(by_block: dict[int, Reading], field: str, rng: np.random.Generator) -> str:
+def _cell(by_block: dict[int, Reading], field: str) -> str:
     values = [v * 1e6 for r in by_block.values() if (v := getattr(r, field)) is not None]
     if not values:
         return "none"
-    spelled = spell_estimate(median_interval(values, rng))
+    spelled = spell_estimate(median_interval(values))
     return f"{spelled.value} ({spelled.interval})" if spelled.interval else spelled.value
 
 

@@ -294,16 +294,46 @@ BAD_RUNS = {
     **_workloads("replicate", "elections", (10,)),
     **_workloads("election", "outstanding", (10,)),
     **_workloads("replicate", "outstanding", (0, -1, 4097, 10**30, 1.5, True, "64", None, [64])),
-    **_workloads("replicate", "payload", (-1, 65537, 1.5, True, "64", None)),
-    **_workloads("replicate", "keys", (0, 1_000_001, 1.5, True, "64", None)),
-    **_workloads("replicate", "session", ("", "s" * 65, "é" * 33, 1, True, None, ["s"])),
     **_workloads("replicate", "warmup_s", (-1, 3601, True, "1", None, [1])),
     **_workloads("replicate", "duration_s", (0, -1, 3601, True, "1", None, [1])),
     **_workloads("election", "elections", (0, -1, 100_001, 1.5, True, "10", None)),
+    **_workloads("election", "lagging", (-1, 2, 4, 1.5, True, "1", None, [1])),
     **_workloads("election", "cap_s", (-1, True, "30", None, [30])),
+    **_workloads("offered", "outstanding", (64,)),
+    **_workloads("offered", "rate", (0, 0.5, -1, 10_000_001, 10**30, True, "1000", None, [1000])),
+    **_workloads("offered", "sessions", (0, -1, 4097, 1.5, True, "64", None)),
+    **_workloads("offered", "limit", (0, -1, 1_000_001, 1.5, True, "64", None)),
+    **_workloads("offered", "warmup_s", (-1, 3601, True, "1", None)),
+    **_workloads("offered", "duration_s", (0, -1, 3601, True, "1", None)),
+    **_workloads("failover", "duration_s", (1,)),
+    **_workloads("failover", "outstanding", (0, -1, 4097, 1.5, True, "16", None)),
+    **_workloads("failover", "before_s", (0, 0.09, -1, 3601, True, "1", None)),
+    **_workloads("failover", "after_s", (0, 0.09, -1, 3601, True, "1", None)),
+    **_workloads("catch_up", "outstanding", (64,)),
+    **_workloads("catch_up", "entries", (0, -1, 1_000_001, 1.5, True, "100", None)),
+    **_workloads("catch_up", "by", ("", "Entries", "log", 1, True, None, ["entries"])),
+    **_workloads("catch_up", "cap_s", (-1, True, "30", None)),
+    **_workloads("stability", "sudo", (True,)),
+    **_workloads("stability", "outstanding", (-1, 4097, 1.5, True, "0", None)),
+    **_workloads("stability", "duration_s", (0, 0.09, -1, 3601, True, "1", None)),
+    **{
+        name: case
+        for workload in ("replicate", "offered", "failover", "catch_up", "stability")
+        for name, case in {
+            **_workloads(workload, "payload", (-1, 65537, 1.5, True, "64", None)),
+            **_workloads(workload, "keys", (0, 1_000_001, 1.5, True, "64", None)),
+            **_workloads(workload, "session", ("", "s" * 65, "é" * 33, 1, True, None, ["s"])),
+        }.items()
+    },
     **{
         f"run replicate with duration_s {number}": half_read(
             f'{{"id": @, "op": "run", "workload": {{"name": "replicate", "duration_s": {number}}}}}'
+        )
+        for number in ("NaN", "1e999")
+    },
+    **{
+        f"run offered with rate {number}": half_read(
+            f'{{"id": @, "op": "run", "workload": {{"name": "offered", "rate": {number}}}}}'
         )
         for number in ("NaN", "1e999")
     },

@@ -13,7 +13,6 @@ from bench.contender import ContenderError
 from .cluster import LIVELY, STEADY, ClusterUnderTest, Status
 from .conftest import StartCluster
 from .messages import (
-    Election,
     ElectionResult,
     LogEntry,
     ProgressEvent,
@@ -21,6 +20,7 @@ from .messages import (
     read,
 )
 from .waiting import DEADLINE_S
+from .workloads import check_election, commands_by_client
 
 # For tests that read a log in which there may be more than fits between two snapshots.
 WHOLE: dict[str, Any] = {**STEADY, "snapshot_entries": 0}
@@ -36,16 +36,6 @@ def replicate(cluster: ClusterUnderTest, **workload: Any) -> ReplicateResult:
         return cluster.contender.call("run", workload=BRIEF | session)
 
     return read(ReplicateResult, cluster.undisturbed(run))
-
-
-def commands_by_client(log: list[LogEntry], session: str) -> dict[str, list[dict[str, Any]]]:
-    """Return the commands of a run's clients, in the order of the log."""
-    commands: dict[str, list[dict[str, Any]]] = {}
-    for entry in log:
-        client = entry.command.get("client", "")
-        if client.startswith(f"{session}-"):
-            commands.setdefault(client, []).append(entry.command)
-    return commands
 
 
 @pytest.mark.parametrize("nodes", [1, 3])
@@ -206,21 +196,6 @@ def test_replicate_fails_when_the_cluster_stops(start: StartCluster) -> None:
     with pytest.raises(ContenderError) as refusal:
         running.result(DEADLINE_S)
     assert refusal.value.code == "unavailable"
-
-
-def check_election(cluster: ClusterUnderTest, election: Election) -> None:
-    """Check a decided election: its order of times, and that the events tell of it."""
-    assert election.candidate_ns is not None
-    assert election.leader_ns is not None
-    assert election.settled_ns is not None
-    assert election.leader_term is not None
-    assert election.crash_ns <= election.candidate_ns <= election.leader_ns <= election.settled_ns
-    assert election.leader != election.crashed
-    assert election.leader_term > election.term
-    assert election.candidacies >= 1
-    leaders = {(e.node, e.term) for e in cluster.role_events() if e.role == "leader"}
-    assert (election.crashed, election.term) in leaders
-    assert (election.leader, election.leader_term) in leaders
 
 
 @pytest.mark.parametrize("nodes", [3, 5])

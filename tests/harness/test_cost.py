@@ -1,7 +1,10 @@
 import subprocess
 import sys
+from pathlib import Path
 
-from bench.cost import CostMeter, MachineMeter
+import msgspec
+
+from bench.cost import CostMeter, MachineMeter, MachineState
 
 WORK = """
 import os, sys, threading, time
@@ -19,7 +22,11 @@ if os.fork() == 0:
     sys.stdin.read()
     os._exit(0)
 if os.fork() == 0:
-    burn()          # and one that has ended
+    if os.fork() == 0:
+        burn()      # and one that has ended, as has its own child
+        os._exit(0)
+    os.wait()
+    burn()
     os._exit(0)
 os.wait()
 def nap():
@@ -50,8 +57,8 @@ def test_the_cost_is_that_of_the_whole_tree():
         cost = meter.cost()
         process.stdin.close()
         process.wait()
-    # Two children burnt 0.3 s each; the system counts in ticks of 10 ms.
-    assert cost.cpu_s >= 0.56
+    # Three descendants burnt 0.3 s each; the system counts in ticks of 10 ms.
+    assert cost.cpu_s >= 0.84
     assert cost.peak_rss_bytes > 2 * 2**20 + 50_000_000
     # The naps of a thread other than the main one.
     assert cost.voluntary_switches >= 100
@@ -71,3 +78,11 @@ def test_the_machines_shares_are_shares():
     assert 0 < state.busy_share <= 1
     assert 0 <= state.steal_share <= 1
     assert state.load_1m >= 0
+    for pressure in (state.cpu_pressure, state.memory_pressure, state.io_pressure):
+        assert (pressure is not None) == Path("/proc/pressure/cpu").exists()
+        assert pressure is None or 0 <= pressure <= 1
+
+
+def test_records_of_before_pressures_were_read_are_still_read():
+    old = b'{"load_1m": 1.5, "steal_share": 0.0, "busy_share": 0.5}'
+    assert msgspec.json.decode(old, type=MachineState) == MachineState(1.5, 0.0, 0.5)

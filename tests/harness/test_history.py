@@ -14,7 +14,8 @@ from bench.compare import Plan
 from bench.history import Entry, Figure, add, entry_of, read
 from bench.sequential import Verdict
 from bench.store import Run, StoreError
-from report.trend import changes_in_words, render
+from report.changes import changes_in_words
+from report.trend import render
 
 from .support import PATIENCE, contenders, election_cell, fake, manifest, measure_quietly
 from .support import replicate_cell as small_cell

@@ -1,10 +1,34 @@
 import math
 import random
+from collections.abc import Callable
 
 import numpy as np
 import pytest
+from numpy.typing import NDArray
 
-from bench.statistics import Estimate, median_interval, quantile_of_histogram, ratio_interval
+from bench.statistics import (
+    Estimate,
+    ecdf,
+    hierarchical_interval,
+    holm,
+    median_bounds,
+    median_interval,
+    noise_floor,
+    paired_p_value,
+    quantile_interval,
+    quantile_of_histogram,
+    ratio_interval,
+)
+
+BLOCKS = [6, 7, 8, 10, 12, 15, 20, 30, 40]
+
+# Samples whose median is 0: symmetric, skewed either way, with heavy tails, with two humps.
+DISTRIBUTIONS: dict[str, Callable[..., NDArray[np.float64]]] = {
+    "normal": lambda g, size: g.normal(size=size),
+    "skewed": lambda g, size: g.lognormal(sigma=0.5, size=size) - 1,
+    "waiting": lambda g, size: g.exponential(size=size) - math.log(2),
+    "heavy tails": lambda g, size: g.standard_t(3, size=size),
+}
 
 
 def rng(seed: int = 1) -> np.random.Generator:
@@ -24,83 +48,232 @@ def histogram(values: list[int]) -> list[list[int]]:
     return [[lowest, count] for lowest, count in buckets.items()]
 
 
+# The median.
+
+
 def test_the_median_of_known_values():
-    assert median_interval([3, 1, 2, 5, 4], rng()).value == 3
-    assert median_interval([4, 1, 2, 3], rng()).value == 2.5
+    assert median_interval([3, 1, 2, 5, 4]).value == 3
+    assert median_interval([4, 1, 2, 3]).value == 2.5
 
 
-def test_five_values_give_the_interval_from_the_lowest_to_the_highest():
-    # The median of a resample is the lowest value with probability P(Bin(5, 1/5) >= 3) = 5.8 %,
-    # more than the 2.5 % left out at each end.
-    assert median_interval([3, 1, 2, 5, 4], rng()) == Estimate(3, 1, 5)
+@pytest.mark.parametrize("blocks", [2, 3, 4, 5])
+def test_too_few_values_give_the_widest_interval(blocks):
+    # The extremes enclose the median with 1 - 2^(1-n), which is below 95 % for all of these.
+    values = [float(value) for value in range(blocks)]
+    assert median_interval(values)[1:] == (0, blocks - 1)
+
+
+def test_the_interval_lies_between_the_order_statistics_that_bracket_it():
+    # Of 10 values the second pair encloses the median with 97.9 %, the third with 89.1 %. Half way
+    # in confidence, Hettmansperger and Sheather's weight of the inner one is 8 I / (2 + 6 I), I
+    # being the share of the way: (0.9785 - 0.95) / (0.9785 - 0.8906) = 0.3245.
+    estimate = median_interval([float(value) for value in range(1, 11)])
+    weight = 8 * 0.3245 / (2 + 6 * 0.3245)
+    assert estimate.low == pytest.approx(2 + weight, abs=0.002)
+    assert estimate.high == pytest.approx(9 - weight, abs=0.002)
+
+
+def test_a_lower_confidence_is_narrower():
+    values = rng().normal(size=30).tolist()
+    wide, usual = median_interval(values, 0.999), median_interval(values)
+    assert wide.low < usual.low < usual.value < usual.high < wide.high
 
 
 def test_equal_values_have_no_spread():
-    assert median_interval([7.0] * 6, rng()) == Estimate(7, 7, 7)
+    assert median_interval([7.0] * 6) == Estimate(7, 7, 7)
 
 
 def test_one_value_has_no_interval():
-    estimate = median_interval([7.0], rng())
+    estimate = median_interval([7.0])
     assert estimate.value == 7
     assert math.isnan(estimate.low)
     assert math.isnan(estimate.high)
 
 
 def test_no_value_is_refused():
-    with pytest.raises(ValueError, match="no values"):
-        median_interval([], rng())
+    for estimate in (median_interval, quantile_interval):
+        with pytest.raises(ValueError, match="no values"):
+            estimate([], 0.5)
 
 
-def test_the_same_seed_gives_the_same_interval():
-    values = list(rng(9).lognormal(size=12))
-    assert median_interval(values, rng(2)) == median_interval(values, rng(2))
+@pytest.mark.parametrize("blocks", BLOCKS)
+@pytest.mark.parametrize("distribution", DISTRIBUTIONS)
+def test_the_medians_interval_holds_the_truth_as_often_as_it_says(distribution, blocks):
+    simulated = DISTRIBUTIONS[distribution](rng(2024), (20_000, blocks))
+    low, high = median_bounds(simulated)
+    # The standard error of what is simulated is 0.15 %.
+    assert 0.93 <= np.mean((low <= 0) & (high >= 0)) <= 0.97
 
 
-@pytest.mark.parametrize("blocks", [5, 8, 20])
-def test_intervals_hold_the_true_median_as_often_as_they_say(blocks):
-    generator = rng(2024)
-    simulations = 400
-    samples = generator.lognormal(mean=0.0, sigma=0.5, size=(simulations, blocks))
-    held = sum(
-        estimate.low <= 1.0 <= estimate.high
-        for estimate in (median_interval(list(sample), generator) for sample in samples)
-    )
-    # 95 % is nominal, 93.75 % the most that 5 values can give; three standard errors are 3.3 %.
-    assert 0.90 <= held / simulations <= 0.995
+# Ratios within blocks.
+
+
+def realistic(
+    generator: np.random.Generator, experiments: int, blocks: int, ratio: float
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Two contenders that share a machine: what a block has in common, and 3 % of their own."""
+    common = generator.lognormal(sigma=0.2, size=(experiments, blocks))
+    own = generator.standard_t(4, size=(2, experiments, blocks)) * 0.03
+    return ratio * common * np.exp(own[0]), common * np.exp(own[1])
 
 
 def test_the_interval_of_a_ratio_holds_the_true_ratio_as_often_as_it_says():
-    generator = rng(7)
-    simulations, blocks = 400, 10
-    held = 0
-    for _ in range(simulations):
-        machine = generator.lognormal(sigma=0.5, size=blocks)  # what a block has in common
-        fast = 3.0 * machine * generator.lognormal(sigma=0.05, size=blocks)
-        slow = machine * generator.lognormal(sigma=0.05, size=blocks)
-        estimate = ratio_interval(list(fast), list(slow), generator)
-        held += estimate.low <= 3.0 <= estimate.high
-        assert estimate.high / estimate.low < 1.3, "pairing has to cancel what blocks share"
-    assert 0.90 <= held / simulations <= 0.995
+    numerators, denominators = realistic(rng(7), 20_000, 10, ratio=3.0)
+    low, high = median_bounds(np.log(numerators / denominators))
+    assert 0.93 <= np.mean((np.exp(low) <= 3) & (np.exp(high) >= 3)) <= 0.97
+    # The interval of the ratios is that of the function, and pairing cancels what blocks share.
+    estimate = ratio_interval(list(numerators[0]), list(denominators[0]))
+    assert estimate[1:] == pytest.approx((math.exp(low[0]), math.exp(high[0])))
+    assert estimate.high / estimate.low < 1.3
+
+
+def test_an_a_a_pair_of_40_blocks_is_told_apart_no_more_often_than_the_level_allows():
+    low, high = median_bounds(np.log(np.divide(*realistic(rng(3), 20_000, 40, ratio=1.0))))
+    told_apart = np.mean((low > 0) | (high < 0))
+    assert told_apart <= 0.05 + 3 * math.sqrt(0.05 * 0.95 / 20_000)
+
+
+def test_a_slowdown_of_5_per_cent_is_found_in_40_blocks():
+    low, high = median_bounds(np.log(np.divide(*realistic(rng(4), 20_000, 40, ratio=0.95))))
+    assert np.mean(high < 0) > 0.99
+    assert np.mean(low > 0) == 0
 
 
 def test_the_ratio_of_known_values():
-    estimate = ratio_interval([2, 40, 600], [1, 10, 100], rng())
+    estimate = ratio_interval([2, 40, 600], [1, 10, 100])
     assert estimate.value == pytest.approx(4)
 
 
 def test_exchanging_the_two_gives_the_reciprocal():
-    a, b = [3.0, 5.0, 4.0, 9.0], [1.0, 2.0, 3.0, 4.0]
-    there, back = ratio_interval(a, b, rng()), ratio_interval(b, a, rng())
-    assert there.value == pytest.approx(1 / back.value)
-    assert there.low == pytest.approx(1 / back.high, rel=0.02)
-    assert there.high == pytest.approx(1 / back.low, rel=0.02)
+    a, b = [3.0, 5.0, 4.0, 9.0, 7.0, 2.0, 8.0], [1.0, 2.0, 3.0, 4.0, 5.0, 6.0, 1.0]
+    there, back = ratio_interval(a, b), ratio_interval(b, a)
+    assert there == pytest.approx((1 / back.value, 1 / back.high, 1 / back.low))
 
 
-def test_ratios_that_mean_nothing_are_refused():
+@pytest.mark.parametrize("estimate", [ratio_interval, paired_p_value, noise_floor])
+def test_ratios_that_mean_nothing_are_refused(estimate):
     with pytest.raises(ValueError, match="paired"):
-        ratio_interval([1, 2], [1], rng())
+        estimate([1, 2], [1])
     with pytest.raises(ValueError, match="positive"):
-        ratio_interval([1, 0], [1, 1], rng())
+        estimate([1, 0], [1, 1])
+
+
+def test_the_noise_floor_is_how_far_the_twins_ratio_reaches():
+    twin = [100.0] * 7
+    base = [100.0 * ratio for ratio in (0.97, 0.99, 1.0, 1.0, 1.0, 1.01, 1.02)]
+    low, high = ratio_interval(base, twin)[1:]
+    assert low < 1 < high < 1 / low
+    assert noise_floor(base, twin) == pytest.approx(1 / low - 1)
+    assert noise_floor(twin, base) == pytest.approx(noise_floor(base, twin))
+    assert noise_floor(twin, twin) == 0
+    assert math.isnan(noise_floor([1.0], [2.0]))
+
+
+# Many comparisons.
+
+
+def test_the_p_value_of_known_ratios():
+    # Six ratios all on one side: of the 2^6 equally likely signs two are as extreme.
+    assert paired_p_value([2, 3, 4, 5, 6, 7], [1] * 6) == pytest.approx(2 / 64)
+    assert paired_p_value([1.0] * 6, [1.0] * 6) == 1
+
+
+def test_p_values_are_as_rare_as_they_say():
+    numerators, denominators = realistic(rng(5), 400, 12, ratio=1.0)
+    pairs = zip(numerators, denominators, strict=True)
+    found = [paired_p_value(list(a), list(b)) for a, b in pairs]
+    # Five per cent, and four standard errors of 400.
+    assert np.mean(np.array(found) <= 0.05) <= 0.05 + 4 * 0.011
+
+
+def test_holm_adjusts_by_rank():
+    # The example of Holm's procedure by hand: times 4, 3, 2, 1, never falling, at most 1.
+    adjusted = holm({"a": 0.01, "b": 0.04, "c": 0.03, "d": 0.005})
+    assert adjusted == pytest.approx({"a": 0.03, "b": 0.06, "c": 0.06, "d": 0.02})
+    assert list(adjusted) == ["a", "b", "c", "d"]
+    assert holm({"a": 0.9, "b": 0.8}) == {"a": 1.0, "b": 1.0}
+    assert holm({}) == {}
+
+
+def test_holm_keeps_the_chance_of_any_false_find_at_the_level():
+    p_values = rng(6).random(size=(4000, 10))
+    found = [min(holm(dict(enumerate(row))).values()) <= 0.05 for row in map(list, p_values)]
+    assert np.mean(found) <= 0.05 + 4 * math.sqrt(0.05 * 0.95 / 4000)
+
+
+# Quantiles and distributions.
+
+
+def test_a_quantile_of_known_values():
+    values = [float(value) for value in range(1, 1001)]
+    estimate = quantile_interval(values, 0.9)
+    assert estimate.value == 900
+    # 900 and two standard deviations of the binomial, sqrt(1000 x 0.9 x 0.1) = 9.5.
+    assert estimate.low == pytest.approx(881, abs=1)
+    assert estimate.high == pytest.approx(919, abs=1)
+
+
+def test_a_sample_too_small_for_a_quantile_has_no_bound():
+    values = [float(value) for value in range(20)]
+    assert quantile_interval(values, 0.99).high == math.inf
+    assert quantile_interval(values, 0.01).low == -math.inf
+    with pytest.raises(ValueError, match="inner quantile"):
+        quantile_interval(values, 1)
+
+
+@pytest.mark.parametrize("q", [0.5, 0.9, 0.99])
+@pytest.mark.parametrize("size", [6, 100])
+def test_the_interval_of_a_quantile_holds_the_truth_at_least_as_often_as_it_says(q, size):
+    generator = rng(8)
+    truth = -math.log(1 - q)
+    estimates = [
+        quantile_interval(generator.exponential(size=size).tolist(), q) for _ in range(400)
+    ]
+    held = np.mean([estimate.low <= truth <= estimate.high for estimate in estimates])
+    assert held >= 0.95 - 4 * math.sqrt(0.05 * 0.95 / 400)
+
+
+def held_by_blocks(blocks: int, within: int, between: float, q: float, truth: float) -> float:
+    generator, simulations = rng(9), 1000
+    own = generator.normal(size=(simulations, blocks, within))
+    common = between * generator.normal(size=(simulations, blocks, 1))
+    estimates = [hierarchical_interval(list(blocks), q) for blocks in own + common]
+    return float(np.mean([estimate.low <= truth <= estimate.high for estimate in estimates]))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("blocks", [6, 12, 40])
+@pytest.mark.parametrize("between", [0, 1])
+def test_the_median_of_nested_values_has_an_interval_that_holds(blocks, between):
+    # The standard error of what is simulated is 0.7 %.
+    assert 0.93 <= held_by_blocks(blocks, 10, between, 0.5, 0.0) <= 0.975
+
+
+@pytest.mark.slow
+def test_a_high_quantile_of_nested_values_has_an_interval_that_holds():
+    assert 0.93 <= held_by_blocks(20, 20, 0.3, 0.9, 1.2816 * math.sqrt(1.09)) <= 0.975
+
+
+def test_nested_values_count_as_many_as_there_are_blocks():
+    generator = rng(10)
+    blocks = [list(generator.normal(size=50) + 10 * block) for block in range(6)]
+    nested = hierarchical_interval(blocks)
+    flat = quantile_interval([value for block in blocks for value in block], 0.5)
+    assert nested.high - nested.low > 3 * (flat.high - flat.low)
+
+
+def test_blocks_may_have_different_numbers_of_values():
+    estimate = hierarchical_interval([[1.0], [2.0, 3.0, 4.0], [], [5.0, 6.0]])
+    assert estimate.value == 3.5
+    assert 1 <= estimate.low <= 3.5 <= estimate.high <= 6
+    assert math.isnan(hierarchical_interval([[1.0, 2.0]]).low)
+    with pytest.raises(ValueError, match="no values"):
+        hierarchical_interval([[]])
+
+
+def test_the_empirical_distribution_is_a_step_at_each_value():
+    assert ecdf([3, 1, 1, 2]) == ([1, 2, 3], [0.5, 0.75, 1.0])
+    assert ecdf([]) == ([], [])
 
 
 def test_small_values_have_exact_quantiles():

@@ -1,10 +1,21 @@
 """The A/A pair: the same program under a second name."""
 
+import msgspec
+import pytest
+
 from bench.measure import End
 from bench.store import ContenderEntry, Run
-from bench.twin import choose_base, pairs, twin_of, with_twins
+from bench.twin import choose_base, noise_floors, pairs, say_noise, twin_of, with_twins
 
-from .support import HELLO, contenders, election_cell, fake, manifest, measure_quietly
+from .support import (
+    HELLO,
+    contenders,
+    election_cell,
+    fake,
+    manifest,
+    measure_quietly,
+    replicate_cell,
+)
 
 A, B = (ContenderEntry(name, name.title(), HELLO, None) for name in ("a", "b"))
 ABSENT = ContenderEntry("absent", "Absent", None, "no such program")
@@ -49,3 +60,27 @@ def test_the_twin_takes_part_in_every_block(tmp_path):
     assert {(t.block, t.contender) for t in run.trials} == {
         (block, name) for block in (0, 1) for name in ("a", "b", "a~")
     }
+
+
+def test_the_noise_floor_is_the_twins_own_difference(tmp_path):
+    specs = contenders(tmp_path, {"a": fake("stub")})
+    entries = [A, twin_of(A)]
+    cells = [replicate_cell(), election_cell()]
+    run = Run.create(tmp_path, manifest([], cells, contenders=entries))
+    measure_quietly(run, with_twins(specs, entries))
+    # The stub always gives the same figures.
+    assert noise_floors(run) == {"replicate-w2": 0, "election-150-300": 0}
+    assert say_noise(run).startswith("noise floor by a and a~, which are the same")
+    changed = {"commands": 44, "latency_ns": [[1000, 44]]}
+    for number, trial in enumerate(run.trials):
+        if (trial.contender, trial.cell) == ("a~", "replicate-w2"):
+            result = {**trial.result, **changed}
+            run.trials[number] = msgspec.structs.replace(trial, result=result)
+    # 40 commands against 44 in every block.
+    assert noise_floors(run)["replicate-w2"] == pytest.approx(0.1)
+
+
+def test_without_a_twin_there_is_no_floor(tmp_path):
+    run = Run.create(tmp_path, manifest(["a"], [election_cell()]))
+    assert noise_floors(run) == {}
+    assert say_noise(run) == ""

@@ -157,3 +157,19 @@ def test_links_lead_to_their_sections(show: Callable[..., Page]) -> None:
         link.click()
         target = page.locator(page.evaluate("location.hash"))
         assert target.locator("h2").first.inner_text() == link.inner_text()
+
+
+@BOTH
+def test_two_contenders_stand_side_by_side(
+    show: Callable[..., Page], viewport: ViewportSize
+) -> None:
+    page = show("complete", viewport=viewport)
+    section = page.locator("#side-by-side")
+    section.get_by_label("Left").select_option("asyncio")
+    section.get_by_label("Right").select_option("multiprocessing")
+    columns = section.locator(".columns").first.locator(".column:visible")
+    assert [columns.nth(n).get_attribute("data-contender") for n in range(columns.count())] == [
+        "asyncio",
+        "multiprocessing",
+    ]
+    assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")

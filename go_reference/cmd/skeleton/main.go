@@ -25,6 +25,7 @@ type source struct {
 type function struct {
 	Name  string `json:"name"`
 	Line  int    `json:"line"`
+	End   int    `json:"end"`
 	Nodes []node `json:"nodes"`
 }
 
@@ -61,14 +62,15 @@ func read(fset *token.FileSet, file *ast.File) source {
 			if callsItself(f) {
 				nodes = append(nodes, node{kind: "recursion"})
 			}
-			line := fset.Position(f.Pos()).Line
-			s.Functions = append(s.Functions, function{qualified(f), line, nodes})
+			s.Functions = append(s.Functions, function{
+				qualified(f), fset.Position(f.Pos()).Line, fset.Position(f.End()).Line, nodes,
+			})
 		} else if !ok {
 			outside = append(outside, skeleton(decl)...)
 		}
 	}
 	if len(outside) > 0 {
-		s.Functions = append(s.Functions, function{"<module>", 1, outside})
+		s.Functions = append(s.Functions, function{"<module>", 1, fset.Position(file.End()).Line, outside})
 	}
 	return s
 }
