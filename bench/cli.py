@@ -332,6 +332,33 @@ def primitives(
         raise typer.TyperException(str(error)) from error
 
 
+@app.command()
+def races(
+    runs: Annotated[int, typer.Option(min=1, help="How often each program runs.")] = 1000,
+    contenders: ContenderNames = None,
+    python: Pythons = None,
+    run: IntoRun = None,
+    results: Results = Path("results"),
+) -> None:
+    """Run the seminar paper's programs many times, and count their outcomes.
+
+    Two that compute with the same variables: unsynchronised, and synchronised by a message; and
+    eight that are started and joined in turn. The outcomes are kept in `races.json`.
+    """
+    from bench.bare import go_races, models
+    from bench.races import count_races, load, table
+    from bench.store import StoreError
+
+    try:
+        chosen, specs = _bare_run("races", contenders, python, 1, None, run, results)
+        with chosen.lock():
+            count_races(chosen.path, models(specs, go_races, _say), runs, _say)
+        _console(sys.stdout).print(table(load(chosen.path)))
+        print(chosen.path)
+    except StoreError as error:
+        raise typer.TyperException(str(error)) from error
+
+
 def _bare_run(
     kind: str,
     contenders: str | None,
