@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Annotated, NoReturn, TextIO
 
 import typer
 
-from bench.commands import comparing, history
+from bench.commands import comparing, history, planning
 from bench.contender import ContenderFailed
 from bench.registry import DEFAULT_TABLE, ContenderSpec, RegistryError, Unavailable, load_contenders
 from bench.variants import Contenders, Variant, find_interpreters
@@ -42,6 +42,7 @@ app = typer.Typer(
 )
 comparing.register(app)
 history.register(app)
+planning.register(app)
 
 ContendersFile = Annotated[
     Path,
