@@ -24,6 +24,7 @@ from raft.workload import (
 )
 
 SECOND_NS = 1_000_000_000
+TURN = 1024
 
 
 class OpenLoop:
@@ -65,21 +66,32 @@ class OpenLoop:
         self._ended_ns = self._started_ns + spec.duration_ns
 
     def _due_ns(self, number: int) -> int:
-        return self._start_ns + int(number * self._interval_ns)
+        return self._start_ns + math.ceil(number * self._interval_ns)
 
     def pace(self) -> Iterator[float]:
-        """Send all that is due, and yield the seconds until more is; over when nothing is."""
-        for number in range(self._total):
-            while (early_ns := self._due_ns(number) - time.monotonic_ns()) > 0:
-                yield early_ns / SECOND_NS
-            if self._failure is not None:
+        """Send what is due, and yield the seconds until more is; over when nothing is.
+
+        After `TURN` commands at a time it yields all the same, so that a leader in the same
+        thread gets its turn. What is due meanwhile waits here, and is charged for it.
+        """
+        while self._failure is None:
+            due = self._due_by(time.monotonic_ns())
+            room = self._spec.limit - len(self._outstanding_ns)
+            for number in range(self._sent, min(due, self._sent + min(room, TURN))):
+                self._send(number)
+            if self._sent == self._total:
                 break
-            if len(self._outstanding_ns) >= self._spec.limit:
+            if due - self._answered > self._spec.limit:
                 self._saturated = True
                 break
-            self._send(number)
+            early_ns = self._due_ns(self._sent) - time.monotonic_ns()
+            yield max(0, early_ns) / SECOND_NS
         self._all_sent = True
         self._look_whether_ended()
+
+    def _due_by(self, now_ns: int) -> int:
+        """How many commands are due by then."""
+        return min(self._total, int((now_ns - self._start_ns) / self._interval_ns) + 1)
 
     def _send(self, number: int) -> None:
         if number == self._first:

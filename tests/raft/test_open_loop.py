@@ -220,3 +220,22 @@ def test_no_rate_drifts(rate: float, number: int) -> None:
     loop = OpenLoop(spec, lambda: Counters(0, None, 0, 0, 0), lambda _: None, lambda: None)
     exact_ns = Fraction(number * SECOND) / Fraction(rate)
     assert abs(loop._due_ns(number) - loop._start_ns - exact_ns) <= max(1, exact_ns / 10**15)
+
+
+def test_a_backlog_is_sent_in_turns_with_the_leader(clock: Clock) -> None:
+    load = Load(clock, 1_000_000, duration_ms=100)
+    clock.now_ns += 5 * MILLISECOND
+    for sent in (1024, 2048, 3072, 4096, 5001):
+        assert load.send() in (0, 1000)
+        assert len(load.sent) == sent
+    load.answer()
+
+
+def test_what_is_due_but_not_sent_yet_counts_towards_giving_up(clock: Clock) -> None:
+    load = Load(clock, 1_000_000, duration_ms=100, limit=2000)
+    clock.now_ns += 5 * MILLISECOND
+    assert load.send() is None
+    load.answer()
+    result = load.result()
+    assert result["saturated"]
+    assert result["sent"] == 1024
