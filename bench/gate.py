@@ -179,8 +179,9 @@ def measure(
     the trial under way and nothing else. Raises `StoreError` when a result cannot be kept.
     """
     deadline = clock() + budget_s
+    comparison = compare(run, plan)
     for block in range(run.manifest.specification.blocks):
-        wanted = _wanted(compare(run, plan), run)
+        wanted = _wanted(comparison, run)
         if not wanted:
             return End.DECIDED
         for planned in _order(run, wanted, block):
@@ -190,8 +191,9 @@ def measure(
             run.append(trial)
             if trial.failure is not None:
                 say(f"{trial.trial} failed at {trial.failure.stage}: {trial.failure.message}")
-        say(_progress(compare(run, plan), block, deadline - clock()))
-    return End.BLOCKS_DONE if _wanted(compare(run, plan), run) else End.DECIDED
+        comparison = compare(run, plan)
+        say(_progress(comparison, block, deadline - clock()))
+    return End.BLOCKS_DONE if _wanted(comparison, run) else End.DECIDED
 
 
 def _wanted(comparison: Comparison, run: Run) -> list[Pair]:

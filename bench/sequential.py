@@ -73,17 +73,20 @@ def log_evidence(differences: Array) -> Array:
     zero; pass the negative to bet that they are below.
     """
     sizes = np.abs(differences)
-    logarithms = np.zeros((*differences.shape[:-1], len(_SHARES)))
-    wealth = np.empty(differences.shape)
-    for block in range(differences.shape[-1]):
-        size = sizes[..., block]
-        scale = np.sort(sizes[..., : block + 1], axis=-1)[..., block // 4]
-        # Where more than a quarter of all differences are nothing, only the direction counts.
-        part = np.minimum(size, scale) / np.where(scale > 0, scale, 1.0)
-        stake = np.sign(differences[..., block]) * np.where(scale > 0, part, 1.0)
-        logarithms += np.log1p(stake[..., np.newaxis] * _SHARES)
-        wealth[..., block] = np.logaddexp.reduce(logarithms, axis=-1) - math.log(len(_SHARES))
-    return wealth
+    scales = np.stack(
+        [
+            np.sort(sizes[..., : block + 1], axis=-1)[..., block // 4]
+            for block in range(differences.shape[-1])
+        ],
+        axis=-1,
+    )
+    # Where more than a quarter of all differences are nothing, only the direction counts.
+    parts = np.minimum(sizes, scales) / np.where(scales > 0, scales, 1.0)
+    stakes = np.sign(differences) * np.where(scales > 0, parts, 1.0)
+    logarithms = np.log1p(stakes[..., np.newaxis] * _SHARES).cumsum(axis=-2)
+    highest = logarithms.max(axis=-1)
+    wealth = np.exp(logarithms - highest[..., np.newaxis]).mean(axis=-1)
+    return np.asarray(highest + np.log(wealth))
 
 
 def confidence_sequence(differences: Sequence[float], error: float) -> Interval:

@@ -27,7 +27,7 @@ def outcomes(gate):
 
 @pytest.mark.parametrize("shift", [0.0, 0.03, 0.2])
 def test_simulated_verdicts_are_the_gates(shift):
-    gates = shift + 0.02 * np.random.default_rng(1).standard_t(3, (4, 30))
+    gates = shift + 0.02 * np.random.default_rng(1).standard_t(3, (2, 24))
     simulated = judge_all(gates, PLAN)
     for gate, slower, same in zip(gates, *simulated, strict=True):
         expected = outcomes(gate)
