@@ -146,6 +146,14 @@ def bench(
     blocks: Annotated[
         int | None, typer.Option(min=1, help="How often every contender runs in every cell.")
     ] = None,
+    precision: Annotated[
+        str | None,
+        typer.Option(
+            metavar="2%",
+            help="How far the figures' intervals may reach: a pilot of six blocks then chooses how "
+            "many blocks there are and how long they last.",
+        ),
+    ] = None,
     seed: Annotated[
         int | None, typer.Option(min=0, help="Repeat the order of an earlier run.")
     ] = None,
@@ -184,11 +192,22 @@ def bench(
         if resume is None:
             if twin is not None and no_twin:
                 raise typer.BadParameter("choose one of --twin and --no-twin")
+            if precision is not None and blocks is not None:
+                raise typer.BadParameter("choose one of --precision and --blocks")
             run = _new_run(
-                specs, profile, contenders, workloads, blocks, seed, results, twin, not no_twin
+                specs,
+                profile,
+                contenders,
+                workloads,
+                blocks,
+                seed,
+                results,
+                twin,
+                not no_twin,
+                None if precision is None else _precision(precision),
             )
         else:
-            chosen = (profile, contenders, workloads, blocks, seed, twin)
+            chosen = (profile, contenders, workloads, blocks, precision, seed, twin)
             if no_twin or any(option is not None for option in chosen):
                 raise typer.BadParameter(
                     "--resume goes on with a run as it was begun: leave out the options that "
@@ -402,6 +421,7 @@ def _new_run(
     results: Path,
     twin: str | None,
     with_twin: bool,
+    precision: float | None,
 ) -> Run:
     from bench.specification import PROFILES, narrow
 
@@ -413,7 +433,42 @@ def _new_run(
     seed = secrets.randbelow(2**32) if seed is None else seed
     if twin is not None and twin not in chosen:
         raise typer.BadParameter(f"no contender {twin}; choose from {', '.join(chosen)}")
+    if precision is not None:
+        specification = _planned(specs, chosen, specification, profile, seed, results, precision)
     return _create(chosen, specification, profile, seed, results, twin, with_twin)
+
+
+def _planned(
+    specs: Contenders,
+    chosen: Mapping[str, ContenderSpec],
+    specification: Specification,
+    profile: str,
+    seed: int,
+    results: Path,
+    precision: float,
+) -> Specification:
+    """Measure a pilot, and return the specification that its variances ask for."""
+    from bench.measure import End
+    from bench.pilot import PILOT_BLOCKS, plan
+    from bench.specification import narrow
+
+    _say("a pilot first, to see how the figures vary")
+    pilot = _create(chosen, narrow(specification, blocks=PILOT_BLOCKS), profile, seed, results)
+    with pilot.lock():
+        if _measure(pilot, specs) is not End.COMPLETE:
+            raise typer.Abort
+    made = plan(pilot, precision, specification)
+    planning.show(made)
+    return made.specification
+
+
+def _precision(text: str) -> float:
+    from bench.pilot import read_precision
+
+    try:
+        return read_precision(text)
+    except ValueError as error:
+        raise typer.BadParameter(f"'--precision': {error}; write it as 2%") from error
 
 
 def _create(

@@ -45,12 +45,15 @@ class Specification(msgspec.Struct, frozen=True):
     `budget_s`: no trial starts later than this after the start of the measuring; None is without
     end. `patience_s`: how much time a contender may lose to failed trials before the rest of its
     trials fail without being tried, so that one that hangs cannot use up the time of the others.
+    `precision`: how far, relatively, the figures' intervals were to reach when a pilot chose the
+    blocks and how long they last; None where they were set by hand.
     """
 
     blocks: int
     cells: list[Cell]
     budget_s: float | None = None
     patience_s: float = 60.0
+    precision: float | None = None
 
 
 FIGURE_16_MS = (

@@ -22,7 +22,9 @@ def command(manifest: Manifest, known: Collection[str]) -> str:
     names = [contender.name for contender in manifest.contenders if not contender.twin]
     twins = [contender.base for contender in manifest.contenders if contender.twin]
     words = ["raftmark bench", f"--profile {manifest.profile}", seed]
-    if specification.blocks != profile.blocks:
+    if specification.precision is not None:
+        words.append(f"--precision {specification.precision:.3g}")
+    elif specification.blocks != profile.blocks:
         words.append(f"--blocks {specification.blocks}")
     if (workloads := _workloads(specification)) != _workloads(profile):
         words.append(f"--workloads {','.join(workloads)}")

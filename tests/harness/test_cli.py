@@ -87,6 +87,25 @@ def seed_that_runs_first(contender: str, contenders: Sequence[str]) -> int:
     raise AssertionError("no such seed")
 
 
+def test_a_precision_is_planned_by_a_pilot(tmp_path, table):
+    options = ["--no-report", "--workloads", "election", "--precision", "2%", "--no-twin"]
+    done = raftmark("bench", *options, *table({"a": fake("stub")}), cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    # The stub's elections never vary, so the fewest blocks and the most elections are planned.
+    assert "for intervals of ±2.0%" in done.stdout
+    assert "6 blocks of about" in done.stdout
+    run = Run.open(tmp_path / "results" / "latest")
+    assert run.manifest.specification.precision == 0.02
+    assert run.manifest.specification.blocks == 6
+    assert len(run.trials) == 6 * len(run.manifest.specification.cells)
+    again = raftmark("pilot", "latest", "--precision", "1%", cwd=tmp_path)
+    assert again.returncode == 0, again.stderr
+    assert "for intervals of ±1.0%" in again.stdout
+    gone = raftmark("pilot", "gone", cwd=tmp_path)
+    assert gone.returncode == 2
+    assert "no run gone" in gone.stderr
+
+
 def test_what_is_not_offered_is_neither_asked_for_nor_a_failure(tmp_path, table):
     script = tmp_path / "modest.py"
     script.write_text(
@@ -234,6 +253,9 @@ def test_a_run_without_a_sound_figure_fails(tmp_path, table, command, said):
         (["bench", "--workloads", "sort"], 2, "no such workload: sort"),
         (["bench", "--blocks", "0"], 2, "'--blocks'"),
         (["bench", "--seed", "x"], 2, "'--seed'"),
+        (["bench", "--precision", "much"], 2, "write it as 2%"),
+        (["bench", "--precision", "0%"], 2, "between 0 and 100%"),
+        (["bench", "--precision", "2%", "--blocks", "9"], 2, "one of --precision and --blocks"),
         (["bench", "--resume", "gone"], 2, "no run gone"),
         (["bench", "--resume", "gone", "--seed", "1"], 2, "leave out"),
         (["bench", "--resume", "gone", "--no-twin"], 2, "leave out"),
