@@ -496,7 +496,7 @@ def _create(
         entries.append(found)
         if found.unavailable is not None:
             _say(f"{spec.name} cannot run: {found.unavailable}")
-        if isinstance(spec, Variant):
+        elif isinstance(spec, Variant):
             for package, why in spec.lacks().items():
                 _say(f"{spec.name} goes without {package}: {why}")
         if gil_is_back(found):

@@ -11,6 +11,7 @@ from pathlib import Path
 import msgspec
 import pytest
 
+from bench import races
 from bench.schedule import schedule
 from bench.specification import PROFILES, narrow
 from bench.store import Run
@@ -331,3 +332,23 @@ def test_the_contenders_are_listed(tmp_path, table):
     assert listed[0]["hello"]["language"] == "Python"
     assert listed[1]["hello"] is None
     assert "cannot start" in listed[1]["unavailable"]
+
+
+def test_races_are_counted_and_kept_in_a_run(tmp_path):
+    done = raftmark("races", "--runs", "2", "--contenders", "asyncio", cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    run = Run.open(tmp_path / "results" / "latest")
+    assert str(run.path) in done.stdout
+    counted = races.load(run.path)
+    assert len(counted) == 3
+    assert all(sum(each.outcomes.values()) == 2 for each in counted)
+
+    again = raftmark("races", "--runs", "2", "--run", run.manifest.run, cwd=tmp_path)
+    assert again.returncode == 0, again.stderr
+    assert races.load(run.path) == counted
+
+
+def test_a_run_keeps_its_seed(tmp_path):
+    done = raftmark("primitives", "--run", "any", "--seed", "1", cwd=tmp_path)
+    assert done.returncode == 2
+    assert "--run has its contenders and its seed" in done.stderr
