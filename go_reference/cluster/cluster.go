@@ -11,6 +11,7 @@ import (
 	"sync"
 
 	"raftmark/raft"
+	"raftmark/workload"
 )
 
 // Config is what a cluster is started with. With a DataDir node i keeps its data in the
@@ -175,8 +176,22 @@ func (c *Cluster) Read(id raft.NodeID, key string) <-chan raft.Outcome {
 	return done
 }
 
+// Applied tells when a running node, whoever leads, has applied the entry at index. The outcome
+// comes as a read's does.
+func (c *Cluster) Applied(id raft.NodeID, index int) (<-chan raft.Outcome, error) {
+	done := make(chan raft.Outcome, 1)
+	return done, c.node(id).awaitApplied(index, done)
+}
+
 // Lifecycle is a node's.
 func (c *Cluster) Lifecycle(id raft.NodeID) Lifecycle { return c.node(id).state() }
+
+// Counters are what a node has sent and saved since the cluster was started.
+func (c *Cluster) Counters(id raft.NodeID) (counters workload.Counters) {
+	n := c.node(id)
+	n.call(func() { counters = n.counters })
+	return counters
+}
 
 // Status is a node's status; a paused one's is what it was when it was paused.
 func (c *Cluster) Status(id raft.NodeID) (status Status) {
@@ -215,7 +230,7 @@ func (c *Cluster) Crash(id raft.NodeID) (atNs int64, err error) {
 	n := c.node(id)
 	err = n.callIf(raft.BadRequest, func() error {
 		n.cease("the node crashed")
-		atNs = monotonic()
+		atNs = Monotonic()
 		return nil
 	}, Running, Paused)
 	return atNs, err
@@ -296,6 +311,14 @@ func (c *Cluster) Partition(groups [][]raft.NodeID) {
 // Block cuts these links, each in one direction, and no others.
 func (c *Cluster) Block(ways []raft.Way) {
 	c.transport.change(func(links raft.Links) raft.Links { return links.Blocked(ways) })
+}
+
+// Cut cuts these links besides what is cut already, until they are mended.
+func (c *Cluster) Cut(ways []raft.Way) (mend func()) {
+	c.transport.change(func(links raft.Links) raft.Links { return links.Cut(ways) })
+	return func() {
+		c.transport.change(func(links raft.Links) raft.Links { return links.Mended(ways) })
+	}
 }
 
 // Degrade gives every link these faults.

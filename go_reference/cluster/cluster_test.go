@@ -226,10 +226,10 @@ func TestACrashedLeaderIsReplacedAndComesBack(t *testing.T) {
 	eachStorage(t, 3, func(s *scenario) {
 		s.do(set("1"), s.ids...)
 		old := s.leader(s.ids...)
-		before := monotonic()
+		before := Monotonic()
 		atNs, err := s.Crash(old)
 		s.must(err)
-		if now := monotonic(); atNs < before || atNs > now {
+		if now := Monotonic(); atNs < before || atNs > now {
 			t.Errorf("it ceased at %d, not from %d to %d", atNs, before, now)
 		}
 		if got := s.Status(old); got != (Status{}) {
@@ -514,10 +514,42 @@ func TestAHeartbeatIsSentAtOnce(t *testing.T) {
 		leader := s.leader(s.ids...)
 		s.Partition([][]raft.NodeID{{leader}}) // so that none is answered
 		synctest.Wait()
-		before := s.counters(s.nodes[leader])
+		before := s.Counters(leader)
 		s.must(s.Heartbeat(leader))
-		if after := s.counters(s.nodes[leader]); after.Messages != before.Messages+2 {
+		if after := s.Counters(leader); after.Messages != before.Messages+2 {
 			t.Errorf("%d messages", after.Messages-before.Messages)
 		}
+	})
+}
+
+func TestAnEntryIsAwaitedAtAFollower(t *testing.T) {
+	bubble(t, 3, "", func(s *scenario) {
+		leader := slowly(s)
+		others := s.others(leader)
+		index := s.Status(leader).LastIndex
+		past, err := s.Applied(others[0], index)
+		s.must(err)
+		if outcome := <-past; outcome.Err != nil || outcome.Index != index {
+			t.Errorf("%+v", outcome)
+		}
+		next, err := s.Applied(others[0], index+1)
+		s.must(err)
+		never, err := s.Applied(others[1], index+2)
+		s.must(err)
+		time.Sleep(long)
+		select {
+		case outcome := <-next:
+			t.Errorf("too early: %+v", outcome)
+		default:
+		}
+		s.must((<-s.Submit(leader, set("1"))).Err)
+		if outcome := <-next; outcome.Err != nil || outcome.Index != index+1 {
+			t.Errorf("%+v", outcome)
+		}
+		_, err = s.Crash(others[1])
+		s.must(err)
+		s.wantRefused(raft.Unavailable, (<-never).Err)
+		_, err = s.Applied(others[1], 1)
+		s.wantRefused(raft.Unavailable, err)
 	})
 }

@@ -105,7 +105,7 @@ func (n *node) load() error {
 // begin begins the life that was loaded.
 func (n *node) begin() {
 	n.view = n.core.View()
-	n.events.RoleChanged(RoleChange{n.id, n.view, monotonic()})
+	n.events.RoleChanged(RoleChange{n.id, n.view, Monotonic()})
 	n.become(Running)
 	n.act()
 }
@@ -170,6 +170,23 @@ func (n *node) propose(proposal raft.Proposal) { n.ask(event{proposal: proposal}
 
 func (n *node) read(query raft.Query) { n.ask(event{query: &query}) }
 
+// offer lets many commands come as one event: the inbox has room for it however many they are.
+func (n *node) offer(commands []*raft.Command, done chan<- raft.Outcome) {
+	n.inbox <- event{call: func() {
+		for _, command := range commands {
+			proposal := raft.Proposal{Command: command, Done: done}
+			if state := n.state(); state == Running {
+				n.batch = append(n.batch, proposal)
+			} else {
+				n.refuse(event{proposal: proposal}, state.String())
+			}
+		}
+		if n.state() == Running {
+			n.act()
+		}
+	}}
+}
+
 // ask lets a client's command or query wait for the node, if that would answer it.
 func (n *node) ask(e event) {
 	if state := n.state(); state != Running {
@@ -196,6 +213,15 @@ func (n *node) refuse(e event, why string) {
 
 func (n *node) unavailable(why string) error {
 	return raft.Errorf(raft.Unavailable, "node %d is %s", n.id, why)
+}
+
+// awaitApplied waits until the node, whoever leads, has applied the entry at index.
+func (n *node) awaitApplied(index int, done chan<- raft.Outcome) error {
+	return n.callIf(raft.Unavailable, func() error {
+		n.readers.Await(index, raft.Query{Done: done})
+		n.perform()
+		return nil
+	}, Running)
 }
 
 func (n *node) status() Status {
@@ -372,6 +398,6 @@ func (n *node) perform() {
 func (n *node) announce() {
 	if view := n.core.View(); view != n.view {
 		n.view = view
-		n.events.RoleChanged(RoleChange{n.id, view, monotonic()})
+		n.events.RoleChanged(RoleChange{n.id, view, Monotonic()})
 	}
 }

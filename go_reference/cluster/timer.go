@@ -54,9 +54,9 @@ func (t *timer) stop() {
 	t.Stop()
 }
 
-// monotonic is the time of CLOCK_MONOTONIC in nanoseconds, which all processes of the
+// Monotonic is the time of CLOCK_MONOTONIC in nanoseconds, which all processes of the
 // machine share.
-func monotonic() int64 {
+func Monotonic() int64 {
 	var now unix.Timespec
 	if err := unix.ClockGettime(unix.CLOCK_MONOTONIC, &now); err != nil {
 		panic(err)

@@ -10,7 +10,10 @@ import (
 	"raftmark/workload"
 )
 
-const clientDescription = "a goroutine for each command outstanding waits for its answer on a channel"
+const (
+	closedDescription = "a goroutine for each command outstanding waits for its answer on a channel"
+	openDescription   = "a goroutine waits on a timer and sends all that is due, another takes the answers from a channel"
+)
 
 // Replicate runs the closed loop beside the leader. It fails with the first command that
 // does, or with ctx's cause; progress hears the share of the time that has passed.
@@ -21,7 +24,7 @@ func (c *Cluster) Replicate(
 	clients := spec.Clients()
 	answers := make([]chan raft.Outcome, len(clients))
 	group, ctx := errgroup.WithContext(ctx)
-	start, startNs := time.Now(), monotonic()
+	start, startNs := time.Now(), Monotonic()
 	for i, client := range clients {
 		answers[i] = make(chan raft.Outcome, 1)
 		group.Go(func() error {
@@ -46,12 +49,12 @@ func (c *Cluster) Replicate(
 	var before, after workload.Counters
 	group.Go(func() error {
 		share := func() { progress(min(1, time.Since(start).Seconds()/spec.Length().Seconds())) }
-		err := wait(ctx, spec.Warmup-time.Since(start), share)
-		before = c.counters(n)
+		err := workload.Pass(ctx, spec.Warmup-time.Since(start), share)
+		before = c.Counters(leader)
 		if err == nil {
-			err = wait(ctx, spec.Length()-time.Since(start), share)
+			err = workload.Pass(ctx, spec.Length()-time.Since(start), share)
 		}
-		after = c.counters(n)
+		after = c.Counters(leader)
 		return err
 	})
 	if err := group.Wait(); err != nil {
@@ -61,28 +64,79 @@ func (c *Cluster) Replicate(
 	if err != nil {
 		return nil, err
 	}
-	result.Node, result.Client = leader, clientDescription
+	result.Node, result.Client = leader, closedDescription
 	return result, nil
 }
 
-// wait waits for d, and reports now and then.
-func wait(ctx context.Context, d time.Duration, report func()) error {
-	end := time.After(d)
-	often := time.NewTicker(200 * time.Millisecond)
-	defer often.Stop()
-	for {
+// Offered runs the open loop beside the leader. It fails with the first command that does, or
+// with ctx's cause; progress hears the share of the time that has passed.
+func (c *Cluster) Offered(
+	ctx context.Context, leader raft.NodeID, spec workload.Offered, progress func(float64),
+) (*workload.OfferedResult, error) {
+	n := c.node(leader)
+	load := spec.Begin()
+	answers := make(chan raft.Outcome, spec.Limit) // room for all, so that none is dropped
+	allSent := make(chan struct{})
+	group, ctx := errgroup.WithContext(ctx)
+	var before workload.Counters
+	start, startNs := time.Now(), Monotonic()
+	group.Go(func() error {
+		defer close(allSent)
+		timer := time.NewTimer(0)
+		defer timer.Stop()
+		often := time.NewTicker(workload.ReportInterval)
+		defer often.Stop()
+		for due, more := load.Next(); more; due, more = load.Next() {
+			timer.Reset(due - time.Since(start))
+			select {
+			case <-timer.C:
+			case <-often.C:
+				progress(min(1, time.Since(start).Seconds()/spec.Length().Seconds()))
+				continue
+			case <-ctx.Done():
+				return context.Cause(ctx)
+			}
+			if load.Warm() {
+				before = c.Counters(leader)
+			}
+			n.offer(load.Due(time.Since(start)), answers)
+		}
+		return nil
+	})
+	group.Go(func() error { return record(ctx, load, answers, allSent, start) })
+	if err := group.Wait(); err != nil {
+		return nil, err
+	}
+	result := load.Result(startNs, before, c.Counters(leader))
+	result.Node, result.Client = leader, openDescription
+	return result, nil
+}
+
+// record records the answers until all that was sent is answered.
+func record(
+	ctx context.Context, load *workload.OpenLoop, answers <-chan raft.Outcome,
+	allSent <-chan struct{}, start time.Time,
+) error {
+	for sending := true; sending || load.Answered() < load.Sent(); {
 		select {
-		case <-often.C:
-			report()
-		case <-end:
-			return nil
+		case outcome := <-answers:
+			// What waits by now was answered by now: one look at the clock for all of it.
+			waiting, now := len(answers), time.Since(start)
+			for range waiting {
+				if outcome.Err != nil {
+					break
+				}
+				outcome = <-answers
+			}
+			if outcome.Err != nil {
+				return outcome.Err
+			}
+			load.Record(1+waiting, now)
+		case <-allSent:
+			sending, allSent = false, nil
 		case <-ctx.Done():
 			return context.Cause(ctx)
 		}
 	}
-}
-
-func (c *Cluster) counters(n *node) (counters workload.Counters) {
-	n.call(func() { counters = n.counters })
-	return counters
+	return nil
 }

@@ -13,7 +13,8 @@ import (
 )
 
 var spec = workload.Replicate{
-	Outstanding: 8, Payload: 3, Keys: 5, Session: "s", Warmup: 100 * time.Millisecond, Duration: 250 * time.Millisecond,
+	Load:        workload.Load{Payload: 3, Keys: 5, Session: "s"},
+	Outstanding: 8, Warmup: 100 * time.Millisecond, Duration: 250 * time.Millisecond,
 }
 
 // slowly lets every message take a millisecond of the simulated time, so that it passes.

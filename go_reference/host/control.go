@@ -2,17 +2,15 @@ package host
 
 import (
 	"context"
-	"errors"
 	"sync"
 	"sync/atomic"
 	"time"
 
 	"raftmark/cluster"
 	"raftmark/raft"
-	"raftmark/workload"
 )
 
-// patience is how long replicate waits for a cluster to settle, and for a leader's answer.
+// patience is how long a workload waits for a cluster to settle, and for a leader's answer.
 const patience = 30 * time.Second
 
 var errStopped = raft.Errorf(raft.Unavailable, "the cluster was stopped")
@@ -37,7 +35,7 @@ type control struct {
 	nodes   []raft.NodeID // in ascending order; replaced, never changed
 	changed chan struct{} // closed at the next role change
 	roles   map[raft.NodeID]cluster.RoleChange
-	history []cluster.RoleChange // of the election under way
+	history []cluster.RoleChange // while a workload records it
 }
 
 // startControl starts a cluster; events hears what it tells.
@@ -99,19 +97,21 @@ func (c *control) asked(node raft.NodeID) (raft.NodeID, error) {
 	return node, nil
 }
 
-// leader is the running node that last said it leads, the highest term's if there are two,
-// and 0 if there is none.
-func (c *control) leader() raft.NodeID {
+// leader is the node that leads, 0 if there is none.
+func (c *control) leader() raft.NodeID { return c.leading().Node }
+
+// leading is what the running node said that last said it leads, the highest term's if there
+// are two, and the zero value if there is none.
+func (c *control) leading() (leader cluster.RoleChange) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	var leader cluster.RoleChange
 	for id, role := range c.roles {
 		leads := role.Role == raft.Leader && c.Lifecycle(id) == cluster.Running
 		if leads && role.Term >= leader.Term {
 			leader = role
 		}
 	}
-	return leader.Node
+	return leader
 }
 
 // An agreement is that nodes follow one leader in one term.
@@ -202,33 +202,6 @@ func (c *control) up() []raft.NodeID {
 		}
 	}
 	return up
-}
-
-// replicate runs that workload beside the leader, and fails when another node leads.
-func (c *control) replicate(
-	spec workload.Replicate, progress func(float64),
-) (*workload.Replicated, error) {
-	leader, err := c.awaitSettled(patience)
-	if err != nil {
-		return nil, err
-	}
-	var watch sync.WaitGroup
-	defer watch.Wait()
-	ctx, stop := context.WithTimeoutCause(c.running, spec.Length()+patience,
-		errors.New("the leader does not answer"))
-	defer stop()
-	ctx, cancel := context.WithCancelCause(ctx)
-	defer cancel(nil)
-	watch.Go(func() {
-		if c.await(ctx, func() bool { return c.leader() != leader.Node }) == nil {
-			cancel(errors.New("the leader changed during the run"))
-		}
-	})
-	result, err := c.Replicate(ctx, leader.Node, spec, progress)
-	if err != nil {
-		return nil, raft.Errorf(raft.Unavailable, "the run failed: %v", err)
-	}
-	return result, nil
 }
 
 // work runs a workload beside all else, and refuses a second one.

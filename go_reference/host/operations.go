@@ -3,12 +3,13 @@ package host
 import (
 	"context"
 	"fmt"
+	"maps"
 	"runtime"
+	"slices"
 	"time"
 
 	"raftmark/cluster"
 	"raftmark/raft"
-	"raftmark/workload"
 )
 
 const (
@@ -118,10 +119,8 @@ func (h *host) hello(_ int, f *fields) (any, error) {
 		Protocol:  protocolVersion,
 		Language:  "Go",
 		Runtime:   goRuntime{"go", runtime.Version(), runtime.GOMAXPROCS(0)},
-		Features: []string{
-			"memory", "disk", "replicate", "election",
-			"read", "snapshot", "transfer", "membership", "pre_vote", "check_quorum",
-		},
+		Features: slices.Concat([]string{"memory", "disk"}, slices.Sorted(maps.Keys(workloads)),
+			[]string{"read", "snapshot", "transfer", "membership", "pre_vote", "check_quorum"}),
 	}, f.end()
 }
 
@@ -362,7 +361,7 @@ func (h *host) run(id int, f *fields) (any, error) {
 	if err := f.end(); err != nil {
 		return nil, err
 	}
-	work, err := h.workload(w)
+	work, err := readWorkload(h.control, w)
 	if err != nil {
 		return nil, err
 	}
@@ -378,37 +377,4 @@ func (h *host) run(id int, f *fields) (any, error) {
 			h.out.put(reply{ID: &id, OK: result})
 		}
 	})
-}
-
-// workload reads one.
-func (h *host) workload(f *fields) (func(progress func(float64)) (any, error), error) {
-	control := h.control
-	switch required(f, "name", choice("replicate", "election")) {
-	case "replicate":
-		spec := workload.Replicate{
-			Outstanding: optional(f, "outstanding", integer(1, 4096), 64),
-			Payload:     optional(f, "payload", integer(0, 65536), 64),
-			Keys:        optional(f, "keys", integer(1, 1_000_000), 1000),
-			Session:     optional(f, "session", text(1, 64), "client"),
-			Warmup:      optional(f, "warmup_s", duration(0, 3600, time.Second), time.Second/2),
-			Duration:    optional(f, "duration_s", duration(0, 3600, time.Second), 2*time.Second),
-		}
-		if f.err == nil && spec.Duration == 0 {
-			f.err = badRequest("duration_s must be above 0")
-		}
-		return func(progress func(float64)) (any, error) {
-			return control.replicate(spec, progress)
-		}, f.end()
-	default:
-		spec := elections{
-			count: optional(f, "elections", integer(1, 100_000), 10),
-			limit: optional(f, "cap_s", duration(0, 3600, time.Second), 30*time.Second),
-		}
-		if f.err == nil && len(control.members()) < 3 {
-			f.err = badRequest("an election needs 3 nodes: a majority has to survive the crash")
-		}
-		return func(progress func(float64)) (any, error) {
-			return control.elect(spec, progress)
-		}, f.end()
-	}
 }

@@ -147,6 +147,11 @@ func (r *Readers) Add(round uint64, queries []Query) {
 	}
 }
 
+// Await notes that the query waits for an index alone, whoever leads: what it reads may be old.
+func (r *Readers) Await(index int, query Query) {
+	r.confirmed = append(r.confirmed, reader{index: index, query: query})
+}
+
 // Resolve takes what became of rounds, and answers those whose index is applied. Leader is
 // whom those may ask instead whose node leads no longer.
 func (r *Readers) Resolve(reads []ReadIndex, machine *StateMachine, leader NodeID) {

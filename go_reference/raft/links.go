@@ -37,6 +37,20 @@ func (l Links) Blocked(ways []Way) Links {
 	return l
 }
 
+// Cut returns links of which these are cut besides.
+func (l Links) Cut(ways []Way) Links {
+	l.blocked = slices.Concat(l.blocked, ways)
+	return l
+}
+
+// Mended returns links of which these are cut no longer.
+func (l Links) Mended(ways []Way) Links {
+	l.blocked = slices.DeleteFunc(slices.Clone(l.blocked), func(way Way) bool {
+		return slices.Contains(ways, way)
+	})
+	return l
+}
+
 // Degraded returns links that all have these faults.
 func (l Links) Degraded(faults Faults) Links {
 	l.faults = faults

@@ -65,6 +65,27 @@ func TestABlockedWayLeavesTheWayBackOpen(t *testing.T) {
 	}
 }
 
+func TestACutComesOnTopOfThePartition(t *testing.T) {
+	reaches := func(links Links, from, to NodeID) bool {
+		return len(links.Delays(from, to, draws(0.5, 0.5, 0.5))) == 1
+	}
+	cut := []Way{{1, 2}, {1, 3}}
+	for name, links := range map[string]Links{
+		"none": {}, "blocked": Links{}.Blocked([]Way{{2, 4}}), "groups": Links{}.Partitioned([][]NodeID{{1, 2, 3}, {4}}),
+	} {
+		with := links.Cut(cut)
+		if reaches(with, 1, 2) || reaches(with, 1, 3) || !reaches(with, 2, 1) {
+			t.Errorf("%s: not just those are cut", name)
+		}
+		if reaches(with, 2, 4) != (name == "none") || reaches(with.Mended(cut), 2, 4) != (name == "none") {
+			t.Errorf("%s: the cut changes the partition", name)
+		}
+		if !reaches(with.Mended(cut), 1, 2) || with.Mended(cut).Perfect() != links.Perfect() {
+			t.Errorf("%s: it is not mended", name)
+		}
+	}
+}
+
 func TestFaultsAreDrawn(t *testing.T) {
 	faults := Faults{Drop: 0.5, Duplicate: 0.5, Delay: Range{10, 20}}
 	for name, c := range map[string]struct {

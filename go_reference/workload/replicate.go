@@ -3,9 +3,7 @@
 package workload
 
 import (
-	"fmt"
 	"math"
-	"strings"
 	"sync/atomic"
 	"time"
 
@@ -17,26 +15,14 @@ const sliceLength = 100 * time.Millisecond
 // Replicate specifies the closed loop: Outstanding clients, each with one command under
 // way. What is acknowledged within Warmup, or after Length, does not count.
 type Replicate struct {
+	Load
 	Outstanding int
-	Payload     int // bytes
-	Keys        int
-	Session     string
 	Warmup      time.Duration
 	Duration    time.Duration
 }
 
 // Length is how long clients go on sending.
 func (r Replicate) Length() time.Duration { return r.Warmup + r.Duration }
-
-// Counters are what a node has sent and saved, and for how long it waited for its saves.
-// Bytes is nil: messages are passed as they are.
-type Counters struct {
-	Messages int   `json:"messages"`
-	Bytes    *int  `json:"bytes"`
-	Saves    int   `json:"saves"`
-	SaveNs   int64 `json:"save_ns"`
-	Entries  int   `json:"entries"`
-}
 
 // Replicated is the raw result of [Replicate].
 type Replicated struct {
@@ -52,15 +38,11 @@ type Replicated struct {
 	Counters     Counters    `json:"counters"`
 }
 
-// A Client is one session of a closed loop: the source of its commands, and what it has
-// measured. It belongs to one goroutine until the run is over.
+// A Client is one session of a closed loop, and what it has measured. It belongs to one
+// goroutine until the run is over.
 type Client struct {
+	*Session
 	spec      *Replicate
-	number    int
-	name      string
-	keys      []string
-	value     string
-	serial    uint64
 	latencies Histogram
 	slices    []atomic.Int64 // all clients' commands
 	slice     int            // the present one
@@ -71,33 +53,12 @@ type Client struct {
 
 // Clients are all sessions of the loop.
 func (r Replicate) Clients() []*Client {
-	keys := make([]string, r.Keys)
-	for m := range keys {
-		keys[m] = fmt.Sprintf("key-%d", m)
-	}
-	value := strings.Repeat("x", r.Payload)
 	slices := make([]atomic.Int64, (r.Duration+sliceLength-1)/sliceLength)
 	clients := make([]*Client, r.Outstanding)
-	for number := range clients {
-		clients[number] = &Client{
-			spec:   &r,
-			number: number,
-			name:   fmt.Sprintf("%s-%d", r.Session, number),
-			keys:   keys,
-			value:  value,
-			slices: slices,
-		}
+	for number, session := range r.Sessions(r.Outstanding) {
+		clients[number] = &Client{Session: session, spec: &r, slices: slices}
 	}
 	return clients
-}
-
-// Next is the session's next command.
-func (c *Client) Next() *raft.Command {
-	c.serial++
-	key := (uint64(c.number) + c.serial*uint64(c.spec.Outstanding)) % uint64(len(c.keys))
-	return &raft.Command{
-		Op: raft.Set, Key: c.keys[key], Value: &c.value, Client: &c.name, Serial: c.serial,
-	}
 }
 
 // Record notes that a command was sent and acknowledged so long after the start of the
@@ -148,12 +109,7 @@ func (r Replicate) Result(
 		Workload:  "replicate",
 		StartedNs: startNs + started.Nanoseconds(),
 		EndedNs:   startNs + ended.Nanoseconds(),
-		Counters: Counters{
-			Messages: after.Messages - before.Messages,
-			Saves:    after.Saves - before.Saves,
-			SaveNs:   after.SaveNs - before.SaveNs,
-			Entries:  after.Entries - before.Entries,
-		},
+		Counters:  after.Since(before),
 	}
 	var latencies Histogram
 	for _, client := range clients {

@@ -51,8 +51,8 @@ func TestMergedHistogramsCountEverything(t *testing.T) {
 }
 
 func TestAClientsCommands(t *testing.T) {
-	clients := Replicate{Outstanding: 3, Payload: 4, Keys: 7, Session: "run"}.Clients()
-	client := clients[2]
+	sessions := Load{Payload: 4, Keys: 7, Session: "run"}.Sessions(3)
+	client := sessions[2]
 	for serial, key := range map[uint64]string{1: "key-5", 2: "key-1", 3: "key-4"} {
 		client.serial = serial - 1
 		command := client.Next()
@@ -63,7 +63,7 @@ func TestAClientsCommands(t *testing.T) {
 }
 
 func TestOnlyTheMeasuredTimeCounts(t *testing.T) {
-	spec := Replicate{Outstanding: 3, Keys: 1, Warmup: time.Second, Duration: 250 * time.Millisecond}
+	spec := Replicate{Outstanding: 3, Load: Load{Keys: 1}, Warmup: time.Second, Duration: 250 * time.Millisecond}
 	clients := spec.Clients()
 	record := func(client int, ms ...time.Duration) {
 		for _, at := range ms {
@@ -95,7 +95,7 @@ func TestOnlyTheMeasuredTimeCounts(t *testing.T) {
 }
 
 func TestSlicesBeforeTheFirstAcknowledgementAreNone(t *testing.T) {
-	spec := Replicate{Outstanding: 1, Keys: 1, Duration: 300 * time.Millisecond}
+	spec := Replicate{Outstanding: 1, Load: Load{Keys: 1}, Duration: 300 * time.Millisecond}
 	clients := spec.Clients()
 	for _, at := range []time.Duration{150, 500} {
 		clients[0].Next()
@@ -111,7 +111,7 @@ func TestSlicesBeforeTheFirstAcknowledgementAreNone(t *testing.T) {
 }
 
 func TestNothingMeasuredIsAnError(t *testing.T) {
-	spec := Replicate{Outstanding: 1, Keys: 1, Duration: 100 * time.Millisecond}
+	spec := Replicate{Outstanding: 1, Load: Load{Keys: 1}, Duration: 100 * time.Millisecond}
 	clients := spec.Clients()
 	clients[0].Next()
 	clients[0].Record(0, 150*time.Millisecond)

@@ -1,0 +1,162 @@
+package workload
+
+import (
+	"math"
+	"sync/atomic"
+	"time"
+
+	"raftmark/raft"
+)
+
+// Offered specifies the open loop: Rate commands a second, whatever becomes of them, by so
+// many Clients in turn. With Limit of them outstanding the load is given up. Those that are
+// due within Warmup do not count.
+type Offered struct {
+	Load
+	Rate     float64
+	Clients  int
+	Limit    int
+	Warmup   time.Duration
+	Duration time.Duration
+}
+
+// Length is how long commands are due.
+func (o Offered) Length() time.Duration { return o.Warmup + o.Duration }
+
+// due is when a command is to be sent, counted from the start of the warm-up. It depends on
+// its number alone, so that no delay adds up.
+func (o Offered) due(number int64) time.Duration {
+	return time.Duration(float64(number) * float64(time.Second) / o.Rate)
+}
+
+// dueBefore is how many commands are due before that moment.
+func (o Offered) dueBefore(moment time.Duration) int64 {
+	return int64(math.Ceil(float64(moment) * o.Rate / float64(time.Second)))
+}
+
+// OfferedResult is the raw result of [Offered].
+type OfferedResult struct {
+	Workload     string      `json:"workload"`
+	Node         raft.NodeID `json:"node"`
+	Client       string      `json:"client"`
+	StartedNs    int64       `json:"started_ns"`
+	EndedNs      int64       `json:"ended_ns"`
+	Rate         float64     `json:"rate"`
+	Sent         int64       `json:"sent"`
+	Commands     int64       `json:"commands"`
+	Saturated    bool        `json:"saturated"`
+	LatencyNs    [][2]int64  `json:"latency_ns"`
+	ServiceNs    [][2]int64  `json:"service_ns"`
+	Slices       [][2]int64  `json:"slices"`
+	Acknowledged []uint64    `json:"acknowledged"`
+	Counters     Counters    `json:"counters"`
+}
+
+// An OpenLoop is a run of [Offered]: one goroutine sends what is due, and another records the
+// answers, which come in the order of the commands, as a leader applies them. All moments
+// count from the start of the warm-up.
+type OpenLoop struct {
+	spec     Offered
+	sessions []*Session
+	first    int64           // the number of the first command that counts
+	total    int64           // how many are due at all
+	sentAt   []time.Duration // when each of those outstanding was sent, by number modulo limit
+	answered atomic.Int64
+
+	// The sender's.
+	sent      int64
+	saturated bool
+
+	// The recorder's.
+	latencies, services Histogram
+	slices              []int64
+}
+
+// Begin prepares a run.
+func (o Offered) Begin() *OpenLoop {
+	return &OpenLoop{
+		spec:     o,
+		sessions: o.Sessions(o.Clients),
+		first:    o.dueBefore(o.Warmup),
+		total:    o.dueBefore(o.Length()),
+		sentAt:   make([]time.Duration, o.Limit),
+		slices:   make([]int64, (o.Duration+sliceLength-1)/sliceLength),
+	}
+}
+
+// Sent is how many commands were sent.
+func (l *OpenLoop) Sent() int64 { return l.sent }
+
+// Warm reports whether the next command is the first that counts.
+func (l *OpenLoop) Warm() bool { return l.sent == l.first }
+
+// Due is what is due by now and not sent yet, to be sent at once. It ends with the warm-up,
+// and where the limit is reached.
+func (l *OpenLoop) Due(now time.Duration) (commands []*raft.Command) {
+	end := l.total
+	if l.sent < l.first {
+		end = l.first
+	}
+	room := l.answered.Load() + int64(l.spec.Limit)
+	for ; l.sent < end && l.spec.due(l.sent) <= now; l.sent++ {
+		if l.sent == room {
+			l.saturated = true
+			break
+		}
+		l.sentAt[l.sent%int64(l.spec.Limit)] = now
+		commands = append(commands, l.sessions[l.sent%int64(len(l.sessions))].Next())
+	}
+	return commands
+}
+
+// Next is when the next command is due; false if none will be sent.
+func (l *OpenLoop) Next() (due time.Duration, more bool) {
+	return l.spec.due(l.sent), l.sent < l.total && !l.saturated
+}
+
+// Record notes that the next so many commands were acknowledged, by now.
+func (l *OpenLoop) Record(count int, now time.Duration) {
+	number := l.answered.Load()
+	for end := number + int64(count); number < end; number++ {
+		if number >= l.first {
+			l.latencies.Add(now - l.spec.due(number))
+			l.services.Add(now - l.sentAt[number%int64(l.spec.Limit)])
+		}
+	}
+	if since := now - l.spec.Warmup; since >= 0 && since < l.spec.Duration {
+		l.slices[since/sliceLength] += int64(count)
+	}
+	l.answered.Store(number)
+}
+
+// Answered is how many commands were acknowledged.
+func (l *OpenLoop) Answered() int64 { return l.answered.Load() }
+
+// Result puts together what was measured, when all that was sent is answered. The warm-up
+// began at startNs; before are the leader's counters when the first command that counts was to
+// be sent, after those of now.
+func (l *OpenLoop) Result(startNs int64, before, after Counters) *OfferedResult {
+	startedNs := startNs + l.spec.Warmup.Nanoseconds()
+	result := &OfferedResult{
+		Workload:  "offered",
+		StartedNs: startedNs,
+		EndedNs:   startedNs + l.spec.Duration.Nanoseconds(),
+		Rate:      l.spec.Rate,
+		Sent:      max(0, l.sent-l.first),
+		Commands:  max(0, l.Answered()-l.first),
+		Saturated: l.saturated,
+		LatencyNs: l.latencies.Buckets(),
+		ServiceNs: l.services.Buckets(),
+	}
+	if result.Sent > 0 {
+		result.Counters = after.Since(before)
+	}
+	for slice, count := range l.slices {
+		end := min(time.Duration(slice+1)*sliceLength, l.spec.Duration)
+		result.Slices = append(result.Slices, [2]int64{end.Nanoseconds(), count})
+	}
+	for _, session := range l.sessions {
+		result.Acknowledged = append(result.Acknowledged, session.serial)
+	}
+	return result
+}
