@@ -98,7 +98,7 @@ class NodeProcess:
                 if self._paused:
                     self._take_order()
                 else:
-                    self._wait(self._may_wait_s())
+                    self._wait(self._send_due())
                     self._step()
         except EOFError:
             self._stopping = True
@@ -108,8 +108,11 @@ class NodeProcess:
             self._selector.close()
             self._control.close()
 
-    def _may_wait_s(self) -> float | None:
-        """For how long there is nothing to do unless something arrives; None is for ever."""
+    def _send_due(self) -> float | None:
+        """Send what an open loop has due; how long nothing is to be done unless something arrives.
+
+        Seconds, or None for ever.
+        """
         due_s = next(self._pace, None)
         if self._life is None:
             return due_s
