@@ -89,9 +89,19 @@ def electing_workload(contender: Contender, _directory: Path) -> ClusterUnderTes
     return cluster
 
 
+def failing_over(contender: Contender, _directory: Path) -> ClusterUnderTest:
+    """Clients look for the next leader, or have found it."""
+    cluster = ClusterUnderTest(contender, **LIVELY)
+    cluster.elected_leader()
+    workload = {"name": "failover", "before_s": 0.1, "after_s": 600}
+    contender.send("run", workload=workload)
+    cluster.eventually("a leader was crashed", lambda s: not all(n.alive for n in s.values()))
+    return cluster
+
+
 SCENES: list[Scene] = [
     no_cluster, idle_cluster, electing_cluster, damaged_cluster, changing_cluster, busy_cluster,
-    electing_workload,
+    electing_workload, failing_over,
 ]  # fmt: skip
 scenes = pytest.mark.parametrize("scene", SCENES, ids=lambda scene: scene.__name__)
 
