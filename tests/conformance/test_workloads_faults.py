@@ -23,6 +23,8 @@ from .workloads import check_election, commands_by_client
 
 WHOLE: dict[str, Any] = {**STEADY, "snapshot_entries": 0}
 PIECE_NS = 10_000_000
+# So that the fastest contender fills no log that takes long to read, either.
+SLOW = {"delay_ms": [1, 2]}
 
 
 @pytest.fixture(autouse=True)
@@ -32,23 +34,17 @@ def offers(contender: Contender) -> None:
         pytest.skip("the contender does not offer it")
 
 
-def check_acknowledged(
-    cluster: ClusterUnderTest, session: str, acknowledged: list[int], *, exactly: bool = False
-) -> None:
+def check_acknowledged(cluster: ClusterUnderTest, session: str, acknowledged: list[int]) -> None:
     """Check that each client's commands are in the log in order, at least those it heard of.
 
     A command that was sent again, as leaders changed, may be there again.
     """
     commands = commands_by_client(cluster.all_agree(), session)
     for client, last in enumerate(acknowledged):
-        serials: list[int] = []
-        for command in commands.get(f"{session}-{client}", []):
-            if command["serial"] in serials:
-                assert not exactly
-            else:
-                serials.append(command["serial"])
-        assert serials == list(range(1, len(serials) + 1))
-        assert len(serials) == last if exactly else len(serials) >= last
+        serials = [command["serial"] for command in commands.get(f"{session}-{client}", [])]
+        first_times = list(dict.fromkeys(serials))
+        assert first_times == list(range(1, len(first_times) + 1))
+        assert len(first_times) >= last
 
 
 # Failover
@@ -84,6 +80,7 @@ def check_no_outage(result: FailoverResult) -> None:
 @pytest.mark.parametrize("nodes", [3, 5])
 def test_failover_reports_the_outage(start: StartCluster, nodes: int) -> None:
     cluster = start(nodes, **WHOLE)
+    cluster.links(**SLOW)
     session, result = fail_over(cluster)
     assert result.client
     assert result.candidate_ns is not None
@@ -124,6 +121,7 @@ def test_failover_loses_nothing_on_either_storage(
     start: StartCluster, storage: dict[str, Any]
 ) -> None:
     cluster = start(**WHOLE, **storage)
+    cluster.links(**SLOW)
     session, result = fail_over(cluster, outstanding=1, payload=0, keys=1)
     check_acknowledged(cluster, session, result.acknowledged)
 
@@ -188,7 +186,8 @@ def test_a_follower_may_miss_less_than_a_command_a_client(start: StartCluster) -
     cluster = start(**WHOLE)
     workload = {"name": "catch_up", "entries": 3}
     result = read(CatchUpResult, cluster.contender.call("run", workload=workload))
-    assert sorted(result.acknowledged) == [0] * 61 + [1] * 3
+    assert len(result.acknowledged) == 64
+    assert sum(result.acknowledged) == 3
     check_acknowledged(cluster, "client", result.acknowledged)
 
 
@@ -248,6 +247,7 @@ def test_a_cluster_is_left_alone_with_its_clients(
     start: StartCluster, settings: dict[str, Any]
 ) -> None:
     cluster = start(**{**settings, "snapshot_entries": 0})
+    cluster.links(**SLOW)
     result = leave_alone(cluster, outstanding=4, keys=2, session="load")
     assert len(result.acknowledged) == 4
     assert sum(result.acknowledged) >= result.commands
