@@ -19,6 +19,8 @@ FAKES = Path(__file__).parent / "fakes"
 
 # Long enough that only a real hang reaches it, on any machine.
 PATIENCE = 60.0
+# The same for what starts a dozen programs.
+LONG = 5 * PATIENCE
 
 
 HELLO = {"features": ["memory", "disk", "replicate", "election"]}

@@ -17,7 +17,7 @@ from bench.store import Run, StoreError
 from report.changes import changes_in_words
 from report.trend import render
 
-from .support import PATIENCE, contenders, election_cell, fake, manifest, measure_quietly
+from .support import LONG, contenders, election_cell, fake, manifest, measure_quietly
 from .support import replicate_cell as small_cell
 
 RAFTMARK = [str(Path(sys.executable).with_name("raftmark"))]
@@ -202,6 +202,7 @@ def test_what_is_no_run_of_its_own_is_not_remembered(run, tmp_path):
         entry_of(run)
 
 
+@pytest.mark.timeout(2 * LONG)
 def test_the_commands(run, tmp_path):
     def raftmark(*arguments, status=0):
         done = subprocess.run(
@@ -209,7 +210,7 @@ def test_the_commands(run, tmp_path):
             cwd=tmp_path,
             capture_output=True,
             text=True,
-            timeout=PATIENCE,
+            timeout=LONG,
             check=False,
         )
         assert done.returncode == status, done.stderr

@@ -14,12 +14,14 @@ import yaml
 from bench.store import Run
 
 from .repositories import Project
-from .support import PATIENCE, contenders, election_cell, fake, manifest, measure_quietly
+from .support import LONG, contenders, election_cell, fake, manifest, measure_quietly
 
 ROOT = Path(__file__).resolve().parents[2]
 WORKFLOWS = sorted((ROOT / ".github" / "workflows").glob("*.yml"))
 BIN = Path(sys.executable).parent
 HISTORY = "raftmark-history"
+
+pytestmark = pytest.mark.timeout(2 * LONG)
 
 
 def check(*command, cwd=ROOT):
@@ -50,7 +52,7 @@ def run_step(project, command, **environment):
         env={**os.environ, **environment},
         capture_output=True,
         text=True,
-        timeout=2 * PATIENCE,
+        timeout=LONG,
         check=False,
     )
 
@@ -116,7 +118,6 @@ def test_the_gates_steps_find_a_planted_message_and_show_it(project):
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(300)
 def test_the_nights_steps_keep_a_history_on_a_branch_of_its_own(project, tmp_path):
     specs = contenders(tmp_path, {"a": fake("stub")})
     for number in range(2):
