@@ -3,7 +3,7 @@ from pathlib import Path
 
 import pytest
 
-from bench.check import check_log
+from bench.check import _differences, _Node, check_log
 from bench.measure import End, remaining
 from bench.schedule import Planned
 from bench.store import Run, Trial
@@ -233,3 +233,20 @@ def test_a_disk_cluster_gets_a_directory_that_is_gone_afterwards(tmp_path, monke
         "trials.jsonl",
         "logs",
     }
+
+
+@pytest.mark.parametrize(
+    ("second", "problems"),
+    [
+        ((1, "log"), []),
+        ((1, "other"), ["the nodes have different logs: log_hash differs"]),
+        # A snapshot has cut it, so its hash is of another part.
+        ((90, "other"), []),
+    ],
+)
+def test_logs_are_compared_where_they_begin_alike(second, problems):
+    nodes = [
+        _Node(number, True, 100, 100, 100, first, "state", log)
+        for number, (first, log) in enumerate([(1, "log"), second], 1)
+    ]
+    assert _differences(nodes) == problems
