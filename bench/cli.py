@@ -17,7 +17,8 @@ from typing import TYPE_CHECKING, Annotated, NoReturn, TextIO
 
 import typer
 
-from bench.commands import comparing, history, planning
+from bench.commands import comparing, history, keeping, planning
+from bench.commands.keeping import find_run
 from bench.contender import ContenderFailed
 from bench.registry import DEFAULT_TABLE, ContenderSpec, RegistryError, Unavailable, load_contenders
 from bench.variants import Contenders, Variant, find_interpreters
@@ -43,6 +44,7 @@ app = typer.Typer(
 comparing.register(app)
 history.register(app)
 planning.register(app)
+keeping.register(app)
 
 ContendersFile = Annotated[
     Path,
@@ -213,7 +215,7 @@ def bench(
                     "--resume goes on with a run as it was begun: leave out the options that "
                     "choose what is measured"
                 )
-            run = Run.open(_find_run(resume, results))
+            run = Run.open(find_run(resume, results))
         with run.lock():
             if resume is not None:
                 _go_on(run, specs)
@@ -243,51 +245,9 @@ def report(
     from bench.store import Run, StoreError
 
     try:
-        print(_write_report(Run.open(_find_run(run, results)), output))
+        print(_write_report(Run.open(find_run(run, results)), output))
     except StoreError as error:
         raise typer.TyperException(str(error)) from error
-
-
-@app.command()
-def check(
-    run: Annotated[str, typer.Argument(help="A run's name, or the path of its directory.")],
-    results: Results = Path("results"),
-) -> None:
-    """Verify that a run is whole: every trial planned, in order, once, and sound in itself.
-
-    Damage is named with file and line, and the exit status is then 1. What an interruption leaves
-    and a resumption takes up is remarked on.
-    """
-    from bench.audit import audit
-
-    findings = audit(_find_run(run, results))
-    for problem in findings.problems:
-        print(f"damaged: {problem}")
-    for remark in findings.remarks:
-        print(f"remark: {remark}")
-    failed = sum(findings.failures.values())
-    stages = ", ".join(f"{count} at {stage}" for stage, count in sorted(findings.failures.items()))
-    print(
-        f"{findings.ended} of {findings.planned} trials, "
-        f"{findings.ended - failed} ok, {failed} failed{f' ({stages})' if stages else ''}, "
-        f"{len(findings.problems)} problems"
-    )
-    if findings.problems:
-        raise typer.TyperException("the run is damaged: restore it, or measure again")
-
-
-@app.command()
-def schema(
-    part: Annotated[str, typer.Argument(metavar="run|trial", help="Of run.json, or of a trial.")],
-) -> None:
-    """Print the JSON Schema of what a run's directory keeps."""
-    import msgspec
-
-    from bench.schema import SCHEMAS
-
-    if part not in SCHEMAS:
-        raise typer.BadParameter(f"no schema of {part}; choose from {', '.join(SCHEMAS)}")
-    print(msgspec.json.format(msgspec.json.encode(SCHEMAS[part]()), indent=2).decode())
 
 
 @app.command()
@@ -400,7 +360,7 @@ def _bare_run(
     elif seed is not None or contenders is not None:
         raise typer.BadParameter("--run has its contenders and its seed: leave these options out")
     else:
-        run = Run.open(_find_run(into, results))
+        run = Run.open(find_run(into, results))
     return run, _able(run, specs)
 
 
@@ -619,16 +579,6 @@ def _write_report(run: Run, output: Path | None) -> Path:
             f"cannot write the report to {output}: {error.strerror}; name another file with -o"
         ) from error
     return output
-
-
-def _find_run(name: str, results: Path) -> Path:
-    candidates = [Path(name), results / name]
-    for path in candidates:
-        if path.is_dir():
-            return path
-    raise typer.BadParameter(
-        f"no run {name}: neither {candidates[0]} nor {candidates[1]} is a directory"
-    )
 
 
 def _contenders(table: Path, python: list[str] | None) -> Contenders:

@@ -33,7 +33,7 @@ import psutil
 _LONGEST_LINE = 64 * 2**20
 _STDERR_TAIL = 4096
 # Processes that a contender started may end a little after it, when their pipe to it closes.
-_ORPHANS_GRACE_S = 2.0
+_ORPHANS_GRACE_S = 5.0
 _END_OF_INPUT = None
 
 

@@ -91,15 +91,13 @@ def killed_in_the_middle(options: list[str], cwd: Path, chance: random.Random) -
         [*RAFTMARK, "bench", *options], cwd=cwd, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE
     ) as harness:
         assert harness.stderr is not None
-        for _ in range(lines):
-            if not harness.stderr.readline():
-                break
+        said = b"".join(harness.stderr.readline() for _ in range(lines))
         try:
             harness.wait(more_s)
         except subprocess.TimeoutExpired:
             harness.kill()
-        said = harness.stderr.read().decode()
-    assert harness.returncode in (0, -signal.SIGKILL), said
+        said += harness.stderr.read()
+    assert harness.returncode in (0, -signal.SIGKILL), said.decode()
     return harness.returncode != 0
 
 
