@@ -27,7 +27,7 @@ help:
 	@echo 'make lint        linters and type checks alone'
 	@echo 'make gate BASE=<rev>  does the working tree make anything slower? see docs/ci.md'
 	@echo 'make floors      compare with PySyncObj and with the bare models'
-	@echo 'make microbench  time the hot paths of the core'
+	@echo 'make microbench  time the hot paths of the core, in both languages'
 	@echo 'make setup       only set up .venv with the raftmark command'
 	@echo 'make lock        pin the newest versions of all dependencies'
 
@@ -102,6 +102,7 @@ format: setup
 
 microbench: setup
 	$(BIN)/pytest tests/benchmarks --benchmark-only
+	cd go_reference && go test ./raft -run '^$$' -bench . -benchtime 2000x
 
 lock: setup
 	$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --upgrade \

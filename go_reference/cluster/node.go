@@ -174,11 +174,14 @@ func (n *node) read(query raft.Query) { n.ask(event{query: &query}) }
 func (n *node) offer(commands []*raft.Command, done chan<- raft.Outcome) {
 	n.inbox <- event{call: func() {
 		for _, command := range commands {
-			proposal := raft.Proposal{Command: command, Done: done}
-			if state := n.state(); state == Running {
-				n.batch = append(n.batch, proposal)
-			} else {
-				n.refuse(event{proposal: proposal}, state.String())
+			e := event{proposal: raft.Proposal{Command: command, Done: done}}
+			switch n.state() {
+			case Running:
+				n.take(e)
+			case Paused:
+				n.hold(e)
+			case Crashed:
+				n.lose(e)
 			}
 		}
 		if n.state() == Running {

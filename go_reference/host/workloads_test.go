@@ -132,6 +132,29 @@ func TestAStallIsChargedToAllThatItDelays(t *testing.T) {
 	})
 }
 
+func TestAHungLeaderDelaysWhatIsOffered(t *testing.T) {
+	session(t, func(c *caller) {
+		leader := c.start(`"election_timeout_ms": [1000, 2000]`)
+		c.do("links", slow)
+		id := c.request("run", `"workload": {"name": "offered", "rate": 1000, "warmup_s": 0, "duration_s": 1}`)
+		time.Sleep(400 * time.Millisecond)
+		c.do("pause", fmt.Sprintf(`"node": %d`, leader))
+		time.Sleep(200 * time.Millisecond)
+		c.do("resume", fmt.Sprintf(`"node": %d`, leader))
+		var result workload.OfferedResult
+		c.await(id, &result)
+		var delayed int64
+		for _, bucket := range result.LatencyNs {
+			if bucket[0] > 100e6 {
+				delayed += bucket[1]
+			}
+		}
+		if result.Commands != 1000 || delayed < 95 || delayed > 110 {
+			t.Errorf("%d of %d commands waited for half the time or longer", delayed, result.Commands)
+		}
+	})
+}
+
 func TestTheOpenLoopFailsWithItsLeader(t *testing.T) {
 	for _, fault := range []string{"pause", "crash"} {
 		session(t, func(c *caller) {

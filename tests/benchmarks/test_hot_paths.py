@@ -1,12 +1,15 @@
 """The work of one committed batch of 64 commands, taken apart.
 
 Each benchmark does what a node of three does once for such a batch, on values that the
-runtimes pass to it: commands of client sessions with 64 bytes of value.
+runtimes pass to it: commands of client sessions with 64 bytes of value. Go's are in
+go_reference/raft/hot_paths_test.go, under the same names.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
+from itertools import count
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -22,11 +25,13 @@ from raft import (
     ReplicatedLog,
     RequestVoteReply,
     Role,
+    Save,
     Saved,
     Settings,
     StateMachine,
 )
 from raft.client import Outcome, Proposal, Waiters
+from raft.storage import DiskStorage
 
 BATCH = 64
 BEFORE = 1000
@@ -158,3 +163,14 @@ def test_decode_64_entries(benchmark: BenchmarkFixture) -> None:
     decode = decode_body[TAGS[AppendEntries]]
     body = encode_body(MESSAGE)
     assert measure(benchmark, decode, lambda: (body,)) == MESSAGE
+
+
+def test_save_64_entries_to_a_file(benchmark: BenchmarkFixture, tmp_path: Path) -> None:
+    storage = DiskStorage(tmp_path / "node-1.log")
+    storage.load()
+    firsts = count(1, BATCH)
+    measure(benchmark, storage.save, lambda: (Save(None, next(firsts), ENTRIES),))
+    storage.close()
+    saved = storage.load()
+    storage.close()
+    assert len(saved.entries) == next(firsts) - 1
