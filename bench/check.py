@@ -94,9 +94,9 @@ def check(contender: Contender, cell: Cell, result: Result, deadline: float) -> 
             return _outcome(problems)
         problems += undecided
         if not problems:
-            problems += _differences(_settle(contender, deadline))
+            problems += _differences(settle(contender, deadline))
         return _outcome(problems)
-    nodes = _settle(contender, deadline)
+    nodes = settle(contender, deadline)
     problems += _differences(nodes)
     if problems:
         return _outcome(problems)
@@ -176,8 +176,11 @@ def _read_log(
         yield page.entries
 
 
-def _settle(contender: Contender, deadline: float) -> list[_Node]:
-    """Wait until every node has applied the same log, and return them, settled or not."""
+def settle(contender: Contender, deadline: float) -> list[_Node]:
+    """Wait until every node has applied the same log, and return them, settled or not.
+
+    `deadline` is a time of `time.monotonic`.
+    """
     pause = 0.002
     while True:
         left = max(0.0, deadline - time.monotonic())

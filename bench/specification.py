@@ -142,7 +142,9 @@ def paper() -> Specification:
     return Specification(
         blocks=100,
         cells=[
-            election_cell((low, high), elections=1 if low == high else 10, as_in_paper=True)
+            election_cell((low, high), elections=1, cap_s=10, as_in_paper=True)
+            if low == high
+            else election_cell((low, high), elections=10, cap_s=30, as_in_paper=True)
             for low, high in FIGURE_16_MS
         ],
         patience_s=3600,

@@ -111,7 +111,11 @@ def test_the_papers_profile_is_its_figure_16():
         assert cell.cluster["nodes"] == 5
         assert cell.cluster["heartbeat_ms"] == timeouts[0] / 2
         assert cell.workload["lagging"] == 2
-        assert cell.links == {"delay_ms": [0, 15]}
+        # 15 ms there and back, and never so late that a heartbeat is missed.
+        soonest, latest = cell.links["delay_ms"]
+        assert soonest + latest == 15
+        assert timeouts[0] / 2 + latest - soonest <= timeouts[0]
+        assert (soonest == 0) == (timeouts[0] >= 50)
         assert cell.may_stay_undecided == (timeouts == (150, 150))
     assert elections == {
         (150, 150): 100,

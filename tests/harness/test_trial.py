@@ -1,6 +1,8 @@
 import os
+import sys
 from pathlib import Path
 
+import msgspec
 import pytest
 
 from bench.check import _differences, _Node, check_log
@@ -250,3 +252,27 @@ def test_logs_are_compared_where_they_begin_alike(second, problems):
         for number, (first, log) in enumerate([(1, "log"), second], 1)
     ]
     assert _differences(nodes) == problems
+
+
+def test_links_are_spoilt_once_there_is_a_leader(tmp_path):
+    script = tmp_path / "linked.py"
+    script.write_text(
+        f"import sys\nsys.path.insert(0, {str(Path(fake('stub')[1]).parent)!r})\n"
+        "from stub import Stub\n"
+        "class Linked(Stub):\n"
+        "    def op_start(self, request):\n"
+        "        self.asked = []\n"
+        "        return super().op_start(request)\n"
+        "    def handle(self, request):\n"
+        "        if request['op'] in ('status', 'links'):\n"
+        "            self.asked.append(request['op'])\n"
+        "        super().handle(request)\n"
+        "    def op_run(self, request):\n"
+        "        assert self.asked == ['status', 'links'], self.asked\n"
+        "        assert self.links == {'delay_ms': [0, 15]}, self.links\n"
+        "        return super().op_run(request)\n"
+        "Linked().serve()\n"
+    )
+    cell = msgspec.structs.replace(election_cell(), links={"delay_ms": [0, 15]})
+    trial = run_fake(tmp_path, [sys.executable, str(script)], cell)
+    assert trial.failure is None
