@@ -235,6 +235,14 @@ def bench(
 @app.command()
 def report(
     run: Annotated[str, typer.Argument(help="A run's name, or the path of its directory.")],
+    later: Annotated[
+        str | None,
+        typer.Argument(
+            metavar="[LATER]",
+            help="A later run: its report is written, with what changed since the first.",
+            show_default=False,
+        ),
+    ] = None,
     output: Annotated[
         Path | None,
         typer.Option("-o", "--output", metavar="FILE", help="Where to write the report."),
@@ -245,7 +253,11 @@ def report(
     from bench.store import Run, StoreError
 
     try:
-        print(_write_report(Run.open(find_run(run, results)), output))
+        first = Run.open(find_run(run, results))
+        if later is None:
+            print(_write_report(first, output))
+        else:
+            print(_write_report(Run.open(find_run(later, results)), output, first))
     except StoreError as error:
         raise typer.TyperException(str(error)) from error
 
@@ -566,12 +578,12 @@ def _conclude(run: Run, end: End | None, report: bool) -> None:
         raise typer.TyperException("no trial succeeded")
 
 
-def _write_report(run: Run, output: Path | None) -> Path:
+def _write_report(run: Run, output: Path | None, before: Run | None = None) -> Path:
     from report.build import write_report
 
     output = run.path / "report.html" if output is None else output
     try:
-        write_report(run, output)
+        write_report(run, output, before)
     except OSError as error:
         if error.errno is None:
             raise  # Not the system's: jinja2 calls a fault in a template an OSError too.

@@ -22,10 +22,15 @@ from report.wording import cardinal, figure, ratio
 _STATIC = Path(__file__).with_name("static")
 
 
-def write_report(run: Run, output: Path) -> None:
-    """Write a run's report to `output`, whole or not at all. OSError if that cannot be done."""
+def write_report(run: Run, output: Path, before: Run | None = None) -> None:
+    """Write a run's report to `output`, whole or not at all. OSError if that cannot be done.
+
+    With a run `before`, the report also tells what changed from that to this.
+    """
     specs = load_contenders()
-    analysis = analyse(run, specs, measure_code(specs, ROOT))
+    code = measure_code(specs, ROOT)
+    earlier = None if before is None else analyse(before, specs, code)
+    analysis = analyse(run, specs, code, earlier)
     text = render(analysis)
     partial = output.with_name(output.name + ".part")
     try:
@@ -50,13 +55,15 @@ def render(analysis: Analysis) -> str:
     script = _static("*.js")
     return environment.get_template("report.html").render(
         analysis=analysis,
+        models=len({contender.base for contender in analysis.shown.values()}),
         sections=[made for make in SECTIONS if (made := make(analysis)) is not None],
         lead=conclusion.lead(analysis),
         caveats=conclusion.caveats(analysis),
         markers={
-            contender.name: marker_svg(contender.marker, contender.colour)
+            contender.name: marker_svg(contender.marker, contender.colour, contender.filled)
             for contender in analysis.contenders.values()
         },
+        workloads=list(dict.fromkeys(cell.workload["name"] for cell in analysis.evidence.cells)),
         # Both are the project's own, so they are trusted; the page runs this script and no other.
         style=Markup(_static("*.css")),
         script=Markup(script),

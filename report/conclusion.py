@@ -16,7 +16,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from report.comparison import BLOCKS_FOR_95, coverage
+from report.comparison import BLOCKS_FOR_95, blocks_for, coverage
 from report.model import Analysis, Comparison, Headline, Outcome, Quantity
 from report.numbers import spell_count
 from report.wording import cardinal, figure, headline_unit, listed, ratio
@@ -102,7 +102,41 @@ def lead(analysis: Analysis) -> str:
 
 def findings(analysis: Analysis) -> list[str]:
     """Say how the contenders compare in all that the lead leaves out, one sentence a headline."""
-    return _sentences(analysis)[1 if _measured_anything(analysis) else 0 :]
+    sentences = _sentences(analysis)[1 if _measured_anything(analysis) else 0 :]
+    return [*sentences, *_together(analysis)]
+
+
+def rule(analysis: Analysis) -> str:
+    """Say when a difference is called one, as it ends a sentence that begins so."""
+    beyond = " and its median lies beyond the noise floor"
+    noisy = any(headline.noise for headline in analysis.headlines)
+    return f"the ratio's interval excludes 1{beyond if noisy else ''}"
+
+
+def _looks(analysis: Analysis) -> list[Comparison]:
+    """All measured comparisons of the verdict table."""
+    return [
+        compared
+        for headline in analysis.headlines
+        for compared in headline.against_baseline.values()
+        if compared.p_value is not None
+    ]
+
+
+def _together(analysis: Analysis) -> Iterator[str]:
+    """Say how many of the differences hold when all comparisons are taken together."""
+    looks = _looks(analysis)
+    apart = [c for c in looks if c.outcome in {Outcome.BETTER, Outcome.WORSE}]
+    if not apart:
+        return
+    held = sum(compared.together for compared in apart)
+    assert analysis.baseline is not None, "there is something to compare with"
+    yield (
+        f"Of {spell_count(len(looks))} measured comparisons with "
+        f"{analysis.contenders[analysis.baseline].label}, {spell_count(len(apart))} show a "
+        f"difference by themselves; {spell_count(held)} of these hold all at once, "
+        f"with 5{_PERCENT} for any error among them."
+    )
 
 
 def caveats(analysis: Analysis) -> list[str]:
@@ -111,7 +145,7 @@ def caveats(analysis: Analysis) -> list[str]:
 
 
 def _measured_anything(analysis: Analysis) -> bool:
-    return any(contender.ok for contender in analysis.contenders.values())
+    return any(contender.ok for contender in analysis.shown.values())
 
 
 def _sentences(analysis: Analysis) -> list[str]:
@@ -179,7 +213,7 @@ def _lag(comparison: Comparison) -> float:
 
 
 def _caveats(analysis: Analysis) -> Iterator[str]:
-    for contender in analysis.contenders.values():
+    for contender in analysis.shown.values():
         if contender.absence:
             yield f"{contender.label}: {contender.absence} ({contender.reason})."
     if analysis.missing:
@@ -209,4 +243,9 @@ def _caveats(analysis: Analysis) -> Iterator[str]:
             if analysis.blocks > 1
             else "One block gives no intervals, so nothing here can be told apart. "
             f"Measure {cardinal(BLOCKS_FOR_95)} or more."
+        )
+    elif (looks := len(_looks(analysis))) and analysis.blocks < (needed := blocks_for(looks)):
+        yield (
+            f"Each difference is stated by itself, at 95{_PERCENT}. That all of them hold at once "
+            f"can be shown from {spell_count(needed)} blocks on; this run has {analysis.blocks}."
         )

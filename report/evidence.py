@@ -6,8 +6,8 @@ what is read off it; nothing is computed here.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
 
 import msgspec
 
@@ -15,8 +15,8 @@ from bench.metrics import Metric, values
 from bench.results import Result, parse_result
 from bench.specification import Cell
 from bench.store import Run, Trial
-from report.comparison import Samples, quantities
-from report.model import Failure, Quantity
+from report.comparison import Samples, compare, quantities
+from report.model import Comparison, Failure, Quantity
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,11 +34,17 @@ class Measured:
 class Evidence:
     """What a run found out. Cells and contenders' names are in the run's order."""
 
-    seed: int
     names: tuple[str, ...]
     cells: tuple[Cell, ...]
     measured: tuple[Measured, ...]
     failures: tuple[Failure, ...]
+    # Estimates that were asked for before.
+    _quantities: dict[tuple[str, str], dict[str, Quantity]] = field(
+        default_factory=dict, repr=False, compare=False
+    )
+    _ratios: dict[tuple[str, str, str, str], Comparison] = field(
+        default_factory=dict, repr=False, compare=False
+    )
 
     def cells_of(
         self, workload: str, fits: Callable[[Cell], bool] = lambda cell: True
@@ -60,7 +66,28 @@ class Evidence:
 
     def quantities(self, cell: Cell, metric: Metric) -> dict[str, Quantity]:
         """Estimate a metric in a cell for each contender that has it."""
-        return quantities(self.samples(cell, metric), self.seed, f"{cell.id}/{metric.key}")
+        key = (cell.id, metric.key)
+        if key not in self._quantities:
+            self._quantities[key] = quantities(self.samples(cell, metric))
+        return self._quantities[key]
+
+    def estimates(self) -> Iterator[tuple[tuple[str, str], str, Quantity]]:
+        """Yield all that was estimated so far: cell and metric, by name, contender, figure."""
+        for key, found in self._quantities.items():
+            for name, quantity in found.items():
+                yield key, name, quantity
+
+    def ratio(self, cell: Cell, metric: Metric, subject: str, reference: str) -> Comparison:
+        """Compare two contenders in a metric in a cell, block by block."""
+        key = (cell.id, metric.key, subject, reference)
+        if key not in self._ratios:
+            samples = self.samples(cell, metric)
+            self._ratios[key] = compare(
+                samples.get(subject, {}),
+                samples.get(reference, {}),
+                higher_is_better=metric.higher_is_better,
+            )
+        return self._ratios[key]
 
 
 def gather(run: Run) -> Evidence:
@@ -75,7 +102,6 @@ def gather(run: Run) -> Evidence:
         else:
             failures.append(found)
     return Evidence(
-        seed=run.manifest.seed,
         names=tuple(contender.name for contender in run.manifest.contenders),
         cells=tuple(cells.values()),
         measured=tuple(measured),

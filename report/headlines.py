@@ -48,8 +48,10 @@ _COST = (
 )
 
 
-def of_trials(evidence: Evidence, baseline: str | None) -> Iterator[Headline]:
-    """Compare the contenders in what was measured."""
+def of_trials(
+    evidence: Evidence, baseline: str | None, twins: Mapping[str, str]
+) -> Iterator[Headline]:
+    """Compare the contenders in what was measured; `twins` are those that are another again."""
 
     def at(cell: Cell, condition: str, kinds: tuple[_Kind, ...]) -> Iterator[Headline]:
         for key, metric, title in kinds:
@@ -62,7 +64,7 @@ def of_trials(evidence: Evidence, baseline: str | None) -> Iterator[Headline]:
                 samples=evidence.samples(cell, metric),
                 higher_is_better=metric.higher_is_better,
                 baseline=baseline,
-                seed=evidence.seed,
+                twins=twins,
             )
 
     # Of several cells with as many outstanding commands, the specification's first is compared.

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import Enum
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from bench.codemetrics import SourceMetrics
@@ -43,12 +44,34 @@ class Quantity:
 class Comparison:
     """A contender against a reference: the ratio of their figures, and what it means.
 
-    `ratio` is None when they cannot be compared. `reason` says why there is no verdict.
+    `ratio` is None when they cannot be compared. `reason` says why there is no verdict. `p_value`
+    is of the two being alike, for itself; `together` says whether the verdict holds along with
+    all others that are looked at.
     """
 
     ratio: Quantity | None
     outcome: Outcome
     reason: str | None = None
+    p_value: float | None = None
+    together: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Floor:
+    """How far a metric differs where nothing does: a twin against the contender that it is.
+
+    `factor` (1 or more) is the further end of the interval of their ratio; a ratio between its
+    reciprocal and itself is noise.
+    """
+
+    twin: str
+    base: str
+    compared: Comparison
+    factor: float
+
+    def covers(self, ratio: float) -> bool:
+        """Whether a ratio is no further from 1 than noise is."""
+        return 1 / self.factor <= ratio <= self.factor
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,7 +81,8 @@ class Headline:
     `condition` is what the figure depends on most, such as the outstanding commands; `setting` is
     rest of it. `unit` is one of `bench.metrics`. `figures` has the
     contenders that have one; the two mappings of comparisons have every contender but their
-    reference.
+    reference. `noise` is None for what is counted, and where no twin was measured;
+    `samples` are what is measured by contender and block.
     """
 
     key: str
@@ -71,20 +95,30 @@ class Headline:
     against_baseline: Mapping[str, Comparison]
     best: str | None
     against_best: Mapping[str, Comparison]
+    noise: Floor | None = None
+    counted: bool = False
+    samples: Mapping[str, Mapping[int, float]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
 class Contender:
     """A contender of the run: how it looks, what it ran on, how its trials went.
 
+    `base` is the contender that it is a form of, itself if of none; the two have a colour and a
+    marker in common, and differ in `line`, a line style of matplotlib's, and in whether the marker
+    is `filled`. A `twin` is its base once more, and shows what differs where nothing does.
     `absence` says in a few words why it has no measurement at all, `reason` in full; both are
     None when it has some.
     """
 
     name: str
     label: str
+    base: str
+    twin: bool
     colour: str
     marker: str
+    line: str
+    filled: bool
     runtime: str
     ok: int
     failed: int
@@ -152,22 +186,26 @@ class Section:
     """A section of the page.
 
     `key` is its anchor and the name of its template in `templates/sections`, which has `facts`.
+    `workloads` are those that it is about, none if it is about all.
     """
 
     key: str
     title: str
     facts: Mapping[str, Any]
+    workloads: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
 class Analysis:
     """Everything that the report says, as figures.
 
-    `tallies` are by cell and contender; contenders keep the run's order everywhere. The
-    `environment` is facts as names and texts, by group. `command` measures the same again.
+    `path` is the run's directory. `tallies` are by cell and contender; contenders keep the run's
+    order everywhere. The `environment` is facts as names and texts, by group. `command` measures
+    the same again. `machine` tells one machine from another; `before` is a run to compare with.
     """
 
     run: str
+    path: Path
     profile: str
     seed: int
     command: str
@@ -183,6 +221,13 @@ class Analysis:
     code: Mapping[str, Code | str]
     tallies: Mapping[str, Mapping[str, Tally]]
     environment: Mapping[str, tuple[tuple[str, str], ...]]
+    machine: str
+    before: Analysis | None = None
+
+    @property
+    def shown(self) -> dict[str, Contender]:
+        """The contenders that are compared: all but twins."""
+        return {name: found for name, found in self.contenders.items() if not found.twin}
 
     @property
     def expected(self) -> int:

@@ -16,7 +16,7 @@ from bench.history import Entry, History, Series
 from bench.metrics import HEADLINES
 from bench.registry import load_contenders
 from report.changes import changes
-from report.charts import INK, MUTED, Chart, chart
+from report.charts import INK, MUTED, Drawing, sketch
 from report.svg import marker_svg
 from report.units import readable_unit
 
@@ -31,7 +31,7 @@ class Graph(NamedTuple):
 
     machine: str
     title: str
-    chart: Chart
+    chart: Drawing
     contenders: dict[str, Markup]
 
 
@@ -62,10 +62,10 @@ def _graphs(history: History) -> Iterator[Graph]:
     for number, ((machine, cell, metric), members) in enumerate(grouped):
         group = list(members)
         title = f"{metric.title} in {cell}"
-        drawn = chart(
+        drawn = sketch(
             f"trend-{number}", f"{title} over time", [partial(_draw, group=group, looks=looks)]
         )
-        markers = {each.label: marker_svg(*reversed(_look(each, looks))) for each in group}
+        markers = {each.label: _marker(*_look(each, looks)) for each in group}
         yield Graph(machine, title, drawn, markers)
 
 
@@ -93,6 +93,10 @@ def _draw(axes: Axes, group: list[Series], looks: dict[str, tuple[str, str]]) ->
 
 def _look(series: Series, looks: dict[str, tuple[str, str]]) -> tuple[str, str]:
     return looks.get(series.contender.partition("@")[0], _UNKNOWN)
+
+
+def _marker(colour: str, marker: str) -> Markup:
+    return marker_svg(marker, colour)
 
 
 def _at(entry: Entry) -> str:

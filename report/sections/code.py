@@ -4,23 +4,26 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 
-from matplotlib.axes import Axes
-
 from bench.codemetrics import SourceMetrics
-from report.charts import Chart, Panel, chart
+from report.charts import Axis, Chart, Panel, Point, Series, chart
 from report.model import Analysis, Code, Section
 
 
 def section(analysis: Analysis) -> Section:
     """Return the section; code is there without any trial."""
-    counted = {n: c for n, c in analysis.code.items() if isinstance(c, Code)}
+    counted = {
+        name: code
+        for name, code in analysis.code.items()
+        if isinstance(code, Code) and analysis.contenders[name].base == name
+    }
     cores = _cores(counted)
     return Section(
         "code",
         "Code",
         {
-            "chart": _chart(analysis, "code"),
+            "chart": _chart(analysis, counted),
             "counted": counted,
+            "bases": [name for name, found in analysis.shown.items() if found.base == name],
             "components": list(_components({n: c.runtime for n, c in counted.items()})),
             "cores": cores,
             "modules": list(_components({n: counted[n].core for n in cores})),
@@ -45,44 +48,35 @@ def _cores(counted: Mapping[str, Code]) -> dict[str, list[str]]:
     return cores
 
 
-def _chart(analysis: Analysis, name: str) -> Chart | None:
-    """Lines and complexity of the runtimes' components; None if nothing could be counted."""
-    runtimes = {
-        contender: measured.runtime
-        for contender, measured in analysis.code.items()
-        if isinstance(measured, Code)
-    }
-    components = list(dict.fromkeys(c for runtime in runtimes.values() for c in runtime))
+def _chart(analysis: Analysis, counted: Mapping[str, Code]) -> Chart | None:
+    """Draw length and complexity of the runtimes' components; None if nothing was counted."""
+    components = list(dict.fromkeys(c for code in counted.values() for c in code.runtime))
     if not components:
         return None
 
-    def panel(title: str, of: Callable[[SourceMetrics], int]) -> Panel:
-        def draw(axes: Axes) -> None:
-            for place, (contender, runtime) in enumerate(runtimes.items(), 1):
-                look = analysis.contenders[contender]
-                present = [row for row, c in enumerate(components) if c in runtime]
-                counts = [of(runtime[components[row]]) for row in present]
-                heights = [row - 0.5 + place / (len(runtimes) + 1) for row in present]
-                axes.hlines(heights, 0, counts, color=look.colour)
-                axes.plot(counts, heights, look.marker, color=look.colour, label=look.label)
-            axes.set_yticks(range(len(components)), components)
-            axes.set_ylim(len(components) - 0.5, -0.5)
-            axes.set_yticks([row - 0.5 for row in range(1, len(components))], minor=True)
-            axes.grid(axis="y", visible=False)
-            axes.grid(axis="y", which="minor", visible=True)
-            axes.tick_params(axis="y", which="minor", length=0)
-            axes.set_xlim(left=0)
-            axes.set_title(title)
+    def panel(title: str, unit: str, of: Callable[[SourceMetrics], int]) -> Panel:
+        series = []
+        for place, (name, code) in enumerate(counted.items(), 1):
+            label = analysis.contenders[name].label
+            points = [
+                Point(
+                    of(code.runtime[component]),
+                    row - 0.5 + place / (len(counted) + 1),
+                    f"{label}, {component}: {of(code.runtime[component]):,} {unit}",
+                )
+                for row, component in enumerate(components)
+                if component in code.runtime
+            ]
+            series.append(Series(name, points, ((), ())))
+        return Panel(title, Axis(), Axis(), series, rows=components)
 
-        return draw
-
-    words = "Lines and cyclomatic complexity of each component: " + "; ".join(
-        f"{analysis.contenders[contender].label} {sum(m.lines for m in runtime.values())} lines, "
-        f"complexity {sum(m.complexity for m in runtime.values())}"
-        for contender, runtime in runtimes.items()
+    words = "Length and cyclomatic complexity of each component: " + "; ".join(
+        f"{analysis.contenders[name].label} {code.runtime_total.tokens:,} tokens, "
+        f"complexity {code.runtime_total.complexity}"
+        for name, code in counted.items()
     )
     panels = [
-        panel("Lines of code", lambda metrics: metrics.lines),
-        panel("Cyclomatic complexity", lambda metrics: metrics.complexity),
+        panel("Lexical tokens", "tokens", lambda metrics: metrics.tokens),
+        panel("Cyclomatic complexity", "in all", lambda metrics: metrics.complexity),
     ]
-    return chart(name, words, panels)
+    return chart("code", words, analysis.contenders, {(None, None): panels}, row_height=58)

@@ -2,77 +2,112 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-
-import numpy as np
-from matplotlib.axes import Axes
-from matplotlib.ticker import FuncFormatter
 
 from bench.metrics import ELECTION_MEDIAN, VOTING_MEDIAN
 from bench.results import Election, ElectionResult
-from report.charts import GRID, Chart, Panel, chart
+from bench.specification import Cell
+from report.charts import Axis, Panel, Point, Series, chart, scales, steps
 from report.evidence import Evidence, Measured
 from report.model import Analysis, Quantity, Section
-from report.wording import figure, setting, timeouts
+from report.wording import setting, timeouts
+
+# What the Raft paper reports of its Figure 16 (Ongaro and Ousterhout, "In Search of an
+# Understandable Consensus Algorithm", extended version, section 9.3): by timeouts, the share of
+# elections over by then in per cent, and ms. "Worst" is of 1000 elections, as the median is.
+_PAPER: Mapping[tuple[float, float], tuple[tuple[str, float, float], ...]] = {
+    (150, 155): (("median", 50, 287),),
+    (150, 200): (("worst", 100, 513),),
+    # The paper gives the mean, which is drawn at half of the elections.
+    (12, 24): (("mean", 50, 35), ("worst", 100, 152)),
+}
 
 
 @dataclass(frozen=True, slots=True)
 class ElectionSample:
     """A contender's elections in one cell, those of all trials together. Times are in ns.
 
-    `times` are from the crash to the new leader, in order. `median` and `voting` (from the first
-    candidacy to the new leader) are medians over blocks of each trial's median.
+    `times` are from the crash to the new leader, in order, of the decided elections. `median` and
+    `voting` (from the first candidacy to the new leader) are medians over blocks of each trial's
+    median, in which an undecided election counts as lasting to its cap.
     """
 
     times: tuple[float, ...]
+    undecided: int
     several_terms: int
     median: Quantity
     voting: Quantity
+
+    @property
+    def held(self) -> int:
+        """How many elections were held, undecided ones included."""
+        return len(self.times) + self.undecided
 
 
 @dataclass(frozen=True, slots=True)
 class Elections:
     """The election workload in one cell."""
 
+    title: str
     condition: str
     timeout_ms: tuple[float, float]
     samples: Mapping[str, ElectionSample]
 
+    @property
+    def paper(self) -> tuple[tuple[str, float, float], ...]:
+        """What the Raft paper reports for these timeouts: name, per cent and ms."""
+        return _PAPER.get(self.timeout_ms, ())
+
 
 def section(analysis: Analysis) -> Section | None:
     """Return the section, if any election was held."""
-    cells = list(elections(analysis.evidence))
-    elected = {name for cell in cells for name in cell.samples}
-    if not elected:
+    cells = [cell for cell in elections(analysis.evidence, [*analysis.shown]) if cell.samples]
+    if not cells:
         return None
-    return Section(
+
+    def panels(log: bool) -> list[Panel]:
+        return [_panel(cell, analysis, log) for cell in cells]
+
+    drawn = chart(
         "elections",
-        "Elections",
-        {"cells": cells, "elected": elected, "chart": _chart(cells, analysis, "elections")},
+        "Share of elections over by a time after the crash, by timeouts. "
+        "The table below has their medians and worst.",
+        analysis.contenders,
+        scales(panels),
     )
+    facts = {"cells": cells, "chart": drawn, "paper": any(cell.paper for cell in cells)}
+    return Section("elections", "Elections", facts, ("election",))
 
 
-def elections(evidence: Evidence) -> Iterator[Elections]:
+def elections(evidence: Evidence, names: list[str]) -> Iterator[Elections]:
     """Gather the elections of each cell."""
     for cell in evidence.cells_of("election"):
         medians = evidence.quantities(cell, ELECTION_MEDIAN)
         voting = evidence.quantities(cell, VOTING_MEDIAN)
         samples = {}
-        for name in medians.keys() & voting.keys():
+        for name in names:
+            if name not in medians or name not in voting:
+                continue
             held = [e for trial in evidence.of(cell, name) for e in _held(trial)]
             samples[name] = ElectionSample(
                 times=tuple(sorted(e.leader_ns - e.crash_ns for e in held if e.leader_ns)),
+                undecided=sum(e.leader_ns is None for e in held),
                 several_terms=sum(e.leader_term - e.term > 1 for e in held if e.leader_term),
                 median=medians[name],
                 voting=voting[name],
             )
         low, high = cell.cluster["election_timeout_ms"]
         yield Elections(
+            title=f"{low:g} to {high:g} ms{_as_in_paper(cell)}",
             condition=f"{timeouts(cell)}, {setting(cell)}",
             timeout_ms=(low, high),
-            samples={name: samples[name] for name in evidence.names if name in samples},
+            samples=samples,
         )
+
+
+def _as_in_paper(cell: Cell) -> str:
+    return ", the paper's logs and delays" if cell.workload.get("lagging") else ""
 
 
 def _held(trial: Measured) -> list[Election]:
@@ -80,52 +115,36 @@ def _held(trial: Measured) -> list[Election]:
     return trial.result.elections
 
 
-def _chart(cells: Sequence[Elections], analysis: Analysis, name: str) -> Chart:
-    """The share of elections decided by each time after the crash, a panel a timeout range."""
-
-    def panel(cell: Elections) -> Panel:
-        def draw(axes: Axes) -> None:
-            _decided(axes, cell, analysis)
-            low, high = cell.timeout_ms
-            axes.set_title(f"Timeouts of {low:g} to {high:g} ms")
-
-        return draw
-
-    words = "; ".join(_elections_in_words(cell, analysis) for cell in cells)
-    return chart(name, words, [panel(cell) for cell in cells])
-
-
-def _decided(axes: Axes, cell: Elections, analysis: Analysis) -> None:
-    low, high = cell.timeout_ms
-    axes.axvspan(low, high, color=GRID, alpha=0.45, linewidth=0)
-    latest = high
-    for place, (contender, sample) in enumerate(cell.samples.items()):
+def _panel(cell: Elections, analysis: Analysis, log: bool) -> Panel:
+    series = []
+    for name, sample in cell.samples.items():
         if not sample.times:
             continue
-        look = analysis.contenders[contender]
-        times = np.array(sample.times) / 1e6
-        latest = max(latest, times[-1])
-        every = max(1, len(times) // 5)
-        shares = 100 * np.arange(1, len(times) + 1) / len(times)
-        axes.step(
-            [times[0], *times],
-            [0, *shares],
-            where="post",
-            color=look.colour,
-            marker=look.marker,
-            # Each line's markers at its own heights, so that none hides another.
-            markevery=(1 + place * every // len(cell.samples), every),
-            label=look.label,
-        )
-    axes.set_xlim(0, latest * 1.05)
-    axes.set_ylim(0, 103)
-    axes.yaxis.set_major_formatter(FuncFormatter(lambda y, _: f"{y:.0f} %"))
-    axes.set_xlabel("ms from the crash to a new leader")
-
-
-def _elections_in_words(cell: Elections, analysis: Analysis) -> str:
-    medians = ", ".join(
-        f"{analysis.contenders[contender].label} median {figure(sample.median, 1e6).value} ms"
-        for contender, sample in cell.samples.items()
+        times = [time / 1e6 for time in sample.times]
+        label = analysis.contenders[name].label
+        points = [
+            Point(
+                times[max(0, round(share * sample.held) - 1)],
+                100 * max(1, round(share * sample.held)) / sample.held,
+                f"{label}: {100 * share:.0f} % of {sample.held} elections over within "
+                f"{times[max(0, round(share * sample.held) - 1)]:.0f} ms",
+            )
+            for share in _SHARES
+            if round(share * sample.held) <= len(times)
+        ]
+        series.append(Series(name, points, steps(times, sample.held)))
+    marks = [
+        Point(ms, per_cent, f"The Raft paper, {cell.title}: {what} {ms:g} ms")
+        for what, per_cent, ms in cell.paper
+    ]
+    return Panel(
+        f"Timeouts of {cell.title}",
+        Axis("ms from the crash to a new leader", log),
+        Axis(suffix=" %"),
+        series,
+        marks=marks,
+        band=cell.timeout_ms if cell.timeout_ms[0] < cell.timeout_ms[1] else None,
     )
-    return f"Elections with {cell.condition}: {medians or 'none measured'}"
+
+
+_SHARES = (0.1, 0.25, 0.5, 0.75, 0.9, 0.99, 1.0)

@@ -7,4 +7,6 @@ from report.model import Analysis, Section
 
 def section(analysis: Analysis) -> Section:
     """Return the section."""
-    return Section("trials", "Trials", {"failures": analysis.evidence.failures})
+    workloads = {cell.id: cell.workload["name"] for cell in analysis.evidence.cells}
+    facts = {"failures": analysis.evidence.failures, "workloads": workloads}
+    return Section("trials", "Trials", facts)

@@ -2,22 +2,26 @@
 
 from __future__ import annotations
 
-from report.conclusion import findings
+from report.conclusion import rule
 from report.model import Analysis, Section
 from report.wording import headline_unit
 
 
 def section(analysis: Analysis) -> Section:
     """Return the section."""
+    # A lone command's latency stands in the frontier and the conclusion: a row has no room for it.
+    columns = [h for h in analysis.headlines if h.key != "latency"]
     return Section(
         "verdict",
         "Verdict",
         {
             "rows": [
-                (name, [(h, h.against_baseline.get(name)) for h in analysis.headlines])
-                for name in analysis.contenders
+                (name, [(h, h.against_baseline.get(name)) for h in columns])
+                for name in analysis.shown
             ],
+            "columns": columns,
             "units": {h.key: headline_unit(h) for h in analysis.headlines},
-            "findings": findings(analysis),
+            "noise": any(h.noise for h in analysis.headlines),
+            "rule": rule(analysis),
         },
     )

@@ -163,7 +163,7 @@ class Election(_Answer, frozen=True):
     leader: Positive | None
     leader_term: Positive | None
     candidacies: Count
-    lagging: list[Positive]
+    lagging: list[Positive] = []
 
 
 class ElectionResult(_Answer, frozen=True):

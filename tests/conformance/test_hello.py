@@ -30,7 +30,6 @@ def test_hello_tells_who_answers(contender: Contender, contender_name: str) -> N
     name, variant, _ = contender_name.partition("@")
     assert hello.contender == name
     assert set(hello.features) >= {"memory", "replicate", "election"}
-    assert set(hello.features) >= {"offered", "failover", "catch_up", "stability"}
     assert variant or "disk" in hello.features
     assert set(hello.features) >= {"read", "snapshot", "transfer", "membership"}
     assert set(hello.features) >= {"pre_vote", "check_quorum"}

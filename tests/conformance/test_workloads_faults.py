@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from bench.contender import ContenderError
+from bench.contender import Contender, ContenderError
 
 from .cluster import LIVELY, STEADY, ClusterUnderTest
 from .conftest import StartCluster
@@ -25,6 +25,13 @@ WHOLE: dict[str, Any] = {**STEADY, "snapshot_entries": 0}
 PIECE_NS = 10_000_000
 # So that the fastest contender fills no log that takes long to read, either.
 SLOW = {"delay_ms": [1, 2]}
+
+
+@pytest.fixture(autouse=True)
+def offers(contender: Contender) -> None:
+    """Skip where the contender does not offer these workloads yet."""
+    if "failover" not in contender.call("hello")["features"]:
+        pytest.skip("the contender does not offer it")
 
 
 def check_acknowledged(cluster: ClusterUnderTest, session: str, acknowledged: list[int]) -> None:

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from bench.contender import ContenderError
+from bench.contender import Contender, ContenderError
 
 from .cluster import STEADY, UNSHAKABLE, ClusterUnderTest, Status
 from .conftest import StartCluster
@@ -19,6 +19,13 @@ from .workloads import commands_by_client
 
 WHOLE: dict[str, Any] = {**STEADY, "snapshot_entries": 0}
 SECOND = 1_000_000_000
+
+
+@pytest.fixture(autouse=True)
+def offers(contender: Contender) -> None:
+    """Skip where the contender does not offer the workload yet."""
+    if "offered" not in contender.call("hello")["features"]:
+        pytest.skip("the contender does not offer it")
 
 
 def offer(cluster: ClusterUnderTest, **workload: Any) -> tuple[str, OfferedResult]:

@@ -12,7 +12,7 @@ import pytest
 from bench.registry import ROOT, load_contenders
 from bench.store import Run
 from report.analysis import analyse
-from report.build import write_report
+from report.build import render
 from report.model import Analysis, Code
 from report.sourcecode import measure_code
 
@@ -40,14 +40,17 @@ def examine(tmp_path: Path, code: Mapping[str, Code | str]) -> Callable[..., Ana
 
 
 @pytest.fixture(scope="session")
-def report_file(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Path]:
+def report_file(
+    tmp_path_factory: pytest.TempPathFactory, code: Mapping[str, Code | str]
+) -> Callable[[str], Path]:
     """The file of the report on one of `RUNS`, by its name."""
+    specs = load_contenders()
 
     @cache
     def written(name: str) -> Path:
         directory = write_run(tmp_path_factory.mktemp("reports") / name, **RUNS[name])
         file = directory / "report.html"
-        write_report(Run.open(directory), file)
+        file.write_text(render(analyse(Run.open(directory), specs, code)), encoding="utf-8")
         return file
 
     return written

@@ -11,6 +11,7 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
@@ -65,14 +66,26 @@ def write_run(
     outstanding: Sequence[int] = (1, 16, 64, 256),
     timeouts_ms: Sequence[tuple[int, int]] = ((12, 24), (150, 300)),
     elections: int = 10,
+    others: Sequence[dict[str, Any]] = (),
+    forms: Mapping[str, str] = MappingProxyType({}),
+    twin: str | None = None,
     keep: Callable[[dict[str, Any]], bool] = lambda trial: True,
     environment: Mapping[str, Any] | None = None,
     seed: int = 7,
 ) -> Path:
-    """Write a run's directory and return it; only the trials that `keep` accepts are there."""
+    """Write a run's directory and return it; only the trials that `keep` accepts are there.
+
+    `others` are cells besides those of the closed loop and of elections, such as `EVERYTHING`;
+    `forms` has the base of each behaviour that is another form of one; `twin` is who is measured
+    once more.
+    """
     rng = np.random.default_rng(seed)
+    if twin is not None:
+        behaviours = {**behaviours, f"{twin}~": behaviours[twin]}
+        labels = {**labels, f"{twin}~": f"{labels[twin]} (again)"}
     cells = [_replicate_cell(w) for w in outstanding]
     cells += [_election_cell(timeout, elections) for timeout in timeouts_ms]
+    cells += others
     manifest = {
         "schema": 1,
         "run": directory.name,
@@ -86,6 +99,8 @@ def write_run(
                 "label": labels.get(name, name),
                 "hello": None if behaviour.unavailable else _hello(name),
                 "unavailable": behaviour.unavailable,
+                "base": twin if name == f"{twin}~" else forms.get(name),
+                "twin": name == f"{twin}~",
             }
             for name, behaviour in behaviours.items()
         ],
@@ -130,25 +145,64 @@ def _hello(name: str) -> dict[str, Any]:
     }
 
 
-def _replicate_cell(outstanding: int) -> dict[str, Any]:
+def _replicate_cell(
+    outstanding: int, *, nodes: int = 3, payload: int = 64, storage: str = "memory"
+) -> dict[str, Any]:
+    variants = [f"n{nodes}"] * (nodes != 3) + [f"p{payload}"] * (payload != 64)
+    variants += [storage] * (storage != "memory")
     return {
-        "id": f"replicate-w{outstanding}",
+        "id": "-".join([f"replicate-w{outstanding}", *variants]),
         "workload": {
             "name": "replicate",
             "outstanding": outstanding,
-            "payload": 64,
+            "payload": payload,
             "keys": 1000,
             "warmup_s": 0.5,
             "duration_s": 2,
         },
-        "cluster": {
-            "nodes": 3,
-            "storage": "memory",
-            "election_timeout_ms": [150, 300],
-            "heartbeat_ms": 50,
-        },
+        "cluster": _cluster((150, 300), nodes, storage),
         "timeout_s": 60,
     }
+
+
+def _cluster(
+    timeout_ms: tuple[int, int], nodes: int = 3, storage: str = "memory"
+) -> dict[str, Any]:
+    return {
+        "nodes": nodes,
+        "storage": storage,
+        "election_timeout_ms": list(timeout_ms),
+        "heartbeat_ms": timeout_ms[0] / 3,
+    }
+
+
+def _other_cell(
+    name: str, timeout_ms: tuple[int, int] = (150, 300), **workload: Any
+) -> dict[str, Any]:
+    said = "-".join(str(value) for value in workload.values())
+    return {
+        "id": f"{name}-{timeout_ms[0]}-{timeout_ms[1]}-{said}",
+        "workload": {"name": name, "payload": 64, **workload},
+        "cluster": _cluster(timeout_ms),
+        "timeout_s": 60,
+    }
+
+
+EVERYTHING: Sequence[dict[str, Any]] = (
+    *(_replicate_cell(64, nodes=nodes) for nodes in (5,)),
+    *(_replicate_cell(64, payload=payload) for payload in (1024,)),
+    *(_replicate_cell(commands, storage="disk") for commands in (1, 64)),
+    *(_other_cell("offered", rate=rate) for rate in (1000, 10_000, 100_000, 1_000_000)),
+    *(_other_cell("failover", timeout, outstanding=16) for timeout in ((150, 300), (12, 24))),
+    _other_cell("catch_up", entries=10_000, by="entries"),
+    _other_cell("catch_up", entries=10_000, by="snapshot"),
+    *(
+        _other_cell("stability", timeout, outstanding=clients, duration_s=2)
+        for clients in (0, 64)
+        for timeout in ((2, 4), (12, 24), (150, 300))
+    ),
+)
+"""Cells of all that a run can measure besides what every run here does."""
 
 
 def _election_cell(timeout_ms: tuple[int, int], elections: int) -> dict[str, Any]:
@@ -179,8 +233,7 @@ def _trial(
         stage, message = behaviour.failure
         failure = {"stage": stage, "message": message, "stderr": behaviour.stderr}
     else:
-        measure = _replicate if cell["workload"]["name"] == "replicate" else _election
-        result = measure(cell, behaviour, rng)
+        result = _MEASURES[cell["workload"]["name"]](cell, behaviour, rng)
         check = {"passed": True, "problems": [], "entries": 100}
     return {
         "schema": 1,
@@ -211,14 +264,11 @@ def _replicate(
 ) -> dict[str, Any]:
     outstanding = cell["workload"]["outstanding"]
     alone = behaviour.latency_us * rng.normal(1, behaviour.spread)
+    alone += 300 * (cell["cluster"]["storage"] == "disk") + cell["workload"]["payload"] / 100
+    alone *= cell["cluster"]["nodes"] / 3
     latency_us = alone + outstanding * 1e6 / behaviour.capacity
     commands = int(2e6 * outstanding / latency_us)
-    samples = latency_us * 1e3 * rng.lognormal(-0.03, 0.25, 2000)
-    samples[:30] *= rng.uniform(2, 6, 30)
-    buckets: Counter[int] = Counter()
-    for sample, count in zip(samples.astype(int).tolist(), _shares(commands, 2000), strict=True):
-        shift = max(0, sample.bit_length() - 8)
-        buckets[(sample >> shift) << shift] += count
+    histogram = _histogram(latency_us, commands, rng)
     return {
         "workload": "replicate",
         "node": 1,
@@ -226,7 +276,7 @@ def _replicate(
         "started_ns": 1_000_000_000,
         "ended_ns": 3_000_000_000,
         "commands": commands,
-        "latency_ns": [[lowest, buckets[lowest]] for lowest in sorted(buckets) if buckets[lowest]],
+        "latency_ns": histogram,
         "slices": [[100_000_000 * (i + 1), commands // 20] for i in range(20)],
         "acknowledged": [commands // outstanding] * outstanding,
         "counters": {
@@ -237,6 +287,17 @@ def _replicate(
             "entries": commands,
         },
     }
+
+
+def _histogram(latency_us: float, commands: int, rng: np.random.Generator) -> list[list[int]]:
+    """Spread commands over latencies, most a little around one, some a few times as long."""
+    samples = latency_us * 1e3 * rng.lognormal(-0.03, 0.25, 2000)
+    samples[:30] *= rng.uniform(2, 6, 30)
+    buckets: Counter[int] = Counter()
+    for sample, count in zip(samples.astype(int).tolist(), _shares(commands, 2000), strict=True):
+        shift = max(0, sample.bit_length() - 8)
+        buckets[(sample >> shift) << shift] += count
+    return [[lowest, buckets[lowest]] for lowest in sorted(buckets) if buckets[lowest]]
 
 
 def _shares(total: int, parts: int) -> list[int]:
@@ -277,3 +338,108 @@ def _election(
         term += terms
         clock += 1_000_000_000
     return {"workload": "election", "elections": found}
+
+
+def _offered(
+    cell: dict[str, Any], behaviour: Behaviour, rng: np.random.Generator
+) -> dict[str, Any]:
+    rate = cell["workload"]["rate"]
+    saturated = rate > behaviour.capacity
+    commands = rate * 2 // (4 if saturated else 1)
+    busy = min(0.99, rate / behaviour.capacity)
+    latency_us = behaviour.latency_us * rng.normal(1, behaviour.spread) / (1 - busy)
+    histogram = _histogram(latency_us, commands, rng)
+    return {
+        "workload": "offered",
+        "node": 1,
+        "client": "made up",
+        "started_ns": 1_000_000_000,
+        "ended_ns": 3_000_000_000,
+        "rate": rate,
+        "sent": rate * 2,
+        "commands": commands,
+        "saturated": saturated,
+        "latency_ns": histogram,
+        "service_ns": histogram,
+        "slices": [[100_000_000 * (i + 1), commands // 20] for i in range(20)],
+        "acknowledged": [commands // 64] * 64,
+        "counters": {"messages": 1000, "bytes": None, "saves": 500, "save_ns": 0, "entries": 1},
+    }
+
+
+def _failover(
+    cell: dict[str, Any], behaviour: Behaviour, rng: np.random.Generator
+) -> dict[str, Any]:
+    low, high = cell["cluster"]["election_timeout_ms"]
+    crash = 1_000_000_000
+    candidate = crash + int(1e6 * (np.sort(rng.uniform(low, high, 2))[0] - low / 6))
+    leader = candidate + int(1e6 * behaviour.detection_ms * rng.lognormal(0, 0.3))
+    first = leader + int(2e3 * behaviour.latency_us)
+    per_slice = int(behaviour.capacity / 300)
+    ends = range(10_000_000, 4_000_000_001, 10_000_000)
+    slices = [[end, 0 if crash < end <= first else per_slice] for end in ends]
+    commands = sum(count for _, count in slices)
+    return {
+        "workload": "failover",
+        "client": "made up",
+        "crashed": 1,
+        "leader": 2,
+        "started_ns": 5_000_000_000,
+        "crash_ns": 5_000_000_000 + crash,
+        "candidate_ns": 5_000_000_000 + candidate,
+        "leader_ns": 5_000_000_000 + leader,
+        "first_ns": 5_000_000_000 + first,
+        "ended_ns": 9_000_000_000,
+        "commands": commands,
+        "retries": cell["workload"]["outstanding"],
+        "slices": slices,
+        "acknowledged": [commands // 16] * 16,
+    }
+
+
+def _catch_up(
+    cell: dict[str, Any], behaviour: Behaviour, rng: np.random.Generator
+) -> dict[str, Any]:
+    entries, by = cell["workload"]["entries"], cell["workload"]["by"]
+    sent = entries if by == "entries" else 1000
+    taken = 5e6 + 1e9 * sent / behaviour.capacity * rng.normal(1, behaviour.spread)
+    return {
+        "workload": "catch_up",
+        "node": 1,
+        "leader": 2,
+        "entries": entries,
+        "by": by,
+        "restart_ns": 1_000_000_000,
+        "running_ns": 1_002_000_000,
+        "caught_up_ns": 1_000_000_000 + int(taken),
+        "acknowledged": [entries // 64] * 64,
+        "counters": {"messages": 1000, "bytes": None, "saves": 500, "save_ns": 0, "entries": 1},
+    }
+
+
+def _stability(
+    cell: dict[str, Any], behaviour: Behaviour, rng: np.random.Generator
+) -> dict[str, Any]:
+    low, _ = cell["cluster"]["election_timeout_ms"]
+    clients = cell["workload"]["outstanding"]
+    late_ms = 3 * behaviour.detection_ms * (2 if clients else 1)
+    needless = int(rng.poisson(20 * late_ms / low)) if late_ms > low else 0
+    return {
+        "workload": "stability",
+        "started_ns": 1_000_000_000,
+        "ended_ns": 3_000_000_000,
+        "candidacies": needless,
+        "terms": needless,
+        "commands": 1000 * clients,
+        "acknowledged": [1000] * clients,
+    }
+
+
+_MEASURES = {
+    "replicate": _replicate,
+    "election": _election,
+    "offered": _offered,
+    "failover": _failover,
+    "catch_up": _catch_up,
+    "stability": _stability,
+}

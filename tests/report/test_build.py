@@ -75,10 +75,9 @@ def test_a_torn_last_line_is_left_out_and_said(
 
 
 def palette(*, dark: bool) -> dict[str, str]:
-    """The colours of the screen's light or dark mode; dark ones replace light ones."""
-    light, darker = re.findall(r":root \{(.*?)\}", STYLE, re.DOTALL)[:2]
-    found = dict(re.findall(r"--([\w-]+): (#[0-9a-f]{6})", light))
-    return {**found, **dict(re.findall(r"--([\w-]+): (#[0-9a-f]{6})", darker))} if dark else found
+    """The colours of the screen's light or dark mode."""
+    both = re.findall(r"--([\w-]+): light-dark\((#[0-9a-f]{6}), (#[0-9a-f]{6})\)", STYLE)
+    return {name: darker if dark else light for name, light, darker in both}
 
 
 def luminance(colour: str) -> float:

@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
-import numpy as np
+from typing import Any
+
 import pytest
 
 from report.comparison import (
+    Samples,
+    blocks_for,
     compare,
     counted_headline,
     coverage,
     measured_headline,
     quantity,
-    rng_for,
+    together,
 )
-from report.model import Comparison, Outcome
+from report.model import Comparison, Headline, Outcome
 
 
 def compared(subject: list[float], reference: list[float], *, higher: bool = True) -> Comparison:
@@ -21,7 +24,6 @@ def compared(subject: list[float], reference: list[float], *, higher: bool = Tru
         dict(enumerate(subject)),
         dict(enumerate(reference)),
         higher_is_better=higher,
-        rng=np.random.default_rng(1),
     )
 
 
@@ -49,39 +51,60 @@ def test_only_blocks_in_which_both_succeeded_are_paired() -> None:
         {0: 2.0, 1: 2.0, 2: 99.0},
         {0: 1.0, 1: 1.0, 3: 99.0},
         higher_is_better=True,
-        rng=np.random.default_rng(1),
     )
     assert found.ratio is not None
     assert (found.ratio.value, found.ratio.blocks) == (2, 2)
 
 
 def test_one_value_has_no_interval() -> None:
-    assert quantity([5.0], np.random.default_rng(1)).interval is None
+    assert quantity([5.0]).interval is None
     assert compared([2.0], [1.0]).outcome is Outcome.UNKNOWN
 
 
-def test_the_same_seed_gives_the_same_estimates() -> None:
-    def metric() -> object:
-        rng = np.random.default_rng(3)
-        samples = {n: dict(enumerate(rng.lognormal(0, 1, 12).tolist())) for n in ("a", "b")}
-        return measured_headline(
-            "throughput",
-            "Throughput",
-            "",
-            "commands/s",
-            setting="",
-            samples=samples,
-            higher_is_better=True,
-            baseline="a",
-            seed=5,
-        )
-
-    assert metric() == metric()
+def headline(samples: Samples, **options: Any) -> Headline:
+    return measured_headline(
+        "throughput",
+        "Throughput",
+        "",
+        "commands/s",
+        setting="",
+        samples=samples,
+        higher_is_better=True,
+        baseline="a",
+        **{"twins": {}, **options},
+    )
 
 
-def test_every_estimate_draws_its_own_resamples() -> None:
-    streams = [rng_for(1, "a"), rng_for(2, "a"), rng_for(1, "b"), rng_for(1, "a", "b")]
-    assert len({stream.random() for stream in streams}) == len(streams)
+def test_a_difference_within_the_noise_floor_is_none() -> None:
+    blocks = range(8)
+    samples = {
+        "a": dict.fromkeys(blocks, 100.0),
+        "a~": {block: 90.0 + block for block in blocks},
+        "b": {block: 105.0 + block / 10 for block in blocks},
+        "c": {block: 150.0 + block / 10 for block in blocks},
+    }
+    found = headline(samples, twins={"a~": "a"})
+    assert found.noise is not None
+    assert found.noise.factor == pytest.approx(100 / 90, rel=0.02)
+    assert set(found.against_baseline) == {"b", "c"}
+    assert found.against_baseline["b"].outcome is Outcome.ALIKE
+    assert found.against_baseline["b"].reason == "within the noise floor"
+    assert found.against_baseline["c"].outcome is Outcome.BETTER
+    assert headline(samples).against_baseline["b"].outcome is Outcome.BETTER
+
+
+def test_differences_hold_at_once_only_with_blocks_enough() -> None:
+    def marked(blocks: int) -> list[bool]:
+        names = "abcdefg"
+        samples = {n: {b: 100.0 + 10 * i + b for b in range(blocks)} for i, n in enumerate(names)}
+        (found,) = together([headline(samples)])
+        apart = found.against_baseline.values()
+        assert all(compared.outcome is Outcome.BETTER for compared in apart)
+        return [compared.together for compared in apart]
+
+    assert blocks_for(6) == 8
+    assert marked(7) == [False] * 6
+    assert marked(8) == [True] * 6
 
 
 def test_counts_compare_exactly() -> None:

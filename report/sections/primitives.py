@@ -1,0 +1,152 @@
+"""Primitives: what each model is made of, and how close its Raft comes to that limit."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+
+from bench.metrics import LATENCY_P50, THROUGHPUT
+from bench.primitives import CASES, PRIMITIVES, Case, Reading, load, samples
+from report.charts import Axis, Panel, Point, Series, chart, scales
+from report.comparison import quantity
+from report.headlines import OUTSTANDING
+from report.model import Analysis, Quantity, Section
+from report.sections.scaling import plain_loads
+from report.series import in_words, scaled
+
+_NS = 1e9
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """A case: what one operation is, and its time in ns by contender, with the tool used."""
+
+    case: Case
+    what: str
+    times: Mapping[str, Quantity]
+    means: Mapping[str, str]
+
+
+@dataclass(frozen=True, slots=True)
+class Share:
+    """How much of its model's message-passing limit a contender reaches.
+
+    `alone` is a round trip's share of the time that a lone command takes to commit; `busy` is how
+    many commands are committed in the time of one message. Batching can lift the latter above 1.
+    """
+
+    round_trip: Quantity
+    commit: Quantity
+    alone: Quantity
+    message: Quantity
+    throughput: Quantity
+    busy: Quantity
+
+
+def section(analysis: Analysis) -> Section | None:
+    """Return the section, if primitives were measured."""
+    readings = load(analysis.path)
+    by_case = samples(readings)
+    rows = [row for row in (_row(analysis, case, by_case) for case in CASES) if row.times]
+    if not rows:
+        return None
+    labels = [_label(row.case) for row in rows]
+
+    def panels(log: bool) -> list[Panel]:
+        return [Panel("µs an operation", Axis("µs", log), Axis(), _series(analysis, rows), labels)]
+
+    drawn = chart(
+        "primitives",
+        "Time of one operation of each primitive. The table has the figures.",
+        analysis.contenders,
+        scales(panels),
+        row_height=40,
+    )
+    failed = [reading for reading in readings if reading.failure is not None]
+    facts = {
+        "chart": drawn,
+        "rows": rows,
+        "label": _label,
+        "shares": dict(_shares(analysis, rows)),
+        "outstanding": OUTSTANDING,
+        "failed": failed,
+    }
+    return Section("primitives", "Primitives", facts, ("primitives",))
+
+
+def _label(case: Case) -> str:
+    return f"{case.primitive.replace('_', ' ')}, {case.name}"
+
+
+def _row(
+    analysis: Analysis, case: Case, by_case: Mapping[tuple[str, Case], Mapping[int, Reading]]
+) -> Row:
+    times, means = {}, {}
+    for name in analysis.shown:
+        readings = by_case.get((name, case), {})
+        seconds = [r.seconds for r in readings.values() if r.seconds is not None]
+        if seconds:
+            times[name] = quantity([_NS * value for value in seconds])
+            means[name] = next(iter(readings.values())).means
+    return Row(case, PRIMITIVES[case.primitive], times, means)
+
+
+def _series(analysis: Analysis, rows: list[Row]) -> list[Series]:
+    found = []
+    for place, (name, contender) in enumerate(analysis.shown.items(), 1):
+        points = []
+        for number, row in enumerate(rows):
+            if name in row.times:
+                time = row.times[name]
+                value, interval = scaled(time, 1e3)
+                tip = f"{contender.label}, {_label(row.case)}: {in_words(time, 'µs', 1e3)}"
+                tip += f", {row.means[name]}" if row.means[name] else ""
+                height = number - 0.5 + place / (len(analysis.shown) + 1)
+                points.append(Point(value, height, tip, x_interval=interval))
+        if points:
+            found.append(Series(name, points, ((), ())))
+    return found
+
+
+def _shares(analysis: Analysis, rows: list[Row]) -> Iterator[tuple[str, Share]]:
+    """Yield each contender's share of its limit, where all that it takes was measured."""
+    times = {row.case: row.times for row in rows}
+    loads = plain_loads(analysis)
+    if not loads:
+        return
+    busy = min(loads, key=lambda cell: abs(cell.workload["outstanding"] - OUTSTANDING))
+    commits = analysis.evidence.quantities(loads[0], LATENCY_P50)
+    rates = analysis.evidence.quantities(busy, THROUGHPUT)
+    for name in analysis.shown:
+        round_trip = times.get(Case("ping_pong", "fastest"), {}).get(name)
+        message = times.get(Case("one_way", "fastest"), {}).get(name)
+        commit, rate = commits.get(name), rates.get(name)
+        if round_trip and message and commit and rate:
+            yield (
+                name,
+                Share(
+                    round_trip,
+                    commit,
+                    _quotient(round_trip, commit),
+                    message,
+                    rate,
+                    _product(rate, message),
+                ),
+            )
+
+
+def _quotient(one: Quantity, other: Quantity) -> Quantity:
+    """Divide two figures of different processes; the interval has the ends of both in it."""
+    interval = None
+    if one.interval and other.interval:
+        interval = one.interval[0] / other.interval[1], one.interval[1] / other.interval[0]
+    return Quantity(one.value / other.value, interval, min(one.blocks, other.blocks))
+
+
+def _product(rate: Quantity, time: Quantity) -> Quantity:
+    interval = None
+    if rate.interval and time.interval:
+        ends = zip(rate.interval, time.interval, strict=True)
+        low, high = (a * b / _NS for a, b in ends)
+        interval = low, high
+    return Quantity(rate.value * time.value / _NS, interval, min(rate.blocks, time.blocks))
