@@ -480,9 +480,10 @@ def test_an_entry_that_could_not_be_saved_is_never_acknowledged(
 ) -> None:
     """Figure 2, save, then send: or a power cut could take back what a client was told."""
     write_log(tmp_path / "node-1.log", 2, 0)
-    write_log(tmp_path / "node-2.log", 1, MEGABYTE)
-    write_log(tmp_path / "node-3.log", 1, MEGABYTE)
     room_for_a_vote = 20
+    write_log(tmp_path / "node-2.log", 1, MEGABYTE)
+    # Without any room it elects nobody: else the two could elect one another, if they came first.
+    write_log(tmp_path / "node-3.log", 1, MEGABYTE + room_for_a_vote)
     limit = (tmp_path / "node-2.log").stat().st_size + room_for_a_vote
     with file_size_limit(limit), running(factory, 3, tmp_path) as watched:
         watched.wait_for(lambda: {node for node, _ in watched.failures} == {2, 3})
