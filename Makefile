@@ -56,11 +56,19 @@ gate: setup
 	@test -n '$(BASE)' || { echo 'say against what: make gate BASE=<revision>' >&2; exit 2; }
 	$(BIN)/raftmark gate '$(BASE)' $(GATE)
 
-# The fast checks first, and what takes long last.
+# Clusters mostly wait for elections, while the rest computes: so they run side by side. Each
+# begins with its fast checks. What they print is shown when they end, each in one piece.
 test: lint
+	@$(MAKE) --no-print-directory --jobs 2 --output-sync=target test-clusters test-rest
+
+CLUSTERS := tests/conformance tests/linearizability
+
+test-clusters: setup
+	$(BIN)/pytest $(CLUSTERS)
+
+test-rest: setup
 	cd go_reference && go test -race -count 1 -timeout 10m ./...
-	$(BIN)/pytest -m 'not slow'
-	$(BIN)/pytest -m slow
+	$(BIN)/pytest $(CLUSTERS:%=--ignore=%)
 
 nightly: test mutants fuzz
 	$(BIN)/pytest tests/raft/lockstep --lockstep-events 1000000 --timeout 0

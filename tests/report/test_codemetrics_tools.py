@@ -6,6 +6,7 @@ another definition, the difference is computed from the source and must explain 
 
 import ast
 import subprocess
+import sys
 from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
@@ -122,7 +123,9 @@ EXPRESSIONS = (
 def go_tool(name: str, *options: str) -> list[list[str]]:
     """The lines of a Go tool about all of `GO`, as words."""
     directory = ROOT / "go_reference"
-    command = ["go", "tool", name, *options, *(str(path.relative_to(directory)) for path in GO)]
+    # The pinned one beside this Python, as for every build: not whichever the machine has.
+    go = str(Path(sys.executable).with_name("go"))
+    command = [go, "tool", name, *options, *(str(path.relative_to(directory)) for path in GO)]
     done = subprocess.run(command, cwd=directory, capture_output=True, text=True, check=False)
     assert done.stdout, done.stderr
     return [line.split() for line in done.stdout.splitlines()]
