@@ -15,6 +15,7 @@ from raft.client import Applied, Proposal
 from raft.cluster import Counters
 from raft.errors import Lost, OutcomeUnknown, RaftError
 from raft.workload import (
+    MOST_GRAINS,
     CallbackClients,
     Recorder,
     ReplicateSpec,
@@ -126,6 +127,21 @@ def test_a_stall_makes_one_long_slice(clock: Clock) -> None:
     result = recorder.result(1, "", [])
     assert result["slices"] == [[700 * MILLISECOND, 2], [1100 * MILLISECOND, 2]]
     assert result["commands"] == 4
+
+
+def test_a_long_run_needs_no_more_memory(clock: Clock) -> None:
+    """Though hardly two of its latencies are the same; and none of them is lost."""
+    spec = ReplicateSpec(warmup_ns=0, duration_ns=60 * SECOND)
+    recorder = Recorder(spec, clock.counters)
+    recorder.record(clock.now_ns, clock.now_ns)
+    latencies = [number << 9 for number in range(50_000)]
+    most = 0
+    for latency in latencies:
+        clock.now_ns += 2 * MILLISECOND
+        recorder.record(clock.now_ns - latency, clock.now_ns)
+        most = max(most, len(recorder._grains) + len(recorder._buckets))
+    assert recorder.result(1, "", [])["latency_ns"] == histogram(Counter(latencies[:30_000]))
+    assert most < MOST_GRAINS + 2_000
 
 
 @pytest.mark.parametrize("acknowledged_ms", [[], [10], [10, 999], [1000]])
