@@ -63,14 +63,18 @@ def audit(path: Path) -> Findings:
             f"{here}: {fault}" for fault in _faults(run, trial, schedule.get(trial.trial))
         ]
         position = positions.get(trial.trial, last)
-        if position < last:
+        if position < last and not manifest.adaptive:
             # A line that was damaged and deleted leaves a gap, which a resumption fills at the end.
             out_of_order = f"{here}: {trial.trial} ran after trials that were planned later"
             (findings.remarks if manifest.resumptions else findings.problems).append(out_of_order)
         last = max(last, position)
     findings.ended = len(run.trials)
+    if manifest.adaptive:
+        findings.planned = findings.ended
     findings.failures.update(t.failure.stage for t in run.trials if t.failure is not None)
-    findings.remarks += _remarks(run, len(schedule.keys() - lines_of.keys()))
+    findings.remarks += _remarks(
+        run, 0 if manifest.adaptive else len(schedule.keys() - lines_of.keys())
+    )
     return findings
 
 
@@ -93,7 +97,7 @@ def _faults(run: Run, trial: Trial, planned: Planned | None) -> Iterator[str]:
     for name, found, wanted in (
         ("cell", trial.cell, planned.cell.id),
         ("block", trial.block, planned.block),
-        ("order", trial.order, planned.order),
+        ("order", trial.order, trial.order if run.manifest.adaptive else planned.order),
         ("contender", trial.contender, planned.contender),
     ):
         if found != wanted:

@@ -216,6 +216,11 @@ def bench(
                     "choose what is measured"
                 )
             run = Run.open(find_run(resume, results))
+            if run.manifest.adaptive:
+                raise typer.BadParameter(
+                    f"{run.manifest.run} is a comparison, which is not resumed: begin another; "
+                    f"what it knew, 'raftmark compare {run.manifest.run}' tells"
+                )
         with run.lock():
             if resume is not None:
                 _go_on(run, specs)

@@ -91,6 +91,11 @@ class Manifest(msgspec.Struct, frozen=True):
     resumptions: list[Resumption] = []
     schema: int = SCHEMA
 
+    @property
+    def adaptive(self) -> bool:
+        """Whether what is measured next follows from what was found, as in a comparison."""
+        return self.profile == "compare"
+
 
 Stage = Literal["launch", "start", "run", "check", "stop"]
 

@@ -52,6 +52,12 @@ def test_the_same_twice_passes_and_leaves_a_run_and_nothing_else(project):
     # What it found can be read again, without measuring.
     again = raftmark(project, "compare", "latest")
     assert again.stdout == done.stdout
+    # It is a run like any other, but in no order that was known beforehand.
+    checked = raftmark(project, "check", "latest")
+    assert checked.returncode == 0, checked.stderr + checked.stdout
+    resumed = raftmark(project, "bench", "--resume", "latest")
+    assert resumed.returncode == 2
+    assert "is a comparison, which is not resumed" in resumed.stderr
 
 
 def test_an_extra_message_fails_the_gate_in_one_block(project):
