@@ -38,6 +38,7 @@ from bench.store import (
 _LAUNCH_TIMEOUT_S = 10.0
 _START_TIMEOUT_S = 10.0
 _STOP_TIMEOUT_S = 10.0
+_STAGGER_S = 0.02
 _CHECK_TIMEOUT_S = 15.0
 _CHECK_TIMEOUT_PER_RUN_SECOND = 20.0
 
@@ -131,6 +132,7 @@ def _go_through(
         contender.call("start", reply_timeout=_START_TIMEOUT_S, **cluster)
         if cell.links is not None:
             # The first leader is elected on perfect links: how long that takes is not measured.
+            _stagger(contender, cluster["nodes"])
             settle(contender, time.monotonic() + _START_TIMEOUT_S)
             contender.call("links", reply_timeout=_START_TIMEOUT_S, **cell.links)
 
@@ -149,6 +151,17 @@ def _go_through(
         progress.stage = "stop"
         contender.call("stop", reply_timeout=_STOP_TIMEOUT_S)
         _end(contender)
+
+
+def _stagger(contender: Contender, nodes: int) -> None:
+    """Let the nodes' timers run out one after the other, so that the first vote is not split.
+
+    Where no timeout is random and one event loop starts all nodes, it would be split for ever.
+    """
+    for node in range(2, nodes + 1):
+        contender.call("crash", reply_timeout=_START_TIMEOUT_S, node=node)
+        time.sleep(_STAGGER_S)
+        contender.call("restart", reply_timeout=_START_TIMEOUT_S, node=node)
 
 
 def _end(contender: Contender) -> None:

@@ -60,6 +60,12 @@ class Stub:
         self.role(1, "leader", 1)
         return {"nodes": list(range(1, self.nodes + 1))}
 
+    def op_crash(self, request):
+        return {}
+
+    def op_restart(self, request):
+        return {}
+
     def op_links(self, request):
         self.links = {key: value for key, value in request.items() if key not in ("id", "op")}
         return {}
