@@ -68,7 +68,12 @@ def _by_hand(planned: Planned, spec: ContenderSpec, run: Run) -> float:
         {"id": 4, "op": "quit"},
     ]
     with subprocess.Popen(
-        spec.argv(), cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+        spec.argv(),
+        cwd=ROOT,
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+        start_new_session=True,  # As the harness does: a session is a group for the scheduler.
     ) as process:
         assert process.stdin is not None
         assert process.stdout is not None
