@@ -169,6 +169,9 @@ class ProcessCluster(Cluster):
                 node.answered(token, answer)
             case ("role", change):
                 self._events.role_changed(change)
+            case ("sent", messages, at_ns):
+                if self._events.sent is not None:
+                    self._events.sent(messages, at_ns)
             case ("failed", error):
                 self._events.failed(node.id, error)
 

@@ -2,7 +2,7 @@
 
 import random
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from impl_multiprocessing.timer import Timer
@@ -32,6 +32,7 @@ class NodeLife:
         transport: Transport,
         draw: random.Random,
         role_changed: Callable[[RoleChange], None],
+        sent: Callable[[Sequence[Message], int], None] | None,
     ) -> None:
         self.id = node_id
         self._node = Node(node_id, config.settings, draw.random, storage.load())
@@ -39,6 +40,7 @@ class NodeLife:
         self._storage = storage
         self._transport = transport
         self._role_changed = role_changed
+        self._sent = sent
         self._timer = Timer()
         self._inbox: list[Message] = []
         self._delayed: DelayLine[Message] = DelayLine()
@@ -166,6 +168,8 @@ class NodeLife:
             self._storage.save(ready.save)
             self._save_ns += time.monotonic_ns() - began_ns
             self._saves += 1
+        if self._sent is not None:
+            self._sent(ready.messages, time.monotonic_ns())
         self._transport.send(ready.messages)
         if ready.snapshot is not None:
             self._machine.restore(ready.snapshot)

@@ -1,9 +1,10 @@
 """A node's process: the sockets, the storage, and the orders that its contender gives.
 
 An order is (token, name, arguments), and its answer ("answer", token, value) with a
-value that may be an exception. Besides, the process sends ("role", change) and
-("failed", exception). What threads and tasks do by a call takes a pipe here, and this
-module and the contender's half of it in `cluster` are what that costs.
+value that may be an exception. Besides, the process sends ("role", change),
+("failed", exception) and, for a trace, ("sent", messages, time). What threads and tasks
+do by a call takes a pipe here, and this module and the contender's half of it in
+`cluster` are what that costs.
 """
 
 import gc
@@ -13,7 +14,7 @@ import signal
 import socket
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from multiprocessing import reduction
 from multiprocessing.connection import Connection
 from typing import Any
@@ -186,7 +187,13 @@ class NodeProcess:
 
     def _start(self) -> None:
         self._life = NodeLife(
-            self.id, self._config, self._storage, self._transport, self._draw, self._role_changed
+            self.id,
+            self._config,
+            self._storage,
+            self._transport,
+            self._draw,
+            self._role_changed,
+            self._sent if self._config.trace else None,
         )
 
     def _crash(self) -> int:
@@ -221,3 +228,6 @@ class NodeProcess:
 
     def _role_changed(self, change: RoleChange) -> None:
         self._send(("role", change))
+
+    def _sent(self, messages: Sequence[Message], at_ns: int) -> None:
+        self._send(("sent", messages, at_ns))

@@ -231,6 +231,8 @@ class NodeThread:
             self._storage.save(ready.save)
             self._save_ns += time.monotonic_ns() - began_ns
             self._saves += 1
+        if self._events.sent is not None:
+            self._events.sent(ready.messages, time.monotonic_ns())
         self._transport.send(ready.messages)
         if ready.snapshot is not None:
             self._machine.restore(ready.snapshot)

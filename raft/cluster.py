@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
 
 from raft.client import Done, Query, Reading
 from raft.links import Faults
-from raft.messages import Command, Entry
+from raft.messages import Command, Entry, Message
 from raft.node import Node, Role, Settings
 from raft.state_machine import StateMachine, log_hash
 
@@ -26,6 +26,7 @@ class ClusterConfig(NamedTuple):
     storage: str = "memory"
     data_dir: str | None = None
     seed: int = 0
+    trace: bool = False
 
 
 class RoleChange(NamedTuple):
@@ -111,11 +112,13 @@ class LogSlice(NamedTuple):
 
 
 class Events(NamedTuple):
-    """Whom a cluster tells; both may be called from any thread, and must not block."""
+    """Whom a cluster tells; all may be called from any thread, and must not block."""
 
     role_changed: Callable[[RoleChange], None]
     failed: Callable[[int, Exception], None]
     """A node ceased by a fault of its own, its storage's for instance."""
+    sent: Callable[[Sequence[Message], int], None] | None = None
+    """A node sends these messages at a time (ns); None where nobody asks for a trace."""
 
 
 class Counters(NamedTuple):

@@ -21,7 +21,7 @@ from raft.cluster import (
 )
 from raft.errors import BadRequest, OutcomeUnknown, RaftError, Unavailable
 from raft.links import PERFECT, Faults
-from raft.messages import ADD_SERVER, REMOVE_SERVER, Command
+from raft.messages import ADD_SERVER, REMOVE_SERVER, Command, Message
 from raft.node import Role
 from raft.storage import StorageError
 
@@ -43,8 +43,8 @@ Completion: TypeAlias = Callable[[int], None]
 class Control:
     """Operations on one cluster: refused where the nodes' state does not allow them.
 
-    `on_role` hears every role change, `on_failure` of every node that ceased by itself;
-    both from the cluster's threads, and must not block.
+    `on_role` hears every role change, `on_failure` of every node that ceased by itself,
+    `on_sent`, if there is one, of all messages; all from the cluster's threads, and must not block.
     """
 
     def __init__(
@@ -53,6 +53,7 @@ class Control:
         config: ClusterConfig,
         on_role: Callable[[RoleChange], None],
         on_failure: Callable[[int, Exception], None],
+        on_sent: Callable[[Sequence[Message], int], None] | None = None,
     ) -> None:
         self.settings = config.settings
         self.seed = config.seed
@@ -67,7 +68,8 @@ class Control:
         self._paused_status: dict[int, NodeStatus] = {}
         self._stopped = False
         self._faults = PERFECT
-        self.cluster: Cluster = factory(config, Events(self._role_changed, self._node_failed))
+        events = Events(self._role_changed, self._node_failed, on_sent)
+        self.cluster: Cluster = factory(config, events)
         self._divide: Callable[[], None] = partial(self.cluster.partition, None)
 
     # -- what the cluster tells ------------------------------------------------------

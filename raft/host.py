@@ -21,7 +21,7 @@ import sysconfig
 import threading
 import time
 import traceback
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, NoReturn
 
 from raft import requests, runs
@@ -30,16 +30,17 @@ from raft.cluster import ClusterConfig, ClusterFactory, RoleChange
 from raft.control import Completion, Control
 from raft.errors import BadRequest, OutcomeUnknown, RaftError, Unavailable
 from raft.links import Faults
-from raft.messages import Command
+from raft.messages import Command, Message
 from raft.node import Settings
 from raft.requests import MILLISECOND, REQUIRED, SECOND
 from raft.storage import StorageError
+from raft.trace import message_event
 
 PROTOCOL = 1
 MAX_LINE = 1 << 20
 MAX_LOG_ENTRIES = 5000
 MAX_NODES = 9
-FEATURES = ("read", "snapshot", "transfer", "membership", "pre_vote", "check_quorum")
+FEATURES = ("read", "snapshot", "transfer", "membership", "pre_vote", "check_quorum", "trace")
 TIMEOUT = (requests.duration_ns(1, 600_000, MILLISECOND), 5 * SECOND)
 
 Reply = dict[str, Any]
@@ -235,6 +236,7 @@ class Host:
                 "pre_vote": (requests.boolean, False),
                 "check_quorum": (requests.boolean, False),
                 "snapshot_entries": (requests.integer(0, 2**53 - 1), 16384),
+                "trace": (requests.boolean, False),
             },
         )
         if self._control is not None:
@@ -251,8 +253,17 @@ class Host:
             check_quorum=values["check_quorum"],
             snapshot_entries=values["snapshot_entries"],
         )
-        config = ClusterConfig(settings, values["storage"], values["data_dir"], values["seed"])
-        control = Control(self._factory, config, self._announce, self._report_failure)
+        trace = values["trace"]
+        config = ClusterConfig(
+            settings, values["storage"], values["data_dir"], values["seed"], trace
+        )
+        control = Control(
+            self._factory,
+            config,
+            self._announce,
+            self._report_failure,
+            self._tell if trace else None,
+        )
         control.start()
         self._control = control
         return {"nodes": list(settings.nodes)}
@@ -504,6 +515,10 @@ class Host:
         self._control = None
         while self._background:
             self._background.pop().join()
+
+    def _tell(self, messages: Sequence[Message], at_ns: int) -> None:
+        for message in messages:
+            self._output.put(message_event(message, at_ns))
 
     def _announce(self, change: RoleChange) -> None:
         self._output.put(

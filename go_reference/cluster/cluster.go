@@ -44,6 +44,8 @@ type Events struct {
 	Failed func(raft.NodeID, error)
 	// Repaired: a node's storage had to be repaired before it could be opened.
 	Repaired func(raft.NodeID, string)
+	// Sent: a node sends these messages at a time (ns). It is nil where nobody asks for a trace.
+	Sent func([]raft.Message, int64)
 }
 
 // Status is what a node is at one moment. A crashed node is nothing but that.

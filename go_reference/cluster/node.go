@@ -377,6 +377,9 @@ func (n *node) perform() {
 		n.counters.Saves++
 		n.counters.Entries += len(ready.Save.Entries)
 	}
+	if n.events.Sent != nil {
+		n.events.Sent(ready.Messages, Monotonic())
+	}
 	for _, message := range ready.Messages {
 		n.transport.send(n.id, message, n.faults.Float64)
 	}

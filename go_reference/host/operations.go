@@ -119,8 +119,9 @@ func (h *host) hello(_ int, f *fields) (any, error) {
 		Protocol:  protocolVersion,
 		Language:  "Go",
 		Runtime:   goRuntime{"go", runtime.Version(), runtime.GOMAXPROCS(0)},
-		Features: slices.Concat([]string{"memory", "disk"}, slices.Sorted(maps.Keys(workloads)),
-			[]string{"read", "snapshot", "transfer", "membership", "pre_vote", "check_quorum"}),
+		Features: slices.Concat([]string{"memory", "disk"}, slices.Sorted(maps.Keys(workloads)), []string{
+			"read", "snapshot", "transfer", "membership", "pre_vote", "check_quorum", "trace",
+		}),
 	}, f.end()
 }
 
@@ -142,6 +143,7 @@ func (h *host) start(_ int, f *fields) (any, error) {
 	onDisk := optional(f, "storage", choice("memory", "disk"), "memory") == "disk"
 	config.DataDir = optional(f, "data_dir", path, "")
 	optional(f, "transport", choice("native"), "native")
+	trace := optional(f, "trace", boolean, false)
 	config.Seed = uint64(optional(f, "seed", integer(0, 1<<63-1), 0))
 	if err := f.end(); err != nil {
 		return nil, err
@@ -155,7 +157,7 @@ func (h *host) start(_ int, f *fields) (any, error) {
 	for id := range nodes {
 		config.Settings.Nodes = append(config.Settings.Nodes, raft.NodeID(id+1))
 	}
-	control, err := startControl(config, cluster.Events{
+	events := cluster.Events{
 		RoleChanged: h.announce,
 		Failed: func(id raft.NodeID, err error) {
 			fmt.Fprintf(h.warn, "node %d ceased: %v\n", id, err)
@@ -163,7 +165,11 @@ func (h *host) start(_ int, f *fields) (any, error) {
 		Repaired: func(id raft.NodeID, what string) {
 			fmt.Fprintf(h.warn, "node %d: %s\n", id, what)
 		},
-	})
+	}
+	if trace {
+		events.Sent = h.tell
+	}
+	control, err := startControl(config, events)
 	if err != nil {
 		return nil, raft.Errorf(raft.Unavailable, "%v", err)
 	}

@@ -290,6 +290,11 @@ class ClusterUnderTest:
         events = self.contender.events.all()[self._first_event :]
         return [read(RoleEvent, event) for event in events if event.get("event") == "role"]
 
+    def messages(self) -> list[dict[str, Any]]:
+        """What a trace has told of messages since the cluster was started."""
+        events = self.contender.events.all()[self._first_event :]
+        return [event for event in events if event["event"] == "message"]
+
     def others(self, *nodes: int) -> list[int]:
         return [node for node in self.nodes if node not in nodes]
 

@@ -32,7 +32,7 @@ def test_hello_tells_who_answers(contender: Contender, contender_name: str) -> N
     assert set(hello.features) >= {"memory", "replicate", "election"}
     assert variant or "disk" in hello.features
     assert set(hello.features) >= {"read", "snapshot", "transfer", "membership"}
-    assert set(hello.features) >= {"pre_vote", "check_quorum"}
+    assert set(hello.features) >= {"pre_vote", "check_quorum", "trace"}
     assert isinstance(hello.runtime["name"], str)
     assert isinstance(hello.runtime["version"], str)
     if hello.language == "Python":
