@@ -228,6 +228,8 @@ def bench(
                 end = _measure(run, specs)
                 if primitives and end is not None:
                     end = _measure_primitives(run, specs, end)
+                if report and end is not None:
+                    end = _record(run, specs, end)
             except StoreError as error:
                 raise StoreError(f"{error}; then {_how_to_resume(run)}") from error
         _conclude(run, end, report)
@@ -552,6 +554,27 @@ def _measure_primitives(run: Run, specs: Contenders, end: End) -> End | None:
     effort = QUICK if run.manifest.profile == "quick" else FULL
     try:
         measure_primitives(run, models(_able(run, specs), go_benchmarks, _say), effort, _say)
+    except KeyboardInterrupt:
+        return None
+    return end
+
+
+def _record(run: Run, specs: Contenders, end: End) -> End | None:
+    """Record for the report what can be watched in it; returns `end`, or None when interrupted."""
+    from bench.recording import NotRecorded, keep, load, record
+
+    recorded = load(run.path)
+    able = _able(run, specs)
+    there = {recording.contender for recording in recorded}
+    wanted = [e.name for e in run.manifest.contenders if e.base is None and e.name in able]
+    try:
+        for name in [name for name in wanted if name not in there]:
+            _say(f"recording {name}")
+            try:
+                recorded += record(able[name], run.manifest.seed)
+            except NotRecorded as reason:
+                _say(f"not to be watched in the report: {reason}")
+        keep(run, recorded)
     except KeyboardInterrupt:
         return None
     return end
