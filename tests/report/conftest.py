@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+import os
+import shutil
+from collections.abc import Callable, Iterator, Mapping
 from functools import cache
 from pathlib import Path
 from typing import Any
 
 import pytest
+from playwright.sync_api import Browser, sync_playwright
 
 from bench.registry import ROOT, load_contenders
 from bench.store import Run
@@ -19,6 +22,23 @@ from report.sourcecode import measure_code
 from .example_runs import RUNS
 from .page_reader import Page, read_page
 from .synthetic_runs import write_run
+
+
+@pytest.fixture(scope="session")
+def browser() -> Iterator[Browser]:
+    """A browser to look at reports with."""
+    executable = shutil.which("chromium")
+    if executable is None:
+        if os.environ.get("RAFTMARK_NO_BROWSER") == "1":
+            pytest.skip("RAFTMARK_NO_BROWSER=1")
+        pytest.fail(
+            "there is no chromium to look at the report with: install the apt package chromium, "
+            "or set RAFTMARK_NO_BROWSER=1 to go without these tests"
+        )
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=executable, args=["--disable-gpu"])
+        yield browser
+        browser.close()
 
 
 @pytest.fixture(scope="session")

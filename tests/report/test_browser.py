@@ -5,15 +5,13 @@ from __future__ import annotations
 import csv
 import gzip
 import io
-import os
-import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, Literal
 
 import pytest
 from axe_playwright_python.sync_playwright import Axe
-from playwright.sync_api import Browser, Page, ViewportSize, sync_playwright
+from playwright.sync_api import Browser, Page, ViewportSize
 
 from .example_runs import RUNS
 from .synthetic_runs import LABELS
@@ -59,22 +57,6 @@ COLOURS = """() => [
   getComputedStyle(document.querySelector('.wide [style*="stroke: var(--muted)"]')).stroke,
   getComputedStyle(document.querySelector('.wide [style*="stroke: var(--grid)"]')).stroke,
 ]"""
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    executable = shutil.which("chromium")
-    if executable is None:
-        if os.environ.get("RAFTMARK_NO_BROWSER") == "1":
-            pytest.skip("RAFTMARK_NO_BROWSER=1")
-        pytest.fail(
-            "there is no chromium to look at the report with: install the apt package chromium, "
-            "or set RAFTMARK_NO_BROWSER=1 to go without these tests"
-        )
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=executable, args=["--disable-gpu"])
-        yield browser
-        browser.close()
 
 
 @pytest.fixture
