@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Annotated, NoReturn, TextIO
 
 import typer
 
-from bench.commands import comparing, history, keeping, planning
+from bench.commands import comparing, history, keeping, planning, publishing
 from bench.commands.keeping import find_run
 from bench.contender import ContenderFailed
 from bench.registry import DEFAULT_TABLE, ContenderSpec, RegistryError, Unavailable, load_contenders
@@ -43,6 +43,7 @@ app = typer.Typer(
 )
 comparing.register(app)
 history.register(app)
+publishing.register(app)
 planning.register(app)
 keeping.register(app)
 

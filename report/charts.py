@@ -140,9 +140,16 @@ class Drawing(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Chart:
-    """A figure for the page: all its views, and whom it shows."""
+    """A figure for the page: all its views, whom it shows, and the panels of its first view.
+
+    `description` is what a screen reader says; `extent` is the vertical one that the panels share,
+    if they share it.
+    """
 
     drawings: tuple[Drawing, ...]
+    description: str
+    panels: tuple[Panel, ...]
+    extent: Interval | None = None
     shown: frozenset[str] = field(default=frozenset())
 
     @property
@@ -185,7 +192,7 @@ def chart(
         named = max((len(row) for panel in panels for row in panel.rows), default=0)
         rows = max((len(panel.rows) for panel in panels), default=0)
         extent = _extent(_values(panels)) if same_y else None
-        painters = [partial(_panel, panel, contenders, extent) for panel in panels]
+        painters = [partial(paint, panel, contenders, extent) for panel in panels]
         wide, narrow = (
             _draw(
                 f"{tag}-{medium.name}",
@@ -203,7 +210,9 @@ def chart(
         )
         drawings.append(Drawing(scale, view, wide, narrow))
     shown = {s.contender for panels in views.values() for panel in panels for s in panel.series}
-    return Chart(tuple(drawings), frozenset(shown))
+    first = tuple(next(iter(views.values())))
+    shared = _extent(_values(first)) if same_y else None
+    return Chart(tuple(drawings), description, first, shared, frozenset(shown))
 
 
 def scales(make: Callable[[bool], Sequence[Panel]]) -> dict[tuple[Scale | None, View | None], Any]:
@@ -295,13 +304,14 @@ def _draw(
         return to_svg(drawn, name=name, description=description, colours=_CSS, tips=tips)
 
 
-def _panel(
+def paint(
     panel: Panel,
     contenders: Mapping[str, Contender],
     extent: Interval | None,
     axes: Axes,
     width: float,
 ) -> None:
+    """Paint a panel on axes of so many pixels' width; `extent` is its vertical one, if given."""
     axes.set_title(panel.title)
     axes.set_xlabel(panel.x.label)
     if panel.band:
