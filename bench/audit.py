@@ -15,6 +15,7 @@ from pathlib import Path
 
 import msgspec
 
+from bench import primitives, races, recording
 from bench.results import OfferedResult, ReplicateResult, Result, parse_result
 from bench.schedule import Planned, expected
 from bench.store import MANIFEST, SCHEMA, TRIALS, Run, StoreError, Trial, read_lines, read_manifest
@@ -75,6 +76,11 @@ def audit(path: Path) -> Findings:
     findings.remarks += _remarks(
         run, 0 if manifest.adaptive else len(schedule.keys() - lines_of.keys())
     )
+    for load in (primitives.load, races.load, recording.load):
+        try:
+            load(path)
+        except StoreError as error:
+            findings.problems.append(str(error))
     return findings
 
 

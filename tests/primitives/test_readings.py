@@ -2,8 +2,11 @@
 
 import pytest
 
+from bench import races
+from bench.audit import audit
 from bench.primitives import CASES, FILE, Case, Reading, append, load, samples
-from bench.store import StoreError
+from bench.store import Run, StoreError
+from tests.harness.support import manifest
 
 
 def reading(block: int = 0, contender: str = "threading", **changes: object) -> Reading:
@@ -76,3 +79,13 @@ def test_another_schema_is_refused(tmp_path):
     append(tmp_path, reading(schema=2))
     with pytest.raises(StoreError, match="line 1 has schema 2, not 1"):
         load(tmp_path)
+
+
+@pytest.mark.parametrize("name", [FILE, races.FILE])
+def test_a_check_of_the_run_finds_the_damage(tmp_path, name):
+    run = Run.create(tmp_path, manifest(["threading"], []))
+    append(run.path, reading())
+    assert audit(run.path).problems == []
+    (run.path / name).write_bytes(b"nonsense\n")
+    [problem] = audit(run.path).problems
+    assert str(run.path / name) in problem
