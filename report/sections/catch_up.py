@@ -30,7 +30,7 @@ def section(analysis: Analysis) -> Section | None:
                     tip = f"{analysis.contenders[name].label}: {in_words(quantity, 'ms', 1e6)}"
                     series.append(Series(name, [Point(value, row, tip, x_interval=interval)]))
             labels = [analysis.contenders[name].label for name in names]
-            axis = Axis("ms from the restart to the last missed entry", log)
+            axis = Axis("ms until it has caught up", log)
             found.append(Panel(title, axis, Axis(), series, rows=_brief(labels)))
         return found
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping
 
 from bench.codemetrics import SourceMetrics
+from bench.codemetrics.vocabulary import KINDS
 from report.charts import Axis, Chart, Panel, Point, Series, chart
 from report.model import Analysis, Code, Section
 
@@ -25,6 +26,7 @@ def section(analysis: Analysis) -> Section:
             "counted": counted,
             "bases": [name for name, found in analysis.shown.items() if found.base == name],
             "components": list(_components({n: c.runtime for n, c in counted.items()})),
+            "kinds": list(KINDS),
             "cores": cores,
             "modules": list(_components({n: counted[n].core for n in cores})),
         },

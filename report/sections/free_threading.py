@@ -49,7 +49,7 @@ def section(analysis: Analysis) -> Section | None:
                 series.append(Series(form.name, points, ((), ())))
         return Panel(
             "Higher is better" if higher else "Lower is better",
-            Axis("ratio to the same code in its own form", log, origin=False),
+            Axis("ratio to its base", log, origin=False),
             Axis(),
             series,
             rows=[labels[i] for i in kept],

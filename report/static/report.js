@@ -207,7 +207,8 @@
   // It begins.
 
   controls.hidden = false;
-  controls.open = matchMedia("(min-width: 40rem)").matches; // a phone has better use for the room
+  // The answer comes first: only a window with room to spare is given to choices.
+  controls.open = matchMedia("(min-width: 40rem) and (min-height: 62rem)").matches;
   form.addEventListener("change", changed);
   form.addEventListener("submit", event => event.preventDefault());
   form.addEventListener("reset", event => {
