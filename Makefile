@@ -56,15 +56,17 @@ gate: setup
 	@test -n '$(BASE)' || { echo 'say against what: make gate BASE=<revision>' >&2; exit 2; }
 	$(BIN)/raftmark gate '$(BASE)' $(GATE)
 
-# Clusters mostly wait for elections, while the rest computes: so they run side by side. Each
-# begins with its fast checks. What they print is shown when they end, each in one piece.
+# Clusters mostly wait for elections, while the rest computes: so they run side by side. What they
+# print is shown when they end, each in one piece.
 test: lint
-	@$(MAKE) --no-print-directory --jobs 2 --output-sync=target test-clusters test-rest
+	@$(MAKE) --no-print-directory --jobs 3 --output-sync=target \
+	  test-threading,go test-asyncio,multiprocessing test-rest
 
 CLUSTERS := tests/conformance tests/linearizability
+comma := ,
 
-test-clusters: setup
-	$(BIN)/pytest $(CLUSTERS)
+test-threading,go test-asyncio,multiprocessing: test-%: setup
+	$(BIN)/pytest $(CLUSTERS) $(addprefix --contender ,$(subst $(comma), ,$*))
 
 test-rest: setup
 	cd go_reference && go test -race -count 1 -timeout 10m ./...
