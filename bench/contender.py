@@ -298,6 +298,8 @@ class Contender:
                     os.kill(pid, signal.SIGKILL)
             self._wait_until_gone(time.monotonic() + 0.5)
         self.close_input()
+        # However long the killing took: nobody holds the pipes any more, so this is soon done.
+        deadline = time.monotonic() + 10.0
         for thread in self._threads:
             thread.join(max(0.0, deadline - time.monotonic()))
             if thread.is_alive():
