@@ -7,6 +7,7 @@ import time
 from pathlib import Path
 
 import msgspec
+import psutil
 import pytest
 
 from bench.compare import Plan
@@ -197,6 +198,10 @@ def test_what_a_killed_gate_knew_can_be_asked_and_the_next_one_cleans_up(project
     assert known.stdout.startswith("HEAD the working tree against BASE main")
     raftmark(project, "gate", "main", "--budget", "0")
     assert project.worktrees() == []
+    # What never ends, and lost its harness without a warning, is this test's to end.
+    for process in psutil.process_iter(["cmdline"]):
+        if str(project.path) in " ".join(process.info["cmdline"] or ()):
+            process.kill()
 
 
 def start_gate(project, asked):
