@@ -83,7 +83,7 @@ def quick() -> Specification:
         cells=[
             *(
                 replicate_cell(outstanding, warmup_s=0.15, duration_s=0.4)
-                for outstanding in (1, 64, 256)
+                for outstanding in (1, 64)
             ),
             offered_cell(10_000, warmup_s=0.15, duration_s=0.4),
             election_cell(RECOMMENDED_MS, elections=4),
