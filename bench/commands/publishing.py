@@ -7,6 +7,8 @@ from typing import Annotated
 
 import typer
 
+from bench.commands.keeping import find_run
+
 _Run = Annotated[str, typer.Argument(help="A run's name, or the path of its directory.")]
 _Results = Annotated[Path, typer.Option(metavar="DIR", help="The directory that holds the runs.")]
 
@@ -35,7 +37,7 @@ def appendix(
     from report.appendix import AppendixError, write_appendix
 
     try:
-        found = Run.open(_find(run, results))
+        found = Run.open(find_run(run, results))
         directory = found.path / "appendix" if output is None else output
         print(write_appendix(found, directory))
     except (AppendixError, StoreError) as error:
@@ -58,15 +60,8 @@ def summary(run: _Run, results: _Results = Path("results")) -> None:
     from report.sourcecode import measure_code
 
     try:
-        found = Run.open(_find(run, results))
+        found = Run.open(find_run(run, results))
     except StoreError as error:
         raise typer.TyperException(str(error)) from error
     specs = load_contenders()
     print(in_markdown(analyse(found, specs, measure_code(specs, ROOT))), end="")
-
-
-def _find(name: str, results: Path) -> Path:
-    for path in (Path(name), results / name):
-        if path.is_dir():
-            return path
-    raise typer.BadParameter(f"no run {name}: neither that nor {results / name} is a directory")

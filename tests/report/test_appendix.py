@@ -111,7 +111,7 @@ def test_both_are_commands(tmp_path: Path) -> None:
     assert done.stdout.startswith("## Raftmark: a-run\n")
     done = raftmark("appendix", "no-run")
     assert done.returncode == 2
-    assert "no run no-run: neither that nor results/no-run is a directory" in done.stderr
+    assert "no run no-run: neither no-run nor results/no-run is a directory" in done.stderr
     (tmp_path / "file").touch()
     done = raftmark("appendix", "a-run", "-o", "file")
     assert done.returncode == 1
