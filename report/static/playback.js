@@ -14,6 +14,10 @@
   const recordings = [...section.querySelectorAll(".recording script")].map(data =>
     JSON.parse(data.textContent));
   const SLOTS = 8;
+  // A phone gets a stage of its own shape, or its letters would be too small to read.
+  const phone = matchMedia("(max-width: 40rem)").matches;
+  const [width, height, radius] = phone ? [360, 400, [114, 150]] : [640, 360, [225, 128]];
+  stage.setAttribute("viewBox", `0 0 ${width} ${height}`);
   let steps = [];
   let at = 0;
   let timer = 0;
@@ -29,7 +33,7 @@
   // Nodes stand in a circle, the first on top.
   function place(index, count) {
     const angle = 2 * Math.PI * index / count - Math.PI / 2;
-    return [320 + 225 * Math.cos(angle), 180 + 128 * Math.sin(angle)];
+    return [width / 2 + radius[0] * Math.cos(angle), height / 2 + radius[1] * Math.sin(angle)];
   }
 
   function drawNode([x, y], id, [role, term, last, commit], first) {
