@@ -7,7 +7,7 @@ alone, and its latency runs from then.
 
 import math
 import time
-from collections import Counter, deque
+from collections import deque
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -15,12 +15,11 @@ from raft.client import Outcome, Proposal
 from raft.cluster import Counters
 from raft.errors import RaftError
 from raft.workload import (
-    GRAIN_BITS,
     SLICE_NS,
+    Latencies,
     OfferedSpec,
     command_sources,
     difference,
-    histogram_of_grains,
 )
 
 SECOND_NS = 1_000_000_000
@@ -58,8 +57,10 @@ class OpenLoop:
         self._all_sent = False
         self._outstanding_ns: deque[int] = deque()
         self._answered = 0
-        self._latencies: Counter[int] = Counter()
-        self._services: Counter[int] = Counter()
+        self._latencies_ns: list[int] = []
+        self._services_ns: list[int] = []
+        self._latencies = Latencies()
+        self._services = Latencies()
         self._slices = [0] * math.ceil(spec.duration_ns / SLICE_NS)
         self._start_ns = time.monotonic_ns()
         self._started_ns = self._start_ns + spec.warmup_ns
@@ -112,10 +113,18 @@ class OpenLoop:
     def _record(self, now_ns: int) -> None:
         number, self._answered = self._answered, self._answered + 1
         if number >= self._first:
-            self._latencies[(now_ns - self._due_ns(number)) >> GRAIN_BITS] += 1
-            self._services[(now_ns - self._outstanding_ns[0]) >> GRAIN_BITS] += 1
+            self._latencies_ns.append(now_ns - self._due_ns(number))
+            self._services_ns.append(now_ns - self._outstanding_ns[0])
+            if len(self._latencies_ns) == TURN:
+                self._count()
         if self._started_ns <= now_ns < self._ended_ns:
             self._slices[(now_ns - self._started_ns) // SLICE_NS] += 1
+
+    def _count(self) -> None:
+        self._latencies.count(self._latencies_ns)
+        self._latencies_ns.clear()
+        self._services.count(self._services_ns)
+        self._services_ns.clear()
 
     def _look_whether_ended(self) -> None:
         if self._all_sent and not self._outstanding_ns:
@@ -126,6 +135,7 @@ class OpenLoop:
         if self._failure is not None:
             raise self._failure
         after = self._counters()
+        self._count()
         duration_ns = self._spec.duration_ns
         return {
             "workload": "offered",
@@ -135,10 +145,10 @@ class OpenLoop:
             "ended_ns": self._ended_ns,
             "rate": self._spec.rate,
             "sent": max(0, self._sent - self._first),
-            "commands": self._latencies.total(),
+            "commands": max(0, self._answered - self._first),
             "saturated": self._saturated,
-            "latency_ns": histogram_of_grains(self._latencies),
-            "service_ns": histogram_of_grains(self._services),
+            "latency_ns": self._latencies.histogram(),
+            "service_ns": self._services.histogram(),
             "slices": [
                 [min(number * SLICE_NS, duration_ns), count]
                 for number, count in enumerate(self._slices, 1)

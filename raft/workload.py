@@ -2,7 +2,7 @@
 
 import time
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from raft.client import Outcome, Proposal
@@ -108,6 +108,37 @@ def command_sources(clients: int, session: str, keys: int, payload: int) -> list
     return [CommandSource(client, clients, session, names, value) for client in range(clients)]
 
 
+class Latencies:
+    """How often each latency (ns) was seen, in memory that does not grow with their number."""
+
+    def __init__(self) -> None:
+        self._grains: Counter[int] = Counter()
+        self._buckets: Counter[int] = Counter()
+
+    def count(self, latencies: Iterable[int]) -> None:
+        """Count some more."""
+        self._grains.update([latency >> GRAIN_BITS for latency in latencies])
+        if len(self._grains) > MOST_GRAINS:
+            self._fold()
+
+    def _fold(self) -> None:
+        """Let the buckets take in the grains: in a long run hardly two latencies are the same."""
+        for bucket, count in histogram(
+            {grain << GRAIN_BITS: count for grain, count in self._grains.items()}
+        ):
+            self._buckets[bucket] += count
+        self._grains.clear()
+
+    def histogram(self) -> list[list[int]]:
+        """All that were counted, as `histogram` returns them."""
+        self._fold()
+        return histogram(self._buckets)
+
+    def __len__(self) -> int:
+        """How many counts are kept: what the memory is in proportion to."""
+        return len(self._grains) + len(self._buckets)
+
+
 class Recorder:
     """Latencies as they come, counted in slices of about 100 ms; one thread's own.
 
@@ -125,8 +156,7 @@ class Recorder:
         self._started_ns = self._ended_ns = 0
         self._before: Counters | None = None
         self._after: Counters | None = None
-        self._grains: Counter[int] = Counter()
-        self._buckets: Counter[int] = Counter()
+        self._counted = Latencies()
         self._slices: list[list[int]] = []
 
     def record(self, sent_ns: int, now_ns: int) -> None:
@@ -142,9 +172,7 @@ class Recorder:
         if self._after is not None:
             return
         if self._before is not None:
-            self._grains.update([latency >> GRAIN_BITS for latency in latencies])
-            if len(self._grains) > MOST_GRAINS:
-                self._fold()
+            self._counted.count(latencies)
             self._slices.append([now_ns - self._started_ns, len(latencies)])
             self._ended_ns = now_ns
         elif now_ns >= self._warm_ns:
@@ -156,17 +184,10 @@ class Recorder:
         elif now_ns < end_ns:
             self._next_mark_ns = min(self._next_mark_ns, end_ns)
 
-    def _fold(self) -> None:
-        """Let the buckets take in the grains: in a long run hardly two latencies are the same."""
-        for bucket, count in histogram_of_grains(self._grains):
-            self._buckets[bucket] += count
-        self._grains.clear()
-
     def result(self, node: int, client: str, acknowledged: Sequence[int]) -> dict[str, Any]:
         """The raw result of docs/protocol.md. RaftError if nothing was measured."""
         if self._before is None or self._after is None or not self._slices:
             raise RaftError("no command was acknowledged after the deadline; run it for longer")
-        self._fold()
         return {
             "workload": "replicate",
             "node": node,
@@ -174,7 +195,7 @@ class Recorder:
             "started_ns": self._started_ns,
             "ended_ns": self._ended_ns,
             "commands": sum(count for _, count in self._slices),
-            "latency_ns": histogram(self._buckets),
+            "latency_ns": self._counted.histogram(),
             "slices": self._slices,
             "acknowledged": list(acknowledged),
             "counters": difference(self._before, self._after),
@@ -191,11 +212,6 @@ def histogram(values: Mapping[int, int]) -> list[list[int]]:
         shift = max(0, value.bit_length() - 8)
         counts[value >> shift << shift] += count
     return [[bucket, counts[bucket]] for bucket in sorted(counts)]
-
-
-def histogram_of_grains(grains: Mapping[int, int]) -> list[list[int]]:
-    """The histogram of values that were cut to their grains."""
-    return histogram({grain << GRAIN_BITS: count for grain, count in grains.items()})
 
 
 def difference(before: Counters, after: Counters) -> dict[str, int | None]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections import Counter
 from collections.abc import Callable
 from fractions import Fraction
 from typing import Any
@@ -15,7 +16,7 @@ from raft.client import Applied, Proposal
 from raft.cluster import Counters
 from raft.errors import Lost, RaftError
 from raft.open_loop import OpenLoop
-from raft.workload import OfferedSpec, histogram
+from raft.workload import MOST_GRAINS, OfferedSpec, histogram
 
 from .clock import MILLISECOND, SECOND, Clock
 
@@ -239,3 +240,21 @@ def test_what_is_due_but_not_sent_yet_counts_towards_giving_up(clock: Clock) -> 
     result = load.result()
     assert result["saturated"]
     assert result["sent"] == 1024
+
+
+def test_a_long_load_needs_no_more_memory(clock: Clock) -> None:
+    """Though no two of its latencies are the same; and none of them is lost."""
+    load = Load(clock, 1000, duration_ms=40_000)
+    latencies: list[int] = []
+    most = 0
+    while (pause_ns := load.send()) is not None:
+        sent_ns = clock.now_ns
+        latencies.append(len(latencies) << 5)
+        clock.now_ns += latencies[-1]
+        load.answer()
+        clock.now_ns = sent_ns + pause_ns
+        most = max(most, len(load.loop._latencies), len(load.loop._services))
+    load.answer()
+    latencies.append(0)
+    assert load.result()["latency_ns"] == histogram(Counter(latencies))
+    assert most < MOST_GRAINS + 2_000
