@@ -20,7 +20,7 @@ help:
 	@echo 'make bench-full  measure the full profile and write the report'
 	@echo 'make paper       measure the Raft paper'"'"'s Figure 16 and write the report (hours)'
 	@echo 'make test        linters, type checks and every test, Python and Go'
-	@echo 'make nightly     the same tests for much longer (about 4 hours); see docs/correctness.md'
+	@echo 'make nightly     the same tests for much longer (about 2 hours); see docs/correctness.md'
 	@echo 'make mutants     break each rule of Raft on purpose: a test must notice'
 	@echo 'make fuzz        feed nonsense to whatever reads, for some minutes'
 	@echo 'make coverage    which branches of the two cores their tests reach'
@@ -62,6 +62,7 @@ test: lint
 	@$(MAKE) --no-print-directory --jobs 3 --output-sync=target \
 	  test-threading,go test-asyncio,multiprocessing test-rest
 
+CONTENDERS := threading asyncio multiprocessing go
 CLUSTERS := tests/conformance tests/linearizability
 comma := ,
 
@@ -77,8 +78,14 @@ nightly: test mutants fuzz
 	$(BIN)/pytest tests/raft/test_simulation.py --lives 20 --timeout 0
 	$(BIN)/pytest tests/conformance/test_kills.py --kills 200 --timeout 0
 	$(BIN)/pytest tests/harness/test_kills.py --kills 50 --kill-contenders --timeout 0
-	$(BIN)/pytest tests/linearizability --nemesis-seconds 600 --timeout 0
-	$(BIN)/pytest tests/conformance/test_memory.py --soak-seconds 1800 --timeout 0
+	@$(MAKE) --no-print-directory --jobs --output-sync=target $(CONTENDERS:%=nemesis-%)
+	@$(MAKE) --no-print-directory --jobs --output-sync=target $(CONTENDERS:%=soak-%)
+
+$(CONTENDERS:%=nemesis-%): nemesis-%: setup
+	$(BIN)/pytest tests/linearizability --nemesis-seconds 600 --timeout 0 --contender $*
+
+$(CONTENDERS:%=soak-%): soak-%: setup
+	$(BIN)/pytest tests/conformance/test_memory.py --soak-seconds 1800 --timeout 0 --contender $*
 
 mutants: setup
 	$(BIN)/python -m tests.mutants
