@@ -2,7 +2,8 @@
 
 A section is a module here with one function, `section(analysis)`, which makes its figures and
 charts, and a template named by its key in `templates/sections`, which has them as `facts`. It
-returns None if the run has nothing for it: nothing is invented. `SECTIONS` gives the order.
+returns None if the run has nothing for it: nothing is invented. What a command can add to a run
+later is named in any case, with that command. `SECTIONS` gives the order.
 """
 
 from __future__ import annotations
@@ -26,6 +27,7 @@ from report.sections import (
     offered,
     playback,
     primitives,
+    races,
     scaling,
     side_by_side,
     stability,
@@ -46,6 +48,7 @@ SECTIONS: tuple[Callable[[Analysis], Section | None], ...] = (
     stability.section,
     free_threading.section,
     primitives.section,
+    races.section,
     code.section,
     side_by_side.section,
     conclusion.section,

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 from bench.metrics import LATENCY_P50, THROUGHPUT
 from bench.primitives import CASES, PRIMITIVES, Case, Reading, load, samples
-from report.charts import Axis, Panel, Point, Series, chart, scales
+from report.charts import Axis, Chart, Panel, Point, Series, chart, scales
 from report.comparison import quantity
 from report.headlines import OUTSTANDING
 from report.model import Analysis, Quantity, Section
@@ -43,35 +44,39 @@ class Share:
     busy: Quantity
 
 
-def section(analysis: Analysis) -> Section | None:
-    """Return the section, if primitives were measured."""
-    readings = load(analysis.path)
+def section(analysis: Analysis) -> Section:
+    """Return the section, which says so if no primitive was measured."""
+    readings = [reading for reading in load(analysis.path) if reading.contender in analysis.shown]
     by_case = samples(readings)
     rows = [row for row in (_row(analysis, case, by_case) for case in CASES) if row.times]
-    if not rows:
-        return None
+    facts = {
+        "chart": _chart(analysis, rows) if rows else None,
+        "rows": rows,
+        "label": _label,
+        "shares": dict(_shares(analysis, rows)),
+        "outstanding": OUTSTANDING,
+        "failed": Counter(
+            (r.contender, _label(Case(r.primitive, r.case)), r.failure)
+            for r in readings
+            if r.failure is not None
+        ),
+    }
+    return Section("primitives", "Primitives", facts, ("primitives",))
+
+
+def _chart(analysis: Analysis, rows: list[Row]) -> Chart:
     labels = [_label(row.case) for row in rows]
 
     def panels(log: bool) -> list[Panel]:
         return [Panel("µs an operation", Axis("µs", log), Axis(), _series(analysis, rows), labels)]
 
-    drawn = chart(
+    return chart(
         "primitives",
         "Time of one operation of each primitive. The table has the figures.",
         analysis.contenders,
         scales(panels),
         row_height=40,
     )
-    failed = [reading for reading in readings if reading.failure is not None]
-    facts = {
-        "chart": drawn,
-        "rows": rows,
-        "label": _label,
-        "shares": dict(_shares(analysis, rows)),
-        "outstanding": OUTSTANDING,
-        "failed": failed,
-    }
-    return Section("primitives", "Primitives", facts, ("primitives",))
 
 
 def _label(case: Case) -> str:

@@ -36,6 +36,7 @@ RUNS: Mapping[str, Mapping[str, Any]] = {
         "others": EVERYTHING,
         "outstanding": (1, 64),
         "timeouts_ms": ((12, 24), (150, 155)),
+        "bare": True,
     },
     "failing": {"behaviours": FAILING},
     "absent": {"behaviours": ABSENT},
@@ -45,6 +46,7 @@ RUNS: Mapping[str, Mapping[str, Any]] = {
     "attacked": {
         "behaviours": ATTACKED,
         "labels": {**LABELS, "asyncio": HOSTILE},
+        "bare": True,
         "environment": {"machine": {HOSTILE: HOSTILE}, HOSTILE: HOSTILE},
     },
 }

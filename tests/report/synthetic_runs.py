@@ -14,7 +14,13 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
+import msgspec
 import numpy as np
+
+from bench.primitives import CASES, Case, Reading
+from bench.primitives import FILE as PRIMITIVES_FILE
+from bench.races import FILE as RACES_FILE
+from bench.races import PROGRAMS, Outcomes
 
 LABELS = {
     "threading": "Python threads",
@@ -31,7 +37,8 @@ class Behaviour:
     `capacity`: commands per second that it commits at most; `latency_us`: of a lone command;
     `spread`: relative standard deviation from trial to trial; `detection_ms`: what it adds to
     each election;
-    `failure`: the stage and message with which every trial of the cells in `failing` fails.
+    `failure`: the stage and message with which every trial of the cells in `failing` fails, and
+    the message with which all that has no Raft in it does.
     """
 
     capacity: float = 200_000
@@ -69,6 +76,7 @@ def write_run(
     others: Sequence[dict[str, Any]] = (),
     forms: Mapping[str, str] = MappingProxyType({}),
     twin: str | None = None,
+    bare: bool = False,
     keep: Callable[[dict[str, Any]], bool] = lambda trial: True,
     environment: Mapping[str, Any] | None = None,
     seed: int = 7,
@@ -77,7 +85,7 @@ def write_run(
 
     `others` are cells besides those of the closed loop and of elections, such as `EVERYTHING`;
     `forms` has the base of each behaviour that is another form of one; `twin` is who is measured
-    once more.
+    once more. With `bare`, there are primitives and the seminar paper's programs, too.
     """
     rng = np.random.default_rng(seed)
     if twin is not None:
@@ -119,7 +127,70 @@ def write_run(
     (directory / "trials.jsonl").write_text(
         "".join(json.dumps(trial) + "\n" for trial in trials if keep(trial)), encoding="utf-8"
     )
+    if bare:
+        once = {n: b for n, b in behaviours.items() if not n.endswith("~") and not b.unavailable}
+        _write_bare(directory, once, blocks, rng)
     return directory
+
+
+RUNS_OF_A_PROGRAM = 1000
+
+
+def _write_bare(
+    directory: Path, behaviours: Mapping[str, Behaviour], blocks: int, rng: np.random.Generator
+) -> None:
+    """Write what was measured without any Raft."""
+    readings = [
+        _reading(block, name, case, behaviour, rng)
+        for block in range(blocks)
+        for name, behaviour in behaviours.items()
+        for case in CASES
+    ]
+    encoder = msgspec.json.Encoder()
+    (directory / PRIMITIVES_FILE).write_bytes(encoder.encode_lines(readings))
+    counted = [
+        Outcomes(
+            name,
+            program,
+            RUNS_OF_A_PROGRAM,
+            {} if behaviour.failure else _outcomes(name, program),
+            behaviour.failure and behaviour.failure[1],
+            "2026-03-01T12:30:00Z",
+        )
+        for name, behaviour in behaviours.items()
+        for program in PROGRAMS
+    ]
+    (directory / RACES_FILE).write_bytes(encoder.encode({"counted": counted, "schema": 1}))
+
+
+def _reading(
+    block: int, name: str, case: Case, behaviour: Behaviour, rng: np.random.Generator
+) -> Reading:
+    """A fastest round trip takes half as long as a lone command, a message half of that."""
+    parts = {"ping_pong": 2, "majority": 1}
+    seconds = 1e-6 * behaviour.latency_us / parts.get(case.primitive, 4)
+    seconds *= (2 if case.name in {"usual", "busy"} else 1) * rng.normal(1, behaviour.spread)
+    late = case.primitive == "timer_lateness"
+    return Reading(
+        block=block,
+        order=0,
+        contender=name,
+        primitive=case.primitive,
+        case=case.name,
+        seconds=None if behaviour.failure else seconds,
+        p99_s=None if behaviour.failure or not late else 3 * seconds,
+        means="made up",
+        failure=behaviour.failure and behaviour.failure[1],
+        started_at="2026-03-01T12:20:00Z",
+    )
+
+
+def _outcomes(name: str, program: str) -> dict[str, int]:
+    if program == "joined":
+        return {"in order": RUNS_OF_A_PROGRAM}
+    raced = len(name) if program == "unsynchronised" and not name.startswith("asyncio") else 0
+    found = {"a = 4, b = 2": RUNS_OF_A_PROGRAM - raced, "a = 4, b = 8": raced}
+    return {outcome: count for outcome, count in found.items() if count}
 
 
 _ENVIRONMENT = {

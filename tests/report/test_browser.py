@@ -312,7 +312,7 @@ def test_the_data_can_be_downloaded(show: Callable[..., Page], report_file: Any)
 def test_it_is_accessible(
     show: Callable[..., Page], viewport: ViewportSize, scheme: Literal["light", "dark"]
 ) -> None:
-    page = show("complete", viewport, scheme)
+    page = show("everything", viewport, scheme)
     page.evaluate("document.querySelectorAll('main details').forEach(d => { d.open = true; })")
     found = Axe().run(page)
     assert found.violations_count == 0, found.generate_report()

@@ -15,7 +15,7 @@ from .page_reader import Page
 from .synthetic_runs import LABELS
 
 # Code is there without any trial.
-CHARTS = {"everything": 11, "small": 2, "empty": 1}
+CHARTS = {"everything": 12, "small": 2, "empty": 1, "attacked": 5}
 
 # A page takes some seconds to draw, and minutes where much else runs.
 pytestmark = [pytest.mark.parametrize("name", RUNS), pytest.mark.timeout(900)]
