@@ -104,10 +104,10 @@ def unpaired_ratio_interval(numerators: Sequence[float], denominators: Sequence[
     This is the median of all quotients of a value of the one and a value of the other (Hodges and
     Lehmann, "Estimates of location based on rank tests", Annals of Mathematical Statistics 34,
     1963), with the 95 % interval that belongs to the Mann-Whitney test, its rank from the normal
-    approximation (Hollander, Wolfe and Chicken, "Nonparametric Statistical Methods", 2014, section
-    4.3). What changed on the machine from one run to the other is in it. With too few values the
-    interval reaches from the lowest to the highest quotient. Raises `ValueError` without any
-    value, and for values that are not positive.
+    approximation, corrected for continuity (Hollander, Wolfe and Chicken, "Nonparametric
+    Statistical Methods", 2014, sections 4.1 and 4.3). What changed on the machine from one run to
+    the other is in it. With too few values the interval reaches from the lowest to the highest
+    quotient. Raises `ValueError` without any value, and for values that are not positive.
     """
     if not numerators or not denominators:
         raise ValueError("no values to estimate from")
@@ -119,7 +119,7 @@ def unpaired_ratio_interval(numerators: Sequence[float], denominators: Sequence[
     if m == n == 1:
         return Estimate(float(quotients[0]), math.nan, math.nan)
     reach = norm.ppf((1 + CONFIDENCE) / 2) * math.sqrt(m * n * (m + n + 1) / 12)
-    rank = max(0, math.floor(m * n / 2 - reach))
+    rank = max(0, math.floor((m * n - 1) / 2 - reach))
     value = float(np.median(quotients))
     return Estimate(value, float(quotients[rank]), float(quotients[-1 - rank]))
 

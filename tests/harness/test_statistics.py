@@ -1,6 +1,7 @@
 import math
 import random
 from collections.abc import Callable
+from functools import cache
 
 import numpy as np
 import pytest
@@ -18,6 +19,7 @@ from bench.statistics import (
     quantile_interval,
     quantile_of_histogram,
     ratio_interval,
+    unpaired_ratio_interval,
 )
 
 BLOCKS = [6, 7, 8, 10, 12, 15, 20, 30, 40]
@@ -156,6 +158,71 @@ def test_ratios_that_mean_nothing_are_refused(estimate):
         estimate([1, 2], [1])
     with pytest.raises(ValueError, match="positive"):
         estimate([1, 0], [1, 1])
+
+
+# Ratios of two runs.
+
+
+def test_the_ratio_of_two_runs_of_known_values():
+    # Their quotients are 2 to the power of 5 to 9, 15 to 19, and so on: the third from either end
+    # belongs to 5 values of each (Mann and Whitney's table, 5 %), the 13th is in the middle.
+    numerators = [2.0**power for power in (10, 20, 30, 40, 50)]
+    denominators = [2.0**power for power in (1, 2, 3, 4, 5)]
+    estimate = unpaired_ratio_interval(numerators, denominators)
+    assert estimate == pytest.approx((2.0**27, 2.0**7, 2.0**47))
+    back = unpaired_ratio_interval(denominators, numerators)
+    assert back == pytest.approx((2.0**-27, 2.0**-47, 2.0**-7))
+
+
+@cache
+def arrangements(m: int, n: int, below: int) -> int:
+    """How many orders of m and n values have at most so many pairs the wrong way round."""
+    if below < 0:
+        return 0
+    if m == 0 or n == 0:
+        return 1
+    return arrangements(m - 1, n, below - n) + arrangements(m, n - 1, below)
+
+
+@pytest.mark.parametrize(("m", "n"), [(4, 4), (5, 5), (2, 8), (8, 8), (6, 10), (10, 10), (3, 20)])
+def test_the_interval_of_two_runs_is_the_narrowest_that_holds_the_truth_often_enough(m, n):
+    numerators, denominators = (list(rng(size).lognormal(size=size)) for size in (m, n))
+    quotients = np.sort(np.divide.outer(numerators, denominators), axis=None)
+    estimate = unpaired_ratio_interval(numerators, denominators)
+    rank = int(np.sum(quotients < estimate.low * (1 - 1e-9)))
+    assert estimate.high == pytest.approx(quotients[-1 - rank])
+
+    def holds(rank: int) -> float:
+        return 1 - 2 * arrangements(m, n, rank) / math.comb(m + n, m)
+
+    assert holds(rank) >= 0.95
+    # The approximation may leave out one that is just good enough.
+    assert holds(rank + 1) < 0.9505
+
+
+def test_two_runs_of_few_values_have_the_widest_interval():
+    estimate = unpaired_ratio_interval([2, 8, 4], [1, 4, 2])
+    assert estimate == pytest.approx((2, 0.5, 8))
+    assert unpaired_ratio_interval([3], [1, 2, 3]) == pytest.approx((1.5, 1, 3))
+
+
+def test_two_runs_of_one_value_have_no_interval():
+    estimate = unpaired_ratio_interval([6], [3])
+    assert estimate.value == pytest.approx(2)
+    assert math.isnan(estimate.low)
+    assert math.isnan(estimate.high)
+
+
+@pytest.mark.parametrize(
+    ("numerators", "denominators", "said"),
+    [([], [1], "no values"), ([1], [], "no values"), ([1, 0], [1], "positive")],
+)
+def test_two_runs_that_have_no_ratio_are_refused(numerators, denominators, said):
+    with pytest.raises(ValueError, match=said):
+        unpaired_ratio_interval(numerators, denominators)
+
+
+# Noise.
 
 
 def test_the_noise_floor_is_how_far_the_twins_ratio_reaches():
