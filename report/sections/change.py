@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from report.comparison import compare_apart
+from report.comparison import compare_apart, coverage_apart
 from report.model import Analysis, Comparison, Headline, Quantity, Section
 from report.wording import headline_unit
 
@@ -37,6 +37,7 @@ def section(analysis: Analysis) -> Section | None:
         "rows": [row for row in rows if row.ratios],
         "gone": [c.label for name, c in before.shown.items() if name not in analysis.shown],
         "come": [c.label for name, c in analysis.shown.items() if name not in before.shown],
+        "coverage": coverage_apart(analysis.blocks, before.blocks),
         "same_machine": before.machine == analysis.machine,
     }
     return Section("change", "Change", facts)

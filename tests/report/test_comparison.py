@@ -10,8 +10,10 @@ from report.comparison import (
     Samples,
     blocks_for,
     compare,
+    compare_apart,
     counted_headline,
     coverage,
+    coverage_apart,
     measured_headline,
     quantity,
     together,
@@ -116,6 +118,62 @@ def test_counts_compare_exactly() -> None:
     assert metric.against_baseline["b"].outcome is Outcome.BETTER
     assert metric.against_baseline["b"].ratio is not None
     assert metric.against_baseline["b"].ratio.value == 0.5
+
+
+def apart(now: list[float], before: list[float], *, higher: bool = True) -> Comparison:
+    # The blocks of two runs have nothing to do with each other, whatever their numbers are.
+    subject = {7 * block: value for block, value in enumerate(now)}
+    return compare_apart(subject, dict(enumerate(before)), higher_is_better=higher)
+
+
+def test_two_runs_are_compared_without_pairing() -> None:
+    found = apart([20.0, 22.0, 21.0, 23.0], [10.0, 11.0, 10.5, 11.5, 10.0])
+    assert found.outcome is Outcome.BETTER
+    assert found.ratio is not None
+    assert found.ratio.value == pytest.approx(2, rel=0.05)
+    assert found.ratio.blocks == 4
+    assert apart([10.0, 11.0, 12.0, 13.0], [13.0, 12.0, 11.0, 10.0]).outcome is Outcome.ALIKE
+
+
+@pytest.mark.parametrize(
+    ("factor", "higher", "outcome"),
+    [
+        (2, True, Outcome.BETTER),
+        (2, False, Outcome.WORSE),
+        (0.5, True, Outcome.WORSE),
+        (0.5, False, Outcome.BETTER),
+    ],
+)
+def test_the_metric_says_which_change_is_better(
+    factor: float, higher: bool, outcome: Outcome
+) -> None:
+    before = [10.0, 11.0, 10.5, 11.5]
+    assert apart([factor * value for value in before], before, higher=higher).outcome is outcome
+
+
+def test_two_runs_of_one_block_give_a_ratio_and_no_verdict() -> None:
+    found = apart([6.0], [3.0])
+    assert found.outcome is Outcome.UNKNOWN
+    assert found.ratio is not None
+    assert (found.ratio.value, found.ratio.interval) == (pytest.approx(2), None)
+
+
+@pytest.mark.parametrize(("now", "before"), [([], [1.0]), ([1.0], []), ([0.0, 1.0], [1.0, 1.0])])
+def test_two_runs_without_figures_have_no_ratio(now: list[float], before: list[float]) -> None:
+    found = apart(now, before)
+    assert (found.ratio, found.outcome) == (None, Outcome.UNKNOWN)
+    assert found.reason
+
+
+@pytest.mark.parametrize(
+    ("blocks", "others", "share"), [(1, 1, 0), (2, 2, 2 / 3), (3, 3, 0.9), (1, 8, 7 / 9)]
+)
+def test_coverage_of_two_runs_of_few_blocks(blocks: int, others: int, share: float) -> None:
+    assert coverage_apart(blocks, others) == pytest.approx(share)
+
+
+def test_coverage_of_two_runs_of_blocks_enough() -> None:
+    assert coverage_apart(4, 4) == coverage_apart(2, 8) == 0.95
 
 
 @pytest.mark.parametrize(("blocks", "share"), [(2, 0.5), (5, 0.9375), (6, 0.95), (30, 0.95)])
