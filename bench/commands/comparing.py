@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import signal
 import sys
-from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -17,6 +16,12 @@ if TYPE_CHECKING:
 _REGRESSED, _UNDECIDED, _INTERRUPTED = 1, 3, 130
 
 _Base = Annotated[str, typer.Argument(metavar="BASE", help="A git revision, or a run.")]
+_Head = Annotated[
+    str | None,
+    typer.Argument(
+        metavar="[HEAD]", help="The same; without it, the working tree.", show_default=False
+    ),
+]
 _Contenders = Annotated[str | None, typer.Option(metavar="A,B", help="Only these contenders.")]
 _Workloads = Annotated[str | None, typer.Option(metavar="A,B", help="Only these workloads.")]
 _Margin = Annotated[
@@ -52,12 +57,7 @@ def register(app: typer.Typer) -> None:
 
 def compare(
     base: _Base,
-    head: Annotated[
-        str | None,
-        typer.Argument(
-            metavar="[HEAD]", help="The same; without it, the working tree.", show_default=False
-        ),
-    ] = None,
+    head: _Head = None,
     contenders: _Contenders = None,
     workloads: _Workloads = None,
     margin: _Margin = 5,
@@ -76,27 +76,13 @@ def compare(
     run of an earlier comparison, also of one that was killed. Ctrl-C ends the measuring and still
     says what is known.
     """
-    layout = _layout(format)
-    comparison, interrupted = _compare(
-        base,
-        head,
-        _wish(contenders, workloads, margin, blocks, budget, seed),
-        results,
-        contenders_file,
-    )
-    _write(layout(comparison), output)
-    if interrupted:
-        raise typer.Exit(_INTERRUPTED)
+    wish = _wish(contenders, workloads, margin, blocks, budget, seed)
+    _compare_and_write(base, head, wish, results, contenders_file, format, output)
 
 
 def gate(
     base: _Base,
-    head: Annotated[
-        str | None,
-        typer.Argument(
-            metavar="[HEAD]", help="The same; without it, the working tree.", show_default=False
-        ),
-    ] = None,
+    head: _Head = None,
     fail_undecided: Annotated[
         bool, typer.Option(help="Fail, with status 3, when something could not be decided.")
     ] = False,
@@ -117,17 +103,8 @@ def gate(
     messages, bytes or saves, or HEAD broke a safety rule; 2: wrong usage; 3, only with
     --fail-undecided: something could not be decided; 130: interrupted.
     """
-    layout = _layout(format)
-    comparison, interrupted = _compare(
-        base,
-        head,
-        _wish(contenders, workloads, margin, blocks, budget, seed),
-        results,
-        contenders_file,
-    )
-    _write(layout(comparison), output)
-    if interrupted:
-        raise typer.Exit(_INTERRUPTED)
+    wish = _wish(contenders, workloads, margin, blocks, budget, seed)
+    comparison = _compare_and_write(base, head, wish, results, contenders_file, format, output)
     if comparison.regressed:
         raise typer.Exit(_REGRESSED)
     if fail_undecided and comparison.undecided:
@@ -161,12 +138,25 @@ def _wish(
     return wish
 
 
-def _layout(format: str) -> Callable[[Comparison], str]:
+def _compare_and_write(
+    base: str,
+    head: str | None,
+    wish: Wish,
+    results: Path,
+    table: Path,
+    format: str,
+    output: Path | None,
+) -> Comparison:
+    """Write what was found, also by a comparison that was interrupted, which ends the command."""
     from report.difference import FORMATS
 
     if format not in FORMATS:
         raise typer.BadParameter(f"no format {format}; choose from {', '.join(FORMATS)}")
-    return FORMATS[format]
+    comparison, interrupted = _compare(base, head, wish, results, table)
+    _write(FORMATS[format](comparison), output)
+    if interrupted:
+        raise typer.Exit(_INTERRUPTED)
+    return comparison
 
 
 def _compare(
