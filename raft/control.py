@@ -260,8 +260,10 @@ class Control:
                 term = self._roles[leader].term
             if to == leader:
                 return lambda _deadline_ns: None
-            if not self.cluster.transfer(leader, to):
+            if to not in self.cluster.status(leader).voters:
                 raise BadRequest(f"node {to} is no voter that node {leader} can hand over to")
+            if not self.cluster.transfer(leader, to):
+                raise Unavailable(f"node {leader} leads no longer; ask again")
 
         def leads() -> bool:
             role = self._roles.get(to)

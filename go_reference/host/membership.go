@@ -20,12 +20,16 @@ func (c *control) transfer(to raft.NodeID) (done func(context.Context) error, er
 		return func(context.Context) error { return nil }, nil
 	}
 	term := c.role(leader).Term
+	status := c.Status(leader)
+	if status.Lifecycle != cluster.Crashed && !slices.Contains(status.Configuration.Voters, to) {
+		return nil, badRequest("node %d is no voter that node %d can hand over to", to, leader)
+	}
 	begun, err := c.Transfer(leader, to)
 	if err != nil {
 		return nil, err
 	}
 	if !begun {
-		return nil, badRequest("node %d is no voter that node %d can hand over to", to, leader)
+		return nil, raft.Errorf(raft.Unavailable, "node %d leads no longer; ask again", leader)
 	}
 	return func(ctx context.Context) error {
 		return c.await(ctx, func() bool {

@@ -101,3 +101,13 @@ def test_commands_go_to_the_leader_of_the_highest_term(fixture: Fixture) -> None
 def test_without_a_leader_a_command_is_refused_at_once(fixture: Fixture) -> None:
     fixture.cluster.announce(1, Role.FOLLOWER, None)
     assert [type(outcome) for outcome in fixture.submit()] == [Unavailable]
+
+
+def test_a_leader_that_has_just_stepped_down_cannot_hand_over_for_now(fixture: Fixture) -> None:
+    """It is the node that knows first; its word of it may come later than the request."""
+    fixture.cluster.transferable = False
+    with pytest.raises(Unavailable, match="node 1 leads no longer; ask again"):
+        fixture.control.transfer(2)
+    fixture.cluster.voters = (1, 3)
+    with pytest.raises(BadRequest, match="node 2 is no voter"):
+        fixture.control.transfer(2)
