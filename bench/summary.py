@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import math
+from itertools import groupby
 
 from rich.table import Table
+from rich.text import Text
 
-from bench.metrics import HEADLINES, headline
+from bench.metrics import HEADLINES, Metric, headline
 from bench.specification import Cell
 from bench.statistics import Estimate, median_interval
 from bench.store import ContenderEntry, Run
@@ -16,20 +18,22 @@ _SHOWN_IN = {"ns": ("ms", 1e6)}
 
 
 def summarise(run: Run) -> Table:
-    """Return the table, with medians over blocks and their 95 % intervals."""
+    """Return the table, with medians over blocks and their 95 % intervals.
+
+    The cells of a workload stand below what is shown of it; a run may have dozens of them.
+    """
     manifest = run.manifest
     table = Table(title=f"{manifest.run}: median (95 % interval) over blocks")
-    table.add_column("contender")
-    cells = manifest.specification.cells
-    for cell in cells:
-        metric = HEADLINES[cell.workload["name"]]
-        table.add_column(
-            f"{cell.id}\n{_SHOWN_IN.get(metric.unit, (metric.unit, 1))[0]}",
-            justify="right",
-            overflow="fold",
-        )
+    table.add_column("cell", overflow="fold", min_width=26)
     for entry in manifest.contenders:
-        table.add_row(entry.label, *(_entry(run, cell, entry) for cell in cells))
+        table.add_column(entry.label, justify="right", overflow="fold")
+    for workload, cells in groupby(manifest.specification.cells, lambda c: c.workload["name"]):
+        metric = HEADLINES[workload]
+        unit, _ = _shown_in(metric)
+        table.add_section()
+        table.add_row(Text(f"{metric.title}, {unit}" if unit else metric.title, style="bold"))
+        for cell in cells:
+            table.add_row(cell.id, *(_entry(run, cell, entry) for entry in manifest.contenders))
     return table
 
 
@@ -40,10 +44,15 @@ def spell_estimate(estimate: Estimate) -> Spelled:
     return spell(estimate.value, (estimate.low, estimate.high))
 
 
+def _shown_in(metric: Metric) -> tuple[str, float]:
+    """Return the unit that people are shown, and what a figure is divided by for it."""
+    return _SHOWN_IN.get(metric.unit, (metric.unit, 1))
+
+
 def _entry(run: Run, cell: Cell, contender: ContenderEntry) -> str:
     if contender.lacks(cell):
         return "not offered"
-    _, scale = _SHOWN_IN.get(HEADLINES[cell.workload["name"]].unit, ("", 1))
+    _, scale = _shown_in(HEADLINES[cell.workload["name"]])
     values = [
         value / scale
         for trial in run.trials
@@ -53,4 +62,4 @@ def _entry(run: Run, cell: Cell, contender: ContenderEntry) -> str:
     if not values:
         return "none"
     spelled = spell_estimate(median_interval(values))
-    return f"{spelled.value}\n({spelled.interval})" if spelled.interval else spelled.value
+    return f"{spelled.value} ({spelled.interval})" if spelled.interval else spelled.value
