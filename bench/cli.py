@@ -146,6 +146,10 @@ def bench(
     workloads: Annotated[
         str | None, typer.Option(metavar="A,B", help="Only these workloads.")
     ] = None,
+    cells: Annotated[
+        str | None,
+        typer.Option(metavar="A,B", help="Only these cells; replicate-* are all that begin so."),
+    ] = None,
     blocks: Annotated[
         int | None, typer.Option(min=1, help="How often every contender runs in every cell.")
     ] = None,
@@ -202,6 +206,7 @@ def bench(
                 profile,
                 contenders,
                 workloads,
+                cells,
                 blocks,
                 seed,
                 results,
@@ -210,7 +215,7 @@ def bench(
                 None if precision is None else _precision(precision),
             )
         else:
-            chosen = (profile, contenders, workloads, blocks, precision, seed, twin)
+            chosen = (profile, contenders, workloads, cells, blocks, precision, seed, twin)
             if no_twin or any(option is not None for option in chosen):
                 raise typer.BadParameter(
                     "--resume goes on with a run as it was begun: leave out the options that "
@@ -396,6 +401,7 @@ def _new_run(
     profile: str | None,
     contenders: str | None,
     workloads: str | None,
+    cells: str | None,
     blocks: int | None,
     seed: int | None,
     results: Path,
@@ -408,7 +414,9 @@ def _new_run(
     profile = profile or "quick"
     if profile not in PROFILES:
         raise typer.BadParameter(f"no profile {profile}; choose from {', '.join(PROFILES)}")
-    specification = narrow(PROFILES[profile](), workloads=_names(workloads), blocks=blocks)
+    specification = narrow(
+        PROFILES[profile](), workloads=_names(workloads), cells=_names(cells), blocks=blocks
+    )
     chosen = specs.spread(_choose(contenders, specs))
     seed = secrets.randbelow(2**32) if seed is None else seed
     if twin is not None and twin not in chosen:

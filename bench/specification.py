@@ -5,6 +5,7 @@ Every contender is measured in every cell once a block.
 
 from __future__ import annotations
 
+import fnmatch
 from collections.abc import Collection
 from itertools import product
 
@@ -155,22 +156,31 @@ PROFILES = {"quick": quick, "full": full, "paper": paper}
 
 
 def narrow(
-    specification: Specification, *, workloads: Collection[str] = (), blocks: int | None = None
+    specification: Specification,
+    *,
+    workloads: Collection[str] = (),
+    cells: Collection[str] = (),
+    blocks: int | None = None,
 ) -> Specification:
-    """Keep only the cells of some workloads, all if none is named, and set the number of blocks.
+    """Keep only the cells of some workloads and those whose ids fit a pattern of the shell's kind.
 
-    A run that was given its own number of blocks is not cut short by the profile's budget. Raises
-    `SpecificationError` for a workload that no cell has.
+    All are kept if none is named. A run that was given its own number of blocks is not cut short by
+    the profile's budget. Raises `SpecificationError` for what no cell has.
     """
     known = {cell.workload["name"] for cell in specification.cells}
-    unknown = sorted(set(workloads) - known)
-    if unknown:
+    if unknown := sorted(set(workloads) - known):
         raise SpecificationError(
             f"no such workload: {', '.join(unknown)}; choose from {', '.join(sorted(known))}"
         )
+    kept = [c for c in specification.cells if not workloads or c.workload["name"] in workloads]
+    ids = [cell.id for cell in kept]
+    if unknown := [pattern for pattern in cells if not fnmatch.filter(ids, pattern)]:
+        raise SpecificationError(
+            f"no such cell: {', '.join(unknown)}; choose from {', '.join(ids)}"
+        )
     return Specification(
         blocks=specification.blocks if blocks is None else blocks,
-        cells=[c for c in specification.cells if not workloads or c.workload["name"] in workloads],
+        cells=[c for c in kept if not cells or any(fnmatch.fnmatch(c.id, p) for p in cells)],
         budget_s=specification.budget_s if blocks is None else None,
         patience_s=specification.patience_s,
     )
