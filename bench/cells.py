@@ -29,9 +29,8 @@ PAPERS_DELAY_MS = 2.5
 
 The paper's cluster took "roughly" 15 ms to send requests to all servers and receive their replies,
 most of it for writing votes to disk. Which elections are split depends on less, the time until the
-others hear of a candidate, of which the paper says nothing. If the rules alone are simulated, this
-one fits what the paper reports (150-155 ms: a median of 277 ms, in the paper 287; 150-200 ms: 523
-at worst, 513; 12-24 ms: a mean of 28, 35); half of 15 ms does not (1500 ms and a mean of 86 ms).
+others hear of a candidate, of which the paper says nothing. By the rules alone this one fits what
+the paper reports, and half of 15 ms does not: see `bench/split_votes.py`.
 """
 
 # What the shortest load should last, and what a slow machine needs to commit a command, at most.
