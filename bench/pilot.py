@@ -22,7 +22,7 @@ from typing import NamedTuple
 import msgspec
 import numpy as np
 from rich.table import Table
-from scipy.stats import t
+from scipy.special import stdtrit
 
 from bench.cells import Cell
 from bench.metrics import headline
@@ -81,7 +81,7 @@ class Components(NamedTuple):
         """
         variance = self.between**2 + (self.within or 0.0) ** 2 / repetitions
         for blocks in range(FEWEST_BLOCKS, MOST_BLOCKS + 1):
-            quantile = float(t.ppf((1 + CONFIDENCE) / 2, blocks - 1))
+            quantile = float(stdtrit(blocks - 1, (1 + CONFIDENCE) / 2))
             if quantile * math.sqrt(_MEDIAN * variance / blocks) <= math.log1p(precision):
                 return blocks
         return MOST_BLOCKS + 1

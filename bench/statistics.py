@@ -27,7 +27,7 @@ from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from scipy.stats import binom, norm, t, wilcoxon
+from scipy.special import bdtr, ndtri, stdtrit
 
 CONFIDENCE = 0.95
 
@@ -73,10 +73,10 @@ def median_bounds(
     ordered = np.sort(np.asarray(samples, dtype=float), axis=-1)
     n = ordered.shape[-1]
     # The innermost pair that encloses the median often enough; the next one inwards does not.
-    k = int(binom.ppf((1 - confidence) / 2, n, 0.5))
+    k = _binomial_quantile((1 - confidence) / 2, n, 0.5)
     if k == 0:
         return ordered[..., 0], ordered[..., -1]
-    outer, inner = (1 - 2 * binom.cdf(j - 1, n, 0.5) for j in (k, k + 1))
+    outer, inner = (1 - 2 * bdtr(j - 1, n, 0.5) for j in (k, k + 1))
     share = (outer - confidence) / (outer - inner)
     weight = (n - k) * share / (k + (n - 2 * k) * share)
     low = (1 - weight) * ordered[..., k - 1] + weight * ordered[..., k]
@@ -118,7 +118,7 @@ def unpaired_ratio_interval(numerators: Sequence[float], denominators: Sequence[
     m, n = len(numerators), len(denominators)
     if m == n == 1:
         return Estimate(float(quotients[0]), math.nan, math.nan)
-    reach = norm.ppf((1 + CONFIDENCE) / 2) * math.sqrt(m * n * (m + n + 1) / 12)
+    reach = ndtri((1 + CONFIDENCE) / 2) * math.sqrt(m * n * (m + n + 1) / 12)
     rank = max(0, math.floor((m * n - 1) / 2 - reach))
     value = float(np.median(quotients))
     return Estimate(value, float(quotients[rank]), float(quotients[-1 - rank]))
@@ -135,6 +135,9 @@ def paired_p_value(numerators: Sequence[float], denominators: Sequence[float]) -
     logarithms = _log_ratios(numerators, denominators)
     if not any(logarithms):
         return 1.0
+    # The whole of scipy.stats, for this alone: most commands never get here, and start faster.
+    from scipy.stats import wilcoxon
+
     return float(wilcoxon(logarithms).pvalue)
 
 
@@ -183,8 +186,8 @@ def quantile_interval(
     ordered, n = sorted(values), len(values)
     value = float(np.quantile(ordered, q, method="inverted_cdf"))
     # Below the l-th value lies the quantile with P(B < l), above the u-th with P(B >= u).
-    lower = int(binom.ppf((1 - confidence) / 2, n, q))
-    upper = int(binom.isf((1 - confidence) / 2, n, q)) + 1
+    lower = _binomial_quantile((1 - confidence) / 2, n, q)
+    upper = _binomial_quantile((1 + confidence) / 2, n, q) + 1
     low = ordered[lower - 1] if lower >= 1 else -math.inf
     high = ordered[upper - 1] if upper <= n else math.inf
     return Estimate(value, float(low), float(high))
@@ -222,7 +225,7 @@ def hierarchical_interval(
     # The error of a ratio of sums, since blocks may have different numbers of values.
     residuals = (below - sizes * below.sum() / sizes.sum()) / sizes.mean()
     error = math.sqrt(float(residuals @ residuals) / (n * (n - 1)))
-    reach = float(t.ppf((1 + confidence) / 2, n - 1)) * error
+    reach = float(stdtrit(n - 1, (1 + confidence) / 2)) * error
     low, high = np.quantile(pooled, [max(0.0, q - reach), min(1.0, q + reach)])
     return Estimate(value, float(low), float(high))
 
@@ -256,6 +259,11 @@ def quantile_of_histogram(buckets: Sequence[Sequence[int]], q: float) -> float:
         if reached >= rank:
             return lowest + (_bucket_width(lowest) - 1) / 2
     raise AssertionError("the counts do not reach their own sum")
+
+
+def _binomial_quantile(probability: float, n: int, q: float) -> int:
+    """Return the least k with P(B <= k) >= `probability`, B binomial with n and q."""
+    return int(np.searchsorted(bdtr(np.arange(n + 1), n, q), probability))
 
 
 def _log_ratios(numerators: Sequence[float], denominators: Sequence[float]) -> list[float]:
