@@ -272,11 +272,11 @@ def test_a_run_without_a_sound_figure_fails(tmp_path, table, command, said):
         (["bench", "--fast"], 2, "No such option"),
     ],
 )
-def test_errors_are_one_line_on_stderr(tmp_path, table, arguments, status, said):
+def test_errors_are_one_line_on_stderr(tmp_path, table, command, arguments, status, said):
     fakes = table({"a": fake("stub")})
     if arguments[0] != "report" and "--contenders-file" not in arguments:
         arguments = [*arguments, *fakes]
-    done = raftmark(*arguments, cwd=tmp_path)
+    done = command(*arguments, cwd=tmp_path)
     assert done.returncode == status, done.stderr
     *before, last = done.stderr.splitlines()
     assert last.startswith("raftmark: ")

@@ -236,8 +236,8 @@ def start_gate(project, asked):
         (["gate", "main", "--budget", "0", "--blocks", "1", "-o", "no/file"], 1, "-o"),
     ],
 )
-def test_errors_are_said_in_the_last_line(project, arguments, status, said):
-    done = raftmark(project, *arguments)
+def test_errors_are_said_in_the_last_line(project, command, arguments, status, said):
+    done = command(*arguments, cwd=project.path)
     assert done.returncode == status, done.stderr
     last = done.stderr.splitlines()[-1]
     assert last.startswith("raftmark: ")
