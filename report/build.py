@@ -17,7 +17,7 @@ from report.model import Analysis
 from report.sections import SECTIONS
 from report.sourcecode import measure_code
 from report.svg import marker_svg
-from report.wording import cardinal, figure, ratio
+from report.wording import cardinal, figure, floor, ratio
 
 _STATIC = Path(__file__).with_name("static")
 
@@ -51,6 +51,7 @@ def render(analysis: Analysis) -> str:
     )
     environment.filters["figure"] = figure
     environment.filters["ratio"] = ratio
+    environment.filters["floor"] = floor
     environment.filters["cardinal"] = cardinal
     script = _static("*.js")
     return environment.get_template("report.html").render(

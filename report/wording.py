@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 
 from bench.specification import Cell
-from report.model import Headline, Quantity
+from report.model import Floor, Headline, Quantity
 from report.numbers import Spelled, spell, spell_count, spell_ratio, unit_of_time
 
 
@@ -23,6 +24,13 @@ def ratio(quantity: Quantity) -> Spelled:
     if quantity.exact:
         return Spelled(f"{quantity.value:.2f}")
     return spell_ratio(quantity.value, quantity.interval)
+
+
+def floor(noise: Floor) -> str:
+    """Spell the ratios that a noise floor covers, so finely that they show how far it reaches."""
+    beyond = noise.factor - 1
+    digits = max(2, -math.floor(math.log10(beyond))) if beyond > 0 else 2
+    return f"\N{MULTIPLICATION SIGN}{1 / noise.factor:.{digits}f} to {noise.factor:.{digits}f}"
 
 
 def headline_unit(headline: Headline) -> tuple[str, float]:

@@ -7,7 +7,6 @@ from dataclasses import dataclass
 
 from bench.metrics import ELECTION_MEDIAN, VOTING_MEDIAN
 from bench.results import Election, ElectionResult
-from bench.specification import Cell
 from report.charts import Axis, Panel, Point, Series, chart, scales, steps
 from report.evidence import Evidence, Measured
 from report.model import Analysis, Quantity, Section
@@ -47,17 +46,18 @@ class ElectionSample:
 
 @dataclass(frozen=True, slots=True)
 class Elections:
-    """The election workload in one cell."""
+    """The election workload in one cell; `as_in_paper` with the Raft paper's logs and delays."""
 
     title: str
+    as_in_paper: bool
     condition: str
     timeout_ms: tuple[float, float]
     samples: Mapping[str, ElectionSample]
 
     @property
     def paper(self) -> tuple[tuple[str, float, float], ...]:
-        """What the Raft paper reports for these timeouts: name, per cent and ms."""
-        return _PAPER.get(self.timeout_ms, ())
+        """What the Raft paper reports of the same: name, per cent and ms."""
+        return _PAPER.get(self.timeout_ms, ()) if self.as_in_paper else ()
 
 
 def section(analysis: Analysis) -> Section | None:
@@ -99,15 +99,12 @@ def elections(evidence: Evidence, names: list[str]) -> Iterator[Elections]:
             )
         low, high = cell.cluster["election_timeout_ms"]
         yield Elections(
-            title=f"{low:g} to {high:g} ms{_as_in_paper(cell)}",
+            title=f"{low:g} to {high:g} ms",
+            as_in_paper=bool(cell.workload.get("lagging")),
             condition=f"{timeouts(cell)}, {setting(cell)}",
             timeout_ms=(low, high),
             samples=samples,
         )
-
-
-def _as_in_paper(cell: Cell) -> str:
-    return ", the paper's logs and delays" if cell.workload.get("lagging") else ""
 
 
 def _held(trial: Measured) -> list[Election]:
@@ -138,7 +135,7 @@ def _panel(cell: Elections, analysis: Analysis, log: bool) -> Panel:
         for what, per_cent, ms in cell.paper
     ]
     return Panel(
-        f"Timeouts of {cell.title}",
+        f"{'As in the paper:' if cell.as_in_paper else 'Timeouts of'} {cell.title}",
         Axis("ms from the crash to a new leader", log),
         Axis(suffix=" %"),
         series,

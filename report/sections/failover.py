@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from bench.metrics import OUTAGE
 from bench.results import FailoverResult
 from bench.specification import Cell
-from report.charts import Axis, Panel, Point, Scale, Series, View, chart
+from report.charts import Axis, Panel, Point, Series, chart
 from report.model import Analysis, Comparison, Quantity, Section
 from report.series import in_words
 from report.wording import outstanding, setting, timeouts
@@ -39,15 +39,12 @@ def section(analysis: Analysis) -> Section | None:
     found = [f for f in (_failover(analysis, cell) for cell in cells) if f.retries]
     if not found:
         return None
-    views: dict[tuple[Scale | None, View | None], Sequence[Panel]] = {}
-    for view in ("absolute", "relative"):
-        views[None, view] = [_panel(analysis, cell, view == "relative") for cell in cells]
     drawn = chart(
         "failover",
-        "Commands acknowledged per second around the leader's crash. "
+        "Commands acknowledged around the leader's crash, in per cent of the rate before it. "
         "The table below has how long each contender's clients were without service.",
         analysis.contenders,
-        views,
+        {(None, None): [_panel(analysis, cell) for cell in cells]},
     )
     return Section("failover", "Failover", {"cells": found, "chart": drawn}, ("failover",))
 
@@ -85,30 +82,32 @@ def _results(analysis: Analysis, cell: Cell, name: str) -> list[FailoverResult]:
     ]
 
 
-def _panel(analysis: Analysis, cell: Cell, relative: bool) -> Panel:
+def _panel(analysis: Analysis, cell: Cell) -> Panel:
     return Panel(
         f"Timeouts of {timeouts(cell).removesuffix(' timeouts')}, {cell.cluster['nodes']} nodes",
         Axis("seconds after the crash", origin=False),
-        Axis(suffix=" %" if relative else ""),
-        list(_series(analysis, cell, relative)),
+        Axis(suffix=" %"),
+        list(_series(analysis, cell)),
     )
 
 
-def _series(analysis: Analysis, cell: Cell, relative: bool) -> Iterator[Series]:
-    """Yield each contender's median rate over its trials, in bins around the crash."""
+def _series(analysis: Analysis, cell: Cell) -> Iterator[Series]:
+    """Yield each contender's median rate over its trials, in bins around the crash.
+
+    It is a share of the rate before: an outage looks alike at whatever speed, and on one axis the
+    fastest contender would leave the others no height to see it in.
+    """
     edges = np.arange(round(_AROUND_S[0] * 1e9), round(_AROUND_S[1] * 1e9) + 1, _BIN_NS)
     for name in analysis.shown:
         rates = [_rates(result, edges) for result in _results(analysis, cell, name)]
         if not rates:
             continue
         rate = np.median(rates, axis=0)
-        if relative:
-            before = float(np.median(rate[edges[:-1] < 0]))
-            if not before:
-                continue
-            rate = 100 * rate / before
+        before = float(np.median(rate[edges[:-1] < 0]))
+        if not before:
+            continue
         xs = np.repeat(edges, 2)[1:-1] / 1e9
-        path = xs.tolist(), np.repeat(rate, 2).tolist()
+        path = xs.tolist(), np.repeat(100 * rate / before, 2).tolist()
         yield Series(name, _outage(analysis, cell, name), path)
 
 

@@ -96,9 +96,9 @@ def _rows(analysis: Analysis, form: str, base: str) -> Iterator[Row]:
 
 
 def _cells(analysis: Analysis) -> Iterator[tuple[Cell, str]]:
-    """Yield the plain loads and the elections, with a few words for each."""
+    """Yield the plain loads and the plain elections, with a few words for each."""
     for cell in plain_loads(analysis):
         yield cell, f"{cell.workload['outstanding']} outstanding"
-    for cell in analysis.evidence.cells_of("election"):
+    for cell in analysis.evidence.cells_of("election", lambda c: not c.workload.get("lagging")):
         low, high = cell.cluster["election_timeout_ms"]
         yield cell, f"{low:g} to {high:g} ms"

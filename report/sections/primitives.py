@@ -16,6 +16,12 @@ from report.sections.scaling import plain_loads
 from report.series import in_words, scaled
 
 _NS = 1e9
+_NAMES = {
+    "spawn_join": "spawn and join",
+    "one_way": "one-way",
+    "ping_pong": "ping-pong",
+    "lock_hand_over": "lock hand-over",
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,7 +74,7 @@ def _chart(analysis: Analysis, rows: list[Row]) -> Chart:
     labels = [_label(row.case) for row in rows]
 
     def panels(log: bool) -> list[Panel]:
-        return [Panel("µs an operation", Axis("µs", log), Axis(), _series(analysis, rows), labels)]
+        return [Panel("One operation", Axis("µs", log), Axis(), _series(analysis, rows), labels)]
 
     return chart(
         "primitives",
@@ -80,7 +86,7 @@ def _chart(analysis: Analysis, rows: list[Row]) -> Chart:
 
 
 def _label(case: Case) -> str:
-    return f"{case.primitive.replace('_', ' ')}, {case.name}"
+    return f"{_NAMES.get(case.primitive, case.primitive.replace('_', ' '))}, {case.name}"
 
 
 def _row(

@@ -16,7 +16,7 @@
   const SLOTS = 8;
   // A phone gets a stage of its own shape, or its letters would be too small to read.
   const phone = matchMedia("(max-width: 40rem)").matches;
-  const [width, height, radius] = phone ? [360, 400, [114, 150]] : [640, 360, [225, 128]];
+  const [width, height, radius] = phone ? [360, 400, [184, 150]] : [640, 360, [225, 128]];
   stage.setAttribute("viewBox", `0 0 ${width} ${height}`);
   let steps = [];
   let at = 0;
@@ -30,10 +30,13 @@
     return element;
   }
 
-  // Nodes stand in a circle, the first on top.
+  // Nodes stand in a circle, the first on top; a narrow stage flattens it at its sides, so that
+  // there is room for a message between any two.
   function place(index, count) {
     const angle = 2 * Math.PI * index / count - Math.PI / 2;
-    return [width / 2 + radius[0] * Math.cos(angle), height / 2 + radius[1] * Math.sin(angle)];
+    const room = width / 2 - 72;
+    const aside = Math.max(-room, Math.min(room, radius[0] * Math.cos(angle)));
+    return [width / 2 + aside, height / 2 + radius[1] * Math.sin(angle)];
   }
 
   function drawNode([x, y], id, [role, term, last, commit], first) {

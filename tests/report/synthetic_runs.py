@@ -259,10 +259,29 @@ def _other_cell(
     }
 
 
+def _election_cell(
+    timeout_ms: tuple[int, int], elections: int, *, as_in_paper: bool = False
+) -> dict[str, Any]:
+    low, high = timeout_ms
+    workload = {"name": "election", "elections": elections, "cap_s": 30}
+    return {
+        "id": f"election-{low}-{high}" + "-paper" * as_in_paper,
+        "workload": {**workload, "lagging": 2} if as_in_paper else workload,
+        "cluster": {
+            "nodes": 5,
+            "storage": "memory",
+            "election_timeout_ms": [low, high],
+            "heartbeat_ms": low / 2,
+        },
+        "timeout_s": 120,
+    }
+
+
 EVERYTHING: Sequence[dict[str, Any]] = (
     *(_replicate_cell(64, nodes=nodes) for nodes in (5,)),
     *(_replicate_cell(64, payload=payload) for payload in (1024,)),
     *(_replicate_cell(commands, storage="disk") for commands in (1, 64)),
+    _election_cell((12, 24), 10, as_in_paper=True),
     *(_other_cell("offered", rate=rate) for rate in (1000, 10_000, 100_000, 1_000_000)),
     *(_other_cell("failover", timeout, outstanding=16) for timeout in ((150, 300), (12, 24))),
     _other_cell("catch_up", entries=10_000, by="entries"),
@@ -274,21 +293,6 @@ EVERYTHING: Sequence[dict[str, Any]] = (
     ),
 )
 """Cells of all that a run can measure besides what every run here does."""
-
-
-def _election_cell(timeout_ms: tuple[int, int], elections: int) -> dict[str, Any]:
-    low, high = timeout_ms
-    return {
-        "id": f"election-{low}-{high}",
-        "workload": {"name": "election", "elections": elections, "cap_s": 30},
-        "cluster": {
-            "nodes": 5,
-            "storage": "memory",
-            "election_timeout_ms": [low, high],
-            "heartbeat_ms": low / 2,
-        },
-        "timeout_s": 120,
-    }
 
 
 def _trial(

@@ -137,7 +137,12 @@ def test_it_prints_with_all_that_is_folded(show: Callable[..., Page]) -> None:
     page.emulate_media(media="print")
     assert page.evaluate("getComputedStyle(document.body).backgroundColor") == "rgb(255, 255, 255)"
     assert page.evaluate("document.documentElement.scrollWidth") <= 718
-    assert not page.locator("nav").is_visible()
+    for choice in ("nav", "#controls", "#side-by-side .pair"):
+        assert not page.locator(choice).is_visible()
+    # A table's header is repeated on each page, but a button in it would not be.
+    assert page.locator("thead button").first.evaluate("b => getComputedStyle(b).display") == (
+        "contents"
+    )
     folded = page.locator("details table")
     for table in folded.all():
         assert (table.bounding_box() or {"height": 0})["height"] > 100

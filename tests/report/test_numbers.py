@@ -6,7 +6,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from report.model import Comparison, Floor, Outcome
 from report.numbers import Interval, spell, spell_count, spell_ratio, unit_of_time
+from report.wording import floor
 
 
 def read(text: str | None) -> float:
@@ -104,3 +106,18 @@ def test_counts() -> None:
 )
 def test_unit_of_time(times: list[float], symbol: str) -> None:
     assert unit_of_time(times).symbol == symbol
+
+
+@pytest.mark.parametrize(
+    ("factor", "said"),
+    [
+        (1.0, "1.00 to 1.00"),
+        (1.004, "0.996 to 1.004"),
+        (1.03, "0.97 to 1.03"),
+        (1.27, "0.79 to 1.27"),
+        (2.5, "0.40 to 2.50"),
+    ],
+)
+def test_a_noise_floor_shows_how_far_it_reaches(factor: float, said: str) -> None:
+    noise = Floor("a~", "a", Comparison(None, Outcome.ALIKE), factor)
+    assert floor(noise) == "\N{MULTIPLICATION SIGN}" + said

@@ -90,7 +90,7 @@ def test_readings_that_failed_are_listed_with_the_reason(read_report: ReadReport
     *_, failed = section.every("ul")
     reasons = [item.text for item in failed.every("li")]
     assert len(reasons) == len(CASES)
-    assert reasons[0].startswith("Python threads, spawn join, usual, 8 times: <script>")
+    assert reasons[0].startswith("Python threads, spawn and join, usual, 8 times: <script>")
     legend = next(section.every("ul", of_class="legend"))
     assert f"{LABELS['threading']} (not measured)" in legend.text
 
