@@ -23,7 +23,6 @@ from .support import (
     measure_quietly,
     replicate_cell,
 )
-from .test_cli import raftmark
 
 
 @pytest.fixture(scope="module")
@@ -185,13 +184,13 @@ def test_another_schema_of_the_manifest_is_named(copy):
     assert "has schema 2, not 1" in the_problem(audit(copy(schema=2)))
 
 
-def test_the_command_says_what_it_found(whole, copy, tmp_path):
-    done = raftmark("check", str(whole), cwd=tmp_path)
+def test_the_command_says_what_it_found(whole, copy, tmp_path, command):
+    done = command("check", str(whole), cwd=tmp_path)
     assert done.returncode == 0, done.stderr
     said = "6 of 6 trials, 2 ok, 4 failed (2 at check, 2 at run), 0 problems\n"
     assert done.stdout == said
     path = copy(lambda trial: trial.update(block=1))
-    done = raftmark("check", str(path), cwd=tmp_path)
+    done = command("check", str(path), cwd=tmp_path)
     assert done.returncode == 1
     assert "trials.jsonl, line 1: " in done.stdout
     assert done.stderr.startswith("raftmark: the run is damaged")
@@ -218,9 +217,9 @@ def validate(path: Path, schema: Path, *files: Path) -> subprocess.CompletedProc
     )
 
 
-def test_the_schemas_fit_what_is_written(whole, tmp_path):
+def test_the_schemas_fit_what_is_written(whole, tmp_path, command):
     for part in SCHEMAS:
-        done = raftmark("schema", part, cwd=tmp_path)
+        done = command("schema", part, cwd=tmp_path)
         assert done.returncode == 0, done.stderr
         (tmp_path / f"{part}.schema.json").write_text(done.stdout)
     trials = []
@@ -257,7 +256,7 @@ def test_the_schema_of_a_trial_refuses_what_is_none(whole, tmp_path, change):
     assert validate(tmp_path, schema, file).returncode == 1
 
 
-def test_a_schema_of_nothing_is_refused(tmp_path):
-    done = raftmark("schema", "report", cwd=tmp_path)
+def test_a_schema_of_nothing_is_refused(tmp_path, command):
+    done = command("schema", "report", cwd=tmp_path)
     assert done.returncode == 2
     assert "choose from run, trial" in done.stderr

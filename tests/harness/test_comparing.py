@@ -40,8 +40,8 @@ def raftmark(project, *arguments):
     )
 
 
-def test_the_same_twice_passes_and_leaves_a_run_and_nothing_else(project):
-    done = raftmark(project, "gate", "main", *ONE_BLOCK)
+def test_the_same_twice_passes_and_leaves_a_run_and_nothing_else(project, command):
+    done = command("gate", "main", *ONE_BLOCK, cwd=project.path)
     assert done.returncode == 0, done.stderr
     assert done.stdout.startswith("HEAD the working tree against BASE main (")
     assert "Nothing got worse, as far as it can be told: 0 of 3 figures are decided." in done.stdout
@@ -51,21 +51,21 @@ def test_the_same_twice_passes_and_leaves_a_run_and_nothing_else(project):
     assert {trial.status for trial in run.trials} == {"ok"}
     assert sorted({trial.contender for trial in run.trials}) == ["a@base", "a@head"]
     # What it found can be read again, without measuring.
-    again = raftmark(project, "compare", "latest")
+    again = command("compare", "latest", cwd=project.path)
     assert again.stdout == done.stdout
     # It is a run like any other, but in no order that was known beforehand.
-    checked = raftmark(project, "check", "latest")
+    checked = command("check", "latest", cwd=project.path)
     assert checked.returncode == 0, checked.stderr + checked.stdout
-    resumed = raftmark(project, "bench", "--resume", "latest")
+    resumed = command("bench", "--resume", "latest", cwd=project.path)
     assert resumed.returncode == 2
     assert "is a comparison, which is not resumed" in resumed.stderr
 
 
-def test_an_extra_message_fails_the_gate_in_one_block(project):
+def test_an_extra_message_fails_the_gate_in_one_block(project, command):
     base = project.commit()
     project.edit_stub(*EXTRA_MESSAGE)
     project.commit()
-    done = raftmark(project, "gate", base, "main", *ONE_BLOCK, "--format", "json")
+    done = command("gate", base, "main", *ONE_BLOCK, "--format", "json", cwd=project.path)
     assert done.returncode == 1, done.stderr
     comparison = msgspec.json.decode(done.stdout)
     (grown,) = [c for c in comparison["counts"] if c["gated"] and c["head"] != c["base"]]
@@ -73,28 +73,28 @@ def test_an_extra_message_fails_the_gate_in_one_block(project):
     assert project.worktrees() == []
 
 
-def test_compare_tells_the_same_and_passes(project):
+def test_compare_tells_the_same_and_passes(project, command):
     project.edit_stub(*EXTRA_MESSAGE)
-    done = raftmark(project, "compare", "HEAD", *ONE_BLOCK)
+    done = command("compare", "HEAD", *ONE_BLOCK, cwd=project.path)
     assert done.returncode == 0, done.stderr
     assert "A: 1.1 instead of 0.1 messages per command" in done.stdout
 
 
-def test_what_is_undecided_fails_only_if_asked(project):
-    done = raftmark(project, "gate", "main", *ONE_BLOCK, "--fail-undecided")
+def test_what_is_undecided_fails_only_if_asked(project, command):
+    done = command("gate", "main", *ONE_BLOCK, "--fail-undecided", cwd=project.path)
     assert done.returncode == 3, done.stderr
     assert "cannot tell yet" in done.stdout
 
 
-def test_what_is_found_goes_to_a_file(project):
+def test_what_is_found_goes_to_a_file(project, command):
     options = ["--budget", "0", "--format", "markdown", "-o", "found"]
-    done = raftmark(project, "compare", "main", *options)
+    done = command("compare", "main", *options, cwd=project.path)
     assert done.returncode == 0, done.stderr
     assert done.stdout == ""
     assert (project.path / "found").read_text().startswith("### Raftmark")
 
 
-def test_what_only_one_side_has_is_named_and_the_rest_compared(project):
+def test_what_only_one_side_has_is_named_and_the_rest_compared(project, command):
     project.set_table({"a": STUB, "old": STUB, "grown": STUB, "narrow": STUB})
     project.commit()
     programs = {
@@ -111,7 +111,7 @@ def test_what_only_one_side_has_is_named_and_the_rest_compared(project):
         )
     changed = {name: ["{python}", f"{{root}}/{name}.py"] for name in programs}
     project.set_table({"a": STUB, "new": STUB, **changed})
-    done = raftmark(project, "gate", "main", "--blocks", "1")
+    done = command("gate", "main", "--blocks", "1", cwd=project.path)
     assert done.returncode == 0, done.stderr
     for said in (
         "Not compared: old is not in head's table.",
@@ -125,9 +125,9 @@ def test_what_only_one_side_has_is_named_and_the_rest_compared(project):
     assert {f.cell for f in plan.figures if f.contender == "narrow"} == {"election-12-24"}
 
 
-def test_nothing_in_common_is_an_error(project):
+def test_nothing_in_common_is_an_error(project, command):
     project.set_table({"b": STUB})
-    done = raftmark(project, "gate", "main", "--blocks", "1")
+    done = command("gate", "main", "--blocks", "1", cwd=project.path)
     assert done.returncode == 1
     assert done.stderr.splitlines()[-1] == (
         "raftmark: the two share nothing to compare; a is not in head's table; "
@@ -246,8 +246,8 @@ def test_errors_are_said_in_the_last_line(project, command, arguments, status, s
     assert project.worktrees() == []
 
 
-def test_a_run_and_a_revision_are_not_compared(project):
-    raftmark(project, "gate", "main", "--budget", "0")
-    done = raftmark(project, "compare", "latest", "main")
+def test_a_run_and_a_revision_are_not_compared(project, command):
+    command("gate", "main", "--budget", "0", cwd=project.path)
+    done = command("compare", "latest", "main", cwd=project.path)
     assert done.returncode == 2
     assert "compare two revisions, or two runs" in done.stderr

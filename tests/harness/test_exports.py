@@ -24,8 +24,6 @@ from bench.registry import ROOT
 from bench.store import Run
 from tests.report.synthetic_runs import REALISTIC, Behaviour, write_run
 
-from .test_cli import raftmark
-
 BLOCKS = 8
 BIN = Path(sys.executable).parent
 CONTENDERS: Mapping[str, Behaviour] = {
@@ -395,14 +393,14 @@ def test_a_run_without_a_figure_cannot_be_exported(tmp_path, name):
         FORMATS[name].files(run)
 
 
-def test_a_format_nobody_knows(run, tmp_path):
-    done = raftmark("export", str(run.path), "--format", "xml", cwd=tmp_path)
+def test_a_format_nobody_knows(run, tmp_path, command):
+    done = command("export", str(run.path), "--format", "xml", cwd=tmp_path)
     assert done.returncode == 2
     assert "choose from pyperf, pytest-benchmark" in done.stderr
 
 
-def test_the_command_writes_beside_the_run_or_where_it_is_asked_to(run, tmp_path):
-    done = raftmark("export", str(run.path), "--format", "csv", cwd=tmp_path)
+def test_the_command_writes_beside_the_run_or_where_it_is_asked_to(run, tmp_path, command):
+    done = command("export", str(run.path), "--format", "csv", cwd=tmp_path)
     assert done.returncode == 0, done.stderr
     directory = run.path / "exports" / "csv"
     assert done.stdout.split() == [str(directory / f"{n}.csv") for n in ("figures", "trials")]
@@ -410,7 +408,7 @@ def test_the_command_writes_beside_the_run_or_where_it_is_asked_to(run, tmp_path
     assert done.stderr == f"{failed} of {len(run.trials)} trials failed and are in no figure\n"
 
     options = ["--format", "benchstat", "-o", "go.txt"]
-    done = raftmark("export", str(run.path), *options, cwd=tmp_path)
+    done = command("export", str(run.path), *options, cwd=tmp_path)
     assert done.stdout == "go.txt\n", done.stderr
     assert "BenchmarkReplicate" in (tmp_path / "go.txt").read_text()
 

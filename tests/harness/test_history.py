@@ -2,8 +2,6 @@
 
 import shutil
 import subprocess
-import sys
-from pathlib import Path
 
 import msgspec
 import numpy as np
@@ -17,10 +15,8 @@ from bench.store import Run, StoreError
 from report.changes import changes_in_words
 from report.trend import render
 
-from .support import LONG, contenders, election_cell, fake, manifest, measure_quietly
+from .support import contenders, election_cell, fake, manifest, measure_quietly
 from .support import replicate_cell as small_cell
-
-RAFTMARK = [str(Path(sys.executable).with_name("raftmark"))]
 
 
 def entry(day, value=100.0, **changes):
@@ -202,17 +198,9 @@ def test_what_is_no_run_of_its_own_is_not_remembered(run, tmp_path):
         entry_of(run)
 
 
-@pytest.mark.timeout(2 * LONG)
-def test_the_commands(run, tmp_path):
+def test_the_commands(run, tmp_path, command):
     def raftmark(*arguments, status=0):
-        done = subprocess.run(
-            [*RAFTMARK, "history", *arguments],
-            cwd=tmp_path,
-            capture_output=True,
-            text=True,
-            timeout=LONG,
-            check=False,
-        )
+        done = command("history", *arguments, cwd=tmp_path)
         assert done.returncode == status, done.stderr
         return done
 
