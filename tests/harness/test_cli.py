@@ -1,4 +1,7 @@
-"""The command line as its users see it: as a process, with its output and its exit status."""
+"""The command line as its users see it: with its output and its exit status.
+
+As a process, too, where it measures a whole run, is interrupted or becomes something else.
+"""
 
 import os
 import signal
@@ -67,10 +70,10 @@ def test_a_whole_run(tmp_path, table):
     assert done.stderr.count(" left\n") == len(run.trials)
 
 
-def test_only_what_was_chosen_is_measured(tmp_path, table):
+def test_only_what_was_chosen_is_measured(tmp_path, table, command):
     fakes = table({"a": fake("stub"), "b": fake("stub")})
     options = ["--contenders", "b", "--workloads", "election", "--blocks", "2", "--no-twin"]
-    done = raftmark("bench", "--no-report", *options, *fakes, cwd=tmp_path)
+    done = command("bench", "--no-report", *options, *fakes, cwd=tmp_path)
     assert done.returncode == 0, done.stderr
     run = Run.open(tmp_path / "results" / "latest")
     assert {trial.contender for trial in run.trials} == {"b"}
@@ -88,9 +91,9 @@ def seed_that_runs_first(contender: str, contenders: Sequence[str]) -> int:
     raise AssertionError("no such seed")
 
 
-def test_a_precision_is_planned_by_a_pilot(tmp_path, table):
+def test_a_precision_is_planned_by_a_pilot(tmp_path, table, command):
     options = ["--no-report", "--workloads", "election", "--precision", "2%", "--no-twin"]
-    done = raftmark("bench", *options, *table({"a": fake("stub")}), cwd=tmp_path)
+    done = command("bench", *options, *table({"a": fake("stub")}), cwd=tmp_path)
     assert done.returncode == 0, done.stderr
     # The stub's elections never vary, so the fewest blocks and the most elections are planned.
     assert "for intervals of ±2.0%" in done.stdout
@@ -99,15 +102,15 @@ def test_a_precision_is_planned_by_a_pilot(tmp_path, table):
     assert run.manifest.specification.precision == 0.02
     assert run.manifest.specification.blocks == 6
     assert len(run.trials) == 6 * len(run.manifest.specification.cells)
-    again = raftmark("pilot", "latest", "--precision", "1%", cwd=tmp_path)
+    again = command("pilot", "latest", "--precision", "1%", cwd=tmp_path)
     assert again.returncode == 0, again.stderr
     assert "for intervals of ±1.0%" in again.stdout
-    gone = raftmark("pilot", "gone", cwd=tmp_path)
+    gone = command("pilot", "gone", cwd=tmp_path)
     assert gone.returncode == 2
     assert "no run gone" in gone.stderr
 
 
-def test_what_is_not_offered_is_neither_asked_for_nor_a_failure(tmp_path, table):
+def test_what_is_not_offered_is_neither_asked_for_nor_a_failure(tmp_path, table, command):
     script = tmp_path / "modest.py"
     script.write_text(
         f"import sys\nsys.path.insert(0, {str(Path(fake('stub')[1]).parent)!r})\n"
@@ -119,7 +122,7 @@ def test_what_is_not_offered_is_neither_asked_for_nor_a_failure(tmp_path, table)
     )
     fakes = table({"all": fake("stub"), "modest": [sys.executable, str(script)]})
     options = ["--no-report", "--blocks", "1", "--workloads", "election,offered", "--no-twin"]
-    done = raftmark("bench", *options, *fakes, cwd=tmp_path)
+    done = command("bench", *options, *fakes, cwd=tmp_path)
     assert done.returncode == 0, done.stderr
     assert "modest does not offer election: not asked for 2 cells" in done.stderr
     assert "failed" not in done.stderr
@@ -129,7 +132,7 @@ def test_what_is_not_offered_is_neither_asked_for_nor_a_failure(tmp_path, table)
     assert {trial.cell for trial in run.trials if trial.contender == "modest"} == {"offered-r10000"}
 
 
-def test_a_contender_runs_on_another_interpreter_too(tmp_path, table):
+def test_a_contender_runs_on_another_interpreter_too(tmp_path, table, command):
     # A program that passes for an interpreter of another version, and is the running one.
     python = tmp_path / "python"
     said = {
@@ -147,7 +150,7 @@ def test_a_contender_runs_on_another_interpreter_too(tmp_path, table):
     fakes = table({"stub": ["{python}", *fake("stub")[1:]], "other": fake("stub")})
     options = ["--no-report", "--blocks", "1", "--workloads", "election", "--no-twin"]
     interpreters = ["--python", str(python), "--python", "3.0"]
-    done = raftmark("bench", *options, *interpreters, *fakes, cwd=tmp_path)
+    done = command("bench", *options, *interpreters, *fakes, cwd=tmp_path)
     assert done.returncode == 0, done.stderr
     assert done.stderr.count("3.0") == 2
     assert "no Python 3.0 found: 'uv python install 3.0' installs it" in done.stderr
@@ -221,26 +224,26 @@ def test_an_interrupted_run_keeps_its_trials_and_can_be_resumed(tmp_path, table,
     assert len(after.manifest.resumptions) == 1
 
 
-def test_failed_trials_are_told_and_do_not_fail_the_run(tmp_path, table):
+def test_failed_trials_are_told_and_do_not_fail_the_run(tmp_path, table, command):
     fakes = table({"good": fake("stub"), "bad": fake("crashes", "run")})
     options = ["--no-report", "--blocks", "1", "--workloads", "election", "--no-twin"]
-    done = raftmark("bench", *options, *fakes, cwd=tmp_path)
+    done = command("bench", *options, *fakes, cwd=tmp_path)
     assert done.returncode == 0, done.stderr
     assert "failed at run: died of signal 9" in done.stderr
     assert "2 of 4 trials failed" in done.stderr
 
 
 @pytest.mark.parametrize(
-    ("command", "said"),
+    ("contender", "said"),
     [
         (fake("crashes", "run"), "no trial succeeded"),
         (fake("unsafe", "two_leaders"), "broke a safety rule"),
         (fake("crashes", "hello"), "no contender can run"),
     ],
 )
-def test_a_run_without_a_sound_figure_fails(tmp_path, table, command, said):
+def test_a_run_without_a_sound_figure_fails(tmp_path, table, command, contender, said):
     options = ["--no-report", "--blocks", "1", "--workloads", "election", "--no-twin"]
-    done = raftmark("bench", *options, *table({"bad": command}), cwd=tmp_path)
+    done = command("bench", *options, *table({"bad": contender}), cwd=tmp_path)
     assert done.returncode == 1
     assert said in done.stderr.splitlines()[-1]
 
@@ -285,13 +288,13 @@ def test_errors_are_one_line_on_stderr(tmp_path, table, command, arguments, stat
     assert done.stdout == ""
 
 
-def test_a_report_that_cannot_be_written_is_said(tmp_path, table):
+def test_a_report_that_cannot_be_written_is_said(tmp_path, table, command):
     options = ["--no-report", "--blocks", "1", "--workloads", "election", "--no-twin"]
-    raftmark("bench", *options, *table({"a": fake("stub")}), cwd=tmp_path)
-    done = raftmark("report", "latest", "-o", "gone/report.html", cwd=tmp_path)
+    command("bench", *options, *table({"a": fake("stub")}), cwd=tmp_path)
+    done = command("report", "latest", "-o", "gone/report.html", cwd=tmp_path)
     assert done.returncode == 1
     assert done.stderr.startswith("raftmark: cannot write the report to gone/report.html: ")
-    written = raftmark("report", "latest", "-o", "report.html", cwd=tmp_path)
+    written = command("report", "latest", "-o", "report.html", cwd=tmp_path)
     assert written.returncode == 0, written.stderr
     assert written.stdout == "report.html\n"
     assert "<html" in (tmp_path / "report.html").read_text()
@@ -320,22 +323,22 @@ def test_host_starts_without_the_libraries_of_the_report():
     assert loaded.isdisjoint({"matplotlib", "numpy", "scipy", "jinja2", "pyperf"})
 
 
-def test_the_contenders_are_listed(tmp_path, table):
+def test_the_contenders_are_listed(tmp_path, table, command):
     fakes = table({"a": fake("stub"), "bad": ["no-such-program"]})
-    done = raftmark("contenders", *fakes, cwd=tmp_path)
+    done = command("contenders", *fakes, cwd=tmp_path)
     assert done.returncode == 0
     (a,) = [line for line in done.stdout.splitlines() if "│ a " in line]
     assert "CPython 3" in a
     assert " on " in a
     assert "cannot start no-such-program" in done.stdout
-    listed = msgspec.json.decode(raftmark("contenders", "--json", *fakes, cwd=tmp_path).stdout)
+    listed = msgspec.json.decode(command("contenders", "--json", *fakes, cwd=tmp_path).stdout)
     assert listed[0]["hello"]["language"] == "Python"
     assert listed[1]["hello"] is None
     assert "cannot start" in listed[1]["unavailable"]
 
 
-def test_races_are_counted_and_kept_in_a_run(tmp_path):
-    done = raftmark("races", "--runs", "2", "--contenders", "asyncio", cwd=tmp_path)
+def test_races_are_counted_and_kept_in_a_run(tmp_path, command):
+    done = command("races", "--runs", "2", "--contenders", "asyncio", cwd=tmp_path)
     assert done.returncode == 0, done.stderr
     run = Run.open(tmp_path / "results" / "latest")
     assert str(run.path) in done.stdout
@@ -343,12 +346,12 @@ def test_races_are_counted_and_kept_in_a_run(tmp_path):
     assert len(counted) == 3
     assert all(sum(each.outcomes.values()) == 2 for each in counted)
 
-    again = raftmark("races", "--runs", "2", "--run", run.manifest.run, cwd=tmp_path)
+    again = command("races", "--runs", "2", "--run", run.manifest.run, cwd=tmp_path)
     assert again.returncode == 0, again.stderr
     assert races.load(run.path) == counted
 
 
-def test_a_run_keeps_its_seed(tmp_path):
-    done = raftmark("primitives", "--run", "any", "--seed", "1", cwd=tmp_path)
+def test_a_run_keeps_its_seed(tmp_path, command):
+    done = command("primitives", "--run", "any", "--seed", "1", cwd=tmp_path)
     assert done.returncode == 2
     assert "--run has its contenders and its seed" in done.stderr
