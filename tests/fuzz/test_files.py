@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import os
 import re
 import zlib
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
 import msgspec
+import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
@@ -18,6 +20,15 @@ from raft.storage import HEADER, DiskStorage, StorageError, frame
 from .damage import Damage, damages, values_of
 
 entries = st.lists(values_of(Entry), max_size=3).map(tuple)
+
+
+@pytest.fixture(scope="module", autouse=True)
+def unsynced() -> Iterator[None]:
+    """Wait for no disk: what is looked at is what a file holds, thousands of times."""
+    with pytest.MonkeyPatch.context() as patch:
+        for name in ("fsync", "fdatasync"):
+            patch.setattr(os, name, lambda file: None)
+        yield
 
 
 @st.composite
