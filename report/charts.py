@@ -142,20 +142,16 @@ class Drawing(NamedTuple):
 class Chart:
     """A figure for the page: all its views, whom it shows, and the panels of its first view.
 
+    The views are drawn when they are asked for, which takes long; the appendix draws the panels.
     `description` is what a screen reader says; `extent` is the vertical one that the panels share,
     if they share it.
     """
 
-    drawings: tuple[Drawing, ...]
+    draw: Callable[[], Iterator[Drawing]]
     description: str
     panels: tuple[Panel, ...]
     extent: Interval | None = None
     shown: frozenset[str] = field(default=frozenset())
-
-    @property
-    def svgs(self) -> int:
-        """How many drawings of it the page has."""
-        return 2 * len(self.drawings)
 
 
 @dataclass(frozen=True, slots=True)
@@ -181,38 +177,40 @@ def chart(
     same_y: bool = False,
     row_height: int = 0,
 ) -> Chart:
-    """Draw each of a chart's views; `name` must be unique in the page.
+    """Return a chart of some views; `name` must be unique in the page.
 
     `description` is what a screen reader says. `same_y` lets all panels share their vertical
     extent; `row_height`, in CSS pixels, sets the height of panels with rows.
     """
-    drawings = []
-    for (scale, view), panels in views.items():
-        tag = "-".join(part for part in (name, scale, view) if part)
-        named = max((len(row) for panel in panels for row in panel.rows), default=0)
-        rows = max((len(panel.rows) for panel in panels), default=0)
-        extent = _extent(_values(panels)) if same_y else None
-        painters = [partial(paint, panel, contenders, extent) for panel in panels]
-        wide, narrow = (
-            _draw(
-                f"{tag}-{medium.name}",
-                description,
-                _frame(
-                    medium,
-                    len(panels),
-                    max(52.0, 14 + _LETTER * named),
-                    row_height * rows or medium.height - _TITLE - _LABEL,
-                ),
-                painters,
-                _tips(panels),
+
+    def draw() -> Iterator[Drawing]:
+        for (scale, view), panels in views.items():
+            tag = "-".join(part for part in (name, scale, view) if part)
+            named = max((len(row) for panel in panels for row in panel.rows), default=0)
+            rows = max((len(panel.rows) for panel in panels), default=0)
+            extent = _extent(_values(panels)) if same_y else None
+            painters = [partial(paint, panel, contenders, extent) for panel in panels]
+            wide, narrow = (
+                _draw(
+                    f"{tag}-{medium.name}",
+                    description,
+                    _frame(
+                        medium,
+                        len(panels),
+                        max(52.0, 14 + _LETTER * named),
+                        row_height * rows or medium.height - _TITLE - _LABEL,
+                    ),
+                    painters,
+                    _tips(panels),
+                )
+                for medium in (_WIDE, _NARROW)
             )
-            for medium in (_WIDE, _NARROW)
-        )
-        drawings.append(Drawing(scale, view, wide, narrow))
+            yield Drawing(scale, view, wide, narrow)
+
     shown = {s.contender for panels in views.values() for panel in panels for s in panel.series}
     first = tuple(next(iter(views.values())))
     shared = _extent(_values(first)) if same_y else None
-    return Chart(tuple(drawings), description, first, shared, frozenset(shown))
+    return Chart(draw, description, first, shared, frozenset(shown))
 
 
 def scales(make: Callable[[bool], Sequence[Panel]]) -> dict[tuple[Scale | None, View | None], Any]:
