@@ -6,20 +6,16 @@ import base64
 import hashlib
 from pathlib import Path
 
-from jinja2 import Environment, PackageLoader, StrictUndefined
-from markupsafe import Markup
-
 from bench.registry import ROOT, load_contenders
 from bench.store import Run
 from report import conclusion
 from report.analysis import analyse
 from report.model import Analysis
+from report.pages import static, templates
 from report.sections import SECTIONS
 from report.sourcecode import measure_code
 from report.svg import marker_svg
 from report.wording import cardinal, figure, floor, ratio
-
-_STATIC = Path(__file__).with_name("static")
 
 
 def write_report(run: Run, output: Path, before: Run | None = None) -> None:
@@ -42,18 +38,12 @@ def write_report(run: Run, output: Path, before: Run | None = None) -> None:
 
 def render(analysis: Analysis) -> str:
     """The page, as HTML that needs nothing else."""
-    environment = Environment(
-        loader=PackageLoader("report"),
-        autoescape=True,
-        trim_blocks=True,
-        lstrip_blocks=True,
-        undefined=StrictUndefined,
-    )
+    environment = templates()
     environment.filters["figure"] = figure
     environment.filters["ratio"] = ratio
     environment.filters["floor"] = floor
     environment.filters["cardinal"] = cardinal
-    script = _static("*.js")
+    script = static("*.js")
     return environment.get_template("report.html").render(
         analysis=analysis,
         models=len({contender.base for contender in analysis.shown.values()}),
@@ -65,17 +55,11 @@ def render(analysis: Analysis) -> str:
             for contender in analysis.contenders.values()
         },
         workloads=list(dict.fromkeys(cell.workload["name"] for cell in analysis.evidence.cells)),
-        # Both are the project's own, so they are trusted; the page runs this script and no other.
-        style=Markup(_static("*.css")),
-        script=Markup(script),
+        style=static("*.css"),
+        # The page runs this script and no other.
+        script=script,
         script_hash=_hash(script),
     )
-
-
-def _static(pattern: str) -> str:
-    """Read the style sheets or the scripts, the page's own first, then those of sections."""
-    files = sorted(_STATIC.glob(pattern), key=lambda file: (file.stem != "report", file.name))
-    return "".join(file.read_text(encoding="utf-8") for file in files)
 
 
 def _hash(script: str) -> str:

@@ -3,21 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from pathlib import Path
 from typing import NamedTuple
 
 import msgspec
-from jinja2 import Environment, PackageLoader, StrictUndefined
-from markupsafe import Markup
 
 from bench.compare import Comparison, Finding
 from bench.counting import Count
 from bench.sequential import Verdict
 from report.numbers import spell_ratio
+from report.pages import static, templates
 from report.units import in_unit
 from report.wording import listed
 
-_STATIC = Path(__file__).with_name("static")
 _MARKS = {
     Verdict.SLOWER: "▼",
     Verdict.FASTER: "▲",
@@ -197,21 +194,15 @@ def as_json(comparison: Comparison) -> str:
 
 def as_html(comparison: Comparison) -> str:
     """Lay a comparison out as a page that needs nothing else."""
-    environment = Environment(
-        loader=PackageLoader("report"),
-        autoescape=True,
-        trim_blocks=True,
-        lstrip_blocks=True,
-        undefined=StrictUndefined,
-    )
-    return environment.get_template("difference.html").render(
+    page = templates().get_template("difference.html")
+    return page.render(
         plan=comparison.plan,
         headline=headline(comparison),
         rows=rows(comparison),
         counts=counted(comparison),
         notes=notes(comparison),
         method=method(comparison),
-        style=Markup((_STATIC / "report.css").read_text(encoding="utf-8")),
+        style=static("report.css"),
     )
 
 

@@ -5,10 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from functools import partial
 from itertools import groupby
-from pathlib import Path
 from typing import NamedTuple
 
-from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 from matplotlib.axes import Axes
 
@@ -17,10 +15,10 @@ from bench.metrics import HEADLINES
 from bench.registry import load_contenders
 from report.changes import changes
 from report.charts import INK, MUTED, Drawing, sketch
+from report.pages import static, templates
 from report.svg import marker_svg
 from report.units import readable_unit
 
-_STATIC = Path(__file__).with_name("static")
 _HEADLINES = set(HEADLINES.values())
 _MOST_TICKS = 6
 _UNKNOWN = (INK, "o")
@@ -37,19 +35,13 @@ class Graph(NamedTuple):
 
 def render(history: History) -> str:
     """The page, as HTML that needs nothing else."""
-    environment = Environment(
-        loader=PackageLoader("report"),
-        autoescape=True,
-        trim_blocks=True,
-        lstrip_blocks=True,
-        undefined=StrictUndefined,
-    )
-    return environment.get_template("trend.html").render(
+    page = templates().get_template("trend.html")
+    return page.render(
         entries=history.entries,
         left_out=history.left_out,
         changes=changes(history),
         graphs=list(_graphs(history)),
-        style=Markup((_STATIC / "report.css").read_text(encoding="utf-8")),
+        style=static("report.css"),
     )
 
 
