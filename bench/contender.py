@@ -116,7 +116,9 @@ class EventLog:
                     raise self._failure.again()
                 if time.monotonic() >= deadline:
                     latest = self._events[-3:]
-                    raise TimeoutError(f"no such event within {timeout:g} s; the latest: {latest}")
+                    raise TimeoutError(
+                        f"no such event within {timeout:.3g} s; the latest: {latest}"
+                    )
                 self._changed.wait(deadline - time.monotonic())
 
     def _add(self, event: dict[str, Any]) -> None:
@@ -230,7 +232,7 @@ class Contender:
         try:
             return reply.result(timeout)
         except TimeoutError:
-            raise self._failed(f"hung: no reply to '{op}' within {timeout:g} s") from None
+            raise self._failed(f"hung: no reply to '{op}' within {timeout:.3g} s") from None
 
     def send_line(self, line: bytes) -> None:
         """Send `line` as it is, with a newline: for input that is not a proper request."""
@@ -244,7 +246,7 @@ class Contender:
         try:
             return self._unmatched.get(timeout=timeout)
         except queue.Empty:
-            raise TimeoutError(f"no unmatched reply within {timeout:g} s") from None
+            raise TimeoutError(f"no unmatched reply within {timeout:.3g} s") from None
 
     # The end
 

@@ -10,6 +10,7 @@ import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+from bench import primitives, races, recording
 from report.model import Analysis, Section
 
 # What the page has room for, as base64; a longer one is left with the run.
@@ -40,11 +41,22 @@ def section(analysis: Analysis) -> Section:
         _file("values.csv.gz", "one row a trial and metric", _GZIP, _zipped(_values(analysis))),
         _file("run.json", "what was asked for, of whom, on which machine", "application/json", run),
         _file("trials.jsonl.gz", "every trial as it was written", _GZIP, _zipped(raw)),
+        *(
+            _file(f"{name}.gz", holds, _GZIP, _zipped((analysis.path / name).read_bytes()))
+            for name, holds in _BESIDES.items()
+            if (analysis.path / name).exists()
+        ),
     ]
     return Section("data", "Data", {"files": files})
 
 
 _GZIP = "application/gzip"
+# What a run may have besides its trials.
+_BESIDES = {
+    primitives.FILE: "every reading of a primitive",
+    races.FILE: "the outcomes of the seminar paper's programs",
+    recording.FILE: "what is played step by step",
+}
 
 
 def _file(name: str, holds: str, kind: str, content: bytes) -> File:
