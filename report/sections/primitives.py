@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
+from operator import attrgetter
 
 from bench.metrics import LATENCY_P50, THROUGHPUT
 from bench.primitives import CASES, PRIMITIVES, Case, Reading, load, samples
@@ -26,9 +27,13 @@ _NAMES = {
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """A case: what one operation is, and its time in ns by contender, with the tool used."""
+    """A case: what one operation is, and its time in ns by contender, with the tool used.
+
+    Of a timer's lateness there are two rows, its median and its 99th percentile.
+    """
 
     case: Case
+    label: str
     what: str
     times: Mapping[str, Quantity]
     means: Mapping[str, str]
@@ -54,11 +59,10 @@ def section(analysis: Analysis) -> Section:
     """Return the section, which says so if no primitive was measured."""
     readings = [reading for reading in load(analysis.path) if reading.contender in analysis.shown]
     by_case = samples(readings)
-    rows = [row for row in (_row(analysis, case, by_case) for case in CASES) if row.times]
+    rows = [row for row in _rows(analysis, by_case) if row.times]
     facts = {
         "chart": _chart(analysis, rows) if rows else None,
         "rows": rows,
-        "label": _label,
         "shares": dict(_shares(analysis, rows)),
         "outstanding": OUTSTANDING,
         "failed": Counter(
@@ -71,7 +75,7 @@ def section(analysis: Analysis) -> Section:
 
 
 def _chart(analysis: Analysis, rows: list[Row]) -> Chart:
-    labels = [_label(row.case) for row in rows]
+    labels = [row.label for row in rows]
 
     def panels(log: bool) -> list[Panel]:
         return [Panel("One operation", Axis("µs", log), Axis(), _series(analysis, rows), labels)]
@@ -89,17 +93,29 @@ def _label(case: Case) -> str:
     return f"{_NAMES.get(case.primitive, case.primitive.replace('_', ' '))}, {case.name}"
 
 
+def _rows(
+    analysis: Analysis, by_case: Mapping[tuple[str, Case], Mapping[int, Reading]]
+) -> Iterator[Row]:
+    for case in CASES:
+        readings = {n: list(by_case.get((n, case), {}).values()) for n in analysis.shown}
+        yield _row(case, _label(case), readings, attrgetter("seconds"))
+        if case.primitive == "timer_lateness":
+            yield _row(case, f"{_label(case)}, p99", readings, attrgetter("p99_s"))
+
+
 def _row(
-    analysis: Analysis, case: Case, by_case: Mapping[tuple[str, Case], Mapping[int, Reading]]
+    case: Case,
+    label: str,
+    readings: Mapping[str, list[Reading]],
+    time: Callable[[Reading], float | None],
 ) -> Row:
     times, means = {}, {}
-    for name in analysis.shown:
-        readings = by_case.get((name, case), {})
-        seconds = [r.seconds for r in readings.values() if r.seconds is not None]
+    for name, taken in readings.items():
+        seconds = [value for reading in taken if (value := time(reading)) is not None]
         if seconds:
             times[name] = quantity([_NS * value for value in seconds])
-            means[name] = next(iter(readings.values())).means
-    return Row(case, PRIMITIVES[case.primitive], times, means)
+            means[name] = taken[0].means
+    return Row(case, label, PRIMITIVES[case.primitive], times, means)
 
 
 def _series(analysis: Analysis, rows: list[Row]) -> list[Series]:
@@ -110,7 +126,7 @@ def _series(analysis: Analysis, rows: list[Row]) -> list[Series]:
             if name in row.times:
                 time = row.times[name]
                 value, interval = scaled(time, 1e3)
-                tip = f"{contender.label}, {_label(row.case)}: {in_words(time, 'µs', 1e3)}"
+                tip = f"{contender.label}, {row.label}: {in_words(time, 'µs', 1e3)}"
                 tip += f", {row.means[name]}" if row.means[name] else ""
                 height = number - 0.5 + place / (len(analysis.shown) + 1)
                 points.append(Point(value, height, tip, x_interval=interval))
