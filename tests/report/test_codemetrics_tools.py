@@ -48,6 +48,7 @@ def of_kind(nodes: Iterator[Node] | list[Node], *kinds: str) -> int:
     return sum((node.kind in kinds) + of_kind(list(node.children), *kinds) for node in nodes)
 
 
+@cache
 def definitions(path: Path) -> dict[int, ast.FunctionDef | ast.AsyncFunctionDef]:
     """All functions of a Python file, by their first line."""
     return {
