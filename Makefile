@@ -59,11 +59,12 @@ gate: setup
 # Clusters mostly wait for elections, while the rest computes: so they run side by side. What they
 # print is shown when they end, each in one piece.
 test: lint
-	@$(MAKE) --no-print-directory --jobs 3 --output-sync=target \
-	  test-threading,go test-asyncio,multiprocessing test-rest
+	@$(MAKE) --no-print-directory --jobs 4 --output-sync=target \
+	  test-threading,go test-asyncio,multiprocessing test-cores test-harness
 
 CONTENDERS := threading asyncio multiprocessing go
 CLUSTERS := tests/conformance tests/linearizability
+CORES := tests/raft tests/fuzz tests/primitives
 comma := ,
 
 test-threading,go test-asyncio,multiprocessing: test-%: setup
@@ -71,10 +72,13 @@ test-threading,go test-asyncio,multiprocessing: test-%: setup
 
 # Go's core has no goroutines: the race detector, which makes it ten times as slow, looks at a tenth
 # of its random worlds.
-test-rest: setup
+test-cores: setup
 	cd go_reference && go test -count 1 ./raft
 	cd go_reference && go test -race -short -count 1 -timeout 10m ./...
-	$(BIN)/pytest $(CLUSTERS:%=--ignore=%)
+	$(BIN)/pytest $(CORES)
+
+test-harness: setup
+	$(BIN)/pytest $(addprefix --ignore=,$(CLUSTERS) $(CORES))
 
 nightly: test mutants fuzz
 	$(BIN)/pytest tests/raft/lockstep --lockstep-events 1000000 --timeout 0
