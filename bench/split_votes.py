@@ -13,8 +13,9 @@ import itertools
 import math
 import random
 import statistics
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import partial
 
 from bench.cells import PAPERS_DELAY_MS, PAPERS_LAGGING
 from bench.specification import FIGURE_16_MS
@@ -30,7 +31,7 @@ _JITTER_MS = 0.1
 
 @dataclass
 class Server:
-    """A survivor's part in the election: its timer counts if it is the last that was set."""
+    """A survivor's part in the election; of its timers only the last one that was set counts."""
 
     term: int = 1
     voted_for: int | None = None
@@ -38,52 +39,70 @@ class Server:
     timers: int = 0
 
 
-def election_ms(timeout_ms: tuple[float, float], delay_ms: float, chance: random.Random) -> float:
-    """Return the time from the leader's crash to the next leader, infinite after `CAP_MS`.
+class Election:
+    """One election; what happens is due at a time in ms from the leader's crash."""
 
-    The crash comes at any moment between two heartbeats, which are half of the lowest timeout
-    apart.
-    """
-    low, high = timeout_ms
-    servers = [Server() for _ in SURVIVORS]
-    number = itertools.count()
-    due: list[tuple[float, int, str, int, int, int]] = []
+    def __init__(
+        self, timeout_ms: tuple[float, float], delay_ms: float, chance: random.Random
+    ) -> None:
+        self._timeout_ms = timeout_ms
+        self._delay_ms = delay_ms
+        self._chance = chance
+        self._servers = [Server() for _ in SURVIVORS]
+        self._number = itertools.count()
+        self._due: list[tuple[float, int, Callable[[float], None]]] = []
 
-    def after(now: float, wait: float, what: str, who: int, whom: int, term: int) -> None:
-        moment = now + wait + abs(chance.gauss(0, _JITTER_MS))
-        heapq.heappush(due, (moment, next(number), what, who, whom, term))
+    def duration_ms(self) -> float:
+        """Return the time from the crash to the next leader, infinite after `CAP_MS`.
 
-    def set_timer(who: int, now: float) -> None:
-        servers[who].timers += 1
-        after(now, chance.uniform(low, high), "timeout", who, servers[who].timers, 0)
+        The crash comes at any moment between two heartbeats, which are half of the lowest timeout
+        apart.
+        """
+        last_heartbeat = -self._chance.uniform(0, self._timeout_ms[0] / 2)
+        for who in SURVIVORS:
+            self._set_timer(who, last_heartbeat + self._delay_ms)
+        while True:
+            now, _, happen = heapq.heappop(self._due)
+            if now > CAP_MS:
+                return math.inf
+            happen(now)
+            if any(server.votes == MAJORITY for server in self._servers):
+                return now
 
-    last_heartbeat = -chance.uniform(0, low / 2)
-    for who in SURVIVORS:
-        set_timer(who, last_heartbeat + delay_ms)
-    while due:
-        now, _, what, who, whom, term = heapq.heappop(due)
-        if now > CAP_MS:
-            break
-        server = servers[who]
-        match what:
-            case "timeout" if whom == server.timers:
-                server.term, server.voted_for, server.votes = server.term + 1, who, 1
-                set_timer(who, now)
-                for other in SURVIVORS:
-                    if other != who:
-                        after(now, delay_ms, "request", other, who, server.term)
-            case "request":
-                if term > server.term:
-                    server.term, server.voted_for, server.votes = term, None, 0
-                if term == server.term and server.voted_for is None and _may_follow(who, whom):
-                    server.voted_for = whom
-                    set_timer(who, now)
-                    after(now, delay_ms, "vote", whom, who, term)
-            case "vote" if term == server.term and server.voted_for == who:
-                server.votes += 1
-                if server.votes == MAJORITY:
-                    return now
-    return math.inf
+    def _after(self, now: float, wait: float, happen: Callable[[float], None]) -> None:
+        moment = now + wait + abs(self._chance.gauss(0, _JITTER_MS))
+        heapq.heappush(self._due, (moment, next(self._number), happen))
+
+    def _set_timer(self, who: int, now: float) -> None:
+        server = self._servers[who]
+        server.timers += 1
+        self._after(
+            now, self._chance.uniform(*self._timeout_ms), partial(self._stand, who, server.timers)
+        )
+
+    def _stand(self, who: int, timer: int, now: float) -> None:
+        server = self._servers[who]
+        if timer != server.timers:
+            return
+        server.term, server.voted_for, server.votes = server.term + 1, who, 1
+        self._set_timer(who, now)
+        for voter in SURVIVORS:
+            if voter != who:
+                self._after(now, self._delay_ms, partial(self._vote, voter, who, server.term))
+
+    def _vote(self, who: int, candidate: int, term: int, now: float) -> None:
+        server = self._servers[who]
+        if term > server.term:
+            server.term, server.voted_for, server.votes = term, None, 0
+        if term == server.term and server.voted_for is None and _may_follow(who, candidate):
+            server.voted_for = candidate
+            self._set_timer(who, now)
+            self._after(now, self._delay_ms, partial(self._count, candidate, term))
+
+    def _count(self, candidate: int, term: int, _now: float) -> None:
+        server = self._servers[candidate]
+        if term == server.term and server.voted_for == candidate:
+            server.votes += 1
 
 
 def _may_follow(voter: int, candidate: int) -> bool:
@@ -95,7 +114,7 @@ def _may_follow(voter: int, candidate: int) -> bool:
 def sample(timeout_ms: tuple[float, float], delay_ms: float, elections: int) -> list[float]:
     """Return the times of so many elections (ms), in order; the same for the same arguments."""
     chance = random.Random(f"{timeout_ms}/{delay_ms}")
-    return sorted(election_ms(timeout_ms, delay_ms, chance) for _ in range(elections))
+    return sorted(Election(timeout_ms, delay_ms, chance).duration_ms() for _ in range(elections))
 
 
 def _rows(delay_ms: float, elections: int) -> Iterator[str]:
