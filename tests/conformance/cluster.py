@@ -360,7 +360,10 @@ class ClusterUnderTest:
         return whole
 
     def undisturbed(self, act: Callable[[int], T]) -> T:
-        """Return what `act(leader)` does, done again if an election came between."""
+        """Return what `act(leader)` does, done again, the network healed, if an election came.
+
+        An act must not wait in vain for what an election has made impossible.
+        """
         for _ in looks():
             leader = self.elected_leader()
             term = self.status()[leader].term
@@ -370,6 +373,7 @@ class ClusterUnderTest:
                 now = self.status()
                 if all(node.term == term for node in _running(now)) and now[leader].alive:
                     raise
+                self.heal()
         raise AssertionError("no leader stayed one for long enough")
 
     # What must hold at all times

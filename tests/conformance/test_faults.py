@@ -92,7 +92,12 @@ def test_a_restarted_node_remembers_its_vote(start: StartCluster, storage: dict[
         node = cluster.others(leader)[0]
         cluster.partition(cluster.others(node))
         term = cluster.status()[node].term or 0
-        cluster.eventually("it stands for election", lambda s: (s[node].term or 0) > term)
+
+        def stood(status: Status) -> bool:
+            assert status[node].role != "leader", "it was elected just before"
+            return (status[node].term or 0) > term
+
+        cluster.eventually("it stands for election", stood)
         cluster.crash(node)
         term = cluster._terms[node]
         cluster.restart(node)

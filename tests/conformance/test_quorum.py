@@ -52,6 +52,7 @@ def test_a_node_that_was_alone_disturbs_unless_it_asks_first(
         def stood(status: Status) -> bool:
             if not pre_vote:
                 return (status[node].term or 0) > term + 1
+            assert status[node].role != "leader", "it was elected just before"
             since = [event for event in cluster.role_events()[begun:] if event.node == node]
             assert all(event.term == term for event in since)
             return any(event.role == "pre_candidate" for event in since)
@@ -109,7 +110,8 @@ def test_who_does_not_hear_the_leader_does_not_replace_it(
         cluster.block((leader, node))
         begun = len(cluster.role_events())
 
-        def asked_again(_: Status) -> bool:
+        def asked_again(status: Status) -> bool:
+            assert status[leader].role == "leader", "another was elected"
             since = [event for event in cluster.role_events()[begun:] if event.node == node]
             if not settings.get("pre_vote"):
                 return sum(event.role == "candidate" for event in since) >= 3
