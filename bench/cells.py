@@ -52,7 +52,10 @@ class Cell(msgspec.Struct, frozen=True):
     @property
     def needs(self) -> frozenset[str]:
         """The features, as `hello` lists them, without which a contender is not asked for this."""
-        return frozenset({self.workload["name"], self.cluster["storage"]})
+        snapshot = self.cluster.get("snapshot_entries") or self.workload.get("by") == "snapshot"
+        return frozenset(
+            {self.workload["name"], self.cluster["storage"], *["snapshot"] * bool(snapshot)}
+        )
 
     @property
     def usual_s(self) -> float:

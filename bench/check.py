@@ -22,7 +22,7 @@ from typing import Any
 
 import msgspec
 
-from bench.contender import Contender
+from bench.contender import Contender, Patience
 from bench.results import (
     CatchUpResult,
     ElectionResult,
@@ -78,8 +78,8 @@ class _Page(msgspec.Struct):
     last_index: int
 
 
-def check(contender: Contender, cell: Cell, result: Result, deadline: float) -> CheckOutcome:
-    """Check a cluster after its workload; `deadline` is a time of `time.monotonic`.
+def check(contender: Contender, cell: Cell, result: Result, patience: Patience) -> CheckOutcome:
+    """Check a cluster after its workload.
 
     Raises `ContenderFailed` when the contender does not answer in time, and
     `msgspec.ValidationError` when its events are not what the protocol says.
@@ -94,16 +94,16 @@ def check(contender: Contender, cell: Cell, result: Result, deadline: float) -> 
             return _outcome(problems)
         problems += undecided
         if not problems:
-            problems += _differences(settle(contender, deadline))
+            problems += _differences(settle(contender, patience))
         return _outcome(problems)
-    nodes = settle(contender, deadline)
+    nodes = settle(contender, patience)
     problems += _differences(nodes)
     if problems:
         return _outcome(problems)
     whole = min(nodes, key=lambda node: node.first_index or 0)
     page = min(_LARGEST_PAGE, _PAGE_BYTES // (cell.workload["payload"] + _ENTRY_OVERHEAD))
     found, entries = check_log(
-        _read_log(contender, whole.id, max(1, page), deadline),
+        _read_log(contender, whole.id, max(1, page), patience),
         cell.workload.get("session", "client"),
         result.acknowledged,
         repeated=isinstance(result, FailoverResult | CatchUpResult),
@@ -160,14 +160,14 @@ def check_log(
 
 
 def _read_log(
-    contender: Contender, node: int, size: int, deadline: float
+    contender: Contender, node: int, size: int, patience: Patience
 ) -> Iterator[list[_Entry]]:
     """Yield a node's whole log; the next page is on its way while one is looked at."""
 
     def ask(start: int) -> Callable[[], _Page]:
         fields = {"node": node, "from": start, "to": start + size - 1}
         reply = contender.send_as(_Page, "log", **fields)
-        return lambda: contender.wait_for(reply, "log", max(0.0, deadline - time.monotonic()))
+        return lambda: contender.wait_for(reply, "log", patience)
 
     start, answer = 1, ask(1)
     while (page := answer()).entries:
@@ -176,17 +176,13 @@ def _read_log(
         yield page.entries
 
 
-def settle(contender: Contender, deadline: float) -> list[_Node]:
-    """Wait until every node has applied the same log, and return them, settled or not.
-
-    `deadline` is a time of `time.monotonic`.
-    """
+def settle(contender: Contender, patience: Patience) -> list[_Node]:
+    """Wait until every node has applied the same log, and return them, settled or not."""
     pause = 0.002
     while True:
-        left = max(0.0, deadline - time.monotonic())
         reply = contender.send_as(_Status, "status")
-        nodes = contender.wait_for(reply, "status", left).nodes
-        if _have_settled(nodes) or time.monotonic() + pause > deadline:
+        nodes = contender.wait_for(reply, "status", patience).nodes
+        if _have_settled(nodes) or patience.left_s < pause:
             return nodes
         # Followers hear what is committed by the next heartbeat, so looking again soon is enough.
         time.sleep(pause)

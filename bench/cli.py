@@ -13,7 +13,7 @@ import signal
 import sys
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, NoReturn, TextIO
+from typing import TYPE_CHECKING, Annotated, Any, NoReturn, TextIO
 
 import typer
 
@@ -32,8 +32,20 @@ if TYPE_CHECKING:
 
 _FAILED, _INTERRUPTED = 1, 130
 
+
+class _Interruptible(typer.core.TyperGroup):
+    """Commands whose interruption `main` tells of; Typer by itself would end without a word."""
+
+    def invoke(self, ctx: Any) -> Any:
+        try:
+            return super().invoke(ctx)
+        except KeyboardInterrupt:
+            raise typer.Abort from None
+
+
 app = typer.Typer(
     name="raftmark",
+    cls=_Interruptible,
     help="Measure one Raft in four concurrency models. "
     "Exit status: 0 done, 1 failed, 2 wrong usage, 130 interrupted.",
     add_completion=False,
@@ -238,7 +250,11 @@ def bench(
                     end = _record(run, specs, end)
             except StoreError as error:
                 raise StoreError(f"{error}; then {_how_to_resume(run)}") from error
-        _conclude(run, end, report)
+        try:
+            _conclude(run, end, report)
+        except KeyboardInterrupt:
+            _say_what_is_missing(run, "interrupted")
+            raise typer.Exit(_INTERRUPTED) from None
     except SpecificationError as error:
         raise typer.BadParameter(str(error)) from error
     except StoreError as error:
@@ -591,7 +607,7 @@ def _record(run: Run, specs: Contenders, end: End) -> End | None:
 
 def _conclude(run: Run, end: End | None, report: bool) -> None:
     """Say what came out of a run, and end with the status that fits."""
-    from bench.measure import End, remaining
+    from bench.measure import End
     from bench.steady_state import say_classes
     from bench.summary import summarise
     from bench.twin import say_noise
@@ -603,8 +619,7 @@ def _conclude(run: Run, end: End | None, report: bool) -> None:
     if failed:
         _say(f"{len(failed)} of {len(run.trials)} trials failed and are in no figure")
     if end is not End.COMPLETE:
-        why = "interrupted" if end is None else "the profile's time is over"
-        _say(f"{why}; {len(remaining(run))} trials are missing: {_how_to_resume(run)}")
+        _say_what_is_missing(run, "interrupted" if end is None else "the profile's time is over")
     if report:
         print(_write_report(run, None))
     if end is None:
@@ -613,6 +628,12 @@ def _conclude(run: Run, end: End | None, report: bool) -> None:
         raise typer.TyperException("a contender broke a safety rule: see the failed trials")
     if len(failed) == len(run.trials):
         raise typer.TyperException("no trial succeeded")
+
+
+def _say_what_is_missing(run: Run, why: str) -> None:
+    from bench.measure import remaining
+
+    _say(f"{why}; {len(remaining(run))} trials are missing: {_how_to_resume(run)}")
 
 
 def _write_report(run: Run, output: Path | None, before: Run | None = None) -> Path:

@@ -65,6 +65,22 @@ class ContenderFailed(Exception):
         return ContenderFailed(self.message, self.stderr)
 
 
+class Patience:
+    """The seconds that several replies have together, from now on; `step` is what they are for."""
+
+    def __init__(self, seconds: float, step: str) -> None:
+        self._seconds, self._step = seconds, step
+        self._end = time.monotonic() + seconds
+
+    @property
+    def left_s(self) -> float:
+        """How much is left, 0 if nothing is."""
+        return max(0.0, self._end - time.monotonic())
+
+    def __str__(self) -> str:
+        return f"the {self._seconds:.3g} s of the {self._step}"
+
+
 class _ErrorReply(msgspec.Struct):
     code: str
     message: str
@@ -227,12 +243,13 @@ class Contender:
             reply.set_exception(failure.again())
         return reply
 
-    def wait_for(self, reply: Future[T], op: str, timeout: float) -> T:
+    def wait_for(self, reply: Future[T], op: str, timeout: float | Patience) -> T:
         """Wait for the reply to a request sent before; `op` is its name for the message."""
         try:
-            return reply.result(timeout)
+            return reply.result(timeout.left_s if isinstance(timeout, Patience) else timeout)
         except TimeoutError:
-            raise self._failed(f"hung: no reply to '{op}' within {timeout:.3g} s") from None
+            limit = timeout if isinstance(timeout, Patience) else f"{timeout:.3g} s"
+            raise self._failed(f"hung: no reply to '{op}' within {limit}") from None
 
     def send_line(self, line: bytes) -> None:
         """Send `line` as it is, with a newline: for input that is not a proper request."""

@@ -130,7 +130,7 @@ class ContenderSpec(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         except (ContenderError, ContenderFailed) as error:
             raise Unavailable(str(error)) from error
         try:
-            msgspec.convert(hello, _Hello)
+            msgspec.convert(hello, Hello)
         except msgspec.ValidationError as error:
             raise Unavailable(f"does not speak protocol 1: its hello is wrong: {error}") from error
         return hello
@@ -150,7 +150,9 @@ class _Runtime(msgspec.Struct):
     gil: bool | None = None
 
 
-class _Hello(msgspec.Struct):
+class Hello(msgspec.Struct):
+    """What every contender answers to `hello`; more is allowed."""
+
     contender: str
     protocol: Literal[1]
     language: str

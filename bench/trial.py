@@ -16,10 +16,10 @@ from typing import Any
 import msgspec
 
 from bench.check import check, settle
-from bench.contender import Contender, ContenderError, ContenderFailed
+from bench.contender import Contender, ContenderError, ContenderFailed, Patience
 from bench.cost import Cost, CostMeter, MachineMeter, MachineState
 from bench.orphans import environment
-from bench.registry import ContenderSpec
+from bench.registry import ContenderSpec, Hello
 from bench.results import parse_result
 from bench.schedule import Planned
 from bench.store import (
@@ -126,14 +126,18 @@ def _go_through(
 ) -> None:
     cell = planned.cell
     with spec.launch(stderr=log, env=environment(run)) as contender:
-        contender.call("hello", reply_timeout=_LAUNCH_TIMEOUT_S)
+        reply = contender.send_as(Hello, "hello")
+        hello = contender.wait_for(reply, "hello", _LAUNCH_TIMEOUT_S)
+        if "snapshot" not in hello.features and not cluster.get("snapshot_entries"):
+            # It takes none as it is, and need not know the field that says so.
+            cluster.pop("snapshot_entries", None)
 
         progress.stage = "start"
         contender.call("start", reply_timeout=_START_TIMEOUT_S, **cluster)
         if cell.links is not None:
             # The first leader is elected on perfect links: how long that takes is not measured.
             _stagger(contender, cluster["nodes"])
-            settle(contender, time.monotonic() + _START_TIMEOUT_S)
+            settle(contender, Patience(_START_TIMEOUT_S, "start"))
             contender.call("links", reply_timeout=_START_TIMEOUT_S, **cell.links)
 
         progress.stage = "run"
@@ -145,8 +149,8 @@ def _go_through(
         result = parse_result(cell.workload["name"], progress.result)
 
         progress.stage = "check"
-        patience = _CHECK_TIMEOUT_S + _CHECK_TIMEOUT_PER_RUN_SECOND * cell.usual_s
-        progress.check = check(contender, cell, result, time.monotonic() + patience)
+        patience_s = _CHECK_TIMEOUT_S + _CHECK_TIMEOUT_PER_RUN_SECOND * cell.usual_s
+        progress.check = check(contender, cell, result, Patience(patience_s, "check"))
 
         progress.stage = "stop"
         contender.call("stop", reply_timeout=_STOP_TIMEOUT_S)

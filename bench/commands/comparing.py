@@ -182,10 +182,6 @@ def _compare(
                     return compare(only, plan), False
     except (RevisionError, StoreError) as error:
         raise typer.TyperException(str(error)) from error
-    except KeyboardInterrupt:
-        interruption = typer.TyperException("interrupted before anything was measured")
-        interruption.exit_code = _INTERRUPTED
-        raise interruption from None
     raise typer.BadParameter(
         "compare two revisions, or two runs; alone, only the run of an earlier comparison"
     )

@@ -224,6 +224,32 @@ def test_an_interrupted_run_keeps_its_trials_and_can_be_resumed(tmp_path, table,
     assert len(after.manifest.resumptions) == 1
 
 
+def test_who_interrupts_twice_is_told_how_to_resume_all_the_same(
+    tmp_path, table, command, monkeypatch
+):
+    def interrupted(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("bench.measure.measure", interrupted)
+    monkeypatch.setattr("bench.summary.summarise", interrupted)
+    done = command("bench", *table({"a": fake("stub")}), cwd=tmp_path)
+    assert done.returncode == 130
+    (path,) = [path for path in (tmp_path / "results").iterdir() if path.name != "latest"]
+    assert done.stderr.endswith(
+        "interrupted; 60 trials are missing: "
+        f"go on with 'raftmark bench --resume results/{path.name}'\n"
+    )
+
+
+def test_any_command_that_is_interrupted_says_so(tmp_path, command, monkeypatch):
+    def interrupted(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("bench.cli.find_run", interrupted)
+    done = command("report", "any", cwd=tmp_path)
+    assert (done.returncode, done.stderr) == (130, "raftmark: interrupted\n")
+
+
 def test_failed_trials_are_told_and_do_not_fail_the_run(tmp_path, table, command):
     fakes = table({"good": fake("stub"), "bad": fake("crashes", "run")})
     options = ["--no-report", "--blocks", "1", "--workloads", "election", "--no-twin"]

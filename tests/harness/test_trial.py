@@ -5,6 +5,7 @@ from pathlib import Path
 import msgspec
 import pytest
 
+from bench.cells import catch_up_cell
 from bench.check import _differences, _Node, check_log
 from bench.measure import End, remaining
 from bench.schedule import Planned
@@ -68,6 +69,39 @@ def test_a_crash_is_a_failure_of_its_stage(tmp_path, operation, stage):
     assert "signal 9" in trial.failure.message
     assert trial.failure.stderr == "about to crash"
     assert (trial.result is None) == (stage in ("launch", "start", "run"))
+
+
+def test_a_contender_without_snapshots_is_not_told_to_take_none(tmp_path):
+    cell = replicate_cell()
+    cell = msgspec.structs.replace(cell, cluster={**cell.cluster, "snapshot_entries": 0})
+    assert "snapshot" not in cell.needs
+    trial = run_fake(tmp_path, fake("older"), cell)
+    assert trial.failure is None
+
+
+@pytest.mark.parametrize(
+    "cell",
+    [
+        catch_up_cell(100, "snapshot"),
+        msgspec.structs.replace(
+            replicate_cell(), cluster={**replicate_cell().cluster, "snapshot_entries": 100}
+        ),
+    ],
+    ids=["to catch up", "now and then"],
+)
+def test_what_takes_snapshots_needs_a_contender_that_can(cell):
+    assert "snapshot" in cell.needs
+
+
+def test_a_reply_that_comes_too_late_for_the_check_is_told_by_the_checks_time(
+    tmp_path, monkeypatch
+):
+    monkeypatch.setattr("bench.trial._CHECK_TIMEOUT_S", 0.2)
+    monkeypatch.setattr("bench.trial._CHECK_TIMEOUT_PER_RUN_SECOND", 0.0)
+    trial = run_fake(tmp_path, fake("hangs", "log"))
+    assert trial.failure is not None
+    assert trial.failure.stage == "check"
+    assert trial.failure.message == "hung: no reply to 'log' within the 0.2 s of the check"
 
 
 def test_a_hang_is_a_failure_after_the_cells_time(tmp_path):
