@@ -130,11 +130,12 @@ def _together(analysis: Analysis) -> Iterator[str]:
     if not apart:
         return
     held = sum(compared.together for compared in apart)
+    holding = "none of these holds" if not held else f"{spell_count(held)} of these hold"
     assert analysis.baseline is not None, "there is something to compare with"
     yield (
         f"Of {spell_count(len(looks))} measured comparisons with "
         f"{analysis.contenders[analysis.baseline].label}, {spell_count(len(apart))} show a "
-        f"difference by themselves; {spell_count(held)} of these hold all at once, "
+        f"difference by themselves; {holding} when all are taken together, "
         f"with 5{_PERCENT} for any error among them."
     )
 

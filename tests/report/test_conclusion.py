@@ -151,12 +151,12 @@ def test_what_is_seen_among_many_looks_is_said_to_be(examine: Examine) -> None:
     (caveat,) = map(sentence, conclusion.caveats(analysis))
     assert caveat.startswith("Each difference is stated by itself, at 95 %. ")
     assert "from 10 blocks on; this run has 8" in caveat
-    assert "; 0 of these hold all at once" in conclusion.findings(analysis)[-1]
+    assert "; none of these holds when all are taken together" in conclusion.findings(analysis)[-1]
 
 
 def test_with_blocks_enough_the_differences_hold_at_once(examine: Examine) -> None:
     analysis = examine(blocks=12)
     assert conclusion.caveats(analysis) == []
-    assert "; 0 of these hold" not in conclusion.findings(analysis)[-1]
+    assert "; none of these holds" not in conclusion.findings(analysis)[-1]
     (throughput, *_) = analysis.headlines
     assert all(compared.together for compared in throughput.against_baseline.values())
