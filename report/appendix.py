@@ -23,10 +23,11 @@ from bench.store import Run
 from report import conclusion
 from report.analysis import analyse
 from report.charts import Chart
-from report.latex import escape, table
+from report.latex import escape, long_table, table
 from report.model import Analysis, Code, Comparison, Headline, Outcome
 from report.printed import write
 from report.sections import SECTIONS
+from report.sections.elections import ElectionSample, elections
 from report.sourcecode import measure_code
 from report.wording import figure, headline_unit, ratio
 
@@ -76,6 +77,7 @@ def write_appendix(run: Run, directory: Path) -> Path:
         "caveats": conclusion.caveats(analysis),
         "figures": figures,
         "verdicts": _verdicts(analysis),
+        "elections": _elections(analysis),
         "code": _code(analysis),
     }
     for name in ("appendix.tex", "body.tex", "references.bib"):
@@ -170,6 +172,47 @@ def _comparison(compared: Comparison | None) -> list[str]:
         escape(spelled.value),
         escape(spelled.interval or "exact"),
         _VERDICTS[compared.outcome],
+    ]
+
+
+def _elections(analysis: Analysis) -> str | None:
+    """The table of all elections by timeouts, with what the Raft paper reports of the same."""
+    cells = [cell for cell in elections(analysis.evidence, [*analysis.shown]) if cell.samples]
+    if not cells:
+        return None
+    groups = []
+    for cell in cells:
+        rows: list[list[str]] = []
+        timeouts = escape(cell.title) + r"\textsuperscript{*}" * cell.as_in_paper
+        for name, sample in cell.samples.items():
+            label = escape(analysis.contenders[name].label)
+            rows.append([timeouts, label, f"{sample.held:,}", *_times(sample, cell.cap)])
+            timeouts = ""
+        if cell.paper:
+            said = {what: f"{ms:g}" for what, _, ms in cell.paper}
+            median, mean, worst = (said.get(what, "--") for what in ("median", "mean", "worst"))
+            rows.append(["", r"\emph{Raft paper}", "1,000", median, "--", mean, worst, "--"])
+        groups.append(rows)
+    caption = (
+        "Elections: times in ms from the crash to the new leader, and those that stayed undecided."
+    )
+    if any(cell.as_in_paper for cell in cells):
+        caption += " Those with * have the logs and the delays of the Raft paper's Figure 16."
+    head = ["Timeouts", "Contender", "Elections", "Median", r"95\,\% interval", "Mean", "Worst"]
+    return long_table(escape(caption), [*head, "Undecided"], groups, "llrrrrrr")
+
+
+def _times(sample: ElectionSample, cap: float) -> list[str]:
+    """A sample's median, its interval, mean, worst, and how many stayed undecided."""
+    over = rf"\textgreater{{}}\,{cap / 1e6:,.0f}"
+    median = figure(sample.median, 1e6)
+    decided = sample.median.value < cap
+    return [
+        escape(median.value) if decided else over,
+        escape(median.interval or "\N{EN DASH}") if decided else "--",
+        "--" if sample.mean is None else f"{sample.mean / 1e6:,.0f}",
+        over if sample.worst is None else f"{sample.worst / 1e6:,.0f}",
+        f"{sample.undecided:,}",
     ]
 
 

@@ -57,7 +57,43 @@ def _character(character: str) -> str:
 
 def table(head: Sequence[str], rows: Sequence[Sequence[str]], align: str | None = None) -> str:
     """Return a table of cells that are LaTeX already; the first column is left-aligned."""
-    align = align or "l" + "r" * (len(head) - 1)
-    lines = [rf"\begin{{tabular}}{{@{{}}{align}@{{}}}}", r"\toprule", " & ".join(head) + r" \\"]
-    lines += [r"\midrule", *(" & ".join(row) + r" \\" for row in rows), r"\bottomrule"]
-    return "\n".join([*lines, r"\end{tabular}"])
+    lines = [
+        rf"\begin{{tabular}}{{{_columns(head, align)}}}",
+        *(r"\toprule", _row(head), r"\midrule"),
+        *map(_row, rows),
+        *(r"\bottomrule", r"\end{tabular}"),
+    ]
+    return "\n".join(lines)
+
+
+def long_table(
+    caption: str,
+    head: Sequence[str],
+    groups: Sequence[Sequence[Sequence[str]]],
+    align: str | None = None,
+) -> str:
+    """Return a table of groups of rows, with a caption; all is LaTeX already.
+
+    It may go on over pages, but a group stays on one.
+    """
+    lines = [
+        rf"\begin{{longtable}}{{{_columns(head, align)}}}",
+        rf"\caption{{{caption}}}\\",
+        *(r"\toprule", _row(head), r"\midrule", r"\endfirsthead"),
+        *(r"\toprule", _row(head), r"\midrule", r"\endhead"),
+        *(r"\bottomrule", r"\endfoot"),
+        "\n\\addlinespace\n".join(
+            "\n".join([*(_row(row) + "*" for row in group[:-1]), _row(group[-1])])
+            for group in groups
+        ),
+        r"\end{longtable}",
+    ]
+    return "\n".join(lines)
+
+
+def _columns(head: Sequence[str], align: str | None) -> str:
+    return f"@{{}}{align or 'l' + 'r' * (len(head) - 1)}@{{}}"
+
+
+def _row(cells: Sequence[str]) -> str:
+    return " & ".join(cells) + r" \\"

@@ -22,6 +22,9 @@ from report.model import Contender
 WIDTH_IN = 6.3
 """The width of a figure: that of the text on A4 paper."""
 
+HEIGHT_IN = 8.6
+"""The greatest height of a figure: that of the text, less a caption."""
+
 _COLUMNS = 2
 _PANEL_IN, _ROW_IN, _LEGEND_IN = 2.3, 0.55, 0.35
 _COLOURS = {INK: "#000000", MUTED: "#444444", GRID: "#dddddd", PAPER: "#ffffff"}
@@ -60,7 +63,7 @@ def draw(chart: Chart, contenders: Mapping[str, Contender]) -> Figure:
     lines = math.ceil(len(chart.panels) / columns)
     rows = max((len(panel.rows) for panel in chart.panels), default=0)
     each = max(_PANEL_IN, _ROW_IN * rows)
-    height = lines * each + _LEGEND_IN
+    height = min(lines * each + _LEGEND_IN, HEIGHT_IN)
     figure = Figure(figsize=(WIDTH_IN, height), layout="constrained")
     grid = figure.subplots(lines, columns, squeeze=False)
     for number, axes in enumerate(grid.flat):

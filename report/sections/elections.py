@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
@@ -43,15 +44,29 @@ class ElectionSample:
         """How many elections were held, undecided ones included."""
         return len(self.times) + self.undecided
 
+    @property
+    def mean(self) -> float | None:
+        """The mean time, None where an undecided election leaves it open."""
+        return None if self.undecided else math.fsum(self.times) / len(self.times)
+
+    @property
+    def worst(self) -> float | None:
+        """The longest time, None where an undecided election was longer."""
+        return None if self.undecided else self.times[-1]
+
 
 @dataclass(frozen=True, slots=True)
 class Elections:
-    """The election workload in one cell; `as_in_paper` with the Raft paper's logs and delays."""
+    """The election workload in one cell; `as_in_paper` with the Raft paper's logs and delays.
+
+    An election is given up as undecided after `cap` ns.
+    """
 
     title: str
     as_in_paper: bool
     condition: str
     timeout_ms: tuple[float, float]
+    cap: float
     samples: Mapping[str, ElectionSample]
 
     @property
@@ -72,7 +87,7 @@ def section(analysis: Analysis) -> Section | None:
     drawn = chart(
         "elections",
         "Share of elections over by a time after the crash, by timeouts. "
-        "The table below has their medians and worst.",
+        "The table has their medians and worst.",
         analysis.contenders,
         scales(panels),
     )
@@ -103,6 +118,7 @@ def elections(evidence: Evidence, names: list[str]) -> Iterator[Elections]:
             as_in_paper=bool(cell.workload.get("lagging")),
             condition=f"{timeouts(cell)}, {setting(cell)}",
             timeout_ms=(low, high),
+            cap=1e9 * cell.workload["cap_s"],
             samples=samples,
         )
 

@@ -21,6 +21,7 @@ from bench.primitives import CASES, Case, Reading
 from bench.primitives import FILE as PRIMITIVES_FILE
 from bench.races import FILE as RACES_FILE
 from bench.races import PROGRAMS, Outcomes
+from bench.specification import FIGURE_16_MS
 
 LABELS = {
     "threading": "Python threads",
@@ -277,6 +278,10 @@ def _election_cell(
     }
 
 
+FIGURE_16: Sequence[dict[str, Any]] = [
+    _election_cell(timeout, 1 if timeout == (150, 150) else 10, as_in_paper=True)
+    for timeout in FIGURE_16_MS
+]
 EVERYTHING: Sequence[dict[str, Any]] = (
     *(_replicate_cell(64, nodes=nodes) for nodes in (5,)),
     *(_replicate_cell(64, payload=payload) for payload in (1024,)),
@@ -397,19 +402,22 @@ def _election(
             leader += int(1e6 * timeouts[0])
             terms += 1
         leader += int(1e6 * behaviour.detection_ms * rng.lognormal(0, 0.3))
+        undecided = low == high and rng.random() < 0.5
         found.append(
             {
                 "crashed": 1,
                 "term": term,
                 "crash_ns": crash,
                 "candidate_ns": candidate,
-                "leader_ns": leader,
-                "settled_ns": leader + 200_000,
-                "leader": 2,
-                "leader_term": term + terms,
+                "leader_ns": None if undecided else leader,
+                "settled_ns": None if undecided else leader + 200_000,
+                "leader": None if undecided else 2,
+                "leader_term": None if undecided else term + terms,
                 "candidacies": terms,
             }
         )
+        if undecided:
+            break
         term += terms
         clock += 1_000_000_000
     return {"workload": "election", "elections": found}

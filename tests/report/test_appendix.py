@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -12,15 +13,17 @@ from pathlib import Path
 import pytest
 from pypdf import PdfReader
 
+from bench.specification import FIGURE_16_MS
 from bench.store import Run
 from report import conclusion
 from report.appendix import write_appendix
 from report.latex import escape, table
 from report.markdown import summary
 from report.model import Analysis
+from report.printed import HEIGHT_IN
 
 from .example_runs import HOSTILE, RUNS
-from .synthetic_runs import write_run
+from .synthetic_runs import LABELS, write_run
 
 
 def test_text_is_printed_as_it_is() -> None:
@@ -58,7 +61,7 @@ def latex() -> None:
 
 @pytest.mark.slow
 @pytest.mark.usefixtures("latex")
-@pytest.mark.parametrize("name", ["everything", "failing", "attacked", "empty"])
+@pytest.mark.parametrize("name", ["everything", "figure-16", "failing", "attacked", "empty"])
 def test_an_appendix_compiles(tmp_path: Path, name: str) -> None:
     run = Run.open(write_run(tmp_path / "run", **RUNS[name]))
     pdf = write_appendix(run, tmp_path / "appendix")
@@ -67,10 +70,34 @@ def test_an_appendix_compiles(tmp_path: Path, name: str) -> None:
     for part in ("Result", "Method", "Environment", "References", "Ongaro"):
         assert part in text
     assert "??" not in text  # a reference or citation that leads nowhere
-    figures = {path.suffix for path in (tmp_path / "appendix" / "figures").iterdir()}
-    assert figures == {".pdf", ".pgf"}
+    figures = list((tmp_path / "appendix" / "figures").iterdir())
+    assert {path.suffix for path in figures} == {".pdf", ".pgf"}
+    for path in figures:
+        if path.suffix == ".pdf":
+            assert PdfReader(path).pages[0].mediabox.height <= 72 * HEIGHT_IN + 1
     left = {path.name for path in (tmp_path / "appendix").iterdir()}
     assert left == {"appendix.tex", "body.tex", "references.bib", "appendix.pdf", "figures"}
+
+
+@pytest.mark.slow
+def test_the_table_of_elections_has_what_the_raft_paper_reports(tmp_path: Path) -> None:
+    run = Run.open(write_run(tmp_path / "run", **RUNS["figure-16"]))
+    write_appendix(run, tmp_path / "appendix")
+    body = (tmp_path / "appendix" / "body.tex").read_text()
+    (table,) = re.findall(r"\\begin{longtable}.*?\\end{longtable}", body, re.DOTALL)
+    lines = [line.rstrip("*").removesuffix(r" \\") for line in table.splitlines() if "&" in line]
+    rows = [line.split(" & ") for line in lines]
+    measured = [row for row in rows if row[1] in LABELS.values()]
+    assert len(measured) == len(FIGURE_16_MS) * len(LABELS)
+    assert [row[3:7] for row in rows if row[1] == r"\emph{Raft paper}"] == [
+        ["287", "--", "--", "--"],
+        ["--", "--", "--", "513"],
+        ["--", "--", "35", "152"],
+    ]
+    # The first four are those without randomness, of which some stay undecided.
+    assert all(row[5:7] == ["--", r"\textgreater{}\,30,000"] for row in measured[:4])
+    assert all(int(row[7]) > 0 for row in measured[:4])
+    assert all(row[7] == "0" for row in measured[4:])
 
 
 @pytest.mark.slow
