@@ -161,8 +161,8 @@ def election_cell(
         timeout_s=0,
         links={"delay_ms": [PAPERS_DELAY_MS, PAPERS_DELAY_MS]} if as_in_paper else None,
     )
-    # An election that takes its whole cap is slow, not hung. That all of them do is slow where votes
-    # are split again and again, and a fault elsewhere.
+    # An election that takes its whole cap is slow, not hung; that all of them do is that only where
+    # votes are split again and again.
     slow_s = elections * cap_s if cell.may_stay_undecided else 5 * cell.usual_s
     return msgspec.structs.replace(cell, timeout_s=15 + 2 * cap_s + slow_s)
 

@@ -18,13 +18,12 @@ from dataclasses import dataclass
 from functools import partial
 
 from bench.cells import PAPERS_DELAY_MS, PAPERS_LAGGING
-from bench.specification import FIGURE_16_MS
+from bench.specification import paper
 
 SURVIVORS = range(4)
 """The servers of five that are left, those that lag last."""
 
 MAJORITY = 3
-CAP_MS = 10_000.0
 # What no two messages and no two timers have in common.
 _JITTER_MS = 0.1
 
@@ -43,17 +42,22 @@ class Election:
     """One election; what happens is due at a time in ms from the leader's crash."""
 
     def __init__(
-        self, timeout_ms: tuple[float, float], delay_ms: float, chance: random.Random
+        self,
+        timeout_ms: tuple[float, float],
+        delay_ms: float,
+        cap_ms: float,
+        chance: random.Random,
     ) -> None:
         self._timeout_ms = timeout_ms
         self._delay_ms = delay_ms
+        self._cap_ms = cap_ms
         self._chance = chance
         self._servers = [Server() for _ in SURVIVORS]
         self._number = itertools.count()
         self._due: list[tuple[float, int, Callable[[float], None]]] = []
 
     def duration_ms(self) -> float:
-        """Return the time from the crash to the next leader, infinite after `CAP_MS`.
+        """Return the time from the crash to the next leader, infinite if there is none by the cap.
 
         The crash comes at any moment between two heartbeats, which are half of the lowest timeout
         apart.
@@ -63,7 +67,7 @@ class Election:
             self._set_timer(who, last_heartbeat + self._delay_ms)
         while True:
             now, _, happen = heapq.heappop(self._due)
-            if now > CAP_MS:
+            if now > self._cap_ms:
                 return math.inf
             happen(now)
             if any(server.votes == MAJORITY for server in self._servers):
@@ -111,16 +115,25 @@ def _may_follow(voter: int, candidate: int) -> bool:
     return candidate < complete or voter >= complete
 
 
-def sample(timeout_ms: tuple[float, float], delay_ms: float, elections: int) -> list[float]:
-    """Return the times of so many elections (ms), in order; the same for the same arguments."""
+def sample(
+    timeout_ms: tuple[float, float], delay_ms: float, elections: int, cap_ms: float = 10_000
+) -> list[float]:
+    """Return the times of so many elections (ms), in order; the same for the same arguments.
+
+    One that is undecided after `cap_ms` is given up, and infinite.
+    """
     chance = random.Random(f"{timeout_ms}/{delay_ms}")
-    return sorted(Election(timeout_ms, delay_ms, chance).duration_ms() for _ in range(elections))
+    return sorted(
+        Election(timeout_ms, delay_ms, cap_ms, chance).duration_ms() for _ in range(elections)
+    )
 
 
 def _rows(delay_ms: float, elections: int) -> Iterator[str]:
     yield f"{'timeouts, ms':>12} {'median':>8} {'mean':>8} {'worst':>8}"
-    for low, high in FIGURE_16_MS:
-        times = sample((low, high), delay_ms, elections if low < high else elections // 10)
+    for cell in paper().cells:
+        low, high = cell.cluster["election_timeout_ms"]
+        cap_ms = 1000 * cell.workload["cap_s"]
+        times = sample((low, high), delay_ms, elections if low < high else elections // 10, cap_ms)
         figures = (statistics.median(times), statistics.fmean(times), times[-1])
         shown = (f"{figure:8.0f}" if math.isfinite(figure) else "   never" for figure in figures)
         yield f"{f'{low}-{high}':>12} {' '.join(shown)}"
