@@ -17,6 +17,7 @@ way) is ended and removed by the next one that locks the run.
 from __future__ import annotations
 
 import contextlib
+import errno
 import fcntl
 import itertools
 import os
@@ -174,7 +175,10 @@ class Run:
 
     @classmethod
     def create(cls, results: Path, manifest: Manifest) -> Run:
-        """Make the run's directory in `results`, and make it the latest."""
+        """Make the run's directory in `results`, and make it the latest.
+
+        Where another run has taken its name meanwhile, it gets the next one.
+        """
         path = results.resolve() / manifest.run
         new = path.with_name(f".{path.name}-{os.getpid()}{_NEW}")
         with explained(path):
@@ -183,7 +187,11 @@ class Run:
             (new / LOGS).mkdir()
             (new / TRIALS).touch()
             _write_manifest(new, manifest)
-            new.rename(path)
+            while not _renamed(new, path):
+                name = free_name(results, manifest.profile)
+                path = path.with_name(name)
+                manifest = msgspec.structs.replace(manifest, run=name)
+                _write_manifest(new, manifest)
             _sync_directory(path.parent)
         _point_latest_to(path)
         return cls(path, manifest, [], torn=0)
@@ -349,6 +357,17 @@ def _point_latest_to(path: Path) -> None:
     with contextlib.suppress(OSError):  # The link is a convenience that no result depends on.
         new.symlink_to(path.name)
         new.replace(latest)
+
+
+def _renamed(directory: Path, path: Path) -> bool:
+    """Rename a directory; return whether that was possible, because nothing was there."""
+    try:
+        directory.rename(path)
+    except OSError as error:
+        if error.errno not in {errno.ENOTEMPTY, errno.EEXIST}:
+            raise
+        return False
+    return True
 
 
 @contextlib.contextmanager

@@ -160,6 +160,15 @@ def test_names_are_free(tmp_path):
     assert free_name(tmp_path, "quick") != first
 
 
+def test_two_runs_that_are_begun_at_once_get_two_names(tmp_path):
+    planned = manifest(["a"], [replicate_cell()])
+    first, second, third = (Run.create(tmp_path, planned) for _ in range(3))
+    assert len({run.path for run in (first, second, third)}) == 3
+    for run in (first, second, third):
+        assert Run.open(run.path).manifest.run == run.path.name
+    assert not list(tmp_path.glob(".*"))
+
+
 def test_a_run_is_measured_by_one_process_only(tmp_path):
     run = new_run(tmp_path)
     with run.lock(), pytest.raises(StoreError, match="another process"), run.lock():
