@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from .synthetic_runs import EVERYTHING, FIGURE_16, LABELS, REALISTIC, Behaviour
+from .synthetic_runs import EVERYTHING, LABELS, REALISTIC, Behaviour
 
 HOSTILE = """<script>alert("x")</script><img src=x onerror='alert(1)'>&amp;{{ 7 * 7 }}"""
 
@@ -38,7 +38,6 @@ RUNS: Mapping[str, Mapping[str, Any]] = {
         "timeouts_ms": ((12, 24), (150, 155)),
         "bare": True,
     },
-    "figure-16": {"blocks": 20, "outstanding": (), "timeouts_ms": (), "others": FIGURE_16},
     "failing": {"behaviours": FAILING},
     "absent": {"behaviours": ABSENT},
     "partial": {"keep": lambda trial: trial["block"] == 0 and trial["order"] < 3, "blocks": 3},

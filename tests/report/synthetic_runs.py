@@ -278,10 +278,17 @@ def _election_cell(
     }
 
 
-FIGURE_16: Sequence[dict[str, Any]] = [
-    _election_cell(timeout, 1 if timeout == (150, 150) else 10, as_in_paper=True)
-    for timeout in FIGURE_16_MS
-]
+FIGURE_16: Mapping[str, Any] = {
+    "blocks": 20,
+    "outstanding": (),
+    "timeouts_ms": (),
+    "others": [
+        _election_cell(timeout, 1 if timeout == (150, 150) else 10, as_in_paper=True)
+        for timeout in FIGURE_16_MS
+    ],
+}
+"""The keywords of `write_run` for a run of the Raft paper's Figure 16."""
+
 EVERYTHING: Sequence[dict[str, Any]] = (
     *(_replicate_cell(64, nodes=nodes) for nodes in (5,)),
     *(_replicate_cell(64, payload=payload) for payload in (1024,)),

@@ -23,7 +23,7 @@ from report.model import Analysis
 from report.printed import HEIGHT_IN
 
 from .example_runs import HOSTILE, RUNS
-from .synthetic_runs import LABELS, write_run
+from .synthetic_runs import FIGURE_16, LABELS, write_run
 
 
 def test_text_is_printed_as_it_is() -> None:
@@ -61,9 +61,9 @@ def latex() -> None:
 
 @pytest.mark.slow
 @pytest.mark.usefixtures("latex")
-@pytest.mark.parametrize("name", ["everything", "figure-16", "failing", "attacked", "empty"])
+@pytest.mark.parametrize("name", ["everything", "figure 16", "failing", "attacked", "empty"])
 def test_an_appendix_compiles(tmp_path: Path, name: str) -> None:
-    run = Run.open(write_run(tmp_path / "run", **RUNS[name]))
+    run = Run.open(write_run(tmp_path / "run", **{**RUNS, "figure 16": FIGURE_16}[name]))
     pdf = write_appendix(run, tmp_path / "appendix")
     assert pdf == tmp_path / "appendix" / "appendix.pdf"
     text = " ".join(" ".join(page.extract_text() for page in PdfReader(pdf).pages).split())
@@ -81,7 +81,7 @@ def test_an_appendix_compiles(tmp_path: Path, name: str) -> None:
 
 @pytest.mark.slow
 def test_the_table_of_elections_has_what_the_raft_paper_reports(tmp_path: Path) -> None:
-    run = Run.open(write_run(tmp_path / "run", **RUNS["figure-16"]))
+    run = Run.open(write_run(tmp_path / "run", **FIGURE_16))
     write_appendix(run, tmp_path / "appendix")
     body = (tmp_path / "appendix" / "body.tex").read_text()
     (table,) = re.findall(r"\\begin{longtable}.*?\\end{longtable}", body, re.DOTALL)
