@@ -47,9 +47,10 @@ class _Node(msgspec.Struct):
     last_index: int | None
     commit_index: int | None
     applied_index: int | None
-    first_index: int | None
     state_hash: str | None
     log_hash: str | None
+    # Who takes no snapshots keeps the whole log, and need not say so.
+    first_index: int | None = 1
 
 
 class _Status(msgspec.Struct):

@@ -282,7 +282,7 @@ def test_a_disk_cluster_gets_a_directory_that_is_gone_afterwards(tmp_path, monke
 )
 def test_logs_are_compared_where_they_begin_alike(second, problems):
     nodes = [
-        _Node(number, True, 100, 100, 100, first, "state", log)
+        _Node(number, True, 100, 100, 100, "state", log, first)
         for number, (first, log) in enumerate([(1, "log"), second], 1)
     ]
     assert _differences(nodes) == problems
