@@ -36,7 +36,6 @@ the paper reports, and half of 15 ms does not: see `bench/split_votes.py`.
 # What the shortest load should last, and what a slow machine needs to commit a command, at most.
 _COMMIT_S = 1 / 5000
 
-
 # How long an election takes whose votes are split again and again, if it ends at all.
 _SPLIT_S = 10.0
 
@@ -56,10 +55,10 @@ class Cell(msgspec.Struct, frozen=True):
     @property
     def needs(self) -> frozenset[str]:
         """The features, as `hello` lists them, without which a contender is not asked for this."""
-        snapshot = self.cluster.get("snapshot_entries") or self.workload.get("by") == "snapshot"
-        return frozenset(
-            {self.workload["name"], self.cluster["storage"], *["snapshot"] * bool(snapshot)}
-        )
+        needs = {self.workload["name"], self.cluster["storage"]}
+        if self.cluster.get("snapshot_entries") or self.workload.get("by") == "snapshot":
+            needs.add("snapshot")
+        return frozenset(needs)
 
     @property
     def usual_s(self) -> float:

@@ -177,7 +177,7 @@ def _comparison(compared: Comparison | None) -> list[str]:
 
 def _elections(analysis: Analysis) -> str | None:
     """The table of all elections by timeouts, with what the Raft paper reports of the same."""
-    cells = [cell for cell in elections(analysis.evidence, [*analysis.shown]) if cell.samples]
+    cells = list(elections(analysis.evidence, [*analysis.shown]))
     if not cells:
         return None
     groups = []

@@ -77,7 +77,7 @@ class Elections:
 
 def section(analysis: Analysis) -> Section | None:
     """Return the section, if any election was held."""
-    cells = [cell for cell in elections(analysis.evidence, [*analysis.shown]) if cell.samples]
+    cells = list(elections(analysis.evidence, [*analysis.shown]))
     if not cells:
         return None
 
@@ -96,7 +96,7 @@ def section(analysis: Analysis) -> Section | None:
 
 
 def elections(evidence: Evidence, names: list[str]) -> Iterator[Elections]:
-    """Gather the elections of each cell."""
+    """Gather the elections of each cell in which any was held."""
     for cell in evidence.cells_of("election"):
         medians = evidence.quantities(cell, ELECTION_MEDIAN)
         voting = evidence.quantities(cell, VOTING_MEDIAN)
@@ -112,6 +112,8 @@ def elections(evidence: Evidence, names: list[str]) -> Iterator[Elections]:
                 median=medians[name],
                 voting=voting[name],
             )
+        if not samples:
+            continue
         low, high = cell.cluster["election_timeout_ms"]
         yield Elections(
             title=f"{low:g} to {high:g} ms",

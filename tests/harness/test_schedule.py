@@ -115,6 +115,8 @@ def test_the_papers_profile_is_its_figure_16():
         soonest, latest = cell.links["delay_ms"]
         assert 0 < soonest == latest < timeouts[0] / 4
         assert cell.may_stay_undecided == (timeouts in {(150, 150), (150, 151)})
+        if cell.may_stay_undecided:
+            assert cell.timeout_s > cell.workload["elections"] * cell.workload["cap_s"]
     assert elections == {
         (150, 150): 100,
         (150, 151): 1000,
