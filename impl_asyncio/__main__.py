@@ -1,12 +1,12 @@
-"""Starts the contender: `python -m impl_asyncio [--loop asyncio|uvloop]`."""
+"""Starts the contender: `python -m raftmark.impl_asyncio [--loop asyncio|uvloop]`."""
 
 import argparse
 import asyncio
 import functools
 import importlib
 
-from impl_asyncio.cluster import AsyncioCluster
-from raft.host import main
+from raftmark.impl_asyncio.cluster import AsyncioCluster
+from raftmark.raft.host.host import main
 
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(prog="impl_asyncio")

@@ -7,16 +7,16 @@ import threading
 from collections.abc import Callable, Coroutine, Sequence
 from typing import Any, TypeVar
 
-from impl_asyncio.node import NodeTask
-from impl_asyncio.storage import BackgroundStorage
-from impl_asyncio.transport import Mailbox, Transport
-from impl_asyncio.workload import offered, replicate
-from raft.client import Done, Proposal, Query, Reading
-from raft.cluster import Cluster, ClusterConfig, Counters, Events, LogSlice, NodeStatus
-from raft.links import Faults, Links
-from raft.messages import Command
-from raft.storage import Storage, open_storage
-from raft.workload import OfferedSpec, ReplicateSpec
+from raftmark.impl_asyncio.node import NodeTask
+from raftmark.impl_asyncio.storage import BackgroundStorage
+from raftmark.impl_asyncio.transport import Mailbox, Transport
+from raftmark.impl_asyncio.workload import offered, replicate
+from raftmark.raft.client import Done, Proposal, Query, Reading
+from raftmark.raft.cluster import Cluster, ClusterConfig, Counters, Events, LogSlice, NodeStatus
+from raftmark.raft.links import Faults, Links
+from raftmark.raft.messages import Command
+from raftmark.raft.storage import Storage, open_storage
+from raftmark.raft.workload.closed_loop import OfferedSpec, ReplicateSpec
 
 T = TypeVar("T")
 

@@ -7,15 +7,24 @@ import time
 from collections.abc import Awaitable, Callable
 from typing import Any, NamedTuple, TypeVar
 
-from impl_asyncio.storage import BackgroundStorage
-from impl_asyncio.timer import Timer
-from impl_asyncio.transport import Mailbox, Transport
-from raft.client import Applied, Outcome, Proposal, Query, Readers, Reading, Waiters, refuse
-from raft.cluster import ClusterConfig, Counters, Events, LogSlice, Replica, RoleChange
-from raft.errors import NotLeader, RaftError, Unavailable
-from raft.messages import Command, Message
-from raft.node import Node, Ready
-from raft.state_machine import StateMachine
+from raftmark.impl_asyncio.storage import BackgroundStorage
+from raftmark.impl_asyncio.timer import Timer
+from raftmark.impl_asyncio.transport import Mailbox, Transport
+from raftmark.raft.client import (
+    Applied,
+    Outcome,
+    Proposal,
+    Query,
+    Readers,
+    Reading,
+    Waiters,
+    refuse,
+)
+from raftmark.raft.cluster import ClusterConfig, Counters, Events, LogSlice, Replica, RoleChange
+from raftmark.raft.errors import NotLeader, RaftError, Unavailable
+from raftmark.raft.messages import Command, Message
+from raftmark.raft.node import Node, Ready
+from raftmark.raft.state_machine import StateMachine
 
 T = TypeVar("T")
 

@@ -3,8 +3,8 @@
 import asyncio
 from concurrent.futures import ThreadPoolExecutor
 
-from raft.messages import Save, Saved
-from raft.storage import MemoryStorage, Storage
+from raftmark.raft.messages import Save, Saved
+from raftmark.raft.storage import MemoryStorage, Storage
 
 
 class BackgroundStorage:

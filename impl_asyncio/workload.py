@@ -4,10 +4,16 @@ import asyncio
 import time
 from typing import Any
 
-from impl_asyncio.node import NodeTask
-from raft.errors import RaftError
-from raft.open_loop import OpenLoop
-from raft.workload import CommandSource, OfferedSpec, Recorder, ReplicateSpec, command_sources
+from raftmark.impl_asyncio.node import NodeTask
+from raftmark.raft.errors import RaftError
+from raftmark.raft.workload.closed_loop import (
+    CommandSource,
+    OfferedSpec,
+    Recorder,
+    ReplicateSpec,
+    command_sources,
+)
+from raftmark.raft.workload.open_loop import OpenLoop
 
 
 async def replicate(leader: NodeTask, spec: ReplicateSpec) -> dict[str, Any]:

@@ -9,13 +9,13 @@ from concurrent.futures import Future
 from multiprocessing import reduction
 from typing import Any
 
-from impl_multiprocessing.process import run_node
-from raft.client import Done, Query, Reading
-from raft.cluster import Cluster, ClusterConfig, Counters, Events, LogSlice, NodeStatus
-from raft.errors import OutcomeUnknown, Unavailable
-from raft.links import Faults
-from raft.messages import Command
-from raft.workload import OfferedSpec, ReplicateSpec
+from raftmark.impl_multiprocessing.process import run_node
+from raftmark.raft.client import Done, Query, Reading
+from raftmark.raft.cluster import Cluster, ClusterConfig, Counters, Events, LogSlice, NodeStatus
+from raftmark.raft.errors import OutcomeUnknown, Unavailable
+from raftmark.raft.links import Faults
+from raftmark.raft.messages import Command
+from raftmark.raft.workload.closed_loop import OfferedSpec, ReplicateSpec
 
 STOP_S = 5.0
 

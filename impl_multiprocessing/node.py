@@ -5,16 +5,16 @@ import time
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from impl_multiprocessing.timer import Timer
-from impl_multiprocessing.transport import Transport
-from raft.client import Proposal, Query, Readers, Reading, Waiters, refuse
-from raft.cluster import ClusterConfig, Counters, LogSlice, Replica, RoleChange
-from raft.errors import NotLeader, Unavailable
-from raft.links import DelayLine
-from raft.messages import Message
-from raft.node import Node, Ready
-from raft.state_machine import StateMachine
-from raft.storage import Storage
+from raftmark.impl_multiprocessing.timer import Timer
+from raftmark.impl_multiprocessing.transport import Transport
+from raftmark.raft.client import Proposal, Query, Readers, Reading, Waiters, refuse
+from raftmark.raft.cluster import ClusterConfig, Counters, LogSlice, Replica, RoleChange
+from raftmark.raft.errors import NotLeader, Unavailable
+from raftmark.raft.links import DelayLine
+from raftmark.raft.messages import Message
+from raftmark.raft.node import Node, Ready
+from raftmark.raft.state_machine import StateMachine
+from raftmark.raft.storage import Storage
 
 
 class NodeLife:

@@ -19,16 +19,16 @@ from multiprocessing import reduction
 from multiprocessing.connection import Connection
 from typing import Any
 
-from impl_multiprocessing.node import NodeLife
-from impl_multiprocessing.transport import Transport
-from impl_multiprocessing.workload import offered, replicate
-from raft.client import Proposal, Query
-from raft.cluster import ClusterConfig, Replica, RoleChange
-from raft.errors import Unavailable
-from raft.links import Links
-from raft.messages import Command, Message
-from raft.storage import open_storage
-from raft.workload import OfferedSpec, ReplicateSpec
+from raftmark.impl_multiprocessing.node import NodeLife
+from raftmark.impl_multiprocessing.transport import Transport
+from raftmark.impl_multiprocessing.workload import offered, replicate
+from raftmark.raft.client import Proposal, Query
+from raftmark.raft.cluster import ClusterConfig, Replica, RoleChange
+from raftmark.raft.errors import Unavailable
+from raftmark.raft.links import Links
+from raftmark.raft.messages import Command, Message
+from raftmark.raft.storage import open_storage
+from raftmark.raft.workload.closed_loop import OfferedSpec, ReplicateSpec
 
 
 def run_node(

@@ -13,8 +13,8 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 
 import msgspec
 
-from raft.links import Links
-from raft.messages import (
+from raftmark.raft.links import Links
+from raftmark.raft.messages import (
     AppendEntries,
     AppendEntriesReply,
     InstallSnapshot,

@@ -3,10 +3,10 @@
 from collections.abc import Callable, Iterator
 from typing import Any
 
-from impl_multiprocessing.node import NodeLife
-from raft.errors import RaftError
-from raft.open_loop import OpenLoop
-from raft.workload import CallbackClients, OfferedSpec, ReplicateSpec
+from raftmark.impl_multiprocessing.node import NodeLife
+from raftmark.raft.errors import RaftError
+from raftmark.raft.workload.closed_loop import CallbackClients, OfferedSpec, ReplicateSpec
+from raftmark.raft.workload.open_loop import OpenLoop
 
 Finished = Callable[[dict[str, Any] | RaftError], None]
 

@@ -1,7 +1,7 @@
-"""Starts the contender: `python -m impl_threading`."""
+"""Starts the contender: `python -m raftmark.impl_threading`."""
 
-from impl_threading.cluster import ThreadCluster
-from raft.host import main
+from raftmark.impl_threading.cluster import ThreadCluster
+from raftmark.raft.host.host import main
 
 if __name__ == "__main__":
     main("threading", ThreadCluster)

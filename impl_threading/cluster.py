@@ -4,15 +4,15 @@ import random
 from collections.abc import Sequence
 from typing import Any
 
-from impl_threading.node import NodeThread
-from impl_threading.transport import Mailbox, Transport
-from impl_threading.workload import offered, replicate
-from raft.client import Done, Proposal, Query, Reading
-from raft.cluster import Cluster, ClusterConfig, Counters, Events, LogSlice, NodeStatus
-from raft.links import Faults, Links
-from raft.messages import Command
-from raft.storage import Storage, open_storage
-from raft.workload import OfferedSpec, ReplicateSpec
+from raftmark.impl_threading.node import NodeThread
+from raftmark.impl_threading.transport import Mailbox, Transport
+from raftmark.impl_threading.workload import offered, replicate
+from raftmark.raft.client import Done, Proposal, Query, Reading
+from raftmark.raft.cluster import Cluster, ClusterConfig, Counters, Events, LogSlice, NodeStatus
+from raftmark.raft.links import Faults, Links
+from raftmark.raft.messages import Command
+from raftmark.raft.storage import Storage, open_storage
+from raftmark.raft.workload.closed_loop import OfferedSpec, ReplicateSpec
 
 
 class ThreadCluster(Cluster):

@@ -7,16 +7,16 @@ from collections.abc import Callable
 from concurrent.futures import Future
 from typing import Any, NamedTuple, TypeVar
 
-from impl_threading.timer import Timer
-from impl_threading.transport import Delayed, Mailbox, Transport
-from raft.client import Proposal, Query, Readers, Reading, Waiters, refuse
-from raft.cluster import ClusterConfig, Counters, Events, LogSlice, Replica, RoleChange
-from raft.errors import NotLeader, Unavailable
-from raft.links import DelayLine
-from raft.messages import Message
-from raft.node import Node, Ready
-from raft.state_machine import StateMachine
-from raft.storage import Storage
+from raftmark.impl_threading.timer import Timer
+from raftmark.impl_threading.transport import Delayed, Mailbox, Transport
+from raftmark.raft.client import Proposal, Query, Readers, Reading, Waiters, refuse
+from raftmark.raft.cluster import ClusterConfig, Counters, Events, LogSlice, Replica, RoleChange
+from raftmark.raft.errors import NotLeader, Unavailable
+from raftmark.raft.links import DelayLine
+from raftmark.raft.messages import Message
+from raftmark.raft.node import Node, Ready
+from raftmark.raft.state_machine import StateMachine
+from raftmark.raft.storage import Storage
 
 T = TypeVar("T")
 

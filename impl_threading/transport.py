@@ -5,8 +5,8 @@ import time
 from collections.abc import Iterable, Mapping
 from typing import Any, NamedTuple
 
-from raft.links import Links
-from raft.messages import Message
+from raftmark.raft.links import Links
+from raftmark.raft.messages import Message
 
 
 class Delayed(NamedTuple):

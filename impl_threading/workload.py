@@ -5,10 +5,10 @@ import time
 from concurrent.futures import Future
 from typing import Any
 
-from impl_threading.node import NodeThread
-from raft.errors import RaftError
-from raft.open_loop import OpenLoop
-from raft.workload import CallbackClients, OfferedSpec, ReplicateSpec
+from raftmark.impl_threading.node import NodeThread
+from raftmark.raft.errors import RaftError
+from raftmark.raft.workload.closed_loop import CallbackClients, OfferedSpec, ReplicateSpec
+from raftmark.raft.workload.open_loop import OpenLoop
 
 
 def replicate(leader: NodeThread, spec: ReplicateSpec) -> dict[str, Any]:

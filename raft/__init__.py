@@ -6,8 +6,8 @@ Everything the Raft paper says happens in this package, and nothing that is conc
 Search of an Understandable Consensus Algorithm (Extended Version)".
 """
 
-from raft.log import ReplicatedLog
-from raft.messages import (
+from raftmark.raft.log import ReplicatedLog
+from raftmark.raft.messages import (
     AppendEntries,
     AppendEntriesReply,
     Command,
@@ -25,9 +25,9 @@ from raft.messages import (
     Snapshot,
     TimeoutNow,
 )
-from raft.node import Node, Ready, Role, Settings
-from raft.reads import ReadIndex
-from raft.state_machine import StateMachine
+from raftmark.raft.node import Node, Ready, Role, Settings
+from raftmark.raft.reads import ReadIndex
+from raftmark.raft.state_machine import StateMachine
 
 __all__ = [
     "AppendEntries",

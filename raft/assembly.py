@@ -1,6 +1,6 @@
 """A snapshot on its way: the pieces that a leader sends, put together (§7)."""
 
-from raft.messages import InstallSnapshot, Item, Snapshot
+from raftmark.raft.messages import InstallSnapshot, Item, Snapshot
 
 
 class Assembly:

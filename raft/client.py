@@ -4,10 +4,10 @@ from collections import deque
 from collections.abc import Callable, Iterable, Sequence
 from typing import NamedTuple, TypeAlias
 
-from raft.errors import BadRequest, Lost, NotLeader, OutcomeUnknown, RaftError
-from raft.messages import Command, Entry
-from raft.reads import ReadIndex
-from raft.state_machine import Result, StaleSerial, StateMachine
+from raftmark.raft.errors import BadRequest, Lost, NotLeader, OutcomeUnknown, RaftError
+from raftmark.raft.messages import Command, Entry
+from raftmark.raft.reads import ReadIndex
+from raftmark.raft.state_machine import Result, StaleSerial, StateMachine
 
 
 class Applied(NamedTuple):

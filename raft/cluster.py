@@ -9,14 +9,14 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
 
-from raft.client import Done, Query, Reading
-from raft.links import Faults
-from raft.messages import Command, Entry, Message
-from raft.node import Node, Role, Settings
-from raft.state_machine import StateMachine, log_hash
+from raftmark.raft.client import Done, Query, Reading
+from raftmark.raft.links import Faults
+from raftmark.raft.messages import Command, Entry, Message
+from raftmark.raft.node import Node, Role, Settings
+from raftmark.raft.state_machine import StateMachine, log_hash
 
 if TYPE_CHECKING:
-    from raft.workload import OfferedSpec, ReplicateSpec
+    from raftmark.raft.workload.closed_loop import OfferedSpec, ReplicateSpec
 
 
 class ClusterConfig(NamedTuple):

@@ -4,7 +4,7 @@ from bisect import bisect_right
 from collections.abc import Iterable, Sequence
 from operator import attrgetter
 
-from raft.messages import MEMBERSHIP, NOOP, Configuration, Entry
+from raftmark.raft.messages import MEMBERSHIP, NOOP, Configuration, Entry
 
 operation = attrgetter("command.op")
 

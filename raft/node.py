@@ -29,9 +29,9 @@ from collections.abc import Callable, Sequence
 from operator import attrgetter
 from typing import Any, ClassVar, NamedTuple
 
-from raft.assembly import Assembly
-from raft.log import ReplicatedLog
-from raft.messages import (
+from raftmark.raft.assembly import Assembly
+from raftmark.raft.log import ReplicatedLog
+from raftmark.raft.messages import (
     MEMBERSHIP,
     NOOP,
     PROMOTE_SERVER,
@@ -52,8 +52,8 @@ from raft.messages import (
     Snapshot,
     TimeoutNow,
 )
-from raft.progress import Progress
-from raft.reads import ReadIndex, ReadRounds
+from raftmark.raft.progress import Progress
+from raftmark.raft.reads import ReadIndex, ReadRounds
 
 operation = attrgetter("op")
 

@@ -2,7 +2,7 @@
 
 from collections import deque
 
-from raft.messages import Snapshot
+from raftmark.raft.messages import Snapshot
 
 
 class Progress:

@@ -5,7 +5,7 @@ import hashlib
 from collections.abc import Iterable
 from typing import Final, TypeAlias
 
-from raft.messages import MEMBERSHIP, Entry, Item, Snapshot
+from raftmark.raft.messages import MEMBERSHIP, Entry, Item, Snapshot
 
 Result: TypeAlias = str | bool | None
 

@@ -27,7 +27,7 @@ import zlib
 from pathlib import Path
 from typing import Any, Protocol
 
-from raft.messages import (
+from raftmark.raft.messages import (
     Entry,
     HardState,
     Save,

@@ -11,11 +11,11 @@ from enum import Enum
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from bench.codemetrics import SourceMetrics
-from report.numbers import Interval
+from raftmark.bench.codemetrics import SourceMetrics
+from raftmark.report.findings.numbers import Interval
 
 if TYPE_CHECKING:
-    from report.evidence import Evidence
+    from raftmark.report.findings.evidence import Evidence
 
 
 class Outcome(Enum):

@@ -7,8 +7,8 @@ import random
 import pytest
 from hypothesis import HealthCheck, settings
 
-from bench.registry import RegistryError, Unavailable, load_contenders
-from bench.variants import Contenders
+from raftmark.bench.contenders.registry import RegistryError, Unavailable, load_contenders
+from raftmark.bench.contenders.variants import Contenders
 
 # How long an example takes on a busy machine says nothing about the code.
 settings.register_profile("untimed", deadline=None, suppress_health_check=[HealthCheck.too_slow])

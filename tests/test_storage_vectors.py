@@ -17,8 +17,17 @@ from typing import Any
 
 import pytest
 
-from raft.messages import Command, Configuration, Entry, HardState, Item, Save, Saved, Snapshot
-from raft.storage import DiskStorage, StorageError
+from raftmark.raft.messages import (
+    Command,
+    Configuration,
+    Entry,
+    HardState,
+    Item,
+    Save,
+    Saved,
+    Snapshot,
+)
+from raftmark.raft.storage import DiskStorage, StorageError
 
 VECTORS = Path(__file__).with_name("vectors") / "storage.json"
 

@@ -26,7 +26,7 @@ Tests hold these counts against well-kept tools, function by function, with the 
 lizard, radon and complexipy for Python, lizard, gocyclo and gocognit for Go.
 """
 
-from bench.codemetrics.measure import (
+from raftmark.bench.codemetrics.measure import (
     LANGUAGES,
     CodeMetricsError,
     FunctionMetrics,

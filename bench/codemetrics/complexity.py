@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from bench.codemetrics.skeleton import Node
+from raftmark.bench.codemetrics.skeleton import Node
 
 _IFS = frozenset({"if", "if-error"})
 _ELIFS = frozenset({"elif", "elif-error"})

@@ -11,10 +11,10 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Self
 
-from bench.codemetrics.complexity import cognitive, cyclomatic, error_checks
-from bench.codemetrics.skeleton import UnreadableSource, read_go, read_python
-from bench.codemetrics.tokens import go_tokens, python_tokens
-from bench.codemetrics.vocabulary import vocabulary
+from raftmark.bench.codemetrics.complexity import cognitive, cyclomatic, error_checks
+from raftmark.bench.codemetrics.skeleton import UnreadableSource, read_go, read_python
+from raftmark.bench.codemetrics.tokens import go_tokens, python_tokens
+from raftmark.bench.codemetrics.vocabulary import vocabulary
 
 LANGUAGES = {".py": "Python", ".go": "Go"}
 """The languages that can be measured, by the suffix of their files."""

@@ -34,7 +34,7 @@ from typing import NamedTuple
 
 import msgspec
 
-from bench.registry import Build, Unavailable
+from raftmark.bench.contenders.registry import Build, Unavailable
 
 
 class UnreadableSource(Exception):

@@ -11,7 +11,7 @@ from typing import NamedTuple
 from pygments.lexers.go import GoLexer  # type: ignore[import-untyped]
 from pygments.token import Comment, Error, Whitespace  # type: ignore[import-untyped]
 
-from bench.codemetrics.skeleton import UnreadableSource
+from raftmark.bench.codemetrics.skeleton import UnreadableSource
 
 _LAYOUT = frozenset({"NEWLINE", "NL", "INDENT", "DEDENT", "COMMENT", "ENCODING", "ENDMARKER"})
 

@@ -11,15 +11,15 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import NamedTuple
 
-from bench.exports.asv import asv
-from bench.exports.bencher import bencher
-from bench.exports.benchstat import benchstat
-from bench.exports.github_action import bigger_is_better, smaller_is_better
-from bench.exports.pyperf import pyperf
-from bench.exports.pytest_benchmark import pytest_benchmark
-from bench.exports.series import ExportError
-from bench.exports.tables import csv
-from bench.store import Run
+from raftmark.bench.exports.asv import asv
+from raftmark.bench.exports.bencher import bencher
+from raftmark.bench.exports.benchstat import benchstat
+from raftmark.bench.exports.github_action import bigger_is_better, smaller_is_better
+from raftmark.bench.exports.pyperf import pyperf
+from raftmark.bench.exports.pytest_benchmark import pytest_benchmark
+from raftmark.bench.exports.series import ExportError
+from raftmark.bench.exports.tables import csv
+from raftmark.bench.runs.store import Run
 
 __all__ = ["FORMATS", "ExportError", "Files", "Format", "write_files"]
 

@@ -17,7 +17,9 @@ from typing import Any
 
 import numpy as np
 
-from bench.exports.series import (
+from raftmark.bench.analysis.statistics import median_interval
+from raftmark.bench.contenders.registry import ROOT
+from raftmark.bench.exports.series import (
     ExportError,
     Series,
     all_series,
@@ -25,9 +27,7 @@ from bench.exports.series import (
     revision,
     timed,
 )
-from bench.registry import ROOT
-from bench.statistics import median_interval
-from bench.store import Run
+from raftmark.bench.runs.store import Run
 
 # The versions of asv's own files.
 _RESULTS, _BENCHMARKS, _MACHINE, _CONFIGURATION = 2, 2, 1, 1

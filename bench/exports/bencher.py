@@ -9,8 +9,8 @@ from __future__ import annotations
 import json
 from collections import defaultdict
 
-from bench.exports.series import all_series, has_interval
-from bench.store import Run
+from raftmark.bench.exports.series import all_series, has_interval
+from raftmark.bench.runs.store import Run
 
 
 def bencher(run: Run) -> dict[str, str]:

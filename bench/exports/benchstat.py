@@ -8,10 +8,10 @@ from __future__ import annotations
 
 from collections import defaultdict
 
-from bench.exports.series import all_series, environment_text, timed
-from bench.metrics import Metric
-from bench.specification import Cell
-from bench.store import Run
+from raftmark.bench.analysis.metrics import Metric
+from raftmark.bench.design.specification import Cell
+from raftmark.bench.exports.series import all_series, environment_text, timed
+from raftmark.bench.runs.store import Run
 
 # What a name's part is called where the protocol's field has a longer name.
 _SHORT = {"outstanding": "w", "election_timeout_ms": "timeout"}

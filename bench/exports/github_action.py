@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import json
 
-from bench.exports.series import Series, all_series, has_interval, runtime
-from bench.store import Run
+from raftmark.bench.exports.series import Series, all_series, has_interval, runtime
+from raftmark.bench.runs.store import Run
 
 
 def bigger_is_better(run: Run) -> dict[str, str]:

@@ -15,7 +15,7 @@ from typing import NamedTuple
 
 import pyperf as tool
 
-from bench.exports.series import (
+from raftmark.bench.exports.series import (
     Series,
     all_series,
     environment_text,
@@ -23,7 +23,7 @@ from bench.exports.series import (
     runtime,
     timed,
 )
-from bench.store import Run, Trial
+from raftmark.bench.runs.store import Run, Trial
 
 _MACHINE = ("aslr", "cpu_affinity", "cpu_config", "cpu_count", "cpu_model_name", "platform")
 

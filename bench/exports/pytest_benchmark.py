@@ -1,7 +1,7 @@
 """pytest-benchmark's JSON, written by the plugin itself: our samples, replayed.
 
 The plugin runs a test per series whose rounds take exactly as long as our trials' seconds, by a
-clock that only we advance (`bench.exports.replay`). So the file is whatever the installed version
+clock that only we advance (`raftmark.bench.exports.replay`). So the file is whatever the installed version
 of the plugin writes, with its own statistics.
 """
 
@@ -16,7 +16,7 @@ from pathlib import Path
 
 import msgspec
 
-from bench.exports.series import (
+from raftmark.bench.exports.series import (
     ExportError,
     all_series,
     environment_text,
@@ -24,7 +24,7 @@ from bench.exports.series import (
     runtime,
     timed,
 )
-from bench.store import Run
+from raftmark.bench.runs.store import Run
 
 
 class Replayed(msgspec.Struct):
@@ -93,8 +93,9 @@ def _replay(recording: Path, written: Path) -> None:
     replay = Path(__file__).with_name("replay.py")
     options = [
         *("-q", "-c", os.devnull, "--rootdir", str(written.parent), "--noconftest"),
-        *("-p", "no:cacheprovider", "-p", "pytest_benchmark.plugin", "-p", "bench.exports.replay"),
-        *("--assert=plain", "--benchmark-timer=bench.exports.replay.now"),
+        *("-p", "no:cacheprovider", "-p", "pytest_benchmark.plugin"),
+        *("-p", "raftmark.bench.exports.replay"),
+        *("--assert=plain", "--benchmark-timer=raftmark.bench.exports.replay.now"),
         f"--benchmark-json={written}",
     ]
     # Other plugins, and options of the surroundings, must not have a say.

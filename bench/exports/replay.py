@@ -1,4 +1,4 @@
-"""The other side of `bench.exports.pytest_benchmark`: a pytest plugin and its only test.
+"""The other side of `raftmark.bench.exports.pytest_benchmark`: a pytest plugin and its only test.
 
 Run by pytest in a process of its own, never imported by the harness. Each round of the test
 advances the plugin's clock by one recorded sample and does nothing else.
@@ -13,7 +13,7 @@ from typing import Any
 import msgspec
 import pytest
 
-from bench.exports.pytest_benchmark import Recording, Replayed
+from raftmark.bench.exports.pytest_benchmark import Recording, Replayed
 
 
 class Clock:

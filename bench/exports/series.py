@@ -6,10 +6,10 @@ import math
 from collections.abc import Iterator
 from typing import NamedTuple
 
-from bench.metrics import THROUGHPUT, Metric, values
-from bench.specification import Cell
-from bench.statistics import Estimate, median_interval
-from bench.store import ContenderEntry, Run, Trial
+from raftmark.bench.analysis.metrics import THROUGHPUT, Metric, values
+from raftmark.bench.analysis.statistics import Estimate, median_interval
+from raftmark.bench.design.specification import Cell
+from raftmark.bench.runs.store import ContenderEntry, Run, Trial
 
 
 class ExportError(Exception):

@@ -10,9 +10,9 @@ import csv as tool
 import io
 from collections.abc import Iterable, Sequence
 
-from bench.exports.series import runtime
-from bench.metrics import values
-from bench.store import Run, Trial
+from raftmark.bench.analysis.metrics import values
+from raftmark.bench.exports.series import runtime
+from raftmark.bench.runs.store import Run, Trial
 
 _IDENTITY = ("run", "trial", "cell", "workload", "block", "order", "contender", "label", "runtime")
 

@@ -16,7 +16,7 @@ from typing import Literal, NamedTuple
 
 import msgspec
 
-from bench.store import StoreError, explained
+from raftmark.bench.runs.store import StoreError, explained
 
 SCHEMA = 1
 FILE = "primitives.jsonl"

@@ -14,11 +14,17 @@ import numpy as np
 import pyperf
 from rich.table import Table
 
-from bench.bare import GO_DIRECTORY, GoModel, ProgramFailed, PythonModel, output_of
-from bench.primitives import CASES, RAW, Case, Reading, append, load, samples
-from bench.statistics import median_interval
-from bench.store import Run, explained, now
-from bench.summary import spell_estimate
+from raftmark.bench.analysis.statistics import median_interval
+from raftmark.bench.primitives import CASES, RAW, Case, Reading, append, load, samples
+from raftmark.bench.primitives.bare import (
+    GO_DIRECTORY,
+    GoModel,
+    ProgramFailed,
+    PythonModel,
+    output_of,
+)
+from raftmark.bench.runs.store import Run, explained, now
+from raftmark.summary import spell_estimate
 
 _TIMEOUT_S = 120.0
 _GO_NAMES = {
@@ -171,7 +177,7 @@ def _python(model: PythonModel, case: Case, raw: Path, effort: Effort, loops: in
     }
     output_of(
         [
-            *(str(model.python), "-m", "bench.models", model.model, str(case)),
+            *(str(model.python), "-m", "raftmark.bench.primitives.models", model.model, str(case)),
             *("--copy-env", "--quiet"),
             *(str(each) for option in options.items() for each in option),
         ],

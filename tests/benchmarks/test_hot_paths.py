@@ -15,8 +15,8 @@ from typing import Any
 import pytest
 from pytest_benchmark.fixture import BenchmarkFixture
 
-from impl_multiprocessing.transport import TAGS, decode_body, encode, encode_body
-from raft import (
+from raftmark.impl_multiprocessing.transport import TAGS, decode_body, encode, encode_body
+from raftmark.raft import (
     AppendEntries,
     AppendEntriesReply,
     Command,
@@ -30,8 +30,8 @@ from raft import (
     Settings,
     StateMachine,
 )
-from raft.client import Outcome, Proposal, Waiters
-from raft.storage import DiskStorage
+from raftmark.raft.client import Outcome, Proposal, Waiters
+from raftmark.raft.storage import DiskStorage
 
 BATCH = 64
 BEFORE = 1000

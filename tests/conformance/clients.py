@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from types import TracebackType
 from typing import Self
 
-from bench.contender import ContenderFailed
+from raftmark.bench.contenders.contender import ContenderFailed
 
 from .cluster import ClusterUnderTest, cas
 from .messages import LogEntry

@@ -13,7 +13,7 @@ from typing import Any, TypeVar
 
 import pytest
 
-from bench.contender import Contender, ContenderError
+from raftmark.bench.contenders.contender import Contender, ContenderError
 
 from .messages import (
     LogEntry,

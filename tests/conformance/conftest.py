@@ -8,9 +8,9 @@ from typing import Any, Protocol
 
 import pytest
 
-from bench.contender import Contender
-from bench.registry import ContenderSpec, load_contenders
-from bench.variants import Contenders as KnownContenders
+from raftmark.bench.contenders.contender import Contender
+from raftmark.bench.contenders.registry import ContenderSpec, load_contenders
+from raftmark.bench.contenders.variants import Contenders as KnownContenders
 
 from .cluster import ClusterUnderTest
 

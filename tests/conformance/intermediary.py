@@ -7,7 +7,7 @@ process id, and waits for its own end.
 import signal
 import sys
 
-from bench.contender import Contender
+from raftmark.bench.contenders.contender import Contender
 
 
 def main() -> None:

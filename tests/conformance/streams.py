@@ -14,7 +14,7 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import Future
 from typing import Any, NamedTuple
 
-from bench.contender import Contender, ContenderError, ContenderFailed
+from raftmark.bench.contenders.contender import Contender, ContenderError, ContenderFailed
 
 from .cluster import cas, get
 from .messages import Submitted, read

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from bench.contender import ContenderError
+from raftmark.bench.contenders.contender import ContenderError
 
 from .cluster import LIVELY, STEADY, ClusterUnderTest, Status, get, set_
 from .conftest import StartCluster

@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from bench.contender import Contender, ContenderError
+from raftmark.bench.contenders.contender import Contender, ContenderError
 
 from .clients import BusyClients, check_nothing_lost
 from .cluster import LIVELY, STEADY, ClusterUnderTest, cas, demand_disk, set_

@@ -6,7 +6,7 @@ import json
 
 import pytest
 
-from bench.contender import Contender
+from raftmark.bench.contenders.contender import Contender
 
 from .cluster import LIVELY
 from .conftest import Launch, StartCluster

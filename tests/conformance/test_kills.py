@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from bench.contender import Contender
+from raftmark.bench.contenders.contender import Contender
 
 from .cluster import LIVELY, STEADY, ClusterUnderTest, Status
 from .conftest import Launch

@@ -13,8 +13,8 @@ from pathlib import Path
 import psutil
 import pytest
 
-from bench.contender import Contender
-from bench.registry import ContenderSpec
+from raftmark.bench.contenders.contender import Contender
+from raftmark.bench.contenders.registry import ContenderSpec
 
 from . import intermediary
 from .cluster import LIVELY, STEADY, ClusterUnderTest, set_

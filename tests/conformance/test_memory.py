@@ -13,7 +13,7 @@ from typing import Any
 import psutil
 import pytest
 
-from bench.contender import Contender
+from raftmark.bench.contenders.contender import Contender
 
 from .conftest import StartCluster
 

@@ -13,7 +13,7 @@ import pytest
 from hypothesis import assume, example, given
 from hypothesis import strategies as st
 
-from bench.contender import Contender, ContenderFailed
+from raftmark.bench.contenders.contender import Contender, ContenderFailed
 
 from ..fuzz.damage import Damage, damages
 from .conftest import Contenders

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from bench.contender import ContenderError
+from raftmark.bench.contenders.contender import ContenderError
 
 from .clients import BusyClients, check_nothing_lost
 from .cluster import LIVELY, STEADY, UNSHAKABLE, ClusterUnderTest, Status, get

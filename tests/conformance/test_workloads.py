@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from bench.contender import ContenderError
+from raftmark.bench.contenders.contender import ContenderError
 
 from .cluster import LIVELY, STEADY, ClusterUnderTest, Status
 from .conftest import StartCluster

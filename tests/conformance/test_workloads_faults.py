@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from bench.contender import Contender, ContenderError
+from raftmark.bench.contenders.contender import Contender, ContenderError
 
 from .cluster import LIVELY, STEADY, ClusterUnderTest
 from .conftest import StartCluster

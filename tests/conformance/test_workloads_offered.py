@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from bench.contender import Contender, ContenderError
+from raftmark.bench.contenders.contender import Contender, ContenderError
 
 from .cluster import STEADY, UNSHAKABLE, ClusterUnderTest, Status
 from .conftest import StartCluster

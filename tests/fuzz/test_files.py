@@ -14,8 +14,8 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from raft.messages import Entry, HardState, Save, Saved, Snapshot
-from raft.storage import HEADER, DiskStorage, StorageError, frame
+from raftmark.raft.messages import Entry, HardState, Save, Saved, Snapshot
+from raftmark.raft.storage import HEADER, DiskStorage, StorageError, frame
 
 from .damage import Damage, damages, values_of
 

@@ -11,7 +11,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from impl_multiprocessing.transport import (
+from raftmark.impl_multiprocessing.transport import (
     HEADER,
     MAX_BODY,
     TYPES,
@@ -19,7 +19,7 @@ from impl_multiprocessing.transport import (
     FrameError,
     encode,
 )
-from raft.messages import Message
+from raftmark.raft.messages import Message
 
 from .damage import Damage, damages, values_of
 

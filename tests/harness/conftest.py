@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from bench.cli import main
+from raftmark.cli import main
 
 Command = Callable[..., subprocess.CompletedProcess[str]]
 

@@ -14,14 +14,14 @@ import tempfile
 from pathlib import Path
 from typing import NamedTuple
 
-from bench.cells import Cell, replicate_cell
-from bench.metrics import THROUGHPUT, values
-from bench.registry import ROOT, ContenderSpec, load_contenders
-from bench.results import ReplicateResult, parse_result
-from bench.schedule import Planned
-from bench.statistics import Estimate, ratio_interval
-from bench.store import Run
-from bench.trial import run_trial
+from raftmark.bench.analysis.metrics import THROUGHPUT, values
+from raftmark.bench.analysis.statistics import Estimate, ratio_interval
+from raftmark.bench.contenders.registry import ROOT, ContenderSpec, load_contenders
+from raftmark.bench.design.cells import Cell, replicate_cell
+from raftmark.bench.design.schedule import Planned
+from raftmark.bench.experiment.trial import run_trial
+from raftmark.bench.runs.results import ReplicateResult, parse_result
+from raftmark.bench.runs.store import Run
 
 from .support import manifest
 

@@ -9,11 +9,11 @@ from typing import Any
 import msgspec
 from rich.console import Console
 
-from bench.measure import End, measure, remaining
-from bench.progress import show_progress
-from bench.registry import ContenderSpec, load_contenders
-from bench.specification import Cell, Specification
-from bench.store import ContenderEntry, Manifest, Run, now
+from raftmark.bench.contenders.registry import ContenderSpec, load_contenders
+from raftmark.bench.design.specification import Cell, Specification
+from raftmark.bench.experiment.measure import End, measure, remaining
+from raftmark.bench.runs.store import ContenderEntry, Manifest, Run, now
+from raftmark.progress import show_progress
 
 FAKES = Path(__file__).parent / "fakes"
 

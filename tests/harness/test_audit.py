@@ -9,11 +9,11 @@ from typing import Any
 
 import pytest
 
-from bench.audit import Findings, audit
-from bench.measure import remaining
-from bench.schema import SCHEMAS
-from bench.store import Run, StoreError
-from bench.trial import skipped_trial
+from raftmark.bench.experiment.measure import remaining
+from raftmark.bench.experiment.trial import skipped_trial
+from raftmark.bench.runs.audit import Findings, audit
+from raftmark.bench.runs.schema import SCHEMAS
+from raftmark.bench.runs.store import Run, StoreError
 
 from .support import (
     contenders,

@@ -14,10 +14,10 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from bench import races
-from bench.schedule import schedule
-from bench.specification import PROFILES, narrow
-from bench.store import Run
+from raftmark.bench.design.schedule import schedule
+from raftmark.bench.design.specification import PROFILES, narrow
+from raftmark.bench.primitives import races
+from raftmark.bench.runs.store import Run
 
 from .support import PATIENCE, fake, write_table
 
@@ -230,8 +230,8 @@ def test_who_interrupts_twice_is_told_how_to_resume_all_the_same(
     def interrupted(*_: object) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("bench.measure.measure", interrupted)
-    monkeypatch.setattr("bench.summary.summarise", interrupted)
+    monkeypatch.setattr("raftmark.bench.experiment.measure.measure", interrupted)
+    monkeypatch.setattr("raftmark.summary.summarise", interrupted)
     done = command("bench", *table({"a": fake("stub")}), cwd=tmp_path)
     assert done.returncode == 130
     (path,) = [path for path in (tmp_path / "results").iterdir() if path.name != "latest"]
@@ -245,7 +245,7 @@ def test_any_command_that_is_interrupted_says_so(tmp_path, command, monkeypatch)
     def interrupted(*_: object) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("bench.cli.find_run", interrupted)
+    monkeypatch.setattr("raftmark.cli.find_run", interrupted)
     done = command("report", "any", cwd=tmp_path)
     assert (done.returncode, done.stderr) == (130, "raftmark: interrupted\n")
 
@@ -341,7 +341,7 @@ def test_host_of_a_program_that_does_not_exist(tmp_path, table):
 
 
 def test_host_starts_without_the_libraries_of_the_report():
-    program = "import sys, bench.cli; print(*sys.modules)"
+    program = "import sys, raftmark.cli; print(*sys.modules)"
     done = subprocess.run(
         [sys.executable, "-c", program], cwd=ROOT, capture_output=True, text=True, check=True
     )

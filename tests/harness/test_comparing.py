@@ -10,8 +10,8 @@ import msgspec
 import psutil
 import pytest
 
-from bench.compare import Plan
-from bench.store import Run
+from raftmark.bench.runs.store import Run
+from raftmark.bench.tracking.compare import Plan
 
 from .repositories import STUB, Project
 from .support import LONG

@@ -7,7 +7,7 @@ import time
 import psutil
 import pytest
 
-from bench.contender import Contender, ContenderError, ContenderFailed
+from raftmark.bench.contenders.contender import Contender, ContenderError, ContenderFailed
 
 from .support import PATIENCE, fake
 
@@ -195,7 +195,7 @@ def test_a_program_that_does_not_exist_is_a_failure():
 def test_nothing_is_left_when_the_harness_is_killed():
     program = """
 import sys
-from bench.contender import Contender
+from raftmark.bench.contenders.contender import Contender
 contender = Contender(sys.argv[1:])
 contender.call("hello")
 print(contender.pid, flush=True)

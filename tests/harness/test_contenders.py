@@ -5,11 +5,11 @@ from collections.abc import Hashable
 import msgspec
 import pytest
 
-from bench.listing import describe
-from bench.measure import End
-from bench.registry import load_contenders
-from bench.specification import Cell, full
-from bench.store import Run
+from raftmark.bench.contenders.registry import load_contenders
+from raftmark.bench.design.specification import Cell, full
+from raftmark.bench.experiment.measure import End
+from raftmark.bench.runs.store import Run
+from raftmark.listing import describe
 
 from .support import manifest, measure_quietly
 

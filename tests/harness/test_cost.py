@@ -4,7 +4,7 @@ from pathlib import Path
 
 import msgspec
 
-from bench.cost import CostMeter, MachineMeter, MachineState
+from raftmark.bench.experiment.cost import CostMeter, MachineMeter, MachineState
 
 WORK = """
 import os, sys, threading, time

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from bench.cost import MachineState
-from bench.doctor import (
+from raftmark.bench.experiment.cost import MachineState
+from raftmark.bench.experiment.doctor import (
     Finding,
     Fitness,
     _neighbours,

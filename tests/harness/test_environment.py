@@ -8,8 +8,8 @@ from typing import Any
 
 import msgspec
 
-from bench.environment import describe_environment
-from bench.registry import ROOT
+from raftmark.bench.contenders.registry import ROOT
+from raftmark.bench.experiment.environment import describe_environment
 
 
 def texts(value: Any) -> Iterator[str]:

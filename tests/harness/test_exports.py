@@ -17,11 +17,11 @@ from typing import Any
 import pyperf
 import pytest
 
-from bench.exports import FORMATS, ExportError, write_files
-from bench.exports.benchstat import benchmark_name
-from bench.exports.series import all_series, timed
-from bench.registry import ROOT
-from bench.store import Run
+from raftmark.bench.contenders.registry import ROOT
+from raftmark.bench.exports import FORMATS, ExportError, write_files
+from raftmark.bench.exports.benchstat import benchmark_name
+from raftmark.bench.exports.series import all_series, timed
+from raftmark.bench.runs.store import Run
 from tests.report.synthetic_runs import REALISTIC, Behaviour, write_run
 
 BLOCKS = 8

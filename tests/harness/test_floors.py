@@ -2,11 +2,11 @@ import math
 
 import pytest
 
-from bench.baselines import pingpong, pysyncobj
-from bench.floors import Floor, _interleave, floors_table, judge, specification
-from bench.schedule import Planned
-from bench.statistics import Estimate
-from bench.store import Run
+from raftmark.bench.analysis.statistics import Estimate
+from raftmark.bench.baselines import pingpong, pysyncobj
+from raftmark.bench.baselines.floors import Floor, _interleave, floors_table, judge, specification
+from raftmark.bench.design.schedule import Planned
+from raftmark.bench.runs.store import Run
 
 from .support import manifest
 

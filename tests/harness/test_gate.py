@@ -6,13 +6,9 @@ import msgspec
 import numpy as np
 import pytest
 
-from bench import gate as gate_module
-from bench.compare import Compared, Plan, compare, compare_runs, gated_cells, plan_of_runs
-from bench.counting import COUNTED_CELL, Count
-from bench.gate import End, measure
-from bench.sequential import Verdict
-from bench.specification import Specification
-from bench.store import (
+from raftmark.bench.analysis.sequential import Verdict
+from raftmark.bench.design.specification import Specification
+from raftmark.bench.runs.store import (
     CheckOutcome,
     ContenderEntry,
     Failure,
@@ -22,7 +18,18 @@ from bench.store import (
     Trial,
     now,
 )
-from report.difference import FORMATS, headline, notes
+from raftmark.bench.tracking import gate as gate_module
+from raftmark.bench.tracking.compare import (
+    Compared,
+    Plan,
+    compare,
+    compare_runs,
+    gated_cells,
+    plan_of_runs,
+)
+from raftmark.bench.tracking.counting import COUNTED_CELL, Count
+from raftmark.bench.tracking.gate import End, measure
+from raftmark.report.pages.difference import FORMATS, headline, notes
 
 CELLS = {gated.cell.id: gated for gated in gated_cells()}
 REPLICATE = CELLS["replicate-w64"].cell

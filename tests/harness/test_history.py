@@ -7,13 +7,13 @@ import msgspec
 import numpy as np
 import pytest
 
-from bench.changepoints import change_points
-from bench.compare import Plan
-from bench.history import Entry, Figure, add, entry_of, read
-from bench.sequential import Verdict
-from bench.store import Run, StoreError
-from report.changes import changes_in_words
-from report.trend import render
+from raftmark.bench.analysis.changepoints import change_points
+from raftmark.bench.analysis.sequential import Verdict
+from raftmark.bench.runs.store import Run, StoreError
+from raftmark.bench.tracking.compare import Plan
+from raftmark.bench.tracking.history import Entry, Figure, add, entry_of, read
+from raftmark.report.findings.changes import changes_in_words
+from raftmark.report.pages.trend import render
 
 from .support import contenders, election_cell, fake, manifest, measure_quietly
 from .support import replicate_cell as small_cell

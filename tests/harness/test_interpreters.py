@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from bench import interpreters
-from bench.interpreters import Interpreter, distinct, environment, find
-from bench.registry import Unavailable
+from raftmark.bench.contenders import interpreters
+from raftmark.bench.contenders.interpreters import Interpreter, distinct, environment, find
+from raftmark.bench.contenders.registry import Unavailable
 
 RUNNING = ".".join(map(str, sys.version_info[:2]))
 

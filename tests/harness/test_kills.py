@@ -13,12 +13,12 @@ from pathlib import Path
 
 import pytest
 
-from bench.audit import audit
-from bench.orphans import orphans
-from bench.registry import load_contenders
-from bench.schedule import expected
-from bench.specification import Cell, replicate_cell
-from bench.store import Run
+from raftmark.bench.contenders.orphans import orphans
+from raftmark.bench.contenders.registry import load_contenders
+from raftmark.bench.design.schedule import expected
+from raftmark.bench.design.specification import Cell, replicate_cell
+from raftmark.bench.runs.audit import audit
+from raftmark.bench.runs.store import Run
 from tests.conformance.waiting import looks
 
 from . import support

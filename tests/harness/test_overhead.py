@@ -5,8 +5,8 @@ What the ratio is, timing decides, and so no test: `python -m tests.harness.over
 
 import pytest
 
-from bench.cells import replicate_cell
-from bench.registry import load_contenders
+from raftmark.bench.contenders.registry import load_contenders
+from raftmark.bench.design.cells import replicate_cell
 
 from .overhead import measure_overhead
 

@@ -6,8 +6,9 @@ import msgspec
 import numpy as np
 import pytest
 
-from bench.cells import election_cell, failover_cell, replicate_cell
-from bench.pilot import (
+from raftmark.bench.analysis.statistics import median_bounds
+from raftmark.bench.design.cells import election_cell, failover_cell, replicate_cell
+from raftmark.bench.experiment.pilot import (
     FEWEST_BLOCKS,
     MOST_BLOCKS,
     Components,
@@ -16,8 +17,7 @@ from bench.pilot import (
     plan_table,
     read_precision,
 )
-from bench.statistics import median_bounds
-from bench.store import Run, Trial
+from raftmark.bench.runs.store import Run, Trial
 
 from .support import manifest
 

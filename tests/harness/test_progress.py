@@ -2,10 +2,10 @@ import io
 
 from rich.console import Console
 
-from bench.measure import remaining
-from bench.progress import Pace, show_progress, usual_duration
-from bench.store import Run
-from bench.trial import skipped_trial
+from raftmark.bench.experiment.measure import remaining
+from raftmark.bench.experiment.trial import skipped_trial
+from raftmark.bench.runs.store import Run
+from raftmark.progress import Pace, show_progress, usual_duration
 
 from .support import election_cell, manifest, replicate_cell
 

@@ -3,9 +3,9 @@
 import numpy as np
 import pytest
 
-from bench.compare import Compared, Plan
-from bench.rates import blocks_of, draw, judge_all
-from bench.sequential import Verdict, confidence_sequence, judge
+from raftmark.bench.analysis.sequential import Verdict, confidence_sequence, judge
+from raftmark.bench.tracking.compare import Compared, Plan
+from raftmark.bench.tracking.rates import blocks_of, draw, judge_all
 
 THROUGHPUT, CPU, MEMORY = (
     Compared("a", cell, metric)

@@ -2,7 +2,8 @@
 
 import pytest
 
-from bench.recording import (
+from raftmark.bench.contenders.registry import load_contenders
+from raftmark.bench.experiment.recording import (
     COMMANDS,
     FILE,
     NODES,
@@ -13,9 +14,8 @@ from bench.recording import (
     load,
     record,
 )
-from bench.registry import load_contenders
-from bench.store import Run, StoreError
-from report.playback import steps
+from raftmark.bench.runs.store import Run, StoreError
+from raftmark.report.pages.playback import steps
 
 from .support import contenders, fake, manifest
 

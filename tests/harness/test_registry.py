@@ -3,8 +3,13 @@ import sys
 
 import pytest
 
-from bench import registry
-from bench.registry import ContenderSpec, RegistryError, Unavailable, load_contenders
+from raftmark.bench.contenders import registry
+from raftmark.bench.contenders.registry import (
+    ContenderSpec,
+    RegistryError,
+    Unavailable,
+    load_contenders,
+)
 
 from .support import fake, write_table
 
@@ -52,7 +57,7 @@ def test_every_source_file_is_counted_once(name):
 
 def test_placeholders_are_filled():
     command = load_contenders()["asyncio"].argv()
-    assert command == [sys.executable, "-m", "impl_asyncio"]
+    assert command == [sys.executable, "-m", "raftmark.impl_asyncio"]
 
 
 def test_a_working_contender_is_available(tmp_path):

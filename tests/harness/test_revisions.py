@@ -8,7 +8,7 @@ import textwrap
 
 import pytest
 
-from bench.revisions import (
+from raftmark.bench.tracking.revisions import (
     TABLE,
     WORKING_TREE,
     Repository,
@@ -82,7 +82,7 @@ def test_what_a_killed_process_left_the_next_one_removes_and_no_more(project):
         """
         import os, sys
         from pathlib import Path
-        from bench.revisions import Repository
+        from raftmark.bench.tracking.revisions import Repository
         repository = Repository(Path(sys.argv[1]))
         with repository.checked_out(repository.resolve("main")):
             print("checked out", flush=True)

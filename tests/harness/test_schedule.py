@@ -3,9 +3,9 @@ from itertools import pairwise
 
 import pytest
 
-from bench.schedule import expected, schedule
-from bench.specification import PROFILES, Specification, SpecificationError, narrow
-from bench.store import ContenderEntry
+from raftmark.bench.design.schedule import expected, schedule
+from raftmark.bench.design.specification import PROFILES, Specification, SpecificationError, narrow
+from raftmark.bench.runs.store import ContenderEntry
 
 from .support import HELLO, election_cell, manifest, replicate_cell
 

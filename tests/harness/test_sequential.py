@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from bench.sequential import (
+from raftmark.bench.analysis.sequential import (
     Interval,
     Verdict,
     confidence_sequence,

@@ -7,8 +7,8 @@ import statistics
 
 import pytest
 
-from bench.cells import PAPERS_DELAY_MS
-from bench.split_votes import sample
+from raftmark.bench.design.cells import PAPERS_DELAY_MS
+from raftmark.bench.studies.split_votes import sample
 
 
 def test_the_delay_fits_what_the_paper_reports() -> None:

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from bench.statistics import (
+from raftmark.bench.analysis.statistics import (
     Estimate,
     ecdf,
     hierarchical_interval,

@@ -3,8 +3,7 @@
 import numpy as np
 import pytest
 
-from bench.cells import Cell
-from bench.steady_state import (
+from raftmark.bench.analysis.steady_state import (
     SteadyState,
     change_points,
     class_processes,
@@ -12,7 +11,8 @@ from bench.steady_state import (
     say_classes,
     slice_rates,
 )
-from bench.store import Run
+from raftmark.bench.design.cells import Cell
+from raftmark.bench.runs.store import Run
 
 from .support import contenders, election_cell, fake, manifest, measure_quietly, replicate_cell
 

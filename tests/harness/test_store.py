@@ -6,9 +6,9 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from bench.measure import End, remaining
-from bench.store import Run, StoreError, free_name
-from bench.trial import skipped_trial
+from raftmark.bench.experiment.measure import End, remaining
+from raftmark.bench.experiment.trial import skipped_trial
+from raftmark.bench.runs.store import Run, StoreError, free_name
 
 from .support import contenders, election_cell, fake, manifest, measure_quietly, replicate_cell
 
@@ -188,9 +188,9 @@ def test_a_full_disk_is_said_and_loses_nothing(tmp_path):
     program = """
 import resource, sys
 from pathlib import Path
-from bench.store import Run, StoreError
-from bench.measure import remaining
-from bench.trial import skipped_trial
+from raftmark.bench.runs.store import Run, StoreError
+from raftmark.bench.experiment.measure import remaining
+from raftmark.bench.experiment.trial import skipped_trial
 run = Run.open(Path(sys.argv[1]))
 planned = remaining(run)
 run.append(skipped_trial(planned[0], "kept"))

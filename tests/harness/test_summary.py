@@ -6,9 +6,9 @@ from pathlib import Path
 
 from rich.console import Console
 
-from bench.specification import full
-from bench.store import Run
-from bench.summary import summarise
+from raftmark.bench.design.specification import full
+from raftmark.bench.runs.store import Run
+from raftmark.summary import summarise
 
 from .support import manifest
 

@@ -5,12 +5,12 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from bench.cells import catch_up_cell
-from bench.check import _differences, _Node, check_log
-from bench.measure import End, remaining
-from bench.schedule import Planned
-from bench.store import Run, Trial
-from bench.trial import run_trial
+from raftmark.bench.design.cells import catch_up_cell
+from raftmark.bench.design.schedule import Planned
+from raftmark.bench.experiment.check import _differences, _Node, check_log
+from raftmark.bench.experiment.measure import End, remaining
+from raftmark.bench.experiment.trial import run_trial
+from raftmark.bench.runs.store import Run, Trial
 
 from .support import (
     contenders,
@@ -96,8 +96,8 @@ def test_what_takes_snapshots_needs_a_contender_that_can(cell):
 def test_a_reply_that_comes_too_late_for_the_check_is_told_by_the_checks_time(
     tmp_path, monkeypatch
 ):
-    monkeypatch.setattr("bench.trial._CHECK_TIMEOUT_S", 0.2)
-    monkeypatch.setattr("bench.trial._CHECK_TIMEOUT_PER_RUN_SECOND", 0.0)
+    monkeypatch.setattr("raftmark.bench.experiment.trial._CHECK_TIMEOUT_S", 0.2)
+    monkeypatch.setattr("raftmark.bench.experiment.trial._CHECK_TIMEOUT_PER_RUN_SECOND", 0.0)
     trial = run_fake(tmp_path, fake("hangs", "log"))
     assert trial.failure is not None
     assert trial.failure.stage == "check"
@@ -170,8 +170,8 @@ def test_a_broken_safety_rule_is_found_and_keeps_the_result(tmp_path, fault, cel
 
 
 def test_a_node_that_never_catches_up_is_found(tmp_path, monkeypatch):
-    monkeypatch.setattr("bench.trial._CHECK_TIMEOUT_S", 0.1)
-    monkeypatch.setattr("bench.trial._CHECK_TIMEOUT_PER_RUN_SECOND", 1)
+    monkeypatch.setattr("raftmark.bench.experiment.trial._CHECK_TIMEOUT_S", 0.1)
+    monkeypatch.setattr("raftmark.bench.experiment.trial._CHECK_TIMEOUT_PER_RUN_SECOND", 1)
     trial = run_fake(tmp_path, fake("unsafe", "unapplied"))
     assert trial.failure is not None
     assert "do not settle" in trial.failure.message

@@ -3,9 +3,16 @@
 import msgspec
 import pytest
 
-from bench.measure import End
-from bench.store import ContenderEntry, Run
-from bench.twin import choose_base, noise_floors, pairs, say_noise, twin_of, with_twins
+from raftmark.bench.contenders.twin import (
+    choose_base,
+    noise_floors,
+    pairs,
+    say_noise,
+    twin_of,
+    with_twins,
+)
+from raftmark.bench.experiment.measure import End
+from raftmark.bench.runs.store import ContenderEntry, Run
 
 from .support import (
     HELLO,

@@ -5,12 +5,12 @@ import sys
 import msgspec
 import pytest
 
-from bench import variants
-from bench.interpreters import Environment, Interpreter
-from bench.listing import contenders_table, describe, gil_is_back
-from bench.registry import Unavailable, load_contenders
-from bench.store import ContenderEntry
-from bench.variants import Contenders, Variant, find_interpreters
+from raftmark.bench.contenders import variants
+from raftmark.bench.contenders.interpreters import Environment, Interpreter
+from raftmark.bench.contenders.registry import Unavailable, load_contenders
+from raftmark.bench.contenders.variants import Contenders, Variant, find_interpreters
+from raftmark.bench.runs.store import ContenderEntry
+from raftmark.listing import contenders_table, describe, gil_is_back
 
 FREE = Interpreter(sys.executable, "CPython", "3.99.1", True, "3.99t")
 ORDINARY = Interpreter(sys.executable, "CPython", "3.99.1", False, "3.99")
@@ -80,7 +80,7 @@ def provide(monkeypatch, **lacks: str) -> None:
 def test_a_variant_is_launched_by_the_interpreter_with_its_packages(monkeypatch):
     provide(monkeypatch)
     assert known(FREE)["asyncio@3.99t+uvloop"].argv() == [
-        *("/cache/bin/python", "-m", "impl_asyncio", "--loop", "uvloop")
+        *("/cache/bin/python", "-m", "raftmark.impl_asyncio", "--loop", "uvloop")
     ]
     assert known()["asyncio@uvloop"].argv()[0] == sys.executable
 

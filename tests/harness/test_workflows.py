@@ -11,7 +11,7 @@ import msgspec
 import pytest
 import yaml
 
-from bench.store import Run
+from raftmark.bench.runs.store import Run
 
 from .repositories import Project
 from .support import LONG, contenders, election_cell, fake, manifest, measure_quietly

@@ -9,7 +9,7 @@ from typing import Literal
 
 import msgspec
 
-from bench.registry import CACHE, Build
+from raftmark.bench.contenders.registry import CACHE, Build
 
 from .history import History
 

@@ -11,7 +11,7 @@ from collections.abc import Collection, Iterator, Sequence
 from types import TracebackType
 from typing import Any, NamedTuple, Protocol, Self
 
-from bench.contender import ContenderError
+from raftmark.bench.contenders.contender import ContenderError
 
 from .history import History
 

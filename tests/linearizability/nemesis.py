@@ -12,7 +12,7 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, ExitStack, contextmanager
 
-from bench.contender import Contender, ContenderError
+from raftmark.bench.contenders.contender import Contender, ContenderError
 
 Fault = Callable[[], AbstractContextManager[None]]
 Way = tuple[int, int]

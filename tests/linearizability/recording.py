@@ -9,7 +9,7 @@ from collections.abc import Callable, Collection
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from bench.contender import Contender
+from raftmark.bench.contenders.contender import Contender
 from tests.conformance.waiting import looks
 
 from .clients import Client, Crowd, Keys, Service, habits

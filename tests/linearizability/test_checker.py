@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from bench.registry import ContenderSpec
+from raftmark.bench.contenders.registry import ContenderSpec
 from tests.conformance.waiting import looks
 
 from .checker import judge

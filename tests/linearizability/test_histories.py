@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from bench.registry import ContenderSpec
+from raftmark.bench.contenders.registry import ContenderSpec
 
 from .checker import judge
 from .nemesis import Nemesis

@@ -26,7 +26,16 @@ HOPELESS_S = 600.0
 """For a command with all that it starts: a busy machine is slow to compile and to import."""
 MEMORY = 4 << 30
 
-_SOURCES = ("raft", "impl_*", "bench", "report", "tests", "go_reference", "pyproject.toml")
+_SOURCES = (
+    "raft",
+    "impl_*",
+    "bench",
+    "report",
+    "raftmark",
+    "tests",
+    "go_reference",
+    "pyproject.toml",
+)
 _NO_SOURCES = shutil.ignore_patterns("__pycache__", ".*")
 _ASSERTIONS = ("assert ", "AssertionError", "Failed:", "tests.raft.runtimes.Hang")
 _OUT_OF_TIME = re.compile(r"Timeout \(>|panic: test timed out")
@@ -66,7 +75,7 @@ def copy_sources(to: Path, source: Path = ROOT) -> None:
     for pattern in _SOURCES:
         for path in source.glob(pattern):
             if path.is_dir():
-                shutil.copytree(path, to / path.name, ignore=_NO_SOURCES)
+                shutil.copytree(path, to / path.name, symlinks=True, ignore=_NO_SOURCES)
             else:
                 shutil.copy(path, to / path.name)
 

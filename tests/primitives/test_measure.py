@@ -7,12 +7,12 @@ from pathlib import Path
 import pyperf
 import pytest
 
-from bench.bare import GoModel, ProgramFailed, PythonModel, models
-from bench.primitives import CASES, Case, load
-from bench.primitives import measure as module
-from bench.primitives.measure import QUICK, measure_primitives, parse_go, planned, table
-from bench.registry import Unavailable, load_contenders
-from bench.store import Run
+from raftmark.bench.contenders.registry import Unavailable, load_contenders
+from raftmark.bench.primitives import CASES, Case, load
+from raftmark.bench.primitives import measure as module
+from raftmark.bench.primitives.bare import GoModel, ProgramFailed, PythonModel, models
+from raftmark.bench.primitives.measure import QUICK, measure_primitives, parse_go, planned, table
+from raftmark.bench.runs.store import Run
 from tests.harness.support import manifest
 
 THREADS = PythonModel("threading", "threads", Path(sys.executable), "asyncio")

@@ -11,9 +11,9 @@ import pyperf
 import pytest
 import uvloop
 
-from bench.models import TIMER_S, Ticking, processes, tasks, threads
-from bench.primitives import CASES
-from bench.registry import ROOT
+from raftmark.bench.contenders.registry import ROOT
+from raftmark.bench.primitives import CASES
+from raftmark.bench.primitives.models import TIMER_S, Ticking, processes, tasks, threads
 
 MODELS = {
     "threads": threads.CASES,
@@ -55,7 +55,15 @@ def test_a_case_ends_and_leaves_nothing_behind(model, name):
 def measured(tmp_path, *arguments: str) -> object:
     output = tmp_path / "output.json"
     options = ["--processes", "1", "--values", "1", "--warmups", "1", "--loops", "2", "--quiet"]
-    command = [sys.executable, "-m", "bench.models", *arguments, *options, "--output", str(output)]
+    command = [
+        sys.executable,
+        "-m",
+        "raftmark.bench.primitives.models",
+        *arguments,
+        *options,
+        "--output",
+        str(output),
+    ]
     subprocess.run(command, cwd=ROOT, check=True, capture_output=True)
     return output
 

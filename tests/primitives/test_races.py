@@ -6,11 +6,11 @@ from pathlib import Path
 
 import pytest
 
-from bench import races
-from bench.bare import GoModel, ProgramFailed, PythonModel
-from bench.models.races import COUNTERS, IN_ORDER, PROGRAMS, count, ordered
-from bench.races import count_races, load, table
-from bench.store import StoreError
+from raftmark.bench.primitives import races
+from raftmark.bench.primitives.bare import GoModel, ProgramFailed, PythonModel
+from raftmark.bench.primitives.models.races import COUNTERS, IN_ORDER, PROGRAMS, count, ordered
+from raftmark.bench.primitives.races import count_races, load, table
+from raftmark.bench.runs.store import StoreError
 
 THREADS = PythonModel("threading", "threads", Path(sys.executable), "asyncio")
 UVLOOP = PythonModel("asyncio@uvloop", "tasks", Path(sys.executable), "uvloop")
@@ -48,7 +48,7 @@ def test_counting_at_the_same_time_is_seen():
 
 
 def test_the_program_prints_its_outcomes():
-    options = ["-m", "bench.models.races", "tasks", "channel", "--runs", "7"]
+    options = ["-m", "raftmark.bench.primitives.models.races", "tasks", "channel", "--runs", "7"]
     printed = races.output_of([sys.executable, *options, "--event-loop", "uvloop"], timeout_s=60)
     assert json.loads(printed) == {EXPECTED: 7}
 

@@ -2,10 +2,9 @@
 
 import pytest
 
-from bench import races
-from bench.audit import audit
-from bench.primitives import CASES, FILE, Case, Reading, append, load, samples
-from bench.store import Run, StoreError
+from raftmark.bench.primitives import CASES, FILE, Case, Reading, append, load, races, samples
+from raftmark.bench.runs.audit import audit
+from raftmark.bench.runs.store import Run, StoreError
 from tests.harness.support import manifest
 
 

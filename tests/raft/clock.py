@@ -6,7 +6,7 @@ import time
 
 import pytest
 
-from raft.cluster import Counters
+from raftmark.raft.cluster import Counters
 
 MILLISECOND = 1_000_000
 SECOND = 1_000_000_000

@@ -6,9 +6,9 @@ import time
 from collections.abc import Sequence
 from typing import Any
 
-from raft import Command, Entry, Role, Settings
-from raft.client import Applied, Done, Outcome, Query, Reading, Value
-from raft.cluster import (
+from raftmark.raft import Command, Entry, Role, Settings
+from raftmark.raft.client import Applied, Done, Outcome, Query, Reading, Value
+from raftmark.raft.cluster import (
     Cluster,
     ClusterConfig,
     Counters,
@@ -17,12 +17,12 @@ from raft.cluster import (
     NodeStatus,
     RoleChange,
 )
-from raft.control import Control
-from raft.errors import NotLeader, OutcomeUnknown, RaftError
-from raft.links import Faults
-from raft.messages import NOOP
-from raft.storage import StorageError
-from raft.workload import OfferedSpec, ReplicateSpec
+from raftmark.raft.errors import NotLeader, OutcomeUnknown, RaftError
+from raftmark.raft.host.control import Control
+from raftmark.raft.links import Faults
+from raftmark.raft.messages import NOOP
+from raftmark.raft.storage import StorageError
+from raftmark.raft.workload.closed_loop import OfferedSpec, ReplicateSpec
 
 SETTINGS = Settings((1, 2, 3), (150_000_000, 300_000_000), 1_000_000)
 CONFIG = ClusterConfig(SETTINGS)

@@ -8,8 +8,8 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from raft import Command, Message, Role, Settings
-from raft.messages import ADD_SERVER, REMOVE_SERVER
+from raftmark.raft import Command, Message, Role, Settings
+from raftmark.raft.messages import ADD_SERVER, REMOVE_SERVER
 
 from .world import SimulatedServer, World, describe
 

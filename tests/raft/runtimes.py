@@ -14,12 +14,19 @@ from typing import TypeVar
 import psutil
 import uvloop
 
-from impl_asyncio.cluster import AsyncioCluster
-from impl_multiprocessing.cluster import ProcessCluster
-from impl_threading.cluster import ThreadCluster
-from raft import Command, Role
-from raft.client import Applied, Outcome
-from raft.cluster import Cluster, ClusterConfig, ClusterFactory, Events, NodeStatus, RoleChange
+from raftmark.impl_asyncio.cluster import AsyncioCluster
+from raftmark.impl_multiprocessing.cluster import ProcessCluster
+from raftmark.impl_threading.cluster import ThreadCluster
+from raftmark.raft import Command, Role
+from raftmark.raft.client import Applied, Outcome
+from raftmark.raft.cluster import (
+    Cluster,
+    ClusterConfig,
+    ClusterFactory,
+    Events,
+    NodeStatus,
+    RoleChange,
+)
 
 from .scenario import settings_of
 

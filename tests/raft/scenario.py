@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
-from raft import (
+from raftmark.raft import (
     AppendEntries,
     Command,
     Entry,
@@ -23,9 +23,9 @@ from raft import (
     Settings,
     StateMachine,
 )
-from raft.client import Applied, Outcome, Proposal, Query, Readers, Value, Waiters, refuse
-from raft.errors import NotLeader, RaftError, Unavailable
-from raft.storage import MemoryStorage
+from raftmark.raft.client import Applied, Outcome, Proposal, Query, Readers, Value, Waiters, refuse
+from raftmark.raft.errors import NotLeader, RaftError, Unavailable
+from raftmark.raft.storage import MemoryStorage
 
 MILLISECOND = 1_000_000
 ELECTION_TIMEOUT_NS = (150 * MILLISECOND, 300 * MILLISECOND)

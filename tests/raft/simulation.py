@@ -12,10 +12,10 @@ from collections.abc import Callable, Iterable
 from functools import partial
 from typing import NamedTuple
 
-from raft import Command, Message, Role, Settings
-from raft.client import Applied, Outcome, Proposal, Query, Value
-from raft.errors import RaftError
-from raft.messages import ADD_SERVER, REMOVE_SERVER, InstallSnapshot
+from raftmark.raft import Command, Message, Role, Settings
+from raftmark.raft.client import Applied, Outcome, Proposal, Query, Value
+from raftmark.raft.errors import RaftError
+from raftmark.raft.messages import ADD_SERVER, REMOVE_SERVER, InstallSnapshot
 
 from .scenario import MILLISECOND
 from .world import SimulatedServer, Violation, World

@@ -6,17 +6,17 @@ import asyncio
 import random
 from concurrent.futures import Future
 
-from impl_asyncio.node import Call as TaskCall
-from impl_asyncio.node import NodeTask
-from impl_asyncio.storage import BackgroundStorage
-from impl_asyncio.transport import Mailbox as TaskMailbox
-from impl_asyncio.transport import Transport as TaskTransport
-from impl_threading.node import Call, NodeThread
-from impl_threading.transport import Mailbox, Transport
-from raft.cluster import ClusterConfig, Events, NodeStatus, Replica
-from raft.links import Links
-from raft.messages import Configuration, InstallSnapshot
-from raft.storage import MemoryStorage
+from raftmark.impl_asyncio.node import Call as TaskCall
+from raftmark.impl_asyncio.node import NodeTask
+from raftmark.impl_asyncio.storage import BackgroundStorage
+from raftmark.impl_asyncio.transport import Mailbox as TaskMailbox
+from raftmark.impl_asyncio.transport import Transport as TaskTransport
+from raftmark.impl_threading.node import Call, NodeThread
+from raftmark.impl_threading.transport import Mailbox, Transport
+from raftmark.raft.cluster import ClusterConfig, Events, NodeStatus, Replica
+from raftmark.raft.links import Links
+from raftmark.raft.messages import Configuration, InstallSnapshot
+from raftmark.raft.storage import MemoryStorage
 
 from .runtimes import DEADLINE_S
 from .scenario import settings_of

@@ -8,9 +8,9 @@ from __future__ import annotations
 
 import pytest
 
-from raft import AppendEntries, AppendEntriesReply, RequestVote, RequestVoteReply, Role
-from raft.messages import ADD_SERVER, Command, InstallSnapshotReply, TimeoutNow
-from raft.reads import ReadIndex
+from raftmark.raft import AppendEntries, AppendEntriesReply, RequestVote, RequestVoteReply, Role
+from raftmark.raft.messages import ADD_SERVER, Command, InstallSnapshotReply, TimeoutNow
+from raftmark.raft.reads import ReadIndex
 
 from .scenario import ELECTION_TIMEOUT_NS, HEARTBEAT_NS, Scenario, Server, append, settings_of
 

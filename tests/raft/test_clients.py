@@ -7,7 +7,7 @@ import random
 
 import pytest
 
-from raft import (
+from raftmark.raft import (
     AppendEntriesReply,
     Command,
     Entry,
@@ -15,11 +15,11 @@ from raft import (
     RequestVoteReply,
     StateMachine,
 )
-from raft.client import Applied, Outcome, Proposal, Waiters
-from raft.errors import BadRequest, Lost, NotLeader, OutcomeUnknown
-from raft.messages import Configuration, Item, Snapshot
-from raft.reads import ReadIndex
-from raft.state_machine import STALE_SERIAL, log_hash
+from raftmark.raft.client import Applied, Outcome, Proposal, Waiters
+from raftmark.raft.errors import BadRequest, Lost, NotLeader, OutcomeUnknown
+from raftmark.raft.messages import Configuration, Item, Snapshot
+from raftmark.raft.reads import ReadIndex
+from raftmark.raft.state_machine import STALE_SERIAL, log_hash
 
 from .scenario import Scenario, append, applied, entry, log_of
 

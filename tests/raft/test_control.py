@@ -6,9 +6,9 @@ from collections.abc import Callable
 
 import pytest
 
-from raft import Role
-from raft.errors import BadRequest, Unavailable
-from raft.storage import StorageError
+from raftmark.raft import Role
+from raftmark.raft.errors import BadRequest, Unavailable
+from raftmark.raft.storage import StorageError
 
 from .fake_cluster import Fixture
 

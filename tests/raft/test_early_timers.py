@@ -9,10 +9,10 @@ from collections.abc import Callable
 import pytest
 import uvloop
 
-from impl_asyncio.timer import Timer
-from impl_asyncio.transport import Mailbox, Transport
-from raft.links import Faults, Links
-from raft.messages import TimeoutNow
+from raftmark.impl_asyncio.timer import Timer
+from raftmark.impl_asyncio.transport import Mailbox, Transport
+from raftmark.raft.links import Faults, Links
+from raftmark.raft.messages import TimeoutNow
 
 NewLoop = Callable[[], asyncio.AbstractEventLoop]
 # Around the milliseconds that uvloop counts in.

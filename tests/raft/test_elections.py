@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 import pytest
 
-from raft import (
+from raftmark.raft import (
     AppendEntries,
     AppendEntriesReply,
     HardState,

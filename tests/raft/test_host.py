@@ -17,11 +17,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from raft.client import Applied, Outcome, Value
-from raft.cluster import Cluster, ClusterConfig, Events
-from raft.errors import BadRequest, Lost, NotLeader, RaftError
-from raft.host import MAX_LINE, Host, Lines, Output
-from raft.storage import StorageError
+from raftmark.raft.client import Applied, Outcome, Value
+from raftmark.raft.cluster import Cluster, ClusterConfig, Events
+from raftmark.raft.errors import BadRequest, Lost, NotLeader, RaftError
+from raftmark.raft.host.host import MAX_LINE, Host, Lines, Output
+from raftmark.raft.storage import StorageError
 
 from .fake_cluster import FakeCluster
 from .test_requests import anything

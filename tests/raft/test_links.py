@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from raft.links import PERFECT, DelayLine, Faults, Links
+from raftmark.raft.links import PERFECT, DelayLine, Faults, Links
 
 
 def copies(links: Links, to: int, messages: int = 1000) -> list[list[int]]:

@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from raft import Entry, ReplicatedLog
-from raft.messages import NOOP, Command, Configuration
+from raftmark.raft import Entry, ReplicatedLog
+from raftmark.raft.messages import NOOP, Command, Configuration
 
 from .scenario import log_of
 

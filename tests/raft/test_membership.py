@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from raft import (
+from raftmark.raft import (
     AppendEntries,
     AppendEntriesReply,
     Entry,
@@ -15,9 +15,9 @@ from raft import (
     Role,
     StateMachine,
 )
-from raft.client import Applied, Outcome
-from raft.errors import NotLeader
-from raft.messages import (
+from raftmark.raft.client import Applied, Outcome
+from raftmark.raft.errors import NotLeader
+from raftmark.raft.messages import (
     ADD_SERVER,
     NOOP,
     PROMOTE_SERVER,

@@ -12,11 +12,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from raft.client import Applied, Proposal
-from raft.cluster import Counters
-from raft.errors import Lost, RaftError
-from raft.open_loop import OpenLoop
-from raft.workload import MOST_GRAINS, OfferedSpec, histogram
+from raftmark.raft.client import Applied, Proposal
+from raftmark.raft.cluster import Counters
+from raftmark.raft.errors import Lost, RaftError
+from raftmark.raft.workload.closed_loop import MOST_GRAINS, OfferedSpec, histogram
+from raftmark.raft.workload.open_loop import OpenLoop
 
 from .clock import MILLISECOND, SECOND, Clock
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from raft import AppendEntries, HardState, RequestVote, RequestVoteReply, Role
+from raftmark.raft import AppendEntries, HardState, RequestVote, RequestVoteReply, Role
 
 from .scenario import ELECTION_TIMEOUT_NS, Scenario, Server, append, log_of, settings_of
 

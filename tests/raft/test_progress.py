@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import random
 
-from raft.messages import Configuration, Item, Snapshot
-from raft.progress import Progress
+from raftmark.raft.messages import Configuration, Item, Snapshot
+from raftmark.raft.progress import Progress
 
 
 def replicating(match: int = 5, window: int = 3) -> Progress:

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from raft import AppendEntries, AppendEntriesReply, RequestVote, RequestVoteReply, Role
-from raft.client import Query, Readers, Value
-from raft.errors import NotLeader, RaftError, Unavailable
-from raft.messages import ADD_SERVER, REMOVE_SERVER, Command, Entry
-from raft.reads import ReadIndex, ReadRounds
-from raft.state_machine import StateMachine
+from raftmark.raft import AppendEntries, AppendEntriesReply, RequestVote, RequestVoteReply, Role
+from raftmark.raft.client import Query, Readers, Value
+from raftmark.raft.errors import NotLeader, RaftError, Unavailable
+from raftmark.raft.messages import ADD_SERVER, REMOVE_SERVER, Command, Entry
+from raftmark.raft.reads import ReadIndex, ReadRounds
+from raftmark.raft.state_machine import StateMachine
 
 from .scenario import Scenario, Server, append, settings_of
 

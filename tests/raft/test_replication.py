@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from raft import (
+from raftmark.raft import (
     AppendEntries,
     AppendEntriesReply,
     HardState,

@@ -9,9 +9,10 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from raft import Command, requests
-from raft.errors import BadRequest
-from raft.requests import MILLISECOND, REQUIRED, Check
+from raftmark.raft import Command
+from raftmark.raft.errors import BadRequest
+from raftmark.raft.host import requests
+from raftmark.raft.host.requests import MILLISECOND, REQUIRED, Check
 
 NODES = (1, 2, 3)
 

@@ -9,11 +9,12 @@ from typing import Any
 
 import pytest
 
-from raft import Command, runs
-from raft.client import Done
-from raft.errors import BadRequest, Lost, NotLeader, OutcomeUnknown, RaftError, Unavailable
-from raft.runs import Result
-from raft.workload import (
+from raftmark.raft import Command
+from raftmark.raft.client import Done
+from raftmark.raft.errors import BadRequest, Lost, NotLeader, OutcomeUnknown, RaftError, Unavailable
+from raftmark.raft.host import runs
+from raftmark.raft.host.runs import Result
+from raftmark.raft.workload.closed_loop import (
     CatchUpSpec,
     ElectionSpec,
     FailoverSpec,

@@ -13,15 +13,15 @@ from typing import Any
 
 import pytest
 
-from impl_multiprocessing.cluster import ProcessCluster
-from raft import Command, Entry, HardState, Role, Save
-from raft.client import Applied, Outcome, Value
-from raft.cluster import Cluster, ClusterFactory, NodeStatus
-from raft.errors import Lost, NotLeader, OutcomeUnknown, RaftError, Unavailable
-from raft.links import Faults
-from raft.messages import NOOP
-from raft.storage import DiskStorage, StorageError
-from raft.workload import OfferedSpec, ReplicateSpec
+from raftmark.impl_multiprocessing.cluster import ProcessCluster
+from raftmark.raft import Command, Entry, HardState, Role, Save
+from raftmark.raft.client import Applied, Outcome, Value
+from raftmark.raft.cluster import Cluster, ClusterFactory, NodeStatus
+from raftmark.raft.errors import Lost, NotLeader, OutcomeUnknown, RaftError, Unavailable
+from raftmark.raft.links import Faults
+from raftmark.raft.messages import NOOP
+from raftmark.raft.storage import DiskStorage, StorageError
+from raftmark.raft.workload.closed_loop import OfferedSpec, ReplicateSpec
 
 from .runtimes import DEADLINE_S, FACTORIES, Holdings, Watched, file_size_limit, running
 
@@ -32,7 +32,7 @@ MEGABYTE = 1 << 20
 @pytest.fixture(scope="module", autouse=True)
 def fork_server() -> None:
     """What the contender's main module starts, once, before any cluster."""
-    forkserver.set_forkserver_preload(["impl_multiprocessing.process"])
+    forkserver.set_forkserver_preload(["raftmark.impl_multiprocessing.process"])
     forkserver.ensure_running()
 
 

@@ -6,8 +6,8 @@ from collections import Counter, deque
 
 import pytest
 
-from raft import ReplicatedLog
-from raft.messages import ADD_SERVER, PROMOTE_SERVER, REMOVE_SERVER
+from raftmark.raft import ReplicatedLog
+from raftmark.raft.messages import ADD_SERVER, PROMOTE_SERVER, REMOVE_SERVER
 
 from . import replay
 from .lives import CLIMATES, INTERLEAVED, interleaved_life, live, weathered_life

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from raft import AppendEntries, AppendEntriesReply, HardState, RequestVote, Save
-from raft.messages import (
+from raftmark.raft import AppendEntries, AppendEntriesReply, HardState, RequestVote, Save
+from raftmark.raft.messages import (
     REMOVE_SERVER,
     Command,
     Configuration,

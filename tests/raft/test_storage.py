@@ -20,9 +20,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from raft import Command, Entry, HardState, Save
-from raft.messages import NOOP, Saved
-from raft.storage import (
+from raftmark.raft import Command, Entry, HardState, Save
+from raftmark.raft.messages import NOOP, Saved
+from raftmark.raft.storage import (
     HEADER,
     DiskStorage,
     MemoryStorage,

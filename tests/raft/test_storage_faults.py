@@ -13,9 +13,9 @@ from tempfile import TemporaryDirectory
 
 import pytest
 
-from raft import HardState, Save
-from raft.messages import Configuration, Snapshot
-from raft.storage import HEADER, DiskStorage, StorageError
+from raftmark.raft import HardState, Save
+from raftmark.raft.messages import Configuration, Snapshot
+from raftmark.raft.storage import HEADER, DiskStorage, StorageError
 
 from .test_storage import FRAME, ONE_RECORD_SAVES, read, saved_by, write
 

@@ -6,9 +6,9 @@ from typing import Any
 
 import pytest
 
-from raft import AppendEntries, AppendEntriesReply, HardState, RequestVote, Role
-from raft.errors import NotLeader
-from raft.messages import ADD_SERVER, REMOVE_SERVER, Command, TimeoutNow
+from raftmark.raft import AppendEntries, AppendEntriesReply, HardState, RequestVote, Role
+from raftmark.raft.errors import NotLeader
+from raftmark.raft.messages import ADD_SERVER, REMOVE_SERVER, Command, TimeoutNow
 
 from .scenario import ELECTION_TIMEOUT_NS, HEARTBEAT_NS, Scenario, Server, append, settings_of
 

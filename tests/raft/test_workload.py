@@ -10,11 +10,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from raft import Command
-from raft.client import Applied, Proposal
-from raft.cluster import Counters
-from raft.errors import Lost, OutcomeUnknown, RaftError
-from raft.workload import (
+from raftmark.raft import Command
+from raftmark.raft.client import Applied, Proposal
+from raftmark.raft.cluster import Counters
+from raftmark.raft.errors import Lost, OutcomeUnknown, RaftError
+from raftmark.raft.workload.closed_loop import (
     MOST_GRAINS,
     CallbackClients,
     Recorder,

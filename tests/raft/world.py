@@ -13,10 +13,10 @@ from collections import Counter
 from collections.abc import Callable, Sequence
 from enum import Enum
 
-from raft import Command, Entry, HardState, Message, Ready, Role, Settings, StateMachine
-from raft.client import Applied, Outcome, Proposal, Query, Value
-from raft.errors import RaftError
-from raft.messages import MEMBERSHIP, Configuration, Item, RequestVoteReply
+from raftmark.raft import Command, Entry, HardState, Message, Ready, Role, Settings, StateMachine
+from raftmark.raft.client import Applied, Outcome, Proposal, Query, Value
+from raftmark.raft.errors import RaftError
+from raftmark.raft.messages import MEMBERSHIP, Configuration, Item, RequestVoteReply
 
 from .scenario import Server, settings_of
 

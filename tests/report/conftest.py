@@ -12,12 +12,12 @@ from typing import Any
 import pytest
 from playwright.sync_api import Browser, sync_playwright
 
-from bench.registry import ROOT, load_contenders
-from bench.store import Run
-from report.analysis import analyse
-from report.build import render
-from report.model import Analysis, Code
-from report.sourcecode import measure_code
+from raftmark.bench.contenders.registry import ROOT, load_contenders
+from raftmark.bench.runs.store import Run
+from raftmark.report.findings.analysis import analyse
+from raftmark.report.findings.sourcecode import measure_code
+from raftmark.report.model import Analysis, Code
+from raftmark.report.pages.build import render
 
 from .example_runs import RUNS
 from .page_reader import Page, read_page

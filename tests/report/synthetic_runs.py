@@ -17,11 +17,11 @@ from typing import Any
 import msgspec
 import numpy as np
 
-from bench.primitives import CASES, Case, Reading
-from bench.primitives import FILE as PRIMITIVES_FILE
-from bench.races import FILE as RACES_FILE
-from bench.races import PROGRAMS, Outcomes
-from bench.specification import FIGURE_16_MS
+from raftmark.bench.design.specification import FIGURE_16_MS
+from raftmark.bench.primitives import CASES, Case, Reading
+from raftmark.bench.primitives import FILE as PRIMITIVES_FILE
+from raftmark.bench.primitives.races import FILE as RACES_FILE
+from raftmark.bench.primitives.races import PROGRAMS, Outcomes
 
 LABELS = {
     "threading": "Python threads",

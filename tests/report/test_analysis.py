@@ -10,10 +10,10 @@ from typing import Any
 import msgspec
 import pytest
 
-from bench.registry import load_contenders
-from bench.specification import PROFILES, narrow
-from bench.store import Run
-from report.analysis import analyse
+from raftmark.bench.contenders.registry import load_contenders
+from raftmark.bench.design.specification import PROFILES, narrow
+from raftmark.bench.runs.store import Run
+from raftmark.report.findings.analysis import analyse
 
 from .page_reader import Page
 from .synthetic_runs import LABELS, REALISTIC, write_run

@@ -13,14 +13,14 @@ from pathlib import Path
 import pytest
 from pypdf import PdfReader
 
-from bench.specification import FIGURE_16_MS
-from bench.store import Run
-from report import conclusion
-from report.appendix import write_appendix
-from report.latex import escape, table
-from report.markdown import summary
-from report.model import Analysis
-from report.printed import HEIGHT_IN
+from raftmark.bench.design.specification import FIGURE_16_MS
+from raftmark.bench.runs.store import Run
+from raftmark.report.drawing.latex import escape, table
+from raftmark.report.drawing.printed import HEIGHT_IN
+from raftmark.report.findings import conclusion
+from raftmark.report.model import Analysis
+from raftmark.report.pages.appendix import write_appendix
+from raftmark.report.pages.markdown import summary
 
 from .example_runs import HOSTILE, RUNS
 from .synthetic_runs import FIGURE_16, LABELS, write_run

@@ -11,14 +11,14 @@ from typing import Any
 
 import pytest
 
-import report
-from bench.store import Run
-from report.build import write_report
+from raftmark.bench.runs.store import Run
+from raftmark.report import pages
+from raftmark.report.pages.build import write_report
 
 from .example_runs import RUNS
 from .synthetic_runs import write_run
 
-STYLE = (Path(report.__file__).with_name("static") / "report.css").read_text(encoding="utf-8")
+STYLE = (Path(pages.__file__).with_name("static") / "report.css").read_text(encoding="utf-8")
 
 
 @pytest.fixture

@@ -9,12 +9,12 @@ from typing import Any
 
 import pytest
 
-from bench.registry import load_contenders
-from bench.store import Run
-from report.analysis import analyse
-from report.build import render
-from report.model import Analysis, Code, Outcome, Section
-from report.sections import change
+from raftmark.bench.contenders.registry import load_contenders
+from raftmark.bench.runs.store import Run
+from raftmark.report.findings.analysis import analyse
+from raftmark.report.model import Analysis, Code, Outcome, Section
+from raftmark.report.pages.build import render
+from raftmark.report.pages.sections import change
 
 from .page_reader import Element, read_page
 from .synthetic_runs import LABELS, REALISTIC, write_run

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from bench.codemetrics import (
+from raftmark.bench.codemetrics import (
     CodeMetricsError,
     SourceMetrics,
     measure_components,
@@ -13,7 +13,7 @@ from bench.codemetrics import (
     measure_modules,
     measure_text,
 )
-from bench.codemetrics.tokens import go_tokens
+from raftmark.bench.codemetrics.tokens import go_tokens
 
 
 def python(text: str) -> SourceMetrics:

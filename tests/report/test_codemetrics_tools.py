@@ -16,10 +16,10 @@ import lizard
 import pytest
 from radon.visitors import ComplexityVisitor, Function
 
-from bench.codemetrics import FunctionMetrics, measure_file
-from bench.codemetrics.complexity import cognitive
-from bench.codemetrics.skeleton import Node, read_go, read_python
-from bench.registry import ROOT
+from raftmark.bench.codemetrics import FunctionMetrics, measure_file
+from raftmark.bench.codemetrics.complexity import cognitive
+from raftmark.bench.codemetrics.skeleton import Node, read_go, read_python
+from raftmark.bench.contenders.registry import ROOT
 
 PYTHON = sorted(
     path

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from report.comparison import (
+from raftmark.report.findings.comparison import (
     Samples,
     blocks_for,
     compare,
@@ -18,7 +18,7 @@ from report.comparison import (
     quantity,
     together,
 )
-from report.model import Comparison, Headline, Outcome
+from raftmark.report.model import Comparison, Headline, Outcome
 
 
 def compared(subject: list[float], reference: list[float], *, higher: bool = True) -> Comparison:

@@ -11,8 +11,8 @@ from typing import Any
 
 import pytest
 
-from report import conclusion
-from report.model import Analysis, Outcome
+from raftmark.report.findings import conclusion
+from raftmark.report.model import Analysis, Outcome
 
 from .example_runs import FAILING
 from .synthetic_runs import LABELS, REALISTIC, Behaviour, alike

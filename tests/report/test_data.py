@@ -6,8 +6,8 @@ import base64
 import gzip
 from collections.abc import Callable
 
-from report.model import Analysis
-from report.sections import data
+from raftmark.report.model import Analysis
+from raftmark.report.pages.sections import data
 
 
 def contents(analysis: Analysis) -> dict[str, bytes]:

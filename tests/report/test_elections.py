@@ -6,8 +6,8 @@ from collections.abc import Callable
 
 import pytest
 
-from report.build import render
-from report.model import Analysis
+from raftmark.report.model import Analysis
+from raftmark.report.pages.build import render
 
 from .page_reader import read_page
 from .synthetic_runs import FIGURE_16, LABELS

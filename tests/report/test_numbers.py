@@ -6,9 +6,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from report.model import Comparison, Floor, Outcome
-from report.numbers import Interval, spell, spell_count, spell_ratio, unit_of_time
-from report.wording import floor
+from raftmark.report.findings.numbers import Interval, spell, spell_count, spell_ratio, unit_of_time
+from raftmark.report.findings.wording import floor
+from raftmark.report.model import Comparison, Floor, Outcome
 
 
 def read(text: str | None) -> float:

@@ -8,10 +8,10 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Browser, Page, expect
 
-from bench.recording import NodeState, Recording, keep
-from bench.store import Run
-from report.build import write_report
-from report.playback import NodeView, steps
+from raftmark.bench.experiment.recording import NodeState, Recording, keep
+from raftmark.bench.runs.store import Run
+from raftmark.report.pages.build import write_report
+from raftmark.report.pages.playback import NodeView, steps
 
 from .synthetic_runs import write_run
 

@@ -6,9 +6,9 @@ from collections.abc import Callable
 
 import pytest
 
-from bench.primitives import CASES
-from report.model import Analysis
-from report.sections import primitives
+from raftmark.bench.primitives import CASES
+from raftmark.report.model import Analysis
+from raftmark.report.pages.sections import primitives
 
 from .page_reader import Element, Page
 from .synthetic_runs import LABELS, REALISTIC, alike

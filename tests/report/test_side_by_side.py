@@ -4,11 +4,11 @@ from pathlib import Path
 
 import pytest
 
-from bench.codemetrics import CodeMetricsError, excerpt
-from bench.registry import ROOT, load_contenders
-from report.model import Code, Source
-from report.sections.side_by_side import highlight
-from report.sourcecode import measure_code
+from raftmark.bench.codemetrics import CodeMetricsError, excerpt
+from raftmark.bench.contenders.registry import ROOT, load_contenders
+from raftmark.report.findings.sourcecode import measure_code
+from raftmark.report.model import Code, Source
+from raftmark.report.pages.sections.side_by_side import highlight
 
 from .page_reader import Page
 

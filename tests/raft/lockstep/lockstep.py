@@ -9,8 +9,8 @@ from collections.abc import Sequence
 from random import Random
 from typing import get_args
 
-from raft.messages import Message
-from raft.node import Role
+from raftmark.raft.messages import Message
+from raftmark.raft.node import Role
 
 from .script import run
 from .shrink import shrink

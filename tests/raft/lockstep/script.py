@@ -11,10 +11,10 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any, ClassVar, NoReturn
 
-from raft.messages import Command, Entry, HardState, Item, Message, Save
-from raft.node import Node, Ready, Settings
-from raft.state_machine import StateMachine
-from raft.storage import MemoryStorage
+from raftmark.raft.messages import Command, Entry, HardState, Item, Message, Save
+from raftmark.raft.node import Node, Ready, Settings
+from raftmark.raft.state_machine import StateMachine
+from raftmark.raft.storage import MemoryStorage
 
 from .text import (
     MILLISECOND,

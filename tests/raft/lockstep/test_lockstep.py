@@ -17,8 +17,8 @@ import hypothesis
 import pytest
 from hypothesis import strategies as st
 
-import raft.node
-from raft.node import Node
+from raftmark.raft import node as core
+from raftmark.raft.node import Node
 
 from .conftest import REPORT
 from .lockstep import Difference, Lockstep
@@ -126,7 +126,7 @@ def test_a_fault_of_one_core_is_found(
     source = textwrap.dedent(inspect.getsource(getattr(Node, name)))
     assert right in source, "the mutant must follow the core"
     scope: dict[str, Any] = {}
-    exec(source.replace(right, wrong), vars(raft.node), scope)
+    exec(source.replace(right, wrong), vars(core), scope)
     monkeypatch.setattr(Node, name, scope[name])
     monkeypatch.setattr(
         Node,
@@ -147,7 +147,7 @@ def test_a_fault_of_the_go_core_is_found(tmp_path: Path) -> None:
     right, mutant = " && n.log.TermAt(index) == n.term", tmp_path / "node.go"
     assert right in source.read_text(), "the mutant must follow the core"
     mutant.write_text(source.read_text().replace(right, ""))
-    overlay, binary = tmp_path / "overlay.json", tmp_path / "raft.test"
+    overlay, binary = tmp_path / "overlay.json", tmp_path / "raftmark.raft.test"
     overlay.write_text(json.dumps({"Replace": {str(source): str(mutant)}}))
     build(binary, f"-overlay={overlay}")
     with Twin(binary) as twin, pytest.raises(Difference) as found:

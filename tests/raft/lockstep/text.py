@@ -13,7 +13,7 @@ from itertools import groupby
 from operator import attrgetter
 from typing import Any
 
-from raft.messages import (
+from raftmark.raft.messages import (
     MEMBERSHIP,
     AppendEntries,
     AppendEntriesReply,
@@ -30,9 +30,9 @@ from raft.messages import (
     Snapshot,
     TimeoutNow,
 )
-from raft.node import Node, Role
-from raft.progress import Progress
-from raft.reads import ReadIndex
+from raftmark.raft.node import Node, Role
+from raftmark.raft.progress import Progress
+from raftmark.raft.reads import ReadIndex
 
 MILLISECOND = 1_000_000
 

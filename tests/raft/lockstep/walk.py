@@ -6,8 +6,8 @@ from collections import Counter
 from collections.abc import Callable
 from random import Random
 
-from raft.messages import InstallSnapshot, InstallSnapshotReply, TimeoutNow
-from raft.node import Role
+from raftmark.raft.messages import InstallSnapshot, InstallSnapshotReply, TimeoutNow
+from raftmark.raft.node import Role
 
 from .script import Interpreter, Member
 

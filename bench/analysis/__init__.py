@@ -1,0 +1,1 @@
+"""What it means: estimates with intervals, sequences, change points, steady state."""

@@ -1,0 +1,193 @@
+"""What is read off one trial: every figure that the harness compares, exports or tracks.
+
+A trial is one fresh process and gives one value of each metric. Times are in nanoseconds, CPU time
+in seconds, memory in bytes; what is counted per command is divided by the commands of the measured
+time. Everything downstream, from the summary to the report, the exports and the gate, takes its
+values from here, so that a figure means the same everywhere.
+"""
+
+from __future__ import annotations
+
+import statistics
+from collections.abc import Callable
+from typing import NamedTuple
+
+from raftmark.bench.analysis.statistics import quantile_of_histogram
+from raftmark.bench.design.specification import Cell
+from raftmark.bench.runs.results import (
+    CatchUpResult,
+    ElectionResult,
+    FailoverResult,
+    OfferedResult,
+    ReplicateResult,
+    Result,
+    StabilityResult,
+    parse_result,
+)
+from raftmark.bench.runs.store import Trial
+
+
+class Metric(NamedTuple):
+    """One figure of a trial: what it is called, its unit, and which way is better.
+
+    `exact` ones are counted: the same program gives the same value, up to batching.
+    """
+
+    key: str
+    title: str
+    unit: str
+    higher_is_better: bool = False
+    exact: bool = False
+
+
+THROUGHPUT = Metric("throughput", "throughput", "commands/s", higher_is_better=True)
+LATENCY_P50 = Metric("latency_p50", "median latency", "ns")
+LATENCY_P99 = Metric("latency_p99", "latency, 99th percentile", "ns")
+LATENCY_P999 = Metric("latency_p999", "latency, 99.9th percentile", "ns")
+ELECTION_MEDIAN = Metric("election_median", "election, median", "ns")
+ELECTION_WORST = Metric("election_worst", "election, worst", "ns")
+UNDECIDED = Metric("undecided", "share of elections that stayed undecided", "")
+SPLIT_VOTES = Metric("split_votes", "share of elections with more than one term", "")
+VOTING_MEDIAN = Metric("voting_median", "from candidacy to leader, median", "ns")
+OUTAGE = Metric("outage", "outage after a leader's crash", "ns")
+CATCH_UP = Metric("catch_up", "time to catch up", "ns")
+CANDIDACIES = Metric("candidacies", "needless elections", "")
+CPU_PER_COMMAND = Metric("cpu_per_command", "CPU time per command", "s")
+PEAK_MEMORY = Metric("peak_memory", "peak memory", "bytes")
+SWITCHES_PER_COMMAND = Metric("switches_per_command", "context switches per command", "")
+MESSAGES_PER_COMMAND = Metric("messages_per_command", "messages per command", "")
+BYTES_PER_COMMAND = Metric("bytes_per_command", "bytes sent per command", "bytes")
+MEMORY_PER_COMMAND = Metric("memory_per_command", "peak memory per command", "bytes")
+ENTRIES_PER_SAVE = Metric("entries_per_save", "log entries per save", "", higher_is_better=True)
+SAVE_TIME = Metric("save_time", "time of a save, mean", "ns")
+SATURATED = Metric("saturated", "whether the load was given up", "")
+SAVES_PER_COMMAND = Metric("saves_per_command", "saves per command", "")
+
+HEADLINES = {
+    "replicate": THROUGHPUT,
+    "election": ELECTION_MEDIAN,
+    "offered": LATENCY_P999,
+    "failover": OUTAGE,
+    "catch_up": CATCH_UP,
+    "stability": CANDIDACIES,
+}
+"""The one metric by which each workload is summed up."""
+
+Values = dict[Metric, float]
+
+
+def values(cell: Cell, trial: Trial) -> Values:
+    """Return every metric that a trial gives, none if it failed.
+
+    Raises `msgspec.ValidationError` when the trial's result is not one of its workload.
+    """
+    if trial.status != "ok" or trial.result is None:
+        return {}
+    result = parse_result(cell.workload["name"], trial.result)
+    found = _READERS[type(result)](result, cell)
+    if trial.cost is not None:
+        found[PEAK_MEMORY] = float(trial.cost.peak_rss_bytes)
+        if commands := _all_commands(result):
+            switches = trial.cost.voluntary_switches + trial.cost.involuntary_switches
+            found[CPU_PER_COMMAND] = trial.cost.cpu_s / commands
+            found[SWITCHES_PER_COMMAND] = switches / commands
+            found[MEMORY_PER_COMMAND] = trial.cost.peak_rss_bytes / commands
+    return found
+
+
+def headline(cell: Cell, trial: Trial) -> float | None:
+    """Return the metric of `HEADLINES`, None where the trial has none."""
+    return values(cell, trial).get(HEADLINES[cell.workload["name"]])
+
+
+def _all_commands(result: Result) -> int:
+    """How many commands the whole `run` committed, its warm-up included, as its cost is."""
+    return 0 if isinstance(result, ElectionResult) else sum(result.acknowledged)
+
+
+def _replicate(result: ReplicateResult, _: Cell) -> Values:
+    return {
+        THROUGHPUT: result.throughput,
+        **_latencies(result.latency_ns),
+        **_per_command(result.counters, result.commands),
+    }
+
+
+def _offered(result: OfferedResult, _: Cell) -> Values:
+    # Latencies of a load that was given up are bounds, and must not pass for figures.
+    if result.saturated or not result.commands:
+        return {SATURATED: 1.0}
+    return {
+        SATURATED: 0.0,
+        THROUGHPUT: result.throughput,
+        **_latencies(result.latency_ns),
+        **_per_command(result.counters, result.commands),
+    }
+
+
+def _latencies(histogram: list[tuple[int, int]]) -> Values:
+    return {
+        LATENCY_P50: quantile_of_histogram(histogram, 0.5),
+        LATENCY_P99: quantile_of_histogram(histogram, 0.99),
+        LATENCY_P999: quantile_of_histogram(histogram, 0.999),
+    }
+
+
+def _per_command(counters: dict[str, int | None], commands: int) -> Values:
+    counted = {
+        MESSAGES_PER_COMMAND: counters.get("messages"),
+        BYTES_PER_COMMAND: counters.get("bytes"),
+        SAVES_PER_COMMAND: counters.get("saves"),
+    }
+    found = {metric: n / commands for metric, n in counted.items() if n is not None}
+    if saves := counters.get("saves"):
+        for metric, counter in ((ENTRIES_PER_SAVE, "entries"), (SAVE_TIME, "save_ns")):
+            if (n := counters.get(counter)) is not None:
+                found[metric] = n / saves
+    return found
+
+
+def _election(result: ElectionResult, cell: Cell) -> Values:
+    elections = result.elections
+    if not elections:
+        return {}
+    # An undecided election lasted at least to its cap. That bound is enough for a median, unless
+    # half of the elections were undecided, and `UNDECIDED` stands beside it.
+    cap_ns = 1e9 * cell.workload["cap_s"]
+    times = [cap_ns if e.leader_ns is None else e.leader_ns - e.crash_ns for e in elections]
+    voting = [
+        cap_ns if e.leader_ns is None or e.candidate_ns is None else e.leader_ns - e.candidate_ns
+        for e in elections
+    ]
+    split = [e.leader_term is None or e.leader_term - e.term > 1 for e in elections]
+    return {
+        ELECTION_MEDIAN: float(statistics.median(times)),
+        ELECTION_WORST: float(max(times)),
+        VOTING_MEDIAN: float(statistics.median(voting)),
+        UNDECIDED: sum(e.leader_ns is None for e in elections) / len(elections),
+        SPLIT_VOTES: sum(split) / len(elections),
+    }
+
+
+def _failover(result: FailoverResult, _: Cell) -> Values:
+    return {} if result.outage_ns is None else {OUTAGE: float(result.outage_ns)}
+
+
+def _catch_up(result: CatchUpResult, _: Cell) -> Values:
+    if result.caught_up_ns is None:
+        return {}
+    return {CATCH_UP: float(result.caught_up_ns - result.restart_ns)}
+
+
+def _stability(result: StabilityResult, _: Cell) -> Values:
+    return {CANDIDACIES: float(result.candidacies)}
+
+
+_READERS: dict[type, Callable[..., Values]] = {
+    ReplicateResult: _replicate,
+    ElectionResult: _election,
+    OfferedResult: _offered,
+    FailoverResult: _failover,
+    CatchUpResult: _catch_up,
+    StabilityResult: _stability,
+}

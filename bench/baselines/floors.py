@@ -1,0 +1,272 @@
+"""Are the contenders fast enough to be taken as examples of their models? `raftmark floors`.
+
+Each contender is held against what its users could have instead, PySyncObj, and against what its
+model costs without any Raft: the ping-pong of two parties. Contenders and baselines take turns in
+randomised blocks of one run, so the ratios are of the same machine in the same minutes.
+"""
+
+from __future__ import annotations
+
+import json
+import random
+import re
+import statistics
+import subprocess
+import sys
+import tempfile
+from collections import defaultdict
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
+from typing import NamedTuple
+
+import msgspec
+import numpy as np
+import pyperf
+from rich.table import Table
+
+from raftmark.bench.analysis.statistics import Estimate, median_interval, ratio_interval
+from raftmark.bench.contenders.registry import ROOT, ContenderSpec
+from raftmark.bench.design.schedule import Planned
+from raftmark.bench.design.specification import Specification, replicate_cell
+from raftmark.bench.experiment.measure import remaining
+from raftmark.bench.experiment.trial import run_trial
+from raftmark.bench.runs.results import ReplicateResult, parse_result
+from raftmark.bench.runs.store import Run
+from raftmark.summary import spell_estimate
+
+# At least so many times the throughput of PySyncObj at its better setting, by outstanding.
+_TIMES_PYSYNCOBJ = {
+    64: {"threading": 8, "asyncio": 8, "multiprocessing": 3},
+    1: {"threading": 3, "asyncio": 3, "multiprocessing": 3},
+}
+# At least so many commands/s at 256 outstanding.
+_ABSOLUTE = {"go": 1_000_000}
+# At most so many times the ping-pong's half round trip for each message of a lone command.
+_TIMES_PINGPONG = 3
+# A command goes to a follower and back. Where the client is a task or a goroutine of its own, it
+# also goes from the client to the leader and back; elsewhere the client is called by the leader.
+_MESSAGES = {"threading": 2, "asyncio": 4, "multiprocessing": 2, "go": 4}
+
+_BASELINE_TIMEOUT_S = 300.0
+_WARMUP_S, _DURATION_S = 0.3, 1.0
+
+
+class Reading(msgspec.Struct, frozen=True):
+    """A baseline's figure in one block: commands/s, or the seconds of a round trip."""
+
+    subject: str
+    block: int
+    value: float
+
+
+class BaselineFailed(Exception):
+    """A baseline could not be measured; the message says why."""
+
+
+class Floor(NamedTuple):
+    """A floor (or, for times, a ceiling) and what was measured."""
+
+    what: str
+    estimate: Estimate | None
+    bound: float
+    at_least: bool
+
+    @property
+    def verdict(self) -> str:
+        """Whether the whole interval, none of it, or a part of it keeps to the bound."""
+        if self.estimate is None:
+            return "not measured"
+        value, low, high = self.estimate
+        ends = [value] if np.isnan(low) else [low, high]
+        kept = [end >= self.bound if self.at_least else end <= self.bound for end in ends]
+        return "met" if all(kept) else "missed" if not any(kept) else "uncertain"
+
+
+def specification(blocks: int) -> Specification:
+    """Return the cells that the floors are about: three nodes, 64-byte values, memory."""
+    return Specification(
+        blocks=blocks,
+        cells=[
+            replicate_cell(outstanding, warmup_s=_WARMUP_S, duration_s=_DURATION_S)
+            for outstanding in (1, 64, 256)
+        ],
+    )
+
+
+def measure_floors(
+    run: Run, specs: Mapping[str, ContenderSpec], say: Callable[[str], None]
+) -> list[Floor]:
+    """Measure contenders and baselines in turn; what cannot be measured is said and left out.
+
+    The contenders' trials are kept in the run as ever, the baselines' readings in
+    `baselines.jsonl` beside them.
+    """
+    readings: list[Reading] = []
+    for step in _interleave(run):
+        if isinstance(step, Planned):
+            say(step.id)
+            trial = run_trial(step, specs[step.contender], run)
+            run.append(trial)
+            if trial.failure is not None:
+                say(f"{trial.trial} failed at {trial.failure.stage}: {trial.failure.message}")
+            continue
+        block, name = step
+        say(f"{name}/{block}")
+        try:
+            found = [Reading(s, block, v) for s, v in _BASELINES[name]().items()]
+        except BaselineFailed as error:
+            say(f"{name} cannot be measured: {error}")
+            continue
+        readings += found
+        with (run.path / "baselines.jsonl").open("ab") as file:
+            file.writelines(msgspec.json.encode(reading) + b"\n" for reading in found)
+    return judge(_samples(run, readings))
+
+
+def judge(samples: Mapping[str, Mapping[int, float]]) -> list[Floor]:
+    """Hold every floor against the samples: by subject, a value by block.
+
+    The subjects are `NAME-wW` (a contender's commands/s at W outstanding),
+    `pysyncobj-SETTING-wW` and `pingpong-NAME` (seconds of a round trip).
+    """
+
+    def ratio(numerator: str, denominator: str, scale: float = 1.0) -> Estimate | None:
+        a, b = samples.get(numerator, {}), samples.get(denominator, {})
+        blocks = sorted(a.keys() & b.keys())
+        if not blocks:
+            return None
+        found = ratio_interval([a[n] for n in blocks], [b[n] for n in blocks])
+        return Estimate(*(scale * value for value in found))
+
+    floors = []
+    for outstanding, bounds in _TIMES_PYSYNCOBJ.items():
+        settings = [f"pysyncobj-{s}-w{outstanding}" for s in ("batched", "unbatched")]
+        measured = [setting for setting in settings if samples.get(setting)]
+        best = max(
+            measured, key=lambda s: statistics.median(samples[s].values()), default=settings[0]
+        )
+        for name, bound in bounds.items():
+            subject = f"{name}-w{outstanding}"
+            floors.append(Floor(f"{subject} / {best}", ratio(subject, best), bound, True))
+    for name, bound in _ABSOLUTE.items():
+        values = list(samples.get(f"{name}-w256", {}).values())
+        estimate = median_interval(values) if values else None
+        floors.append(Floor(f"{name}-w256, commands/s", estimate, bound, True))
+    for name, messages in _MESSAGES.items():
+        # With one outstanding, a command takes the reciprocal of the throughput.
+        seconds = {block: 1 / value for block, value in samples.get(f"{name}-w1", {}).items()}
+        samples = {**samples, f"{name}-w1-seconds": seconds}
+        floors.append(
+            Floor(
+                f"{name}: a lone command / {messages} messages of its ping-pong",
+                ratio(f"{name}-w1-seconds", f"pingpong-{name}", 2 / messages),
+                _TIMES_PINGPONG,
+                False,
+            )
+        )
+    return floors
+
+
+def floors_table(floors: list[Floor]) -> Table:
+    """Lay the floors out for people."""
+    table = Table(title="median (95 % interval) over blocks")
+    table.add_column("what")
+    table.add_column("measured", justify="right")
+    table.add_column("bound", justify="right")
+    table.add_column("verdict")
+    for floor in floors:
+        table.add_row(
+            floor.what,
+            str(spell_estimate(floor.estimate)) if floor.estimate else "none",
+            f"{'≥' if floor.at_least else '≤'} {floor.bound:,}",
+            floor.verdict,
+        )
+    return table
+
+
+def _interleave(run: Run) -> Iterator[Planned | tuple[int, str]]:
+    """Yield the run's trials with every baseline once a block, in random places."""
+    trials = remaining(run)
+    for block in range(run.manifest.specification.blocks):
+        steps: list[Planned | tuple[int, str]] = [t for t in trials if t.block == block]
+        steps += [(block, name) for name in _BASELINES]
+        random.Random(f"{run.manifest.seed}/floors/{block}").shuffle(steps)
+        yield from steps
+
+
+def _samples(run: Run, readings: list[Reading]) -> dict[str, dict[int, float]]:
+    samples: defaultdict[str, dict[int, float]] = defaultdict(dict)
+    for reading in readings:
+        samples[reading.subject][reading.block] = reading.value
+    for trial in run.trials:
+        if trial.status == "ok" and trial.result is not None:
+            result = parse_result("replicate", trial.result)
+            assert isinstance(result, ReplicateResult)
+            outstanding = len(result.acknowledged)
+            samples[f"{trial.contender}-w{outstanding}"][trial.block] = result.throughput
+    return dict(samples)
+
+
+def _pysyncobj(setting: str, outstanding: int) -> Callable[[], dict[str, float]]:
+    def measure() -> dict[str, float]:
+        printed = _output_of(
+            [
+                *(sys.executable, "-m", "raftmark.bench.baselines.pysyncobj", setting),
+                *("--outstanding", str(outstanding)),
+                *("--warmup", str(_WARMUP_S), "--duration", str(_DURATION_S)),
+            ]
+        )
+        result = json.loads(printed)
+        return {f"pysyncobj-{setting}-w{outstanding}": result["commands"] / result["seconds"]}
+
+    return measure
+
+
+def _python_pingpong() -> dict[str, float]:
+    """Run one worker process of the pyperf script, and take the median of its values."""
+    with tempfile.TemporaryDirectory() as directory:
+        output = Path(directory) / "pingpong.json"
+        script = [sys.executable, "-m", "raftmark.bench.baselines.pingpong"]
+        _output_of([*script, "--processes", "1", "--quiet", "--output", str(output)])
+        suite = pyperf.BenchmarkSuite.load(str(output))
+    return {f"pingpong-{b.get_name()}": b.median() for b in suite.get_benchmarks()}
+
+
+def _go_pingpong() -> dict[str, float]:
+    """Run Go's benchmark, whose operation is a round trip over channels."""
+    go = str(Path(sys.executable).with_name("go"))
+    benchmark = "BenchmarkPingPong"
+    command = [go, "test", "-bench", f"^{benchmark}$", "-run", "^$", "."]
+    printed = _output_of(command, ROOT / "go_reference")
+    found = re.search(rf"^{benchmark}\S*\s+\d+\s+([\d.]+) ns/op", printed, re.MULTILINE)
+    if found is None:
+        raise BaselineFailed(f"no {benchmark} in go_reference:\n{printed.strip()}")
+    return {"pingpong-go": float(found[1]) / 1e9}
+
+
+_BASELINES: dict[str, Callable[[], dict[str, float]]] = {
+    **{
+        f"pysyncobj-{setting}-w{outstanding}": _pysyncobj(setting, outstanding)
+        for setting in ("batched", "unbatched")
+        for outstanding in (1, 64)
+    },
+    "pingpong": _python_pingpong,
+    "pingpong-go": _go_pingpong,
+}
+
+
+def _output_of(command: list[str], cwd: Path = ROOT) -> str:
+    try:
+        done = subprocess.run(
+            command,
+            cwd=cwd,
+            capture_output=True,
+            text=True,
+            timeout=_BASELINE_TIMEOUT_S,
+            check=True,
+        )
+    except (OSError, subprocess.TimeoutExpired) as error:
+        raise BaselineFailed(str(error)) from error
+    except subprocess.CalledProcessError as error:
+        raise BaselineFailed((error.stderr or error.stdout).strip()[-2000:]) from error
+    return done.stdout

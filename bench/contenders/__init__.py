@@ -1,0 +1,1 @@
+"""Who takes part: the table, interpreters and the process at the other end of the pipe."""

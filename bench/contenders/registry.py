@@ -1,0 +1,236 @@
+"""The contenders' table: which contenders there are, how each is built and launched.
+
+The table is a TOML file; `contenders.toml` beside this module is the project's own, and any other
+file of the same form can take its place to try a further contender.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Literal
+
+import msgspec
+
+from raftmark.bench.contenders.contender import Contender, ContenderError, ContenderFailed
+
+ROOT = Path(__file__).resolve().parents[2]
+CACHE = ROOT / ".cache"
+DEFAULT_TABLE = ROOT / "bench" / "contenders.toml"
+
+# The first build of a Go program compiles the standard library, on a slow machine for minutes.
+_BUILD_TIMEOUT_S = 600.0
+_PROBE_TIMEOUT_S = 30.0
+
+
+class RegistryError(Exception):
+    """The contenders' table cannot be used; the message names file and fault."""
+
+
+class Unavailable(Exception):
+    """A contender cannot run here; the message is the reason."""
+
+
+class Build(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """How a contender's program is made from its sources.
+
+    `command` is run in `cwd` when a file matching `inputs` (globs relative to `cwd`) is newer than
+    `output`; it must write the file `{output}`.
+    """
+
+    command: list[str]
+    cwd: str
+    inputs: list[str]
+    output: str
+    env: dict[str, str] = {}
+
+    def bring_up_to_date(self) -> Path:
+        """Make the program anew if its sources have changed; return its path.
+
+        Raises `Unavailable` when that cannot be done.
+        """
+        output = Path(expand([self.output])[0])
+        output.parent.mkdir(parents=True, exist_ok=True)
+        # The lock lets several harnesses share one program: one builds, the others wait.
+        with open(output.with_name(output.name + ".lock"), "w") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            if not _is_fresh(output, self):
+                _run_build(output, self)
+        return output
+
+
+class Form(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Another way to run a contender: further arguments of its command, and what they need."""
+
+    label: str
+    arguments: list[str]
+    requires: list[str] = []
+
+
+class ContenderSpec(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """One entry of the contenders' table; paths are relative to the project.
+
+    `excerpts` are the functions that show how its model does one thing, as `file:function`.
+    `requires` are the packages without which it cannot start, and `uses` those without which it
+    offers less: what another interpreter is given, as far as it can be had there. `base` is the
+    entry of which this is a form, None as a rule.
+    """
+
+    name: str
+    label: str
+    command: list[str]
+    color: str
+    marker: str
+    core: list[str] = []
+    sources: dict[str, list[str]] = {}
+    excerpts: dict[str, list[str]] = {}
+    build: Build | None = None
+    requires: list[str] = []
+    uses: list[str] = []
+    forms: dict[str, Form] = {}
+    base: str | None = None
+
+    @property
+    def is_python(self) -> bool:
+        """Whether it is a program for the Python interpreter, which can be another one."""
+        return "{python}" in self.command
+
+    def argv(self) -> list[str]:
+        """Return the command that launches the contender."""
+        return expand(self.command)
+
+    def launch(
+        self, *, stderr: Path | None = None, env: Mapping[str, str] | None = None
+    ) -> Contender:
+        """Start the contender in the project's directory; see `Contender`."""
+        return Contender(self.argv(), cwd=ROOT, stderr=stderr, env=env)
+
+    def prepare(self) -> None:
+        """Build the contender's program if its sources have changed.
+
+        Raises `Unavailable` when the build cannot be done.
+        """
+        if self.build is not None:
+            self.build.bring_up_to_date()
+
+    def probe(self) -> dict[str, Any]:
+        """Build and launch the contender, and return its answer to `hello`.
+
+        Raises `Unavailable` with the reason when it cannot run.
+        """
+        self.prepare()
+        try:
+            with self.launch() as contender:
+                hello = contender.call("hello", reply_timeout=_PROBE_TIMEOUT_S)
+        except (ContenderError, ContenderFailed) as error:
+            raise Unavailable(str(error)) from error
+        try:
+            msgspec.convert(hello, Hello)
+        except msgspec.ValidationError as error:
+            raise Unavailable(f"does not speak protocol 1: its hello is wrong: {error}") from error
+        return hello
+
+    def available(self) -> str | None:
+        """Return None, or the reason why the contender cannot run."""
+        try:
+            self.probe()
+        except Unavailable as reason:
+            return str(reason)
+        return None
+
+
+class _Runtime(msgspec.Struct):
+    name: str
+    version: str
+    gil: bool | None = None
+
+
+class Hello(msgspec.Struct):
+    """What every contender answers to `hello`; more is allowed."""
+
+    contender: str
+    protocol: Literal[1]
+    language: str
+    runtime: _Runtime
+    features: list[str]
+
+
+class _Table(msgspec.Struct, forbid_unknown_fields=True):
+    contender: list[ContenderSpec]
+
+
+def load_contenders(table: Path = DEFAULT_TABLE) -> dict[str, ContenderSpec]:
+    """Read a contenders' table; return its entries by name, in the table's order.
+
+    Raises `RegistryError` when the file is missing, malformed, or names a contender twice.
+    """
+    try:
+        entries = msgspec.toml.decode(table.read_bytes(), type=_Table).contender
+    except OSError as error:
+        raise RegistryError(
+            f"cannot read the contenders' table {table}: {error.strerror}"
+        ) from error
+    except msgspec.DecodeError as error:
+        raise RegistryError(f"{table} is not a contenders' table: {error}") from error
+    contenders = {entry.name: entry for entry in entries}
+    if len(contenders) != len(entries):
+        raise RegistryError(f"{table} names a contender twice")
+    return contenders
+
+
+def expand(arguments: list[str], **more: str) -> list[str]:
+    """Fill the placeholders of a command."""
+    # The interpreter's path is not resolved: a virtual environment is found by its link.
+    values = {
+        "python": sys.executable,
+        "bin": os.path.dirname(sys.executable),
+        "root": str(ROOT),
+        "cache": str(CACHE),
+        **more,
+    }
+    for placeholder, value in values.items():
+        arguments = [argument.replace(f"{{{placeholder}}}", value) for argument in arguments]
+    return arguments
+
+
+def _is_fresh(output: Path, build: Build) -> bool:
+    if not output.exists():
+        return False
+    built = output.stat().st_mtime_ns
+    sources = (path for glob in build.inputs for path in (ROOT / build.cwd).glob(glob))
+    return all(path.stat().st_mtime_ns <= built for path in sources)
+
+
+def _run_build(output: Path, build: Build) -> None:
+    new = output.with_name(output.name + ".new")
+    command = expand(build.command, output=str(new))
+    started = time.time_ns()
+    try:
+        done = subprocess.run(
+            command,
+            cwd=ROOT / build.cwd,
+            env={**os.environ, **build.env},
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            timeout=_BUILD_TIMEOUT_S,
+            check=False,
+        )
+    except OSError as error:
+        raise Unavailable(
+            f"cannot build: {error.filename or command[0]}: {error.strerror}; "
+            "'make setup' installs the toolchain"
+        ) from error
+    except subprocess.TimeoutExpired as error:
+        raise Unavailable(f"cannot build: not done after {_BUILD_TIMEOUT_S:g} s") from error
+    if done.returncode != 0:
+        said = done.stdout.decode(errors="backslashreplace").strip()
+        raise Unavailable(f"cannot build: {' '.join(build.command)} failed:\n{said}")
+    # Sources edited while the build ran are newer than it, and the program is replaced whole.
+    os.utime(new, ns=(started, started))
+    new.replace(output)

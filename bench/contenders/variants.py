@@ -1,0 +1,170 @@
+"""Forms of the contenders: on another Python interpreter, or run in another way.
+
+`threading@3.14t` is the entry `threading` of the contenders' table on the free-threaded Python
+3.14, `asyncio@uvloop` the entry `asyncio` in its form `uvloop`, and `asyncio@3.14t+uvloop` is both.
+Every variant is a contender like the others, measured and tested as they are.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+import sys
+from collections.abc import Iterable, Iterator, Mapping
+from pathlib import Path
+from typing import Self
+
+import msgspec
+
+from raftmark.bench.contenders.interpreters import (
+    Environment,
+    Interpreter,
+    distinct,
+    environment,
+    find,
+)
+from raftmark.bench.contenders.registry import ContenderSpec, Unavailable, expand
+
+AUTO = "auto"
+
+
+class Variant(ContenderSpec, frozen=True, kw_only=True):
+    """A contender on an `interpreter` (None is the running one), in a `form` (None is its own)."""
+
+    interpreter: Interpreter | None
+    form: str | None
+    arguments: list[str]
+
+    @classmethod
+    def of(cls, spec: ContenderSpec, interpreter: Interpreter | None, form: str | None) -> Self:
+        """Return a form of a contender, on an interpreter.
+
+        Raises `Unavailable` when the contender has no such form.
+        """
+        if form is not None and form not in spec.forms:
+            raise Unavailable(f"{spec.name} has no form {form}")
+        if interpreter is not None and not spec.is_python:
+            raise Unavailable(f"{spec.name} does not run on Python")
+        chosen = spec.forms.get(form or "")
+        names = [interpreter.name] if interpreter else []
+        fields = msgspec.structs.asdict(spec)
+        fields["name"] = f"{spec.name}@{'+'.join([*names, *([form] if form else [])])}"
+        fields["label"] = ", ".join([spec.label, *names, *([chosen.label] if chosen else [])])
+        fields["base"] = spec.base or spec.name
+        fields["requires"] = [*spec.requires, *(chosen.requires if chosen else [])]
+        arguments = chosen.arguments if chosen else []
+        return cls(**fields, interpreter=interpreter, form=form, arguments=arguments)
+
+    def argv(self) -> list[str]:
+        """Return the command that launches the contender."""
+        return expand([*self.command, *self.arguments], python=str(self._python()))
+
+    def prepare(self) -> None:
+        """Give the interpreter what it needs. Raises `Unavailable` where that cannot be had."""
+        super().prepare()
+        if self.interpreter is not None:
+            self._python()
+            return
+        missing = [name for name in self.requires if importlib.util.find_spec(name) is None]
+        if missing:
+            raise Unavailable(f"needs {', '.join(missing)}; 'make setup' installs it")
+
+    def lacks(self) -> dict[str, str]:
+        """Return the packages that it has to go without, each with the reason."""
+        _, lacks = self._environment()
+        return {package: lacks[package] for package in self.uses if package in lacks}
+
+    def _python(self) -> Path:
+        python, lacks = self._environment()
+        for package in self.requires:
+            if package in lacks:
+                assert self.interpreter is not None
+                raise Unavailable(
+                    f"needs {package}, which is not to be had for Python "
+                    f"{self.interpreter.name}: {lacks[package]}"
+                )
+        return python
+
+    def _environment(self) -> Environment:
+        packages = frozenset([*self.requires, *self.uses])
+        if self.interpreter is None or not packages:
+            executable = sys.executable if self.interpreter is None else self.interpreter.executable
+            return Environment(Path(executable), {})
+        return environment(self.interpreter, packages)
+
+
+class Contenders(Mapping[str, ContenderSpec]):
+    """A table's contenders by name, and by theirs all variants: those are made when asked for.
+
+    It counts and lists the table's own entries only. A variant's name refers to one of the
+    `interpreters`, or else to one that is found by its version; `Unavailable` if there is none.
+    """
+
+    def __init__(
+        self, table: Mapping[str, ContenderSpec], interpreters: Iterable[Interpreter] = ()
+    ) -> None:
+        self._table = table
+        self._interpreters = {each.name: each for each in interpreters}
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._table)
+
+    def __len__(self) -> int:
+        return len(self._table)
+
+    def __getitem__(self, name: str) -> ContenderSpec:
+        base, at, variation = name.partition("@")
+        spec = self._table[base]
+        if not at:
+            return spec
+        version, plus, form = variation.partition("+")
+        if not plus and version in spec.forms:
+            return Variant.of(spec, None, version)
+        if version not in self._interpreters:
+            self._interpreters[version] = find(version)
+        return Variant.of(spec, self._interpreters[version], form or None)
+
+    def choose(self, names: Iterable[str]) -> dict[str, ContenderSpec]:
+        """Return the named contenders in the table's order. Raises `KeyError` for another name."""
+        chosen = {name: self[name] for name in names}
+        order = list(self._table)
+        return dict(sorted(chosen.items(), key=lambda item: order.index(_base(item[0]))))
+
+    def spread(self, chosen: Mapping[str, ContenderSpec]) -> dict[str, ContenderSpec]:
+        """Return the chosen contenders, each followed by its variants on every interpreter."""
+        spread: dict[str, ContenderSpec] = {}
+        for name, spec in chosen.items():
+            spread[name] = spec
+            base, at, form = name.partition("@")
+            if spec.is_python and (not at or form in spec.forms):
+                for version in self._interpreters:
+                    variant = self[f"{base}@{version}{'+' * bool(at)}{form}"]
+                    spread.setdefault(variant.name, variant)
+        return spread
+
+    def forms(self) -> dict[str, ContenderSpec]:
+        """Return every contender of the table, each followed by its other forms."""
+        names = [
+            name
+            for spec in self._table.values()
+            for name in (spec.name, *(f"{spec.name}@{form}" for form in spec.forms))
+        ]
+        return self.choose(names)
+
+
+def _base(name: str) -> str:
+    return name.partition("@")[0]
+
+
+def find_interpreters(asked: Iterable[str]) -> tuple[list[Interpreter], list[str]]:
+    """Find the interpreters that were asked for; the second list says which could not be.
+
+    The running one is left out: the contenders run on it anyway, as they do for `auto`.
+    """
+    found, complaints = [], []
+    for each in asked:
+        try:
+            if each != AUTO:
+                found.append(find(each))
+        except Unavailable as reason:
+            complaints.append(str(reason))
+    return distinct([each for each in found if not each.is_running]), complaints

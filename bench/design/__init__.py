@@ -1,0 +1,1 @@
+"""What is to be measured: cells, specifications and the order of their trials."""

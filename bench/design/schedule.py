@@ -1,0 +1,55 @@
+"""The order of a run's trials: randomised complete blocks.
+
+A block has every contender in every cell once, in an order of its own, so that a drift of the
+machine hits all contenders alike and no contender always runs after the same one (Abedi and Brecht,
+"Conducting repeatable experiments in highly variable cloud computing environments", ICPE 2017).
+The order follows from the run's seed, so a resumed run goes on as if it had never stopped.
+"""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Iterator, Sequence
+from typing import NamedTuple
+
+from raftmark.bench.design.specification import Cell, Specification
+from raftmark.bench.runs.store import Manifest
+
+
+class Planned(NamedTuple):
+    """One trial to be run: `order` is its position within its block, from 0."""
+
+    cell: Cell
+    block: int
+    order: int
+    contender: str
+
+    @property
+    def id(self) -> str:
+        """The trial's name, unique within its run."""
+        return f"{self.cell.id}/{self.block}/{self.contender}"
+
+    def cluster_seed(self, run_seed: int) -> int:
+        """Return the seed of the trial's cluster: the same for every contender of the block."""
+        return random.Random(f"{run_seed}/{self.cell.id}/{self.block}").getrandbits(63)
+
+
+def schedule(
+    specification: Specification, contenders: Sequence[str], seed: int
+) -> Iterator[Planned]:
+    """Yield every trial of a run in the order in which they are to be run."""
+    for block in range(specification.blocks):
+        pairs = [(cell, contender) for cell in specification.cells for contender in contenders]
+        random.Random(f"{seed}/{block}").shuffle(pairs)
+        for order, (cell, contender) in enumerate(pairs):
+            yield Planned(cell, block, order, contender)
+
+
+def expected(manifest: Manifest) -> list[Planned]:
+    """Return the trials of a run, in order: those that its contenders can be asked for.
+
+    What some contender cannot do changes nothing in the order of the others.
+    """
+    entries = {e.name: e for e in manifest.contenders if e.unavailable is None}
+    planned = schedule(manifest.specification, list(entries), manifest.seed)
+    return [trial for trial in planned if not entries[trial.contender].lacks(trial.cell)]

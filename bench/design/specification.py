@@ -1,0 +1,187 @@
+"""What a run measures: its cells, how often, and the profiles that choose them.
+
+Every contender is measured in every cell once a block.
+"""
+
+from __future__ import annotations
+
+import fnmatch
+from collections.abc import Collection
+from itertools import product
+
+import msgspec
+
+from raftmark.bench.design.cells import (
+    LOWEST_MS,
+    RECOMMENDED_MS,
+    Cell,
+    catch_up_cell,
+    election_cell,
+    failover_cell,
+    offered_cell,
+    replicate_cell,
+    stability_cell,
+)
+
+__all__ = [
+    "PROFILES",
+    "Cell",
+    "Specification",
+    "SpecificationError",
+    "full",
+    "narrow",
+    "paper",
+    "quick",
+    "replicate_cell",
+]
+
+
+class SpecificationError(Exception):
+    """No run can be made of what was asked for; the message says why."""
+
+
+class Specification(msgspec.Struct, frozen=True):
+    """The cells of a run, how many blocks of them, and two limits in seconds.
+
+    `budget_s`: no trial starts later than this after the start of the measuring; None is without
+    end. `patience_s`: how much time a contender may lose to failed trials before the rest of its
+    trials fail without being tried, so that one that hangs cannot use up the time of the others.
+    `precision`: how far, relatively, the figures' intervals were to reach when a pilot chose the
+    blocks and how long they last; None where they were set by hand.
+    """
+
+    blocks: int
+    cells: list[Cell]
+    budget_s: float | None = None
+    patience_s: float = 60.0
+    precision: float | None = None
+
+
+FIGURE_16_MS = (
+    *((150, 150), (150, 151), (150, 155), (150, 175), (150, 200), RECOMMENDED_MS),
+    *(LOWEST_MS, (25, 50), (50, 100), (100, 200)),
+)
+"""The election timeouts of the Raft paper's Figure 16: upper graph, then lower."""
+
+OFFERED_RATES = (
+    *(digit * 10**power for power in (3, 4, 5) for digit in (1, 2, 5)),
+    10**6,
+)
+"""Commands a second, in steps of about two: the slowest contender saturates well before the end.
+
+Every contender is asked for every rate in every block, those too at which it saturates: blocks stay
+complete, a load that is given up is soon over, and where each contender gives up is the result.
+"""
+
+STABILITY_MS = ((2, 4), (4, 8), (6, 12), LOWEST_MS, (25, 50), (50, 100), RECOMMENDED_MS)
+"""Election timeouts, of which some contender holds the lowest only when idle, or not at all."""
+
+
+def quick() -> Specification:
+    """Return the profile for a first answer within five minutes on two slow cores."""
+    return Specification(
+        blocks=6,
+        cells=[
+            *(
+                replicate_cell(outstanding, warmup_s=0.15, duration_s=0.4)
+                for outstanding in (1, 64)
+            ),
+            offered_cell(10_000, warmup_s=0.15, duration_s=0.4),
+            election_cell(RECOMMENDED_MS, elections=4),
+            election_cell(LOWEST_MS, elections=10),
+        ],
+        budget_s=240,
+        patience_s=30,
+    )
+
+
+def full() -> Specification:
+    """Return the profile for a report to cite: every workload, and what shapes it."""
+    return Specification(
+        blocks=20,
+        cells=[
+            *(replicate_cell(outstanding) for outstanding in (1, 4, 16, 64, 256, 1024)),
+            *(
+                replicate_cell(outstanding, nodes=nodes)
+                for nodes, outstanding in product((5, 7), (1, 64, 256))
+            ),
+            *(replicate_cell(outstanding, storage="disk") for outstanding in (1, 64, 256)),
+            replicate_cell(64, payload=16),
+            replicate_cell(64, payload=1024, warmup_s=0.2, duration_s=0.5),
+            # The check reads every value back, so it is the larger the shorter.
+            replicate_cell(1, payload=16_384, warmup_s=0.1, duration_s=0.4),
+            replicate_cell(64, payload=16_384, warmup_s=0.1, duration_s=0.2),
+            *(offered_cell(rate) for rate in OFFERED_RATES),
+            *(
+                election_cell(timeout_ms, elections=20)
+                for timeout_ms in (RECOMMENDED_MS, (50, 100), LOWEST_MS, (6, 12), (4, 8))
+            ),
+            election_cell(RECOMMENDED_MS, elections=10, as_in_paper=True),
+            election_cell((150, 155), elections=10, cap_s=30, as_in_paper=True),
+            election_cell(LOWEST_MS, elections=20, as_in_paper=True),
+            failover_cell(),
+            failover_cell(LOWEST_MS),
+            failover_cell(nodes=5),
+            catch_up_cell(10_000, "entries"),
+            catch_up_cell(100_000, "entries"),
+            catch_up_cell(100_000, "snapshot"),
+            *(
+                stability_cell(timeout_ms, outstanding)
+                for outstanding, timeout_ms in product((0, 64), STABILITY_MS)
+            ),
+        ],
+        patience_s=600,
+    )
+
+
+def paper() -> Specification:
+    """Return the Raft paper's Figure 16: 1000 elections a range, 100 where nothing is random.
+
+    They come ten to a process, so that a hundred independent processes stand behind each curve;
+    without randomness, where an election that stays undecided ends the process, one by one. The
+    others have so long that hardly any is cut off: with 1 ms of randomness many take half a minute.
+    """
+    return Specification(
+        blocks=100,
+        cells=[
+            election_cell((low, high), elections=1, cap_s=10, as_in_paper=True)
+            if low == high
+            else election_cell((low, high), elections=10, cap_s=120, as_in_paper=True)
+            for low, high in FIGURE_16_MS
+        ],
+        patience_s=3600,
+    )
+
+
+PROFILES = {"quick": quick, "full": full, "paper": paper}
+
+
+def narrow(
+    specification: Specification,
+    *,
+    workloads: Collection[str] = (),
+    cells: Collection[str] = (),
+    blocks: int | None = None,
+) -> Specification:
+    """Keep only the cells of some workloads and those whose ids fit a pattern of the shell's kind.
+
+    All are kept if none is named. A run that was given its own number of blocks is not cut short by
+    the profile's budget. Raises `SpecificationError` for what no cell has.
+    """
+    known = {cell.workload["name"] for cell in specification.cells}
+    if unknown := sorted(set(workloads) - known):
+        raise SpecificationError(
+            f"no such workload: {', '.join(unknown)}; choose from {', '.join(sorted(known))}"
+        )
+    kept = [c for c in specification.cells if not workloads or c.workload["name"] in workloads]
+    ids = [cell.id for cell in kept]
+    if unknown := [pattern for pattern in cells if not fnmatch.filter(ids, pattern)]:
+        raise SpecificationError(
+            f"no such cell: {', '.join(unknown)}; choose from {', '.join(ids)}"
+        )
+    return Specification(
+        blocks=specification.blocks if blocks is None else blocks,
+        cells=[c for c in kept if not cells or any(fnmatch.fnmatch(c.id, p) for p in cells)],
+        budget_s=specification.budget_s if blocks is None else None,
+        patience_s=specification.patience_s,
+    )

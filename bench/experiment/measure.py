@@ -1,0 +1,73 @@
+"""The run itself: trial after trial in the schedule's order, each kept as soon as it ends."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping
+from enum import Enum
+from typing import Protocol
+
+from raftmark.bench.contenders.registry import ContenderSpec
+from raftmark.bench.design.schedule import Planned, expected
+from raftmark.bench.experiment.trial import run_trial, skipped_trial
+from raftmark.bench.runs.store import Run, Trial
+
+
+class End(Enum):
+    """Why the measuring ended."""
+
+    COMPLETE = "complete"
+    OUT_OF_TIME = "out of time"
+
+
+class Display(Protocol):
+    """What is told of each trial as it begins and ends."""
+
+    def begins(self, planned: Planned) -> None:
+        """Show that a trial begins."""
+
+    def ended(self, trial: Trial) -> None:
+        """Show how it ended."""
+
+
+def remaining(run: Run) -> list[Planned]:
+    """Return the trials of a run that have not ended yet, in order."""
+    ended = {trial.trial for trial in run.trials}
+    return [trial for trial in expected(run.manifest) if trial.id not in ended]
+
+
+def measure(run: Run, specs: Mapping[str, ContenderSpec], display: Display) -> End:
+    """Run the trials that a run still lacks, and keep each as it ends.
+
+    An interruption loses the trial under way and nothing else. Raises `StoreError` when a result
+    cannot be kept.
+    """
+    specification = run.manifest.specification
+    started = time.monotonic()
+    for planned in remaining(run):
+        if (
+            specification.budget_s is not None
+            and time.monotonic() - started > specification.budget_s
+        ):
+            return End.OUT_OF_TIME
+        display.begins(planned)
+        lost_s = _lost_to_failures(run, planned.contender)
+        if lost_s > specification.patience_s:
+            reason = (
+                f"not tried: {planned.contender} has already cost this run "
+                f"{lost_s:.0f} s in failed trials"
+            )
+            trial = skipped_trial(planned, reason)
+        else:
+            trial = run_trial(planned, specs[planned.contender], run)
+        run.append(trial)
+        display.ended(trial)
+    return End.COMPLETE
+
+
+def _lost_to_failures(run: Run, contender: str) -> float:
+    return sum(
+        trial.duration_s
+        for trial in run.trials
+        if trial.contender == contender and trial.status == "failed"
+    )

@@ -1,0 +1,1 @@
+"""What is kept of a run: its store, the forms of results and their audit."""

@@ -1,0 +1,382 @@
+"""A run's results on disk: results/<run>/.
+
+- `run.json`, the manifest, written once (and again when the run is resumed): what is measured,
+  with which contenders, on which machine;
+- `trials.jsonl`, one line a trial, appended as it ends and never changed;
+- `logs/`, what failed trials wrote to standard error.
+
+The directory appears under its name with all of these or not at all, and the manifest is replaced
+whole. A process that is killed while it appends leaves a torn last line, without a newline.
+Readers ignore it and count it in `Run.torn`; the next append cuts it off, and the trial is run
+again. Any other line that cannot be read is damage, and refused with file and line.
+
+Whatever else a killed process leaves (its contender, a data directory, the log of the trial under
+way) is ended and removed by the next one that locks the run.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import fcntl
+import itertools
+import os
+import shutil
+import time
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, Literal
+
+import msgspec
+
+from raftmark.bench.contenders.orphans import end_orphans
+from raftmark.bench.design.specification import Cell, Specification
+from raftmark.bench.experiment.cost import Cost, MachineState
+
+SCHEMA = 1
+
+MANIFEST, TRIALS, LOGS = "run.json", "trials.jsonl", "logs"
+DATA_PREFIX = "data-"
+"""What the names of the directories begin with in which contenders keep their data meanwhile."""
+
+_NEW = ".new"  # What ends the name of a file that is not whole yet.
+# A process that was killed holds its lock until the system has taken it down.
+_LOCK_PATIENCE_S = 2.0
+
+
+class StoreError(Exception):
+    """A run cannot be read or written; the message names the file and says what to do."""
+
+
+class ContenderEntry(msgspec.Struct, frozen=True):
+    """A contender of a run: its answer to `hello`, or why it could not run.
+
+    `base` is the entry of the contenders' table that it is a form of, None if it is that entry
+    itself: on another interpreter or loop, or, as a `twin`, the very same once more, which shows
+    what differs where nothing does.
+    """
+
+    name: str
+    label: str
+    hello: dict[str, Any] | None
+    unavailable: str | None
+    base: str | None = None
+    twin: bool = False
+
+    def lacks(self, cell: Cell) -> frozenset[str]:
+        """Return what the cell needs and the contender, by its `hello`, does not offer.
+
+        It is then not asked for the cell, which is neither a failure nor a gap.
+        """
+        return frozenset() if self.hello is None else cell.needs - set(self.hello["features"])
+
+
+class Resumption(msgspec.Struct, frozen=True):
+    """A later time at which the run went on, and the environment as it was then."""
+
+    at: str
+    environment: dict[str, Any]
+
+
+class Manifest(msgspec.Struct, frozen=True):
+    """What a run is. Times are ISO 8601 in UTC."""
+
+    run: str
+    profile: str
+    seed: int
+    started_at: str
+    specification: Specification
+    contenders: list[ContenderEntry]
+    environment: dict[str, Any]
+    resumptions: list[Resumption] = []
+    schema: int = SCHEMA
+
+    @property
+    def adaptive(self) -> bool:
+        """Whether what is measured next follows from what was found, as in a comparison."""
+        return self.profile == "compare"
+
+
+Stage = Literal["launch", "start", "run", "check", "stop"]
+
+
+class Failure(msgspec.Struct, frozen=True):
+    """Why a trial failed: at which stage, and the end of what the contender said of it."""
+
+    stage: Stage
+    message: str
+    stderr: str = ""
+
+
+class CheckOutcome(msgspec.Struct, frozen=True):
+    """What the safety check found: its problems, and the number of log entries it read."""
+
+    passed: bool
+    problems: list[str]
+    entries: int
+
+
+class Trial(msgspec.Struct, frozen=True):
+    """One trial; `result` is the contender's own, as it came."""
+
+    trial: str
+    cell: str
+    block: int
+    order: int
+    contender: str
+    status: Literal["ok", "failed"]
+    failure: Failure | None
+    result: dict[str, Any] | None
+    check: CheckOutcome | None
+    cost: Cost | None
+    machine: MachineState | None
+    started_at: str
+    duration_s: float
+    schema: int = SCHEMA
+
+    @property
+    def log(self) -> str | None:
+        """The name of the file in `logs/`, which a failed trial has if it was tried at all."""
+        tried = self.machine is not None
+        return log_name(self.trial) if tried and self.status == "failed" else None
+
+
+def log_name(trial: str) -> str:
+    """Return the name of the file with what a trial's contender wrote to standard error."""
+    return f"{trial.replace('/', '_')}.stderr"
+
+
+def now() -> str:
+    """Return the time of day as the store writes it."""
+    return datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+
+def free_name(results: Path, profile: str) -> str:
+    """Return a name for a new run in `results`: the time of day and the profile."""
+    stem = f"{datetime.now(UTC):%Y%m%d-%H%M%S}-{profile}"
+    names = (stem if number == 1 else f"{stem}-{number}" for number in itertools.count(1))
+    return next(name for name in names if not (results / name).exists())
+
+
+class Run:
+    """A run: its manifest and its trials so far, in the order in which they ended."""
+
+    def __init__(self, path: Path, manifest: Manifest, trials: list[Trial], torn: int) -> None:
+        self.path = path
+        self.manifest = manifest
+        self.trials = trials
+        self.torn = torn
+
+    @property
+    def logs(self) -> Path:
+        """Where the standard error of failed trials is kept."""
+        return self.path / LOGS
+
+    @classmethod
+    def create(cls, results: Path, manifest: Manifest) -> Run:
+        """Make the run's directory in `results`, and make it the latest.
+
+        Where another run has taken its name meanwhile, it gets the next one.
+        """
+        path = results.resolve() / manifest.run
+        new = path.with_name(f".{path.name}-{os.getpid()}{_NEW}")
+        with explained(path):
+            results.mkdir(parents=True, exist_ok=True)
+            new.mkdir()
+            (new / LOGS).mkdir()
+            (new / TRIALS).touch()
+            _write_manifest(new, manifest)
+            while not _renamed(new, path):
+                name = free_name(results, manifest.profile)
+                path = path.with_name(name)
+                manifest = msgspec.structs.replace(manifest, run=name)
+                _write_manifest(new, manifest)
+            _sync_directory(path.parent)
+        _point_latest_to(path)
+        return cls(path, manifest, [], torn=0)
+
+    @classmethod
+    def open(cls, path: Path) -> Run:
+        """Read a run. Raises `StoreError` when `path` is not one or is damaged."""
+        path = path.resolve()
+        if not (path / MANIFEST).is_file():
+            raise StoreError(f"{path} is not a run: it has no {MANIFEST}")
+        manifest = read_manifest(path / MANIFEST)
+        lines, torn = read_lines(path / TRIALS)
+        return cls(path, manifest, list(_decode(path / TRIALS, lines)), torn)
+
+    def append(self, trial: Trial) -> None:
+        """Add a trial and see it safely on disk before returning.
+
+        Raises `StoreError` when it cannot be written; what was written before stays readable.
+        """
+        path = self.path / TRIALS
+        line = msgspec.json.encode(trial) + b"\n"
+        with explained(path), path.open("r+b", buffering=0) as file:
+            if self.torn:
+                file.truncate(file.readall().rfind(b"\n") + 1)
+                self.torn = 0
+            end = file.seek(0, os.SEEK_END)
+            try:
+                while line:
+                    line = line[file.write(line) :]
+                os.fsync(file.fileno())
+            except OSError:
+                file.truncate(end)
+                raise
+        self.trials.append(trial)
+
+    def resume(self, environment: dict[str, Any]) -> None:
+        """Note in the manifest that the run goes on."""
+        resumption = Resumption(at=now(), environment=environment)
+        self.manifest = msgspec.structs.replace(
+            self.manifest, resumptions=[*self.manifest.resumptions, resumption]
+        )
+        with explained(self.path):
+            _write_manifest(self.path, self.manifest)
+
+    @contextlib.contextmanager
+    def lock(self) -> Iterator[None]:
+        """Let no other process add to this run, and take over from the one before.
+
+        The run is read again, since that one may have added to it; the contender that it left
+        running is ended, and what else it left is removed. The lock ends with this process,
+        however that ends. Raises `StoreError` when another process holds it.
+        """
+        with _locked(self.path / TRIALS):
+            if left := end_orphans(self.path):
+                pids = ", ".join(map(str, left))
+                raise StoreError(f"{self.path} is still used by processes that do not end: {pids}")
+            again = Run.open(self.path)
+            self.manifest, self.trials, self.torn = again.manifest, again.trials, again.torn
+            with explained(self.path):
+                for leftover in self.leftovers():
+                    shutil.rmtree(leftover) if leftover.is_dir() else leftover.unlink()
+            yield
+
+    def leftovers(self) -> list[Path]:
+        """Return what belongs to no trial that has ended: of one under way, or cut short."""
+        logs = {trial.log for trial in self.trials}
+        return sorted(
+            [
+                *self.path.glob(f"{DATA_PREFIX}*"),
+                *self.path.glob(f"*{_NEW}"),
+                *(log for log in self.logs.glob("*.stderr") if log.name not in logs),
+            ]
+        )
+
+
+def read_manifest(path: Path) -> Manifest:
+    """Read `run.json`. Raises `StoreError` when it is damaged or of another schema."""
+    with explained(path):
+        content = path.read_bytes()
+    try:
+        manifest = msgspec.json.decode(content, type=Manifest)
+    except msgspec.DecodeError as error:
+        raise StoreError(f"{path} is damaged: {error}") from error
+    if manifest.schema != SCHEMA:
+        raise StoreError(
+            f"{path} has schema {manifest.schema}, not {SCHEMA}: "
+            "read it with the version of raftmark that wrote it"
+        )
+    return manifest
+
+
+def read_lines(path: Path) -> tuple[list[bytes], int]:
+    """Return the whole lines of `trials.jsonl`, and how many (0 or 1) are torn."""
+    with explained(path):
+        *lines, tail = path.read_bytes().split(b"\n")
+    return lines, 1 if tail else 0
+
+
+@contextlib.contextmanager
+def _locked(path: Path) -> Iterator[None]:
+    deadline = time.monotonic() + _LOCK_PATIENCE_S
+    with explained(path):
+        file = path.open("rb")
+    with file:
+        while True:
+            try:
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                break
+            except BlockingIOError:
+                if time.monotonic() > deadline:
+                    raise StoreError(
+                        f"{path.parent} is being measured by another process"
+                    ) from None
+                time.sleep(0.02)
+        yield
+
+
+def _decode(path: Path, lines: list[bytes]) -> Iterator[Trial]:
+    decoder = msgspec.json.Decoder(Trial)
+    seen: set[str] = set()
+    for number, line in enumerate(lines, start=1):
+        try:
+            trial = decoder.decode(line)
+        except msgspec.DecodeError as error:
+            raise StoreError(
+                f"{path}, line {number} is damaged: {error}; "
+                "restore the file, or delete that line to lose its trial"
+            ) from error
+        if trial.schema != SCHEMA:
+            raise StoreError(f"{path}, line {number} has schema {trial.schema}, not {SCHEMA}")
+        if trial.trial in seen:
+            raise StoreError(f"{path}, line {number} repeats trial {trial.trial}")
+        seen.add(trial.trial)
+        yield trial
+
+
+def _write_manifest(directory: Path, manifest: Manifest) -> None:
+    encoded = msgspec.json.format(msgspec.json.encode(manifest), indent=2)
+    new = directory / (MANIFEST + _NEW)
+    with new.open("wb") as file:
+        file.write(encoded + b"\n")
+        file.flush()
+        os.fsync(file.fileno())
+    new.replace(directory / MANIFEST)
+    _sync_directory(directory)
+
+
+def _sync_directory(path: Path) -> None:
+    """See a directory's entries safely on disk: a file's own fsync does not do that."""
+    descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def _point_latest_to(path: Path) -> None:
+    """Let the link `latest` beside a run name it, where the file system has links."""
+    latest = path.parent / "latest"
+    if latest.exists() and not latest.is_symlink():
+        return  # Somebody's own file of that name is not ours to replace.
+    new = path.parent / f".latest-{os.getpid()}"
+    with contextlib.suppress(OSError):  # The link is a convenience that no result depends on.
+        new.symlink_to(path.name)
+        new.replace(latest)
+
+
+def _renamed(directory: Path, path: Path) -> bool:
+    """Rename a directory; return whether that was possible, because nothing was there."""
+    try:
+        directory.rename(path)
+    except OSError as error:
+        if error.errno not in {errno.ENOTEMPTY, errno.EEXIST}:
+            raise
+        return False
+    return True
+
+
+@contextlib.contextmanager
+def explained(path: Path) -> Iterator[None]:
+    """Turn an `OSError` over a run's files into a `StoreError` that says what to do."""
+    try:
+        yield
+    except OSError as error:
+        raise StoreError(
+            f"cannot use {error.filename or path}: {error.strerror}; "
+            "make room or permit it, or choose another --results"
+        ) from error

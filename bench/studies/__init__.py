@@ -1,0 +1,1 @@
+"""Studies beside the harness, each a program of its own."""

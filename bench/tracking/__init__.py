@@ -1,0 +1,1 @@
+"""Two revisions, and time: comparisons, the gate and the history."""

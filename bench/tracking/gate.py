@@ -1,0 +1,233 @@
+"""The measuring of two revisions: block by block, until every figure is decided or time is up.
+
+In a block, each contender of HEAD runs right after the same contender of BASE in the same cell, or
+right before it, as a fair coin says; the pairs come in random order. What drifts on the machine
+then hits both alike, and without a difference either is as likely to come out ahead, which is all
+that `bench.sequential` asks for. What is decided is measured no more. What is counted is measured
+once.
+"""
+
+from __future__ import annotations
+
+import random
+import secrets
+import time
+from collections import Counter
+from collections.abc import Callable, Collection, Iterator, Mapping
+from enum import Enum
+from pathlib import Path
+from typing import NamedTuple
+
+from raftmark.bench.analysis.sequential import Verdict
+from raftmark.bench.contenders.registry import Unavailable
+from raftmark.bench.design.schedule import Planned
+from raftmark.bench.design.specification import Specification
+from raftmark.bench.experiment.environment import describe_environment
+from raftmark.bench.experiment.trial import run_trial
+from raftmark.bench.runs.store import ContenderEntry, Manifest, Run, free_name, now
+from raftmark.bench.tracking.compare import (
+    BASE,
+    ERROR,
+    HEAD,
+    Compared,
+    Comparison,
+    Gated,
+    Plan,
+    compare,
+    gated_cells,
+    lacking,
+    shared,
+    side,
+)
+from raftmark.bench.tracking.counting import COUNTED_CELL, Count, count_code
+from raftmark.bench.tracking.revisions import Placed, Revision
+from raftmark.listing import describe
+
+# A pair that so many trials were lost of is given up: it would take the others' time.
+_MOST_FAILURES = 3
+
+Pair = tuple[str, str]
+"""A cell and a contender, by its name in the tables."""
+
+
+class Wish(NamedTuple):
+    """What is to be compared, and for how long.
+
+    `contenders` and `workloads` choose some; none chooses all. `margin` is the share by which a
+    figure may change without anybody minding. No pair of trials starts later than `budget_s`
+    seconds after the start.
+    """
+
+    contenders: Collection[str] = ()
+    workloads: Collection[str] = ()
+    margin: float = 0.05
+    blocks: int = 60
+    budget_s: float = 900.0
+    seed: int | None = None
+
+
+class Side(NamedTuple):
+    """A revision, where it is checked out, and its contenders by the names in its own table."""
+
+    revision: Revision
+    directory: Path
+    contenders: dict[str, Placed]
+
+
+class End(Enum):
+    """Why the measuring ended."""
+
+    DECIDED = "everything is decided"
+    BLOCKS_DONE = "all blocks are done"
+    OUT_OF_TIME = "the time is over"
+
+
+def begin(
+    base: Side, head: Side, wish: Wish, results: Path, say: Callable[[str], None]
+) -> tuple[Run, Plan]:
+    """Make the run of a comparison, of all that the two share and that was wished for.
+
+    Raises `Unavailable` when that is nothing, and `StoreError` when the run cannot be kept.
+    """
+    known = dict.fromkeys([*base.contenders, *head.contenders])
+    unknown = [name for name in wish.contenders if name not in known]
+    if unknown:
+        raise Unavailable(f"no contender {', '.join(unknown)}; choose from {', '.join(known)}")
+    cells = [
+        gated
+        for gated in gated_cells()
+        if not wish.workloads or gated.cell.workload["name"] in wish.workloads
+    ]
+    entries = [_describe(each, wish, say) for each in (base, head)]
+    names, left_out = shared(*entries)
+    figures, counted = [], []
+    for name in names:
+        for gated in [Gated(COUNTED_CELL, ()), *cells]:
+            cell = gated.cell
+            if lacks := lacking(cell, entries[0][name], entries[1][name]):
+                left_out.append(f"{name} does not offer {cell.id} in {lacks}")
+            elif cell is COUNTED_CELL:
+                counted.append(name)
+            else:
+                figures += [Compared(name, cell.id, metric.key) for metric in gated.metrics]
+    if not figures:
+        raise Unavailable("; ".join(["the two share nothing to compare", *left_out]))
+    plan = Plan(
+        base=str(base.revision),
+        head=str(head.revision),
+        margin=wish.margin,
+        error=ERROR,
+        labels={name: head.contenders[name].label.rpartition(", ")[0] for name in names},
+        figures=figures,
+        counted=counted,
+        code=_count_code(base, head, names),
+        left_out=left_out,
+    )
+    run = Run.create(
+        results,
+        Manifest(
+            run=free_name(results, "compare"),
+            profile="compare",
+            seed=secrets.randbelow(2**32) if wish.seed is None else wish.seed,
+            started_at=now(),
+            specification=Specification(
+                blocks=wish.blocks, cells=[COUNTED_CELL, *(gated.cell for gated in cells)]
+            ),
+            contenders=[entry for side in entries for entry in side.values()],
+            environment=describe_environment(),
+        ),
+    )
+    plan.save(run)
+    return run, plan
+
+
+def _describe(of: Side, wish: Wish, say: Callable[[str], None]) -> dict[str, ContenderEntry]:
+    entries = {}
+    for name, spec in of.contenders.items():
+        if not wish.contenders or name in wish.contenders:
+            say(f"preparing {spec.name}")
+            entries[name] = describe(spec)
+    return entries
+
+
+def _count_code(base: Side, head: Side, names: list[str]) -> list[Count]:
+    """Count the sources of the contenders that both have, as far as both can be counted."""
+    before, after = (
+        count_code({name: of.contenders[name] for name in names}, of.directory)
+        for of in (base, head)
+    )
+    return [
+        Count(name, what, number, after[name][what], gated=False)
+        for name in before
+        if name in after
+        for what, number in before[name].items()
+        if what in after[name]
+    ]
+
+
+def measure(
+    run: Run,
+    plan: Plan,
+    specs: Mapping[str, Placed],
+    budget_s: float,
+    say: Callable[[str], None],
+    clock: Callable[[], float] = time.monotonic,
+) -> End:
+    """Measure a comparison's run; `specs` are its contenders by their names in the run.
+
+    A pair that was begun is finished, so the time may be exceeded by one. An interruption loses
+    the trial under way and nothing else. Raises `StoreError` when a result cannot be kept.
+    """
+    deadline = clock() + budget_s
+    comparison = compare(run, plan)
+    for block in range(run.manifest.specification.blocks):
+        wanted = _wanted(comparison, run)
+        if not wanted:
+            return End.DECIDED
+        for planned in _order(run, wanted, block):
+            if planned.order % 2 == 0 and clock() > deadline:
+                return End.OUT_OF_TIME
+            trial = run_trial(planned, specs[planned.contender], run)
+            run.append(trial)
+            if trial.failure is not None:
+                say(f"{trial.trial} failed at {trial.failure.stage}: {trial.failure.message}")
+        comparison = compare(run, plan)
+        say(_progress(comparison, block, deadline - clock()))
+    return End.BLOCKS_DONE if _wanted(comparison, run) else End.DECIDED
+
+
+def _wanted(comparison: Comparison, run: Run) -> list[Pair]:
+    """Return what another block could still tell something about."""
+    wanted = dict.fromkeys(
+        (finding.cell, finding.contender) for finding in comparison.with_verdict(Verdict.UNDECIDED)
+    )
+    wanted |= dict.fromkeys((COUNTED_CELL.id, name) for name in comparison.uncounted)
+    lost = Counter(
+        (trial.cell, trial.contender.rpartition("@")[0])
+        for trial in run.trials
+        if trial.failure is not None
+    )
+    return [pair for pair in wanted if lost[pair] < _MOST_FAILURES]
+
+
+def _order(run: Run, wanted: list[Pair], block: int) -> Iterator[Planned]:
+    """Yield a block's trials: the pairs in random order, and the two of each in random order."""
+    rng = random.Random(f"{run.manifest.seed}/{block}")
+    cells = {cell.id: cell for cell in run.manifest.specification.cells}
+    rng.shuffle(wanted)
+    pairs = [(cell, name, rng.sample((BASE, HEAD), 2)) for cell, name in wanted]
+    trials = [(cell, side(name, which)) for cell, name, both in pairs for which in both]
+    for order, (cell, contender) in enumerate(trials):
+        yield Planned(cells[cell], block, order, contender)
+
+
+def _progress(comparison: Comparison, block: int, left_s: float) -> str:
+    undecided = len(comparison.with_verdict(Verdict.UNDECIDED))
+    decided = len(comparison.findings) - undecided
+    slower = len(comparison.with_verdict(Verdict.SLOWER))
+    minutes, seconds = divmod(max(0, round(left_s)), 60)
+    return (
+        f"block {block + 1}: {decided} of {len(comparison.findings)} figures decided"
+        + (f", {slower} slower" if slower else "")
+        + f"; at most {minutes}:{seconds:02} left"
+    )

@@ -1,0 +1,214 @@
+"""Two revisions of a project side by side, each in a git worktree of its own.
+
+A revision is checked out whole, so that it brings its own contenders' table, builds from its own
+sources and runs in its own directory: `python -m impl_x` takes the package from there. Both lie
+at paths of the same length, because even that can change how fast a program runs (Mytkowicz et
+al., "Producing wrong data without doing anything obviously wrong!", ASPLOS 2009).
+
+The worktrees lie in the project's cache, in a directory that is locked by the process that made
+it. It is removed when that process is done, interrupted or not; after one that was killed, by the
+next one.
+"""
+
+from __future__ import annotations
+
+import compileall
+import contextlib
+import fcntl
+import os
+import re
+import shutil
+import subprocess
+import tempfile
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import NamedTuple
+
+import msgspec
+
+from raftmark.bench.contenders.contender import Contender
+from raftmark.bench.contenders.registry import ContenderSpec, RegistryError, load_contenders
+
+WORKING_TREE = "the working tree"
+TABLE = Path("bench/contenders.toml")
+"""Where a revision has its contenders' table, from the top of the project."""
+
+
+_TESTS = re.compile(r"/tests/")
+
+
+class RevisionError(Exception):
+    """A revision cannot be checked out or used; the message says why."""
+
+
+class Revision(NamedTuple):
+    """A commit, and what a person calls it. `commit` is None for the files as they lie there."""
+
+    name: str
+    commit: str | None
+
+    def __str__(self) -> str:
+        if self.commit is None:
+            return self.name
+        short = self.commit[:10]
+        return short if self.commit.startswith(self.name) else f"{self.name} ({short})"
+
+
+class Placed(ContenderSpec, frozen=True, kw_only=True):
+    """A contender of a revision: built and launched in that revision's directory."""
+
+    directory: Path
+
+    @classmethod
+    def of(cls, spec: ContenderSpec, directory: Path, name: str, label: str) -> Placed:
+        """Return a contender as it is in `directory`, under a name of its own."""
+        places = {"{root}": str(directory), "{cache}": str(directory / ".cache")}
+
+        def place(arguments: list[str]) -> list[str]:
+            for placeholder, path in places.items():
+                arguments = [argument.replace(placeholder, path) for argument in arguments]
+            return arguments
+
+        fields = {field: getattr(spec, field) for field in ContenderSpec.__struct_fields__}
+        fields |= {"name": name, "label": label, "command": place(spec.command)}
+        if spec.build is not None:
+            fields["build"] = msgspec.structs.replace(
+                spec.build,
+                command=place(spec.build.command),
+                cwd=str(directory / spec.build.cwd),
+                output=place([spec.build.output])[0],
+            )
+        return cls(**fields, directory=directory)
+
+    def launch(
+        self, *, stderr: Path | None = None, env: Mapping[str, str] | None = None
+    ) -> Contender:
+        """Start the contender in its revision's directory; see `Contender`."""
+        return Contender(self.argv(), cwd=self.directory, stderr=stderr, env=env)
+
+
+class Repository:
+    """The git repository of a project."""
+
+    def __init__(self, path: Path) -> None:
+        """Find the repository that `path` lies in. Raises `RevisionError` where there is none."""
+        self.path = path
+        self.path = Path(self._git("rev-parse", "--show-toplevel"))
+
+    def resolve(self, name: str) -> Revision:
+        """Find a revision. Raises `RevisionError` for one that is not there."""
+        try:
+            commit = self._git(
+                "rev-parse", "--verify", "--quiet", "--end-of-options", f"{name}^{{commit}}"
+            )
+        except RevisionError:
+            raise RevisionError(
+                f"{name} is neither a run nor a revision of {self.path}; in a shallow clone, "
+                "fetch it first"
+            ) from None
+        return Revision(name, commit)
+
+    @contextlib.contextmanager
+    def checked_out(self, *revisions: Revision) -> Iterator[list[Path]]:
+        """Check revisions out side by side, and remove them at the end.
+
+        Raises `RevisionError` when that cannot be done.
+        """
+        cache = self.path / ".cache" / "revisions"
+        with contextlib.ExitStack() as stack:
+            try:
+                cache.mkdir(parents=True, exist_ok=True)
+                with _lock(cache, wait=True):
+                    self._remove_abandoned(cache)
+                    place = Path(tempfile.mkdtemp(prefix="", dir=cache))
+                    stack.enter_context(_lock(place))
+            except OSError as error:
+                raise RevisionError(f"cannot use {error.filename}: {error.strerror}") from error
+            try:
+                yield [
+                    self._check_out(revision, place / str(number))
+                    for number, revision in enumerate(revisions)
+                ]
+            finally:
+                self._remove(place)
+
+    def _check_out(self, revision: Revision, path: Path) -> Path:
+        self._git("worktree", "add", "--quiet", "--detach", str(path), revision.commit or "HEAD")
+        if revision.commit is None:
+            self._copy_changes(path)
+        # Neither is to write its bytecode while it is measured.
+        compileall.compile_dir(path, quiet=2, workers=1, rx=_TESTS)
+        return path
+
+    def _copy_changes(self, path: Path) -> None:
+        """Bring a checkout of HEAD to what the files are now."""
+        changed = self._git("ls-files", "-z", "--modified", "--others", "--exclude-standard")
+        for name in filter(None, changed.split("\0")):
+            source, target = self.path / name, path / name
+            target.unlink(missing_ok=True)
+            if source.is_symlink() or source.is_file():
+                target.parent.mkdir(parents=True, exist_ok=True)
+                shutil.copy2(source, target, follow_symlinks=False)
+
+    def _remove_abandoned(self, cache: Path) -> None:
+        """Remove what processes left behind that were killed."""
+        for place in cache.glob("*/"):
+            with _lock(place) as locked:
+                if locked:
+                    self._remove(place)
+
+    def _remove(self, place: Path) -> None:
+        shutil.rmtree(place, ignore_errors=True)
+        self._git("worktree", "prune", "--expire", "now")
+        if place.exists():
+            raise RevisionError(f"cannot remove {place}; remove it by hand, then prune worktrees")
+
+    def _git(self, *arguments: str) -> str:
+        try:
+            done = subprocess.run(
+                ["git", *arguments],
+                cwd=self.path,
+                stdin=subprocess.DEVNULL,
+                capture_output=True,
+                text=True,
+                check=True,
+                # What a hook that runs this has set would lead to another worktree.
+                env={k: v for k, v in os.environ.items() if k not in {"GIT_DIR", "GIT_WORK_TREE"}},
+            )
+        except OSError as error:
+            raise RevisionError(f"comparing revisions needs git: {error.strerror}") from error
+        except subprocess.CalledProcessError as error:
+            said = str(error.stderr).strip() or f"exit status {error.returncode}"
+            raise RevisionError(f"git {arguments[0]}: {said}") from error
+        return done.stdout.strip("\n")
+
+
+def contenders_of(directory: Path, table: Path, side: str) -> dict[str, Placed]:
+    """Return the contenders of a checked-out revision, by the names in its own table.
+
+    As contenders of a run they are called `NAME@SIDE`. Raises `RevisionError` when the revision
+    has no table that can be read.
+    """
+    try:
+        specs = load_contenders(directory / table)
+    except RegistryError as error:
+        raise RevisionError(f"{side}: {error}") from error
+    return {
+        name: Placed.of(spec, directory, f"{name}@{side}", f"{spec.label}, {side}")
+        for name, spec in specs.items()
+    }
+
+
+@contextlib.contextmanager
+def _lock(place: Path, *, wait: bool = False) -> Iterator[bool]:
+    """Lock a directory until the end or this process's death, if no other process has."""
+    file = os.open(place, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
+        except BlockingIOError:
+            yield False
+        else:
+            yield True
+    finally:
+        os.close(file)

@@ -1,0 +1,1 @@
+"""The contender protocol around a cluster: requests in, replies and events out."""

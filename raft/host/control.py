@@ -1,0 +1,443 @@
+"""A running cluster as its operator sees it: who is up, who leads, what may be done next."""
+
+import threading
+import time
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from enum import Enum
+from functools import partial
+from typing import Any, TypeAlias, TypeVar
+
+from raftmark.raft.client import Done, Outcome, Query, Reading
+from raftmark.raft.cluster import (
+    Cluster,
+    ClusterConfig,
+    ClusterFactory,
+    Counters,
+    Events,
+    LogSlice,
+    NodeStatus,
+    RoleChange,
+)
+from raftmark.raft.errors import BadRequest, OutcomeUnknown, RaftError, Unavailable
+from raftmark.raft.links import PERFECT, Faults
+from raftmark.raft.messages import ADD_SERVER, REMOVE_SERVER, Command, Message
+from raftmark.raft.node import Role
+from raftmark.raft.storage import StorageError
+
+T = TypeVar("T")
+
+
+class Lifecycle(Enum):
+    """What an operator did to a node, or its own fault."""
+
+    RUNNING = "running"
+    PAUSED = "paused"
+    CRASHED = "crashed"
+
+
+Completion: TypeAlias = Callable[[int], None]
+"""Waits until an operation that was begun is complete, or a deadline (ns); raises its error."""
+
+
+class Control:
+    """Operations on one cluster: refused where the nodes' state does not allow them.
+
+    `on_role` hears every role change, `on_failure` of every node that ceased by itself,
+    `on_sent`, if there is one, of all messages; all from the cluster's threads, and must not block.
+    """
+
+    def __init__(
+        self,
+        factory: ClusterFactory,
+        config: ClusterConfig,
+        on_role: Callable[[RoleChange], None],
+        on_failure: Callable[[int, Exception], None],
+        on_sent: Callable[[Sequence[Message], int], None] | None = None,
+    ) -> None:
+        self.settings = config.settings
+        self.seed = config.seed
+        self._listeners: tuple[Callable[[RoleChange], None], ...] = (on_role,)
+        self._on_failure = on_failure
+        self._operating = threading.Lock()
+        self._submitting = threading.Lock()
+        self._changed = threading.Condition()
+        self._roles: dict[int, RoleChange] = {}
+        self.nodes = config.settings.nodes
+        self._lifecycle = dict.fromkeys(self.nodes, Lifecycle.RUNNING)
+        self._paused_status: dict[int, NodeStatus] = {}
+        self._stopped = False
+        self._faults = PERFECT
+        events = Events(self._role_changed, self._node_failed, on_sent)
+        self.cluster: Cluster = factory(config, events)
+        self._divide: Callable[[], None] = partial(self.cluster.partition, None)
+
+    # -- what the cluster tells ------------------------------------------------------
+
+    def _role_changed(self, change: RoleChange) -> None:
+        with self._changed:
+            self._roles[change.node] = change
+            for listener in self._listeners:
+                listener(change)
+            self._changed.notify_all()
+
+    def _node_failed(self, node: int, error: Exception) -> None:
+        with self._changed:
+            self._lifecycle[node] = Lifecycle.CRASHED
+            self._roles.pop(node, None)
+            self._changed.notify_all()
+        self._on_failure(node, error)
+
+    # -- what the operator asks ------------------------------------------------------
+
+    def start(self) -> None:
+        """Start every node. StorageError leaves none running."""
+        self.cluster.start()
+
+    def stop(self) -> None:
+        """End every node, and whatever waits for them."""
+        with self._submitting, self._changed:
+            self._stopped = True
+            self._changed.notify_all()
+        with self._operating:
+            self.cluster.stop()
+
+    @contextmanager
+    def _operation(self) -> Iterator[None]:
+        """One at a time, and none once the cluster is being stopped."""
+        with self._operating:
+            if self._stopped:
+                raise Unavailable("the cluster was stopped")
+            yield
+
+    def submit(self, node: int | None, command: Command, done: Done) -> None:
+        """Propose a command, to the present leader if `node` is None.
+
+        Any thread may, at any time: a cluster that is being stopped is left alone.
+        """
+        with self._submitting:
+            try:
+                self.cluster.submit(self._asked(node), command, done)
+            except Unavailable as error:
+                done(error)
+
+    def read(self, node: int | None, query: Query) -> None:
+        """Read a key, from the present leader if `node` is None."""
+        try:
+            self.cluster.read(self._asked(node), query)
+        except Unavailable as error:
+            query.done(error)
+
+    def _asked(self, node: int | None) -> int:
+        """Who is to answer a client that asked `node`, or anyone; Unavailable if no one can."""
+        if self._stopped:
+            raise Unavailable("the cluster was stopped")
+        if node is None:
+            leader = self.leader()
+            if leader is None:
+                raise Unavailable("no leader is known; wait for an election")
+            node = leader.node
+        return self._running(node)
+
+    def _running(self, node: int) -> int:
+        if self._state_of(node) is not Lifecycle.RUNNING:
+            raise Unavailable(f"node {node} is {self._state_of(node).value}")
+        return node
+
+    def status(self) -> list[dict[str, Any]]:
+        """Every node's status as docs/protocol.md has it."""
+        with self._operation():
+            return [self._status_of(node) for node in self.nodes]
+
+    def _status_of(self, node: int) -> dict[str, Any]:
+        state = self._state_of(node)
+        alive, paused = state is not Lifecycle.CRASHED, state is Lifecycle.PAUSED
+        fields: dict[str, Any] = dict.fromkeys(NodeStatus._fields)
+        if paused:
+            fields = self._paused_status[node]._asdict()
+        elif alive:
+            fields = self.cluster.status(node)._asdict()
+        return {"id": node, "alive": alive, "paused": paused, **fields}
+
+    def log(self, node: int, first: int, last: int) -> LogSlice:
+        """A running node's log entries from `first` to `last`."""
+        with self._operation():
+            return self.cluster.log(self._running(node), first, last)
+
+    def snapshot(self, node: int) -> tuple[int, int]:
+        """Let a running node compact its whole log; the snapshot's index and term."""
+        with self._operation():
+            return self.cluster.compact(self._running(node))
+
+    def heartbeat(self, node: int) -> None:
+        """Let a running node, if it leads, broadcast a heartbeat; returns when it was sent."""
+        with self._operation():
+            self.cluster.heartbeat(self._running(node))
+
+    def counters(self, node: int) -> Counters:
+        """What a running node has sent and saved."""
+        with self._operation():
+            return self.cluster.counters(self._running(node))
+
+    def when_applied(self, node: int, index: int, done: Reading) -> None:
+        """Tell when a running node has applied an entry."""
+        with self._operation():
+            self.cluster.when_applied(self._running(node), index, done)
+
+    def crash(self, node: int) -> int:
+        """Crash a running or paused node; when it ceased (ns)."""
+        with self._operation():
+            self._require(node, Lifecycle.RUNNING, Lifecycle.PAUSED)
+            self._lifecycle[node] = Lifecycle.CRASHED
+            ceased_ns = self.cluster.crash(node)
+            with self._changed:
+                self._roles.pop(node, None)
+            return ceased_ns
+
+    def restart(self, node: int) -> None:
+        """Restart a crashed node."""
+        with self._operation():
+            self._require(node, Lifecycle.CRASHED)
+            # First, as the new life may soon report that it has failed, too.
+            self._lifecycle[node] = Lifecycle.RUNNING
+            try:
+                self.cluster.restart(node)
+            except StorageError:
+                self._lifecycle[node] = Lifecycle.CRASHED
+                raise
+
+    def pause(self, node: int) -> None:
+        """Hang a running node."""
+        with self._operation():
+            self._require(node, Lifecycle.RUNNING)
+            self._paused_status[node] = self.cluster.pause(node)
+            self._lifecycle[node] = Lifecycle.PAUSED
+
+    def resume(self, node: int) -> None:
+        """Let a paused node go on."""
+        with self._operation():
+            self._require(node, Lifecycle.PAUSED)
+            self._lifecycle[node] = Lifecycle.RUNNING
+            self.cluster.resume(node)
+
+    def partition(self, groups: Sequence[Sequence[int]] | None) -> None:
+        """Cut the cluster into groups; None heals."""
+        with self._operation():
+            self._divide = partial(self.cluster.partition, groups)
+            self._divide()
+
+    def block(self, ways: Sequence[tuple[int, int]]) -> None:
+        """Cut these links, each from one node to another."""
+        with self._operation():
+            self._divide = partial(self.cluster.block, ways)
+            self._divide()
+
+    @contextmanager
+    def cut(self, ways: Sequence[tuple[int, int]]) -> Iterator[None]:
+        """Cut these links for a while, besides what the operator has divided."""
+        with self._operation():
+            self.cluster.block(ways)
+        try:
+            yield
+        finally:
+            with self._operating:
+                if not self._stopped:
+                    self._divide()
+
+    def degrade(self, faults: Faults) -> None:
+        """Give every link these faults."""
+        with self._operation():
+            self._faults = faults
+            self.cluster.degrade(faults)
+
+    # -- members and leadership ------------------------------------------------------
+
+    def transfer(self, to: int) -> Completion:
+        """Let the present leader hand over to a node; complete when that leads."""
+        with self._operation():
+            leader = self._asked(None)
+            with self._changed:
+                term = self._roles[leader].term
+            if to == leader:
+                return lambda _deadline_ns: None
+            if to not in self.cluster.status(leader).voters:
+                raise BadRequest(f"node {to} is no voter that node {leader} can hand over to")
+            if not self.cluster.transfer(leader, to):
+                raise Unavailable(f"node {leader} leads no longer; ask again")
+
+        def leads() -> bool:
+            role = self._roles.get(to)
+            return role is not None and role.role is Role.LEADER and role.term > term
+
+        def complete(deadline_ns: int) -> None:
+            if not self.wait_for(leads, deadline_ns):
+                raise OutcomeUnknown(f"node {to} does not lead yet; it may still be elected")
+
+        return complete
+
+    def add_server(self, node: int) -> Completion:
+        """Start another server; complete when it is a voter."""
+        with self._operation():
+            if node in self.nodes:
+                raise BadRequest(f"node {node} is in the cluster already")
+            leader = self._asked(None)
+            status = self.cluster.status(leader)
+            is_member = node in status.voters + status.learners
+            self.cluster.join(node)
+            self._divide()
+            self.cluster.degrade(self._faults)
+            with self._changed:
+                self._lifecycle[node] = Lifecycle.RUNNING
+                self.nodes = tuple(sorted((*self.nodes, node)))
+        change = None if is_member else self._change_members(leader, ADD_SERVER, node)
+
+        def complete(deadline_ns: int) -> None:
+            try:
+                if change is not None:
+                    change(deadline_ns)
+            except OutcomeUnknown:
+                raise
+            except RaftError:
+                self._end(node)
+                raise
+            while not self._votes(node):
+                now_ns = time.monotonic_ns()
+                if now_ns >= deadline_ns:
+                    raise OutcomeUnknown(f"node {node} is a learner; it becomes a voter by itself")
+                # Its leader looks with each heartbeat whether it keeps up.
+                self.wait_until(now_ns + self.settings.heartbeat_ns)
+
+        return complete
+
+    def remove_server(self, node: int) -> Completion:
+        """Remove a server; complete when that is committed and the server has ended."""
+        if self.nodes == (node,):
+            raise BadRequest(f"node {node} is the only one")
+        change = self._change_members(self._asked(None), REMOVE_SERVER, node)
+
+        def complete(deadline_ns: int) -> None:
+            change(deadline_ns)
+            self._end(node)
+
+        return complete
+
+    def _change_members(self, leader: int, operation: str, node: int) -> Completion:
+        """Propose a change of membership; complete when it is committed."""
+        outcomes: list[Outcome] = []
+
+        def complete(deadline_ns: int) -> None:
+            if not self.wait_for(lambda: bool(outcomes), deadline_ns):
+                raise OutcomeUnknown("not committed in time; it may still be")
+            [outcome] = outcomes
+            if isinstance(outcome, RaftError):
+                raise outcome
+            if outcome.result is not True:
+                raise Unavailable("another change is under way, or the leader is new; try again")
+
+        done = self.notified(outcomes.append)
+        self.cluster.submit(leader, Command(operation, str(node)), done)
+        return complete
+
+    def _votes(self, node: int) -> bool:
+        """Whether the leader counts a node as a voter."""
+        with self._operation():
+            leader = self.leader()
+            return leader is not None and node in self.cluster.status(leader.node).voters
+
+    def _end(self, node: int) -> None:
+        """End a server that is no member."""
+        with self._operating:
+            if self._lifecycle.pop(node) is not Lifecycle.CRASHED and not self._stopped:
+                self.cluster.crash(node)
+            with self._changed:
+                self._roles.pop(node, None)
+                self.nodes = tuple(n for n in self.nodes if n != node)
+
+    def _state_of(self, node: int) -> Lifecycle:
+        state = self._lifecycle.get(node)
+        if state is None:
+            raise BadRequest(f"node {node} was removed")
+        return state
+
+    def _require(self, node: int, *states: Lifecycle) -> None:
+        if self._state_of(node) not in states:
+            raise BadRequest(f"node {node} is {self._state_of(node).value}")
+
+    # -- what is watched -------------------------------------------------------------
+
+    def leader(self) -> RoleChange | None:
+        """What the running node said that leads, the highest term's if there are two."""
+        with self._changed:
+            leaders = [
+                change
+                for change in self._roles.values()
+                if change.role is Role.LEADER
+                and self._lifecycle.get(change.node) is Lifecycle.RUNNING
+            ]
+        return max(leaders, key=lambda change: change.term, default=None)
+
+    @contextmanager
+    def watched(self, listener: Callable[[RoleChange], None]) -> Iterator[None]:
+        """Let `listener` hear every role change meanwhile; it must not block."""
+        self._listeners = (*self._listeners, listener)
+        try:
+            yield
+        finally:
+            self._listeners = tuple(each for each in self._listeners if each is not listener)
+
+    def agreement(self, nodes: Iterable[int], above: int = -1) -> list[RoleChange]:
+        """What each of `nodes` said last, if they follow one leader in one term above `above`.
+
+        Empty while they differ.
+        """
+        with self._changed:
+            views = [self._roles.get(node) for node in nodes]
+        said = [view for view in views if view is not None]
+        agreed = len(said) == len(views) and len({(c.leader, c.term) for c in said}) == 1
+        return said if agreed and said[0].leader is not None and said[0].term > above else []
+
+    def await_settled(self, deadline_ns: int) -> int | None:
+        """The leader, once all nodes run and follow it with the same log; None at the deadline."""
+        nodes = self.nodes
+        heartbeat_ns = self.settings.heartbeat_ns
+        while self.wait_for(lambda: bool(self.agreement(nodes)), deadline_ns):
+            views = self.status()
+            if all(v["alive"] and not v["paused"] for v in views) and (
+                len({(v["leader"], v["last_index"], v["commit_index"]) for v in views}) == 1
+            ):
+                leader: int | None = views[0]["leader"]
+                return leader
+            now_ns = time.monotonic_ns()
+            if now_ns >= deadline_ns:
+                break
+            # The next heartbeat brings the followers up to date; look again after it.
+            self.wait_until(min(now_ns + heartbeat_ns, deadline_ns))
+        return None
+
+    def notified(self, take: Callable[[T], None]) -> Callable[[T], None]:
+        """The same, after which `wait_for` looks again at its condition."""
+
+        def take_and_notify(value: T) -> None:
+            with self._changed:
+                take(value)
+                self._changed.notify_all()
+
+        return take_and_notify
+
+    def wait_for(self, condition: Callable[[], bool], deadline_ns: int) -> bool:
+        """Wait until what is heard has made `condition` true; False at the deadline.
+
+        Unavailable once the cluster is stopped.
+        """
+        with self._changed:
+            met = self._changed.wait_for(
+                lambda: self._stopped or condition(),
+                max(0.0, (deadline_ns - time.monotonic_ns()) / 1e9),
+            )
+            if self._stopped:
+                raise Unavailable("the cluster was stopped")
+            return met
+
+    def wait_until(self, moment_ns: int) -> None:
+        """Let time pass. Unavailable once the cluster is stopped."""
+        self.wait_for(lambda: False, moment_ns)

@@ -1,0 +1,595 @@
+"""The contender protocol (docs/protocol.md) around a cluster of one concurrency model.
+
+One thread reads requests and keeps deadlines, one writes lines, and what takes its time
+(a workload, a change of members) has one of its own meanwhile. None of them takes part
+in the cluster: replies and events reach the writer through a queue, so that no node ever
+waits for the reader of the pipe.
+"""
+
+import gc
+import heapq
+import importlib
+import itertools
+import json
+import os
+import platform
+import queue
+import select
+import signal
+import sys
+import sysconfig
+import threading
+import time
+import traceback
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Any, NoReturn
+
+from raftmark.raft.client import Applied, Query, Value
+from raftmark.raft.cluster import ClusterConfig, ClusterFactory, RoleChange
+from raftmark.raft.errors import BadRequest, OutcomeUnknown, RaftError, Unavailable
+from raftmark.raft.host import requests, runs
+from raftmark.raft.host.control import Completion, Control
+from raftmark.raft.host.requests import MILLISECOND, REQUIRED, SECOND
+from raftmark.raft.host.trace import message_event
+from raftmark.raft.links import Faults
+from raftmark.raft.messages import Command, Message
+from raftmark.raft.node import Settings
+from raftmark.raft.storage import StorageError
+
+PROTOCOL = 1
+MAX_LINE = 1 << 20
+MAX_LOG_ENTRIES = 5000
+MAX_NODES = 9
+FEATURES = ("read", "snapshot", "transfer", "membership", "pre_vote", "check_quorum", "trace")
+TIMEOUT = (requests.duration_ns(1, 600_000, MILLISECOND), 5 * SECOND)
+
+Reply = dict[str, Any]
+
+
+class Lines:
+    """Splits a byte stream into lines of bounded length."""
+
+    def __init__(self) -> None:
+        self._partial = bytearray()
+        self._skipping = False
+
+    def feed(self, data: bytes) -> Iterator[bytes | None]:
+        """The lines that `data` completes, without newline; None for one too long."""
+        *complete, rest = data.split(b"\n")
+        for piece in complete:
+            if self._skipping or len(self._partial) + len(piece) >= MAX_LINE:
+                yield None
+            else:
+                yield bytes(self._partial + piece)
+            self._partial.clear()
+            self._skipping = False
+        if len(self._partial) + len(rest) >= MAX_LINE:
+            self._partial.clear()
+            self._skipping = True
+        elif not self._skipping:
+            self._partial += rest
+
+
+class Output:
+    """Standard output: lines in the order in which they were queued, from any thread."""
+
+    def __init__(self) -> None:
+        self._lines: queue.SimpleQueue[bytes | None] = queue.SimpleQueue()
+        self._writer = threading.Thread(target=self._write, name="output")
+        self._writer.start()
+
+    def put(self, value: dict[str, Any]) -> None:
+        """Queue an object."""
+        self._lines.put(json.dumps(value, separators=(",", ":")).encode() + b"\n")
+
+    def close(self) -> None:
+        """Write what is queued and end."""
+        self._lines.put(None)
+        self._writer.join()
+
+    def _write(self) -> None:
+        lines = self._lines
+        ended = False
+        while not ended:
+            waiting = [lines.get()]
+            waiting += [lines.get() for _ in range(lines.qsize())]
+            ended = None in waiting
+            data = memoryview(b"".join(line for line in waiting if line is not None))
+            try:
+                while data:
+                    data = data[os.write(sys.stdout.fileno(), data) :]
+            except BrokenPipeError:
+                # No one listens any more; the end of standard input is to follow.
+                return
+
+
+class Host:
+    """Serves requests until the end of input or `quit`."""
+
+    def __init__(
+        self, name: str, factory: ClusterFactory, runtime: Mapping[str, object] | None = None
+    ) -> None:
+        self._name = name
+        self._runtime = runtime or {}
+        self._factory = factory
+        self._output = Output()
+        self._control: Control | None = None
+        self._background: list[threading.Thread] = []
+        self._busy = False
+        self._replies: dict[int, int] = {}
+        self._tokens = itertools.count()
+        self._deadlines: list[tuple[int, int]] = []
+        self._operations: dict[str, Callable[[int, dict[str, Any]], Reply | None]] = {
+            "hello": self._hello,
+            "start": self._start,
+            "status": self._status,
+            "submit": self._submit,
+            "read": self._read,
+            "log": self._log,
+            "snapshot": self._snapshot,
+            "crash": self._crash,
+            "restart": self._node_operation(Control.restart),
+            "pause": self._node_operation(Control.pause),
+            "resume": self._node_operation(Control.resume),
+            "partition": self._partition,
+            "heal": self._heal,
+            "links": self._links,
+            "transfer": self._transfer,
+            "add_server": self._add_server,
+            "remove_server": self._remove_server,
+            "run": self._start_run,
+            "stop": self._stop,
+        }
+
+    # -- lines -----------------------------------------------------------------------
+
+    def serve(self, signals: int) -> int:
+        """Answer requests until input ends, `quit` is asked, or a signal comes.
+
+        `signals` is a file descriptor from which signals' numbers are read. Returns the
+        exit status: 0, or 128 + the signal's number.
+        """
+        lines = Lines()
+        stdin = sys.stdin.fileno()
+        try:
+            while True:
+                readable, _, _ = select.select([stdin, signals], [], [], self._expire())
+                if signals in readable:
+                    return 128 + os.read(signals, 1)[0]
+                if stdin not in readable:
+                    continue
+                data = os.read(stdin, 1 << 16)
+                if not data:
+                    return 0
+                for line in lines.feed(data):
+                    if not self._handle(line):
+                        return 0
+        finally:
+            self._stop_cluster()
+            self._output.close()
+
+    def _handle(self, line: bytes | None) -> bool:
+        """Answer one line; False if it was `quit`."""
+        request_id: int | None = None
+        try:
+            if line is None:
+                raise BadRequest(f"a line has at most {MAX_LINE} bytes")
+            if not line.strip():
+                return True
+            fields = requests.parse(line)
+            request_id = requests.integer(0, 2**53 - 1)("id", fields.pop("id", None))
+            op = fields.pop("op", None)
+            if op == "quit":
+                requests.read(fields, {})
+                self._stop_cluster()
+                self._output.put({"id": request_id, "ok": {}})
+                return False
+            operation = self._operations.get(op) if isinstance(op, str) else None
+            if operation is None:
+                raise BadRequest(f"unknown op {op!r:.40}")
+            reply = operation(request_id, fields)
+            if reply is not None:
+                self._output.put({"id": request_id, "ok": reply})
+        except Exception as error:  # noqa: BLE001 (answered, and the cluster goes on)
+            self._output.put({"id": request_id, "error": refusal(error)})
+        return True
+
+    # -- operations --------------------------------------------------------------------
+
+    def _hello(self, _id: int, fields: dict[str, Any]) -> Reply:
+        requests.read(fields, {})
+        offered = storages()
+        # Read last: an extension that was not built for it turns the GIL on when it is imported.
+        gil = getattr(sys, "_is_gil_enabled", lambda: True)()
+        return {
+            "contender": self._name,
+            "protocol": PROTOCOL,
+            "language": "Python",
+            "runtime": {
+                "name": platform.python_implementation(),
+                "version": platform.python_version(),
+                "free_threaded": bool(sysconfig.get_config_var("Py_GIL_DISABLED")),
+                "gil": gil,
+                "gc": gc.isenabled(),
+                **self._runtime,
+            },
+            "features": [*offered, *runs.WORKLOADS, *FEATURES],
+        }
+
+    def _start(self, _id: int, fields: dict[str, Any]) -> Reply:
+        values = requests.read(
+            fields,
+            {
+                "nodes": (requests.integer(1, MAX_NODES), 3),
+                "election_timeout_ms": (
+                    requests.range_ns(1, 60_000),
+                    (150 * MILLISECOND, 300 * MILLISECOND),
+                ),
+                "heartbeat_ms": (
+                    requests.duration_ns(0.5, 60_000, MILLISECOND),
+                    50 * MILLISECOND,
+                ),
+                "storage": (requests.choice("memory", "disk"), "memory"),
+                "data_dir": (requests.path, None),
+                "transport": (requests.choice("native"), "native"),
+                "seed": (requests.integer(0, 2**63 - 1), 0),
+                "pre_vote": (requests.boolean, False),
+                "check_quorum": (requests.boolean, False),
+                "snapshot_entries": (requests.integer(0, 2**53 - 1), 16384),
+                "trace": (requests.boolean, False),
+            },
+        )
+        if self._control is not None:
+            raise BadRequest("a cluster is running; stop it first")
+        if (values["storage"] == "disk") != (values["data_dir"] is not None):
+            raise BadRequest("data_dir goes with storage disk, and only with it")
+        if values["storage"] not in storages():
+            raise BadRequest("storage disk needs the msgspec package, which is not here")
+        settings = Settings(
+            nodes=tuple(range(1, values["nodes"] + 1)),
+            election_timeout_ns=values["election_timeout_ms"],
+            heartbeat_ns=values["heartbeat_ms"],
+            pre_vote=values["pre_vote"],
+            check_quorum=values["check_quorum"],
+            snapshot_entries=values["snapshot_entries"],
+        )
+        trace = values["trace"]
+        config = ClusterConfig(
+            settings, values["storage"], values["data_dir"], values["seed"], trace
+        )
+        control = Control(
+            self._factory,
+            config,
+            self._announce,
+            self._report_failure,
+            self._tell if trace else None,
+        )
+        control.start()
+        self._control = control
+        return {"nodes": list(settings.nodes)}
+
+    def _stop(self, _id: int, fields: dict[str, Any]) -> Reply:
+        requests.read(fields, {})
+        self._running()
+        self._stop_cluster()
+        return {}
+
+    def _status(self, _id: int, fields: dict[str, Any]) -> Reply:
+        requests.read(fields, {})
+        return {"nodes": self._running().status()}
+
+    def _submit(self, request_id: int, fields: dict[str, Any]) -> None:
+        control = self._running()
+        values = requests.read(
+            fields,
+            {
+                "command": (requests.command, REQUIRED),
+                "node": (requests.node_of(control.nodes), None),
+                "client": (requests.string(requests.MAX_KEY_BYTES), None),
+                "serial": (requests.integer(1, 2**53 - 1), None),
+                "timeout_ms": TIMEOUT,
+            },
+        )
+        if (values["client"] is None) != (values["serial"] is None):
+            raise BadRequest("client and serial go together")
+        command: Command = values["command"]
+        if values["client"] is not None:
+            command = command._replace(client=values["client"], serial=values["serial"])
+        control.submit(values["node"], command, self._awaited(request_id, values["timeout_ms"]))
+
+    def _read(self, request_id: int, fields: dict[str, Any]) -> None:
+        control = self._running()
+        values = requests.read(
+            fields,
+            {
+                "key": (requests.string(requests.MAX_KEY_BYTES), REQUIRED),
+                "node": (requests.node_of(control.nodes), None),
+                "timeout_ms": TIMEOUT,
+            },
+        )
+        done = self._awaited(request_id, values["timeout_ms"])
+        control.read(values["node"], Query(values["key"], done))
+
+    def _awaited(
+        self, request_id: int, timeout_ns: int
+    ) -> Callable[[Applied | Value | RaftError], None]:
+        """Who answers a request when its outcome comes, if that is before the deadline."""
+        token = next(self._tokens)
+        self._replies[token] = request_id
+        heapq.heappush(self._deadlines, (time.monotonic_ns() + timeout_ns, token))
+        return lambda outcome: self._answer(token, outcome)
+
+    def _answer(self, token: int, outcome: Applied | Value | RaftError) -> None:
+        """Send a request's outcome, unless its deadline was first."""
+        request_id = self._replies.pop(token, None)
+        if request_id is None:
+            return
+        if isinstance(outcome, RaftError):
+            self._output.put({"id": request_id, "error": refusal(outcome)})
+        elif isinstance(outcome, Value):
+            answer = {"index": outcome.log_index, "value": outcome.value}
+            self._output.put({"id": request_id, "ok": answer})
+        else:
+            index, term, result = outcome
+            answer = {"index": index, "term": term, "result": result}
+            self._output.put({"id": request_id, "ok": answer})
+
+    def _expire(self) -> float | None:
+        """Answer the commands whose deadline has passed; seconds to the next one."""
+        now_ns = time.monotonic_ns()
+        while self._deadlines:
+            deadline_ns, token = self._deadlines[0]
+            if token in self._replies:
+                if deadline_ns > now_ns:
+                    return (deadline_ns - now_ns) / SECOND
+                self._answer(token, OutcomeUnknown("not committed in time; it may still be"))
+            heapq.heappop(self._deadlines)
+        return None
+
+    def _log(self, _id: int, fields: dict[str, Any]) -> Reply:
+        control = self._running()
+        index = requests.integer(1, 2**53 - 1)
+        values = requests.read(
+            fields,
+            {
+                "node": (requests.node_of(control.nodes), REQUIRED),
+                "from": (index, 1),
+                "to": (index, 2**53 - 1),
+            },
+        )
+        node, first = values["node"], values["from"]
+        piece = control.log(node, first, min(values["to"], first + MAX_LOG_ENTRIES - 1))
+        if piece.first_index >= first + MAX_LOG_ENTRIES:
+            # All of that is compacted away.
+            first = piece.first_index
+            piece = control.log(node, first, min(values["to"], first + MAX_LOG_ENTRIES - 1))
+        return {
+            "entries": [
+                {"index": index, "term": term, "command": describe(command)}
+                for index, (term, command) in enumerate(piece.entries, piece.first_index)
+            ],
+            "last_index": piece.last_index,
+            "commit_index": piece.commit_index,
+        }
+
+    def _snapshot(self, _id: int, fields: dict[str, Any]) -> Reply:
+        control = self._running()
+        index, term = control.snapshot(self._node(fields))
+        return {"index": index, "term": term}
+
+    def _crash(self, _id: int, fields: dict[str, Any]) -> Reply:
+        control = self._running()
+        return {"at_ns": control.crash(self._node(fields))}
+
+    def _node_operation(
+        self, operation: Callable[[Control, int], None]
+    ) -> Callable[[int, dict[str, Any]], Reply]:
+        def perform(_id: int, fields: dict[str, Any]) -> Reply:
+            control = self._running()
+            operation(control, self._node(fields))
+            return {}
+
+        return perform
+
+    def _node(self, fields: dict[str, Any]) -> int:
+        known = {"node": (requests.node_of(self._running().nodes), REQUIRED)}
+        node: int = requests.read(fields, known)["node"]
+        return node
+
+    def _partition(self, _id: int, fields: dict[str, Any]) -> Reply:
+        control = self._running()
+        values = requests.read(
+            fields,
+            {
+                "groups": (requests.groups_of(control.nodes), None),
+                "blocked": (requests.ways_of(control.nodes), None),
+            },
+        )
+        if (values["groups"] is None) == (values["blocked"] is None):
+            raise BadRequest("a partition has either groups or blocked")
+        if values["groups"] is not None:
+            control.partition(values["groups"])
+        else:
+            control.block(values["blocked"])
+        return {}
+
+    def _heal(self, _id: int, fields: dict[str, Any]) -> Reply:
+        requests.read(fields, {})
+        self._running().partition(None)
+        return {}
+
+    def _links(self, _id: int, fields: dict[str, Any]) -> Reply:
+        control = self._running()
+        probability = requests.number(0, 1)
+        values = requests.read(
+            fields,
+            {
+                "drop": (probability, 0.0),
+                "duplicate": (probability, 0.0),
+                "delay_ms": (requests.range_ns(0, 60_000), (0, 0)),
+            },
+        )
+        control.degrade(Faults(values["drop"], values["duplicate"], values["delay_ms"]))
+        return {}
+
+    # -- members and leadership ----------------------------------------------------------
+
+    def _transfer(self, request_id: int, fields: dict[str, Any]) -> None:
+        control = self._running()
+        node = requests.node_of(control.nodes)
+        self._patiently(request_id, fields, node, control.transfer)
+
+    def _add_server(self, request_id: int, fields: dict[str, Any]) -> None:
+        control = self._running()
+        self._patiently(request_id, fields, requests.integer(1, MAX_NODES), control.add_server)
+
+    def _remove_server(self, request_id: int, fields: dict[str, Any]) -> None:
+        control = self._running()
+        node = requests.node_of(control.nodes)
+        self._patiently(request_id, fields, node, control.remove_server)
+
+    def _patiently(
+        self,
+        request_id: int,
+        fields: dict[str, Any],
+        node: requests.Check,
+        begin: Callable[[int], Completion],
+    ) -> None:
+        """Begin what takes its time; a thread waits for it, so that other requests need not."""
+        values = requests.read(fields, {"node": (node, REQUIRED), "timeout_ms": TIMEOUT})
+        deadline_ns = time.monotonic_ns() + values["timeout_ms"]
+        complete = begin(values["node"])
+
+        def wait() -> Reply:
+            complete(deadline_ns)
+            return {}
+
+        self._in_background(request_id, wait)
+
+    def _in_background(
+        self, request_id: int, work: Callable[[], Reply], ended: Callable[[], None] = lambda: None
+    ) -> None:
+        """Answer a request with what `work` returns, from a thread; `ended` comes first."""
+
+        def run() -> None:
+            try:
+                answer = {"ok": work()}
+            except Exception as error:  # noqa: BLE001 (answered, and the cluster goes on)
+                answer = {"error": refusal(error)}
+            ended()
+            self._output.put({"id": request_id, **answer})
+
+        self._background = [thread for thread in self._background if thread.is_alive()]
+        self._background.append(threading.Thread(target=run, name="background"))
+        self._background[-1].start()
+
+    # -- workloads ---------------------------------------------------------------------
+
+    def _start_run(self, request_id: int, fields: dict[str, Any]) -> None:
+        control = self._running()
+        values = requests.read(fields, {"workload": (requests.mapping, REQUIRED)})
+        work = runs.requested(control, values["workload"])
+        if self._busy:
+            raise BadRequest("a workload is running; one at a time")
+
+        def progress(done: float) -> None:
+            self._output.put({"event": "progress", "run": request_id, "done": done})
+
+        def idle() -> None:
+            self._busy = False  # Before the answer, which invites the next run.
+
+        self._busy = True
+        self._in_background(request_id, lambda: work(progress), idle)
+
+    # -- the cluster -------------------------------------------------------------------
+
+    def _running(self) -> Control:
+        if self._control is None:
+            raise Unavailable("no cluster is running; start one first")
+        return self._control
+
+    def _stop_cluster(self) -> None:
+        if self._control is None:
+            return
+        self._control.stop()
+        self._control = None
+        while self._background:
+            self._background.pop().join()
+
+    def _tell(self, messages: Sequence[Message], at_ns: int) -> None:
+        for message in messages:
+            self._output.put(message_event(message, at_ns))
+
+    def _announce(self, change: RoleChange) -> None:
+        self._output.put(
+            {
+                "event": "role",
+                "node": change.node,
+                "role": change.role.value,
+                "term": change.term,
+                "leader": change.leader,
+                "at_ns": change.at_ns,
+            }
+        )
+
+    def _report_failure(self, node: int, error: Exception) -> None:
+        print(f"{self._name}: node {node} ceased", file=sys.stderr)
+        traceback.print_exception(error)
+
+
+def refusal(error: Exception) -> dict[str, Any]:
+    """An error as a reply has it. A fault of the contender's own is shown to people, too."""
+    if isinstance(error, StorageError):
+        error = Unavailable(str(error))
+    if not isinstance(error, RaftError):
+        traceback.print_exception(error)
+        error = RaftError(f"{type(error).__name__}: {error}")
+    return {"code": error.code, "message": str(error), **error.details}
+
+
+def describe(command: Command) -> dict[str, Any]:
+    """A command as the protocol's `log` shows it."""
+    described: dict[str, Any] = {"op": command.op}
+    if command.op != "noop":
+        described["key"] = command.key
+    if command.op == "cas":
+        described["expect"] = command.expect
+    if command.op in ("set", "cas"):
+        described["value"] = command.value
+    if command.client is not None:
+        described |= {"client": command.client, "serial": command.serial}
+    return described
+
+
+def storages() -> list[str]:
+    """The storages on offer: free-threaded 3.13 has no serialiser, so no disk."""
+    try:
+        importlib.import_module("msgspec")
+    except ImportError:
+        return ["memory"]
+    return ["memory", "disk"]
+
+
+def main(
+    name: str, factory: ClusterFactory, runtime: Mapping[str, object] | None = None
+) -> NoReturn:
+    """Serve a contender on standard input and output; exits with 0 at their end.
+
+    `runtime` is what `hello` tells of the contender's runtime besides Python's own.
+
+    SIGINT and SIGTERM stop the cluster too and exit with 128 + the signal's number.
+
+    The cyclic garbage collector is off, as the implementations make no cycles: a full
+    collection walks the whole log, and while it does every node of the process is
+    still, soon for longer than an election timeout.
+    """
+    gc.disable()
+
+    # A handler that raised would do so anywhere, in the middle of a lock's release too;
+    # this way a signal is one more thing to read between two requests.
+    signals, wakeup = os.pipe()
+    os.set_blocking(wakeup, False)
+    signal.set_wakeup_fd(wakeup)
+    for each in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(each, lambda _signum, _frame: None)
+    sys.exit(Host(name, factory, runtime).serve(signals))

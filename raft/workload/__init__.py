@@ -1,0 +1,1 @@
+"""What `run` does to a cluster: closed and open loops, and their clients."""

@@ -1,0 +1,286 @@
+"""The workloads of docs/protocol.md, as far as no concurrency model shapes them."""
+
+import time
+from collections import Counter
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Any, NamedTuple
+
+from raftmark.raft.client import Outcome, Proposal
+from raftmark.raft.cluster import Counters
+from raftmark.raft.errors import RaftError
+from raftmark.raft.messages import Command
+
+SLICE_NS = 100_000_000
+GRAIN_BITS = 5
+"""Latencies are kept to 32 ns: no coarser than their buckets from 4 microseconds on."""
+MOST_GRAINS = 16_384
+"""So many different latencies are counted each on its own, before buckets take them in."""
+
+
+class ReplicateSpec(NamedTuple):
+    """The closed loop: `outstanding` clients, each with one command under way."""
+
+    outstanding: int = 64
+    payload: int = 64
+    keys: int = 1000
+    warmup_ns: int = 500_000_000
+    duration_ns: int = 2_000_000_000
+    session: str = "client"
+
+
+class OfferedSpec(NamedTuple):
+    """The open loop: `rate` commands a second, whatever becomes of them."""
+
+    rate: float = 1000.0
+    payload: int = 64
+    keys: int = 1000
+    sessions: int = 64
+    session: str = "client"
+    limit: int = 65536
+    warmup_ns: int = 500_000_000
+    duration_ns: int = 2_000_000_000
+
+
+class ElectionSpec(NamedTuple):
+    """Leaders to crash, how many followers may not follow, and how long each election may take."""
+
+    elections: int = 10
+    lagging: int = 0
+    cap_ns: int = 30_000_000_000
+
+
+class FailoverSpec(NamedTuple):
+    """Clients beside the nodes, and how long they send before and after the leader's crash."""
+
+    outstanding: int = 16
+    payload: int = 64
+    keys: int = 1000
+    session: str = "client"
+    before_ns: int = 1_000_000_000
+    after_ns: int = 3_000_000_000
+
+
+class CatchUpSpec(NamedTuple):
+    """What a follower misses, `by` which means it is to get it, and how long that may take."""
+
+    entries: int = 10_000
+    payload: int = 64
+    keys: int = 1000
+    session: str = "client"
+    by: str = "entries"
+    cap_ns: int = 30_000_000_000
+
+
+class StabilitySpec(NamedTuple):
+    """Clients beside the nodes, none if `outstanding` is 0, and for how long they send."""
+
+    outstanding: int = 0
+    payload: int = 64
+    keys: int = 1000
+    session: str = "client"
+    duration_ns: int = 2_000_000_000
+
+
+class CommandSource:
+    """One client session's commands, in order."""
+
+    def __init__(
+        self, client: int, clients: int, session: str, keys: Sequence[str], value: str
+    ) -> None:
+        self.serial = 0
+        self._name = f"{session}-{client}"
+        self._offset = client
+        self._stride = clients
+        self._keys = keys
+        self._value = value
+
+    def next(self) -> Command:
+        """The session's next command."""
+        self.serial += 1
+        key = self._keys[(self._offset + self.serial * self._stride) % len(self._keys)]
+        return Command("set", key, self._value, None, self._name, self.serial)
+
+
+def command_sources(clients: int, session: str, keys: int, payload: int) -> list[CommandSource]:
+    """The sources of so many clients, who share the keys."""
+    names = [f"key-{m}" for m in range(keys)]
+    value = "x" * payload
+    return [CommandSource(client, clients, session, names, value) for client in range(clients)]
+
+
+class Latencies:
+    """How often each latency (ns) was seen, in memory that does not grow with their number."""
+
+    def __init__(self) -> None:
+        self._grains: Counter[int] = Counter()
+        self._buckets: Counter[int] = Counter()
+
+    def count(self, latencies: Iterable[int]) -> None:
+        """Count some more."""
+        self._grains.update([latency >> GRAIN_BITS for latency in latencies])
+        if len(self._grains) > MOST_GRAINS:
+            self._fold()
+
+    def _fold(self) -> None:
+        """Let the buckets take in the grains: in a long run hardly two latencies are the same."""
+        for bucket, count in histogram(
+            {grain << GRAIN_BITS: count for grain, count in self._grains.items()}
+        ):
+            self._buckets[bucket] += count
+        self._grains.clear()
+
+    def histogram(self) -> list[list[int]]:
+        """All that were counted, as `histogram` returns them."""
+        self._fold()
+        return histogram(self._buckets)
+
+    def __len__(self) -> int:
+        """How many counts are kept: what the memory is in proportion to."""
+        return len(self._grains) + len(self._buckets)
+
+
+class Recorder:
+    """Latencies as they come, counted in slices of about 100 ms; one thread's own.
+
+    What is done for each command is kept to an append and a comparison. Each slice is
+    folded into the counts when it ends, so that a run of any length needs no more memory.
+    """
+
+    def __init__(self, spec: ReplicateSpec, counters: Callable[[], Counters]) -> None:
+        self._counters = counters
+        self._latencies: list[int] = []
+        start = time.monotonic_ns()
+        self._warm_ns = start + spec.warmup_ns
+        self.deadline_ns = self._warm_ns + spec.duration_ns
+        self._next_mark_ns = min(start + SLICE_NS, self._warm_ns)
+        self._started_ns = self._ended_ns = 0
+        self._before: Counters | None = None
+        self._after: Counters | None = None
+        self._counted = Latencies()
+        self._slices: list[list[int]] = []
+
+    def record(self, sent_ns: int, now_ns: int) -> None:
+        """A command that was sent at `sent_ns` was acknowledged at `now_ns`."""
+        self._latencies.append(now_ns - sent_ns)
+        if now_ns >= self._next_mark_ns:
+            self._mark(now_ns)
+
+    def _mark(self, now_ns: int) -> None:
+        """End a slice: what was before the first mark after the warm-up does not count."""
+        latencies, self._latencies = self._latencies, []
+        self._next_mark_ns = now_ns + SLICE_NS
+        if self._after is not None:
+            return
+        if self._before is not None:
+            self._counted.count(latencies)
+            self._slices.append([now_ns - self._started_ns, len(latencies)])
+            self._ended_ns = now_ns
+        elif now_ns >= self._warm_ns:
+            self._started_ns = now_ns
+            self._before = self._counters()
+        end_ns = self._warm_ns if self._before is None else self.deadline_ns
+        if now_ns >= self.deadline_ns:
+            self._after = self._counters()
+        elif now_ns < end_ns:
+            self._next_mark_ns = min(self._next_mark_ns, end_ns)
+
+    def result(self, node: int, client: str, acknowledged: Sequence[int]) -> dict[str, Any]:
+        """The raw result of docs/protocol.md. RaftError if nothing was measured."""
+        if self._before is None or self._after is None or not self._slices:
+            raise RaftError("no command was acknowledged after the deadline; run it for longer")
+        return {
+            "workload": "replicate",
+            "node": node,
+            "client": client,
+            "started_ns": self._started_ns,
+            "ended_ns": self._ended_ns,
+            "commands": sum(count for _, count in self._slices),
+            "latency_ns": self._counted.histogram(),
+            "slices": self._slices,
+            "acknowledged": list(acknowledged),
+            "counters": difference(self._before, self._after),
+        }
+
+
+def histogram(values: Mapping[int, int]) -> list[list[int]]:
+    """Values (ns) and their counts in log-linear buckets of 128 to the octave.
+
+    A bucket is [its lowest value, count].
+    """
+    counts: Counter[int] = Counter()
+    for value, count in values.items():
+        shift = max(0, value.bit_length() - 8)
+        counts[value >> shift << shift] += count
+    return [[bucket, counts[bucket]] for bucket in sorted(counts)]
+
+
+def difference(before: Counters, after: Counters) -> dict[str, int | None]:
+    """What was counted between two readings."""
+    return {
+        "messages": after.messages - before.messages,
+        "bytes": None
+        if after.bytes is None or before.bytes is None
+        else after.bytes - before.bytes,
+        "saves": after.saves - before.saves,
+        "save_ns": after.save_ns - before.save_ns,
+        "entries": after.entries - before.entries,
+    }
+
+
+class CallbackClients:
+    """The closed loop where the answer to a command is a callback in the leader's thread.
+
+    Each client sends its next command from within the answer to its last one. `finished`
+    is called once, when every client has heard its last answer, with the result or the
+    first error.
+    """
+
+    def __init__(
+        self,
+        node: int,
+        client: str,
+        spec: ReplicateSpec,
+        counters: Callable[[], Counters],
+        submit: Callable[[Proposal], None],
+        finished: Callable[[dict[str, Any] | RaftError], None],
+    ) -> None:
+        self._node = node
+        self._client = client
+        self._submit = submit
+        self._finished = finished
+        self._running = spec.outstanding
+        self._failure: RaftError | None = None
+        self._sources = command_sources(spec.outstanding, spec.session, spec.keys, spec.payload)
+        self._recorder = Recorder(spec, counters)
+
+    def start(self) -> None:
+        """Send every client's first command."""
+        for source in self._sources:
+            self._send(source, time.monotonic_ns())
+
+    def _send(self, source: CommandSource, sent_ns: int) -> None:
+        def done(outcome: Outcome) -> None:
+            now_ns = time.monotonic_ns()
+            if isinstance(outcome, RaftError):
+                self._failure = outcome
+            else:
+                self._recorder.record(sent_ns, now_ns)
+            if self._failure is None and now_ns < self._recorder.deadline_ns:
+                self._send(source, now_ns)
+            else:
+                self._end_one()
+
+        self._submit(Proposal(source.next(), done))
+
+    def _end_one(self) -> None:
+        self._running -= 1
+        if self._running:
+            return
+        if self._failure is not None:
+            self._finished(self._failure)
+            return
+        acknowledged = [source.serial for source in self._sources]
+        try:
+            self._finished(self._recorder.result(self._node, self._client, acknowledged))
+        except RaftError as error:
+            self._finished(error)

@@ -1,0 +1,245 @@
+"""`raftmark compare` and `raftmark gate`: HEAD against BASE."""
+
+from __future__ import annotations
+
+import signal
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+if TYPE_CHECKING:
+    from raftmark.bench.tracking.compare import Comparison
+    from raftmark.bench.tracking.gate import Wish
+
+_REGRESSED, _UNDECIDED, _INTERRUPTED = 1, 3, 130
+
+_Base = Annotated[str, typer.Argument(metavar="BASE", help="A git revision, or a run.")]
+_Head = Annotated[
+    str | None,
+    typer.Argument(
+        metavar="[HEAD]", help="The same; without it, the working tree.", show_default=False
+    ),
+]
+_Contenders = Annotated[str | None, typer.Option(metavar="A,B", help="Only these contenders.")]
+_Workloads = Annotated[str | None, typer.Option(metavar="A,B", help="Only these workloads.")]
+_Margin = Annotated[
+    float,
+    typer.Option(min=0.1, max=100, metavar="PERCENT", help="A change that nobody minds."),
+]
+_Blocks = Annotated[int, typer.Option(min=1, help="Measure no more than so many blocks.")]
+_Budget = Annotated[
+    float, typer.Option(min=0, metavar="MINUTES", help="Begin no trial later than this.")
+]
+_Seed = Annotated[int | None, typer.Option(min=0, help="Repeat the order of an earlier run.")]
+_Format = Annotated[str, typer.Option("--format", help="text, markdown, json or html.")]
+_Output = Annotated[
+    Path | None, typer.Option("-o", "--output", metavar="FILE", help="Write to a file instead.")
+]
+_Results = Annotated[Path, typer.Option(metavar="DIR", help="The directory that holds the runs.")]
+_Table = Annotated[
+    Path,
+    typer.Option(
+        "--contenders-file",
+        metavar="PATH",
+        help="Where a revision has its contenders' table, from the top of the project.",
+    ),
+]
+_TABLE = Path("bench/contenders.toml")
+
+
+def register(app: typer.Typer) -> None:
+    """Add these commands to the command line."""
+    app.command(name="compare")(compare)
+    app.command(name="gate")(gate)
+
+
+def compare(
+    base: _Base,
+    head: _Head = None,
+    contenders: _Contenders = None,
+    workloads: _Workloads = None,
+    margin: _Margin = 5,
+    blocks: _Blocks = 60,
+    budget: _Budget = 15,
+    seed: _Seed = None,
+    format: _Format = "text",
+    output: _Output = None,
+    results: _Results = Path("results"),
+    contenders_file: _Table = _TABLE,
+) -> None:
+    """Compare two revisions, or two runs: is HEAD slower or faster than BASE, and by how much?
+
+    Two revisions are checked out side by side and measured in turns, until every figure is decided
+    or the time is over. Two runs are compared as they were measured. BASE alone may also be the
+    run of an earlier comparison, also of one that was killed. Ctrl-C ends the measuring and still
+    says what is known.
+    """
+    wish = _wish(contenders, workloads, margin, blocks, budget, seed)
+    _compare_and_write(base, head, wish, results, contenders_file, format, output)
+
+
+def gate(
+    base: _Base,
+    head: _Head = None,
+    fail_undecided: Annotated[
+        bool, typer.Option(help="Fail, with status 3, when something could not be decided.")
+    ] = False,
+    contenders: _Contenders = None,
+    workloads: _Workloads = None,
+    margin: _Margin = 5,
+    blocks: _Blocks = 60,
+    budget: _Budget = 15,
+    seed: _Seed = None,
+    format: _Format = "text",
+    output: _Output = None,
+    results: _Results = Path("results"),
+    contenders_file: _Table = _TABLE,
+) -> None:
+    """Compare as `compare` does, and end with a status for continuous integration.
+
+    0: nothing got slower, as far as it can be told; 1: something got slower, a command costs more
+    messages, bytes or saves, or HEAD broke a safety rule; 2: wrong usage; 3, only with
+    --fail-undecided: something could not be decided; 130: interrupted.
+    """
+    wish = _wish(contenders, workloads, margin, blocks, budget, seed)
+    comparison = _compare_and_write(base, head, wish, results, contenders_file, format, output)
+    if comparison.regressed:
+        raise typer.Exit(_REGRESSED)
+    if fail_undecided and comparison.undecided:
+        raise typer.Exit(_UNDECIDED)
+
+
+def _wish(
+    contenders: str | None,
+    workloads: str | None,
+    margin: float,
+    blocks: int,
+    budget: float,
+    seed: int | None,
+) -> Wish:
+    from raftmark.bench.tracking.compare import gated_cells
+    from raftmark.bench.tracking.gate import Wish
+
+    wish = Wish(
+        contenders=_names(contenders),
+        workloads=_names(workloads),
+        margin=margin / 100,
+        blocks=blocks,
+        budget_s=60 * budget,
+        seed=seed,
+    )
+    known = dict.fromkeys(gated.cell.workload["name"] for gated in gated_cells())
+    if unknown := [name for name in wish.workloads if name not in known]:
+        raise typer.BadParameter(
+            f"no workload {', '.join(unknown)} is compared; choose from {', '.join(known)}"
+        )
+    return wish
+
+
+def _compare_and_write(
+    base: str,
+    head: str | None,
+    wish: Wish,
+    results: Path,
+    table: Path,
+    format: str,
+    output: Path | None,
+) -> Comparison:
+    """Write what was found, also by a comparison that was interrupted, which ends the command."""
+    from raftmark.report.pages.difference import FORMATS
+
+    if format not in FORMATS:
+        raise typer.BadParameter(f"no format {format}; choose from {', '.join(FORMATS)}")
+    comparison, interrupted = _compare(base, head, wish, results, table)
+    _write(FORMATS[format](comparison), output)
+    if interrupted:
+        raise typer.Exit(_INTERRUPTED)
+    return comparison
+
+
+def _compare(
+    base: str, head: str | None, wish: Wish, results: Path, table: Path
+) -> tuple[Comparison, bool]:
+    """Return the comparison, and whether its measuring was interrupted."""
+    # A job that is cancelled ends like one that is interrupted at the terminal.
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    from raftmark.bench.runs.store import Run, StoreError
+    from raftmark.bench.tracking.compare import Plan, compare, compare_runs, plan_of_runs
+    from raftmark.bench.tracking.revisions import RevisionError
+
+    try:
+        runs = [_find_run(name, results) for name in (base, head) if name is not None]
+        found = [Run.open(run) for run in runs if run is not None]
+        match found:
+            case []:
+                return _compare_revisions(base, head, wish, results, table)
+            case [first, second]:
+                return compare_runs(first, second, plan_of_runs(first, second, wish.margin)), False
+            case [only, *_]:
+                if head is None and (plan := Plan.of(only)) is not None:
+                    return compare(only, plan), False
+    except (RevisionError, StoreError) as error:
+        raise typer.TyperException(str(error)) from error
+    raise typer.BadParameter(
+        "compare two revisions, or two runs; alone, only the run of an earlier comparison"
+    )
+
+
+def _compare_revisions(
+    base: str, head: str | None, wish: Wish, results: Path, table: Path
+) -> tuple[Comparison, bool]:
+    from raftmark.bench.tracking.compare import BASE, HEAD, compare
+    from raftmark.bench.tracking.gate import Side, begin, measure
+    from raftmark.bench.tracking.revisions import WORKING_TREE, Repository, Revision, contenders_of
+
+    repository = Repository(Path.cwd())
+    revisions = [
+        Revision(WORKING_TREE, None) if name is None else repository.resolve(name)
+        for name in (base, head)
+    ]
+    _say(f"checking out {revisions[0]} and {revisions[1]}")
+    with repository.checked_out(*revisions) as directories:
+        old, new = (
+            Side(revision, directory, contenders_of(directory, table, which))
+            for revision, directory, which in zip(revisions, directories, (BASE, HEAD), strict=True)
+        )
+        run, plan = begin(old, new, wish, results, _say)
+        specs = {spec.name: spec for of in (old, new) for spec in of.contenders.values()}
+        _say(
+            f"run {run.manifest.run}, seed {run.manifest.seed}: {len(plan.figures)} figures, "
+            f"none decided before block {plan.fewest_blocks}"
+        )
+        interrupted = False
+        with run.lock():
+            try:
+                _say(measure(run, plan, specs, wish.budget_s, _say).value)
+            except KeyboardInterrupt:
+                interrupted = True
+                _say("interrupted; this is what is known")
+        return compare(run, plan), interrupted
+
+
+def _write(text: str, output: Path | None) -> None:
+    if output is None:
+        sys.stdout.write(text)
+        return
+    try:
+        output.write_text(text, encoding="utf-8")
+    except OSError as error:
+        raise typer.TyperException(
+            f"cannot write to {output}: {error.strerror}; name another file with -o"
+        ) from error
+
+
+def _find_run(name: str, results: Path) -> Path | None:
+    return next((p for p in (Path(name), results / name) if (p / "run.json").is_file()), None)
+
+
+def _names(listed: str | None) -> list[str]:
+    return [name.strip() for name in (listed or "").split(",") if name.strip()]
+
+
+def _say(message: str) -> None:
+    print(message, file=sys.stderr, flush=True)

@@ -1,0 +1,102 @@
+"""`raftmark history`: figures over time, and when they changed."""
+
+from __future__ import annotations
+
+import contextlib
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+if TYPE_CHECKING:
+    from raftmark.bench.tracking.history import History
+
+_Store = Annotated[
+    Path, typer.Option("--store", metavar="DIR", help="The directory that holds the history.")
+]
+_STORE = Path("history")
+
+commands = typer.Typer(
+    help="Keep the figures of runs over time, and find when they changed.", no_args_is_help=True
+)
+
+
+def register(app: typer.Typer) -> None:
+    """Add these commands to the command line."""
+    app.add_typer(commands, name="history")
+
+
+@commands.command()
+def add(
+    run: Annotated[str, typer.Argument(help="A run's name, or the path of its directory.")],
+    store: _Store = _STORE,
+    results: Annotated[
+        Path, typer.Option(metavar="DIR", help="The directory that holds the runs.")
+    ] = Path("results"),
+) -> None:
+    """Add a run's figures to the history; adding a run again changes nothing."""
+    from raftmark.bench.runs.store import Run
+    from raftmark.bench.tracking import history
+
+    with _explained():
+        path = Path(run) if Path(run).is_dir() else results / run
+        print(history.add(store, history.entry_of(Run.open(path))))
+
+
+@commands.command(name="list")
+def list_entries(store: _Store = _STORE) -> None:
+    """List the runs in the history, and when which figure changed for good."""
+    for line in _listing(_read(store)):
+        print(line)
+
+
+@commands.command()
+def report(
+    output: Annotated[
+        Path, typer.Option("-o", "--output", metavar="FILE", help="Where to write the page.")
+    ] = Path("history.html"),
+    store: _Store = _STORE,
+) -> None:
+    """Write the page that shows every figure over time, with its changes."""
+    from raftmark.report.pages.trend import render
+
+    text = render(_read(store))
+    try:
+        output.write_text(text, encoding="utf-8")
+    except OSError as error:
+        raise typer.TyperException(
+            f"cannot write to {output}: {error.strerror}; name another file with -o"
+        ) from error
+    print(output)
+
+
+def _read(store: Path) -> History:
+    from raftmark.bench.tracking import history
+
+    with _explained():
+        found = history.read(store)
+    for sentence in found.left_out:
+        print(f"left out: {sentence}", file=sys.stderr)
+    return found
+
+
+def _listing(found: History) -> Iterator[str]:
+    from raftmark.report.findings.changes import changes_in_words
+
+    for entry in found.entries:
+        commit = (entry.commit or "no commit")[:10] + ("*" if entry.dirty else "")
+        yield f"{entry.at}  {commit:<11}  {entry.run}  {entry.machine}"
+    words = changes_in_words(found)
+    yield from (["", *words] if words else ["", "No figure has changed for good."])
+
+
+@contextlib.contextmanager
+def _explained() -> Iterator[None]:
+    from raftmark.bench.runs.store import StoreError
+
+    try:
+        yield
+    except StoreError as error:
+        raise typer.TyperException(str(error)) from error

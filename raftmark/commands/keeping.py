@@ -1,0 +1,111 @@
+"""What is done with a run that is kept: `raftmark export`, `check` and `schema`."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+Results = Annotated[Path, typer.Option(metavar="DIR", help="The directory that holds the runs.")]
+
+
+def register(app: typer.Typer) -> None:
+    """Add these commands to the command line."""
+    for command in (export, check, schema):
+        app.command()(command)
+
+
+def find_run(name: str, results: Path) -> Path:
+    """Return the directory of a run, named by its path or by its name in `results`."""
+    candidates = [Path(name), results / name]
+    for path in candidates:
+        if path.is_dir():
+            return path
+    raise typer.BadParameter(
+        f"no run {name}: neither {candidates[0]} nor {candidates[1]} is a directory"
+    )
+
+
+def export(
+    run: Annotated[str, typer.Argument(help="A run's name, or the path of its directory.")],
+    format: Annotated[
+        str,
+        typer.Option("--format", metavar="F", help="The format; see docs/exports.md for each."),
+    ],
+    output: Annotated[
+        Path | None,
+        typer.Option(
+            "-o",
+            "--output",
+            metavar="FILE|DIR",
+            help="Where to write; a directory for a format that makes several files.",
+            show_default="RUN/exports/F/",
+        ),
+    ] = None,
+    results: Results = Path("results"),
+) -> None:
+    """Write a run in the format of another tool.
+
+    One of pyperf, pytest-benchmark, benchstat, customBiggerIsBetter, customSmallerIsBetter,
+    bencher, asv, csv. A failed trial is in no figure. Prints the paths of what is written.
+    """
+    from raftmark.bench.exports import FORMATS, ExportError, write_files
+    from raftmark.bench.runs.store import Run, StoreError
+
+    if format not in FORMATS:
+        raise typer.BadParameter(f"no format {format}; choose from {', '.join(FORMATS)}")
+    try:
+        found = Run.open(find_run(run, results))
+        files = FORMATS[format].files(found)
+        if output is None:
+            output = found.path / "exports" / format
+            output.mkdir(parents=True, exist_ok=True)
+        for path in write_files(files, output):
+            print(path)
+    except (StoreError, ExportError) as error:
+        raise typer.TyperException(str(error)) from error
+    if failed := sum(trial.status == "failed" for trial in found.trials):
+        told = f"{failed} of {len(found.trials)} trials failed and are in no figure"
+        print(told, file=sys.stderr)
+
+
+def check(
+    run: Annotated[str, typer.Argument(help="A run's name, or the path of its directory.")],
+    results: Results = Path("results"),
+) -> None:
+    """Verify that a run is whole: every trial planned, in order, once, and sound in itself.
+
+    Damage is named with file and line, and the exit status is then 1. What an interruption leaves
+    and a resumption takes up is remarked on.
+    """
+    from raftmark.bench.runs.audit import audit
+
+    findings = audit(find_run(run, results))
+    for problem in findings.problems:
+        print(f"damaged: {problem}")
+    for remark in findings.remarks:
+        print(f"remark: {remark}")
+    failed = sum(findings.failures.values())
+    stages = ", ".join(f"{count} at {stage}" for stage, count in sorted(findings.failures.items()))
+    print(
+        f"{findings.ended} of {findings.planned} trials, "
+        f"{findings.ended - failed} ok, {failed} failed{f' ({stages})' if stages else ''}, "
+        f"{len(findings.problems)} problems"
+    )
+    if findings.problems:
+        raise typer.TyperException("the run is damaged: restore it, or measure again")
+
+
+def schema(
+    part: Annotated[str, typer.Argument(metavar="run|trial", help="Of run.json, or of a trial.")],
+) -> None:
+    """Print the JSON Schema of what a run's directory keeps."""
+    import msgspec
+
+    from raftmark.bench.runs.schema import SCHEMAS
+
+    if part not in SCHEMAS:
+        raise typer.BadParameter(f"no schema of {part}; choose from {', '.join(SCHEMAS)}")
+    print(msgspec.json.format(msgspec.json.encode(SCHEMAS[part]()), indent=2).decode())

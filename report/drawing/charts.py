@@ -1,0 +1,476 @@
+"""Draws charts of what they show: panels of series, each of one contender.
+
+A chart is drawn wide and narrow, because a wide one shrunk to a phone's width cannot be read, and
+once for each view that the page can switch to; the style shows the one that fits. Contenders keep
+their colour, marker and line everywhere. The legend is the page's, where one without data is named
+with the reason, so that no chart hides an absence. Every marker carries its exact figures as text.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from functools import partial
+from typing import Any, Literal, NamedTuple
+
+import matplotlib as mpl
+import numpy as np
+from markupsafe import Markup
+from matplotlib.axes import Axes
+from matplotlib.axis import Axis as DrawnAxis
+from matplotlib.axis import XAxis
+from matplotlib.figure import Figure
+from matplotlib.ticker import (
+    FixedLocator,
+    FuncFormatter,
+    LogLocator,
+    MaxNLocator,
+    NullFormatter,
+    NullLocator,
+)
+
+from raftmark.report.drawing.svg import Tips, to_svg
+from raftmark.report.findings.numbers import Interval
+from raftmark.report.model import Contender
+
+# Stand-ins, replaced by the page's CSS colours when a figure becomes SVG.
+INK, MUTED, GRID, PAPER = "#010101", "#020202", "#030303", "#040404"
+_CSS = {INK: "var(--ink)", MUTED: "var(--muted)", GRID: "var(--grid)", PAPER: "var(--paper)"}
+
+_STYLE: dict[Any, Any] = {
+    "font.family": "sans-serif",
+    "font.size": 13,
+    "text.color": INK,
+    "axes.edgecolor": MUTED,
+    "axes.labelcolor": MUTED,
+    "axes.labelsize": 13,
+    "axes.titlesize": 13,
+    "axes.titlelocation": "left",
+    "axes.titlepad": 10,
+    "axes.linewidth": 0.8,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "axes.axisbelow": True,
+    "axes.grid": True,
+    "grid.color": GRID,
+    "grid.linewidth": 0.8,
+    "xtick.color": MUTED,
+    "ytick.color": MUTED,
+    "xtick.labelsize": 12,
+    "ytick.labelsize": 12,
+    "xtick.major.size": 4,
+    "ytick.major.size": 0,
+    "lines.linewidth": 2,
+    "lines.markersize": 7,
+}
+
+_PER_INCH = 72  # a unit of the SVG is a CSS pixel
+_LETTER = 7.2  # about the width of a letter in a tick's label
+_TITLE, _LABEL, _GAP = 34, 48, 26  # above a panel, below it, and between panels
+
+Scale = Literal["log", "linear"]
+View = Literal["absolute", "relative"]
+
+
+@dataclass(frozen=True, slots=True)
+class Point:
+    """A marker: where it is, the ends of its intervals, and its figures as text."""
+
+    x: float
+    y: float
+    tip: str
+    y_interval: Interval | None = None
+    x_interval: Interval | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Series:
+    """What a panel shows of one contender.
+
+    A line goes through `path`, or through the points if that is None; there is none if it is empty.
+    """
+
+    contender: str
+    points: Sequence[Point]
+    path: tuple[Sequence[float], Sequence[float]] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Axis:
+    """An axis: what it says, whether it is logarithmic, and its ticks if they are given.
+
+    `origin`: a linear axis begins at 0. `suffix` follows each tick's label.
+    """
+
+    label: str = ""
+    log: bool = False
+    ticks: Sequence[float] | None = None
+    suffix: str = ""
+    origin: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class Panel:
+    """One set of axes.
+
+    `rows` makes the vertical axis a list of names, from the top, at 0, 1, 2, …; `marks` are points
+    of nobody in the run, such as another publication's; `band` is a range of x to shade, `level` a
+    value of y, or of x where there are rows, to draw a line at.
+    """
+
+    title: str
+    x: Axis
+    y: Axis
+    series: Sequence[Series]
+    rows: Sequence[str] = ()
+    marks: Sequence[Point] = ()
+    band: Interval | None = None
+    level: float | None = None
+
+
+class Drawing(NamedTuple):
+    """One view of a chart, as inline SVG; `scale` and `view` are None where there is no choice."""
+
+    scale: Scale | None
+    view: View | None
+    wide: Markup
+    narrow: Markup
+
+
+@dataclass(frozen=True, slots=True)
+class Chart:
+    """A figure for the page: all its views, whom it shows, and the panels of its first view.
+
+    The views are drawn when they are asked for, which takes long; the appendix draws the panels.
+    `description` is what a screen reader says; `extent` is the vertical one that the panels share,
+    if they share it.
+    """
+
+    draw: Callable[[], Iterator[Drawing]]
+    description: str
+    panels: tuple[Panel, ...]
+    extent: Interval | None = None
+    shown: frozenset[str] = field(default=frozenset())
+
+
+@dataclass(frozen=True, slots=True)
+class _Medium:
+    """What a chart is drawn for; widths and heights in CSS pixels."""
+
+    name: str
+    width: int
+    columns: int
+    height: int
+
+
+_WIDE = _Medium("wide", 1040, 2, 330)
+_NARROW = _Medium("narrow", 350, 1, 270)
+
+
+def chart(
+    name: str,
+    description: str,
+    contenders: Mapping[str, Contender],
+    views: Mapping[tuple[Scale | None, View | None], Sequence[Panel]],
+    *,
+    same_y: bool = False,
+    row_height: int = 0,
+) -> Chart:
+    """Return a chart of some views; `name` must be unique in the page.
+
+    `description` is what a screen reader says. `same_y` lets all panels share their vertical
+    extent; `row_height`, in CSS pixels, sets the height of panels with rows.
+    """
+
+    def draw() -> Iterator[Drawing]:
+        for (scale, view), panels in views.items():
+            tag = "-".join(part for part in (name, scale, view) if part)
+            named = max((len(row) for panel in panels for row in panel.rows), default=0)
+            rows = max((len(panel.rows) for panel in panels), default=0)
+            extent = _extent(_values(panels)) if same_y else None
+            painters = [partial(paint, panel, contenders, extent) for panel in panels]
+            wide, narrow = (
+                _draw(
+                    f"{tag}-{medium.name}",
+                    description,
+                    _frame(
+                        medium,
+                        len(panels),
+                        max(52.0, 14 + _LETTER * named),
+                        row_height * rows or medium.height - _TITLE - _LABEL,
+                    ),
+                    painters,
+                    _tips(panels),
+                )
+                for medium in (_WIDE, _NARROW)
+            )
+            yield Drawing(scale, view, wide, narrow)
+
+    shown = {s.contender for panels in views.values() for panel in panels for s in panel.series}
+    first = tuple(next(iter(views.values())))
+    shared = _extent(_values(first)) if same_y else None
+    return Chart(draw, description, first, shared, frozenset(shown))
+
+
+def scales(make: Callable[[bool], Sequence[Panel]]) -> dict[tuple[Scale | None, View | None], Any]:
+    """Return the views of a chart that can be logarithmic; `make` is given whether it is."""
+    return {("log", None): make(True), ("linear", None): make(False)}
+
+
+def shifted(series: Sequence[Series]) -> list[Series]:
+    """Set series apart on a logarithmic axis by a little, so that their bars can be seen."""
+    xs = [point.x for one in series for point in one.points]
+    step = (max(xs) / min(xs)) ** 0.008 if xs else 1.0
+    return [
+        replace(
+            one,
+            points=[replace(p, x=p.x * step ** (i - (len(series) - 1) / 2)) for p in one.points],
+        )
+        for i, one in enumerate(series)
+    ]
+
+
+def short(number: float) -> str:
+    """Spell a tick's label: 300, 3k, 3M."""
+    for size, letter in ((1e6, "M"), (1e3, "k")):
+        if abs(number) >= size and float(f"{number:.3g}") == number:
+            return f"{number / size:g}{letter}"
+    return f"{number:,.0f}" if abs(number) >= 1000 else f"{number:g}"
+
+
+def sketch(name: str, description: str, painters: Sequence[Callable[[Axes], None]]) -> Drawing:
+    """Draw what the painters paint, one set of axes each, for what `Panel` has no words for."""
+    wide, narrow = (
+        _draw(
+            f"{name}-{medium.name}",
+            description,
+            _frame(medium, len(painters), 52, medium.height - _TITLE - _LABEL),
+            [partial(_ignoring_width, paint) for paint in painters],
+        )
+        for medium in (_WIDE, _NARROW)
+    )
+    return Drawing(None, None, wide, narrow)
+
+
+def _ignoring_width(paint: Callable[[Axes], None], axes: Axes, _: float) -> None:
+    paint(axes)
+
+
+@dataclass(frozen=True, slots=True)
+class _Frame:
+    """Where the panels of a drawing are, from the top left; all in CSS pixels."""
+
+    width: float
+    height: float
+    panels: Sequence[tuple[float, float]]
+    panel_width: float
+    panel_height: float
+
+
+def _frame(medium: _Medium, panels: int, left: float, inner: float) -> _Frame:
+    """Lay panels out, each with so much room for its labels on the left, and so much height."""
+    columns = min(medium.columns, panels)
+    width = (medium.width - columns * left - _GAP * (columns - 1) - 14) / columns
+    each = inner + _TITLE + _LABEL
+    places = [divmod(number, columns) for number in range(panels)]
+    corners = [(left + x * (left + width + _GAP), y * each + _TITLE) for y, x in places]
+    return _Frame(medium.width, math.ceil(panels / columns) * each, corners, width, inner)
+
+
+def _draw(
+    name: str,
+    description: str,
+    frame: _Frame,
+    painters: Sequence[Callable[[Axes, float], None]],
+    tips: Tips = (),
+) -> Markup:
+    with mpl.rc_context(_STYLE):
+        drawn = Figure(figsize=(frame.width / _PER_INCH, frame.height / _PER_INCH))
+        for (left, top), paint in zip(frame.panels, painters, strict=True):
+            axes = drawn.add_axes(
+                (
+                    left / frame.width,
+                    1 - (top + frame.panel_height) / frame.height,
+                    frame.panel_width / frame.width,
+                    frame.panel_height / frame.height,
+                )
+            )
+            paint(axes, frame.panel_width)
+            # Nothing is in its way, so matplotlib need not look for a place.
+            axes.set_title(axes.get_title("left"), y=1.0)
+        return to_svg(drawn, name=name, description=description, colours=_CSS, tips=tips)
+
+
+def paint(
+    panel: Panel,
+    contenders: Mapping[str, Contender],
+    extent: Interval | None,
+    axes: Axes,
+    width: float,
+) -> None:
+    """Paint a panel on axes of so many pixels' width; `extent` is its vertical one, if given."""
+    axes.set_title(panel.title)
+    axes.set_xlabel(panel.x.label)
+    if panel.band:
+        axes.axvspan(*panel.band, color=GRID, alpha=0.45, linewidth=0)
+    for series in panel.series:
+        _series(axes, series, contenders[series.contender])
+    if panel.marks:
+        axes.plot(
+            [p.x for p in panel.marks],
+            [p.y for p in panel.marks],
+            linestyle="none",
+            marker="x",
+            markersize=9,
+            markeredgewidth=2.5,
+            color=INK,
+            zorder=5,
+            gid="tips:",
+        )
+    everything = [*panel.marks, *(p for s in panel.series for p in s.points)]
+    xs = [x for p in everything for x in (p.x, *(p.x_interval or ()))]
+    xs += [x for s in panel.series if s.path for x in s.path[0]]
+    xs += [*(panel.band or ())] + ([panel.level] if panel.rows and panel.level is not None else [])
+    _scale(axes.xaxis, panel.x, _extent(xs), width / 55)
+    if panel.rows:
+        axes.set_yticks(range(len(panel.rows)), list(panel.rows))
+        axes.set_ylim(len(panel.rows) - 0.5, -0.5)
+        axes.set_yticks([row - 0.5 for row in range(1, len(panel.rows))], minor=True)
+        axes.grid(axis="y", visible=False)
+        axes.grid(axis="y", which="minor", visible=True)
+        axes.tick_params(axis="y", which="minor", length=0)
+        if panel.level is not None:
+            axes.axvline(panel.level, color=MUTED, linewidth=1.2)
+    else:
+        ys = [*_values([panel]), *([panel.level] if panel.level is not None else [])]
+        _scale(axes.yaxis, panel.y, extent or _extent(ys), 7)
+        if panel.level is not None:
+            axes.axhline(panel.level, color=MUTED, linewidth=1.2)
+
+
+def _series(axes: Axes, series: Series, look: Contender) -> None:
+    gid = f"series:{look.name}"
+    path = series.path
+    if path is None:
+        path = [p.x for p in series.points], [p.y for p in series.points]
+    if len(path[0]) > 1:
+        axes.plot(*path, color=look.colour, linestyle=look.line, gid=gid)
+    bars = [*_bars(series.points)]
+    if bars:
+        xs, ys = zip(*bars, strict=True)
+        axes.plot(xs, ys, color=look.colour, linewidth=1.4, gid=gid)
+    if series.points:
+        axes.plot(
+            [p.x for p in series.points],
+            [p.y for p in series.points],
+            linestyle="none",
+            marker=look.marker,
+            color=look.colour,
+            markerfacecolor=look.colour if look.filled else PAPER,
+            markeredgewidth=1.6,
+            clip_on=False,
+            gid=f"tips:{look.name}",
+        )
+
+
+def _bars(points: Sequence[Point]) -> Iterator[tuple[float, float]]:
+    """Yield the intervals as one broken line, which is one path."""
+    nowhere = (math.nan, math.nan)
+    for point in points:
+        if point.y_interval:
+            yield from ((point.x, point.y_interval[0]), (point.x, point.y_interval[1]), nowhere)
+        if point.x_interval:
+            yield from ((point.x_interval[0], point.y), (point.x_interval[1], point.y), nowhere)
+
+
+def _values(panels: Sequence[Panel]) -> list[float]:
+    """Return every y that has to be seen."""
+    points = [
+        p for panel in panels for p in (*panel.marks, *(q for s in panel.series for q in s.points))
+    ]
+    ys = [y for p in points for y in (p.y, *(p.y_interval or ()))]
+    return ys + [y for panel in panels for s in panel.series if s.path for y in s.path[1]]
+
+
+def _extent(values: Sequence[float]) -> Interval:
+    return (min(values), max(values)) if values else (1.0, 10.0)
+
+
+def _scale(axis: DrawnAxis, wanted: Axis, extent: Interval, labels: float) -> None:
+    """Set an axis's scale, its limits, and about as many ticks as it has room to label."""
+    low, high = extent
+    horizontal = isinstance(axis, XAxis)
+    limit = axis.axes.set_xlim if horizontal else axis.axes.set_ylim
+    if wanted.log:
+        (axis.axes.set_xscale if horizontal else axis.axes.set_yscale)("log")
+        margin = max(1.12, (high / low) ** 0.04)
+        limit(low / margin, high * margin)
+        axis.set_minor_formatter(NullFormatter())
+        axis.set_minor_locator(NullLocator())
+        axis.set_major_locator(_log_ticks(low / margin, high * margin, labels))
+    else:
+        margin = 0.05 * (high - low or abs(high) or 1)
+        limit(0 if wanted.origin and low >= 0 else low - margin, high + margin)
+        axis.set_major_locator(
+            MaxNLocator(max(2, min(6, int(labels) - 1)), steps=[1, 2, 2.5, 5, 10])
+        )
+    if wanted.ticks is not None:
+        axis.set_major_locator(FixedLocator(list(wanted.ticks)))
+    axis.set_major_formatter(
+        FuncFormatter(lambda value, _: short(float(f"{value:.6g}")) + wanted.suffix)
+    )
+    if horizontal and wanted.ticks is not None:
+        axis.grid(visible=False)
+
+
+_DIVISIONS = (
+    (1, 1.2, 1.5, 2, 2.5, 3, 4, 5, 6, 8),
+    (1, 1.5, 2, 3, 5, 7),
+    (1, 2, 5),
+    (1, 3),
+    (1,),
+)
+
+
+def _log_ticks(low: float, high: float, labels: float) -> FixedLocator | LogLocator:
+    """Choose the finest of the usual divisions of a decade that has room for its labels."""
+    for digits in (
+        (1, 1.2, 1.5, 2, 2.5, 3, 4, 5, 6, 8),
+        (1, 1.5, 2, 3, 5, 7),
+        (1, 2, 5),
+        (1, 3),
+        (1,),
+    ):
+        powers = range(math.floor(math.log10(low)), math.ceil(math.log10(high)) + 1)
+        ticks = [d * 10.0**power for power in powers for d in digits]
+        inside = [tick for tick in ticks if low <= tick <= high]
+        if len(inside) <= labels:
+            return FixedLocator(inside)
+    return LogLocator(numticks=max(2, int(labels)))
+
+
+def _tips(panels: Sequence[Panel]) -> list[tuple[str, list[str]]]:
+    """List the texts of all markers in the order in which they are drawn, with whose they are."""
+    return [
+        group
+        for panel in panels
+        for group in (
+            *((s.contender, [p.tip for p in s.points]) for s in panel.series if s.points),
+            *([("", [p.tip for p in panel.marks])] if panel.marks else []),
+        )
+    ]
+
+
+def steps(values: Sequence[float], of: int, most: int = 240) -> tuple[list[float], list[float]]:
+    """Return the path of an empirical distribution: the share, in per cent, reached by each value.
+
+    `values` are in order, `of` is how many there would be were none missing. Only as many
+    vertices are kept as can be told apart.
+    """
+    ranks = np.unique(np.linspace(0, len(values) - 1, min(len(values), most)).round().astype(int))
+    xs, ys, share = [], [], 0.0
+    for rank in ranks.tolist():
+        xs += [values[rank], values[rank]]
+        ys += [share, share := 100 * (rank + 1) / of]
+    return xs, ys

@@ -1,0 +1,127 @@
+"""The evidence of a run: the trials that count, and those that do not, with the reason.
+
+A trial counts if it passed its safety check and its result can be read. `bench.metrics` says
+what is read off it; nothing is computed here.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+
+import msgspec
+
+from raftmark.bench.analysis.metrics import Metric, values
+from raftmark.bench.design.specification import Cell
+from raftmark.bench.runs.results import Result, parse_result
+from raftmark.bench.runs.store import Run, Trial
+from raftmark.report.findings.comparison import Samples, compare, quantities
+from raftmark.report.model import Comparison, Failure, Quantity
+
+
+@dataclass(frozen=True, slots=True)
+class Measured:
+    """A trial that counts, with its result and the value of each metric that it gives."""
+
+    cell: str
+    block: int
+    contender: str
+    result: Result
+    values: Mapping[Metric, float]
+
+
+@dataclass(frozen=True, slots=True)
+class Evidence:
+    """What a run found out. Cells and contenders' names are in the run's order."""
+
+    names: tuple[str, ...]
+    cells: tuple[Cell, ...]
+    measured: tuple[Measured, ...]
+    failures: tuple[Failure, ...]
+    # Estimates that were asked for before.
+    _quantities: dict[tuple[str, str], dict[str, Quantity]] = field(
+        default_factory=dict, repr=False, compare=False
+    )
+    _ratios: dict[tuple[str, str, str, str], Comparison] = field(
+        default_factory=dict, repr=False, compare=False
+    )
+
+    def cells_of(
+        self, workload: str, fits: Callable[[Cell], bool] = lambda cell: True
+    ) -> list[Cell]:
+        """Return a workload's cells, of those that fit."""
+        return [c for c in self.cells if c.workload["name"] == workload and fits(c)]
+
+    def of(self, cell: Cell, name: str) -> list[Measured]:
+        """Return a contender's trials in a cell, in the order in which they ended."""
+        return [t for t in self.measured if t.cell == cell.id and t.contender == name]
+
+    def samples(self, cell: Cell, metric: Metric) -> Samples:
+        """Return a metric's values in a cell, by contender and block."""
+        found: dict[str, dict[int, float]] = {name: {} for name in self.names}
+        for trial in self.measured:
+            if trial.cell == cell.id and metric in trial.values:
+                found[trial.contender][trial.block] = trial.values[metric]
+        return found
+
+    def quantities(self, cell: Cell, metric: Metric) -> dict[str, Quantity]:
+        """Estimate a metric in a cell for each contender that has it."""
+        key = (cell.id, metric.key)
+        if key not in self._quantities:
+            self._quantities[key] = quantities(self.samples(cell, metric))
+        return self._quantities[key]
+
+    def estimates(self) -> Iterator[tuple[tuple[str, str], str, Quantity]]:
+        """Yield all that was estimated so far: cell and metric, by name, contender, figure."""
+        for key, found in self._quantities.items():
+            for name, quantity in found.items():
+                yield key, name, quantity
+
+    def ratio(self, cell: Cell, metric: Metric, subject: str, reference: str) -> Comparison:
+        """Compare two contenders in a metric in a cell, block by block."""
+        key = (cell.id, metric.key, subject, reference)
+        if key not in self._ratios:
+            samples = self.samples(cell, metric)
+            self._ratios[key] = compare(
+                samples.get(subject, {}),
+                samples.get(reference, {}),
+                higher_is_better=metric.higher_is_better,
+            )
+        return self._ratios[key]
+
+
+def gather(run: Run) -> Evidence:
+    """Sort a run's trials into those that count and those that failed."""
+    cells = {cell.id: cell for cell in run.manifest.specification.cells}
+    measured: list[Measured] = []
+    failures: list[Failure] = []
+    for trial in run.trials:
+        found = _read(trial, cells.get(trial.cell))
+        if isinstance(found, Measured):
+            measured.append(found)
+        else:
+            failures.append(found)
+    return Evidence(
+        names=tuple(contender.name for contender in run.manifest.contenders),
+        cells=tuple(cells.values()),
+        measured=tuple(measured),
+        failures=tuple(failures),
+    )
+
+
+def _read(trial: Trial, cell: Cell | None) -> Measured | Failure:
+    if trial.failure is not None:
+        failure = trial.failure
+        return _failure(trial, failure.stage, failure.message, failure.stderr)
+    if cell is None:
+        return _failure(trial, "report", f"the run has no cell {trial.cell}")
+    try:
+        result = parse_result(cell.workload["name"], trial.result or {})
+        read = values(cell, trial)
+    except msgspec.ValidationError as error:
+        return _failure(trial, "report", f"its result cannot be read: {error}")
+    return Measured(trial.cell, trial.block, trial.contender, result, read)
+
+
+def _failure(trial: Trial, stage: str, message: str, stderr: str = "") -> Failure:
+    return Failure(trial.trial, trial.contender, trial.cell, trial.block, stage, message, stderr)

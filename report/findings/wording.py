@@ -1,0 +1,86 @@
+"""Figures as text with their units, as sentences and tables share them."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+from raftmark.bench.design.specification import Cell
+from raftmark.report.findings.numbers import Spelled, spell, spell_count, spell_ratio, unit_of_time
+from raftmark.report.model import Floor, Headline, Quantity
+
+
+def figure(quantity: Quantity, divisor: float = 1.0) -> Spelled:
+    """Spell a quantity, divided by the size of its unit."""
+    if quantity.exact:
+        return Spelled(spell_count(round(quantity.value)))
+    interval = quantity.interval
+    scaled = None if interval is None else (interval[0] / divisor, interval[1] / divisor)
+    return spell(quantity.value / divisor, scaled)
+
+
+def ratio(quantity: Quantity) -> Spelled:
+    """Spell a ratio."""
+    if quantity.exact:
+        return Spelled(f"{quantity.value:.2f}")
+    return spell_ratio(quantity.value, quantity.interval)
+
+
+def floor(noise: Floor) -> str:
+    """Spell the ratios that a noise floor covers, so finely that they show how far it reaches."""
+    beyond = noise.factor - 1
+    digits = max(2, -math.floor(math.log10(beyond))) if beyond > 0 else 2
+    return f"\N{MULTIPLICATION SIGN}{1 / noise.factor:.{digits}f} to {noise.factor:.{digits}f}"
+
+
+def headline_unit(headline: Headline) -> tuple[str, float]:
+    """Return the symbol of the unit in which a headline is shown, and the unit's size."""
+    values = [quantity.value for quantity in headline.figures.values()]
+    match headline.unit:
+        case "ns":
+            unit = unit_of_time(values)
+            return unit.symbol, unit.nanoseconds
+        case "s":
+            unit = unit_of_time(1e9 * value for value in values)
+            return unit.symbol, unit.nanoseconds / 1e9
+        case _:
+            return headline.unit, 1.0
+
+
+def cardinal(number: int) -> str:
+    """Spell a small number of things as a word, a larger one in digits."""
+    words = ("no", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine")
+    return words[number] if number < len(words) else spell_count(number)
+
+
+def listed(items: Sequence[str]) -> str:
+    """Join items as in a sentence: `a`, `a and b`, `a, b and c`."""
+    *others, last = items
+    return f"{', '.join(others)} and {last}" if others else last
+
+
+def outstanding(commands: int) -> str:
+    """Say under which load of the closed loop something was measured."""
+    return f"{commands} {'command' if commands == 1 else 'commands'} outstanding"
+
+
+def timeouts(cell: Cell) -> str:
+    """Say from which range the election timeouts of a cell were drawn."""
+    low, high = cell.cluster["election_timeout_ms"]
+    return f"{low:g} to {high:g} ms timeouts"
+
+
+def setting(cell: Cell) -> str:
+    """Say on what kind of cluster a cell was measured, and with what values."""
+    workload, cluster = cell.workload, cell.cluster
+    parts = [f"{cluster['nodes']} nodes", f"{cluster['storage']} storage"]
+    if "payload" in workload:
+        parts.append(f"{workload['payload']}-byte values")
+    if workload["name"] == "election":
+        parts.append(f"{cluster['heartbeat_ms']:g} ms heartbeats")
+    if lagging := workload.get("lagging"):
+        parts.append(f"{lagging} logs behind")
+    if cell.links is not None and "delay_ms" in cell.links:
+        low, high = cell.links["delay_ms"]
+        parts.append(f"messages delayed by {low:g} to {high:g} ms")
+    return ", ".join(parts)

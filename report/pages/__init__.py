@@ -1,0 +1,1 @@
+"""The pages: the report, its sections, the appendix, Markdown, trends and differences."""

@@ -1,0 +1,264 @@
+"""A run as a paper's appendix: LaTeX that compiles as it is, its figures, its sources, a PDF.
+
+The directory has `appendix.tex` with a preamble of its own, `body.tex` to be input into a paper,
+`figures/` (PDF, and PGF for those who want the paper's own fonts), `references.bib`, and where
+there is a LaTeX, `appendix.pdf`.
+"""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+import tempfile
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from jinja2 import Environment, PackageLoader, StrictUndefined
+
+from raftmark.bench.codemetrics import SourceMetrics
+from raftmark.bench.contenders.registry import ROOT, load_contenders
+from raftmark.bench.runs.store import Run
+from raftmark.report.drawing.charts import Chart
+from raftmark.report.drawing.latex import escape, long_table, table
+from raftmark.report.drawing.printed import write
+from raftmark.report.findings import conclusion
+from raftmark.report.findings.analysis import analyse
+from raftmark.report.findings.sourcecode import measure_code
+from raftmark.report.findings.wording import figure, headline_unit, ratio
+from raftmark.report.model import Analysis, Code, Comparison, Headline, Outcome
+from raftmark.report.pages.sections import SECTIONS
+from raftmark.report.pages.sections.elections import ElectionSample, elections
+
+_LATEX_TIMEOUT_S = 120.0
+
+
+class AppendixError(Exception):
+    """An appendix cannot be written or does not compile; the message says why."""
+
+
+@dataclass(frozen=True, slots=True)
+class Drawn:
+    """A figure of the appendix: its file's stem, and what its caption says."""
+
+    stem: str
+    title: str
+    description: str
+
+
+def write_appendix(run: Run, directory: Path) -> Path:
+    """Write a run's appendix; return the PDF, or the LaTeX file where there is no LaTeX.
+
+    Raises `AppendixError` if it does not compile, and OSError if it cannot be written.
+    """
+    specs = load_contenders()
+    analysis = analyse(run, specs, measure_code(specs, ROOT))
+    (directory / "figures").mkdir(parents=True, exist_ok=True)
+    figures = list(_figures(analysis, directory / "figures"))
+    environment = Environment(
+        loader=PackageLoader("report", "templates/appendix"),
+        block_start_string="<%",
+        block_end_string="%>",
+        variable_start_string="<<",
+        variable_end_string=">>",
+        comment_start_string="<#",
+        comment_end_string="#>",
+        trim_blocks=True,
+        lstrip_blocks=True,
+        undefined=StrictUndefined,
+        autoescape=False,  # HTML's rules are not LaTeX's: see the filter `tex`.
+    )
+    environment.filters["tex"] = escape
+    facts = {
+        "analysis": analysis,
+        "lead": conclusion.lead(analysis),
+        "findings": conclusion.findings(analysis),
+        "caveats": conclusion.caveats(analysis),
+        "figures": figures,
+        "verdicts": _verdicts(analysis),
+        "elections": _elections(analysis),
+        "code": _code(analysis),
+    }
+    for name in ("appendix.tex", "body.tex", "references.bib"):
+        text = environment.get_template(name).render(facts)
+        (directory / name).write_text(text, encoding="utf-8")
+    if shutil.which("pdflatex") is None or shutil.which("bibtex") is None:
+        return directory / "appendix.tex"
+    _compile(directory)
+    return directory / "appendix.pdf"
+
+
+def _figures(analysis: Analysis, directory: Path) -> Iterator[Drawn]:
+    """Draw the chart of every section that has one."""
+    for make in SECTIONS:
+        section = make(analysis)
+        if section is None:
+            continue
+        for number, chart in enumerate(_charts(section.facts)):
+            stem = section.key if number == 0 else f"{section.key}-{number + 1}"
+            write(chart, analysis.contenders, directory / stem)
+            yield Drawn(stem, section.title, chart.description)
+
+
+def _charts(facts: Any) -> Iterator[Chart]:
+    """Find the charts among a section's facts, wherever they are kept."""
+    if isinstance(facts, Chart):
+        yield facts
+    elif isinstance(facts, Mapping):
+        for value in facts.values():
+            yield from _charts(value)
+    elif isinstance(facts, list | tuple):
+        for value in facts:
+            yield from _charts(value)
+    elif (chart := getattr(facts, "chart", None)) is not None:
+        yield from _charts(chart)
+
+
+def _verdicts(analysis: Analysis) -> list[tuple[str, str]]:
+    """Each headline as a caption and a table: figures, and ratios to the baseline."""
+    return [
+        (_caption(headline, analysis), _verdict(headline, analysis))
+        for headline in analysis.headlines
+    ]
+
+
+def _caption(headline: Headline, analysis: Analysis) -> str:
+    details = ", ".join(part for part in (headline.condition, headline.setting) if part)
+    better = "Higher" if headline.higher_is_better else "Lower"
+    reference = ""
+    if analysis.baseline is not None:
+        reference = f" Ratios are to {analysis.contenders[analysis.baseline].label}."
+    subject = f"{headline.title}, {details}" if details else headline.title
+    return escape(f"{subject}. {better} is better.{reference}")
+
+
+def _verdict(headline: Headline, analysis: Analysis) -> str:
+    unit, divisor = headline_unit(headline)
+    rows = []
+    for name, contender in analysis.shown.items():
+        if name not in headline.figures:
+            why = contender.absence or "no figure"
+            rows.append([escape(contender.label), rf"\emph{{{escape(why)}}}", "", "", "", ""])
+            continue
+        spelled = figure(headline.figures[name], divisor)
+        rows.append(
+            [
+                escape(contender.label),
+                escape(spelled.value),
+                escape(spelled.interval or "\N{EN DASH}"),
+                *_comparison(headline.against_baseline.get(name)),
+            ]
+        )
+    measured = ["Contender", escape(unit) or "count", r"95\,\% interval"]
+    return table([*measured, "Ratio", "Interval", "Verdict"], rows, "lrrrrl")
+
+
+_VERDICTS = {
+    Outcome.BETTER: "better",
+    Outcome.WORSE: "worse",
+    Outcome.ALIKE: "not told apart",
+    Outcome.UNKNOWN: "no verdict",
+}
+
+
+def _comparison(compared: Comparison | None) -> list[str]:
+    if compared is None:
+        return ["--", "--", "the reference"]
+    if compared.ratio is None:
+        return ["--", "--", escape(compared.reason or _VERDICTS[compared.outcome])]
+    spelled = ratio(compared.ratio)
+    return [
+        escape(spelled.value),
+        escape(spelled.interval or "exact"),
+        _VERDICTS[compared.outcome],
+    ]
+
+
+def _elections(analysis: Analysis) -> str | None:
+    """The table of all elections by timeouts, with what the Raft paper reports of the same."""
+    cells = list(elections(analysis.evidence, [*analysis.shown]))
+    if not cells:
+        return None
+    groups = []
+    for cell in cells:
+        rows: list[list[str]] = []
+        timeouts = escape(cell.title) + r"\textsuperscript{*}" * cell.as_in_paper
+        for name, sample in cell.samples.items():
+            label = escape(analysis.contenders[name].label)
+            rows.append([timeouts, label, f"{sample.held:,}", *_times(sample, cell.cap)])
+            timeouts = ""
+        if cell.paper:
+            said = {what: f"{ms:g}" for what, _, ms in cell.paper}
+            median, mean, worst = (said.get(what, "--") for what in ("median", "mean", "worst"))
+            rows.append(["", r"\emph{Raft paper}", "1,000", median, "--", mean, worst, "--"])
+        groups.append(rows)
+    caption = (
+        "Elections: times in ms from the crash to the new leader, and those that stayed undecided."
+    )
+    if any(cell.as_in_paper for cell in cells):
+        caption += " Those with * have the logs and the delays of the Raft paper's Figure 16."
+    head = ["Timeouts", "Contender", "Elections", "Median", r"95\,\% interval", "Mean", "Worst"]
+    return long_table(escape(caption), [*head, "Undecided"], groups, "llrrrrrr")
+
+
+def _times(sample: ElectionSample, cap: float) -> list[str]:
+    """A sample's median, its interval, mean, worst, and how many stayed undecided."""
+    over = rf"\textgreater{{}}\,{cap / 1e6:,.0f}"
+    median = figure(sample.median, 1e6)
+    decided = sample.median.value < cap
+    return [
+        escape(median.value) if decided else over,
+        escape(median.interval or "\N{EN DASH}") if decided else "--",
+        "--" if sample.mean is None else f"{sample.mean / 1e6:,.0f}",
+        over if sample.worst is None else f"{sample.worst / 1e6:,.0f}",
+        f"{sample.undecided:,}",
+    ]
+
+
+def _code(analysis: Analysis) -> str | None:
+    """The table of the runtimes' code, None if nothing was counted."""
+    head = ["Contender", "Lines", "Tokens", "Compressed", "Functions", "Cyclomatic", "Cognitive"]
+    rows = [
+        [escape(analysis.contenders[name].label), *_counts(code.runtime_total)]
+        for name, code in analysis.code.items()
+        if isinstance(code, Code) and analysis.contenders[name].base == name
+    ]
+    return table(head, rows) if rows else None
+
+
+def _counts(total: SourceMetrics) -> list[str]:
+    counts = (total.lines, total.tokens, total.compressed, len(total.functions))
+    return [f"{count:,}" for count in (*counts, total.complexity, total.cognitive)]
+
+
+def _compile(directory: Path) -> None:
+    """Make the PDF, in a directory of its own so that no auxiliary files are left."""
+    with tempfile.TemporaryDirectory() as scratch:
+        for source in directory.iterdir():
+            if source.is_dir():
+                shutil.copytree(source, Path(scratch) / source.name)
+            elif source.suffix in {".tex", ".bib"}:
+                shutil.copy(source, scratch)
+        latex = ["pdflatex", "-interaction=nonstopmode", "-halt-on-error", "appendix"]
+        for command in (latex, ["bibtex", "appendix"], latex, latex):
+            _run(command, Path(scratch))
+        shutil.copy(Path(scratch) / "appendix.pdf", directory / "appendix.pdf")
+
+
+def _run(command: list[str], directory: Path) -> None:
+    try:
+        done = subprocess.run(
+            command,
+            cwd=directory,
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            timeout=_LATEX_TIMEOUT_S,
+            check=False,
+        )
+    except subprocess.TimeoutExpired as error:
+        raise AppendixError(f"{command[0]} did not end within {_LATEX_TIMEOUT_S:g} s") from error
+    if done.returncode != 0:
+        said = done.stdout.decode(errors="replace").strip().splitlines()
+        errors = [line for line in said if line.startswith("!")] or said
+        raise AppendixError(f"{command[0]} failed: {' '.join(errors[-3:])}")

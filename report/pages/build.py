@@ -1,0 +1,68 @@
+"""Lays a run out as one page: analysis, sentences and sections into templates."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+from pathlib import Path
+
+from raftmark.bench.contenders.registry import ROOT, load_contenders
+from raftmark.bench.runs.store import Run
+from raftmark.report.drawing.svg import marker_svg
+from raftmark.report.findings import conclusion
+from raftmark.report.findings.analysis import analyse
+from raftmark.report.findings.sourcecode import measure_code
+from raftmark.report.findings.wording import cardinal, figure, floor, ratio
+from raftmark.report.model import Analysis
+from raftmark.report.pages.sections import SECTIONS
+from raftmark.report.pages.templating import static, templates
+
+
+def write_report(run: Run, output: Path, before: Run | None = None) -> None:
+    """Write a run's report to `output`, whole or not at all. OSError if that cannot be done.
+
+    With a run `before`, the report also tells what changed from that to this.
+    """
+    specs = load_contenders()
+    code = measure_code(specs, ROOT)
+    earlier = None if before is None else analyse(before, specs, code)
+    analysis = analyse(run, specs, code, earlier)
+    text = render(analysis)
+    partial = output.with_name(output.name + ".part")
+    try:
+        partial.write_text(text, encoding="utf-8")
+        partial.replace(output)
+    finally:
+        partial.unlink(missing_ok=True)
+
+
+def render(analysis: Analysis) -> str:
+    """The page, as HTML that needs nothing else."""
+    environment = templates()
+    environment.filters["figure"] = figure
+    environment.filters["ratio"] = ratio
+    environment.filters["floor"] = floor
+    environment.filters["cardinal"] = cardinal
+    script = static("*.js")
+    return environment.get_template("report.html").render(
+        analysis=analysis,
+        models=len({contender.base for contender in analysis.shown.values()}),
+        sections=[made for make in SECTIONS if (made := make(analysis)) is not None],
+        lead=conclusion.lead(analysis),
+        caveats=conclusion.caveats(analysis),
+        markers={
+            contender.name: marker_svg(contender.marker, contender.colour, contender.filled)
+            for contender in analysis.contenders.values()
+        },
+        workloads=list(dict.fromkeys(cell.workload["name"] for cell in analysis.evidence.cells)),
+        style=static("*.css"),
+        # The page runs this script and no other.
+        script=script,
+        script_hash=_hash(script),
+    )
+
+
+def _hash(script: str) -> str:
+    """Name a script as a content security policy does."""
+    digest = hashlib.sha256(script.encode()).digest()
+    return f"sha256-{base64.b64encode(digest).decode()}"

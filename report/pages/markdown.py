@@ -1,0 +1,80 @@
+"""A run in a screenful of Markdown: for a pull request, or the summary of a CI job."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from raftmark.report.findings import conclusion
+from raftmark.report.findings.wording import figure, headline_unit, ratio
+from raftmark.report.model import Analysis, Comparison, Headline, Outcome
+
+_SIGNS = {
+    Outcome.BETTER: "▲ ",
+    Outcome.WORSE: "▼ ",
+    Outcome.ALIKE: "≈ ",
+    Outcome.UNKNOWN: "",
+}
+_TIMES = "\N{MULTIPLICATION SIGN}"
+
+
+def summary(analysis: Analysis) -> str:
+    """Return the answer, the verdict table, and what a reader has to know before quoting."""
+    lines = [f"## Raftmark: {_plain(analysis.run)}", "", _plain(conclusion.lead(analysis)), ""]
+    lines += _table(analysis)
+    if analysis.baseline is not None:
+        reference = _plain(analysis.contenders[analysis.baseline].label)
+        lines += [
+            "",
+            f"Medians over {analysis.blocks} blocks with 95 % intervals, and their ratios to "
+            f"{reference}: ▲ better, ▼ worse, ≈ not told apart.",
+        ]
+    if findings := conclusion.findings(analysis):
+        lines += ["", *(f"- {_plain(sentence)}" for sentence in findings)]
+    if caveats := conclusion.caveats(analysis):
+        lines += ["", "**Before you quote a figure**", ""]
+        lines += [f"- {_plain(caveat)}" for caveat in caveats]
+    lines += ["", f"To measure the same again: `{analysis.command}`"]
+    return "\n".join(lines) + "\n"
+
+
+def _table(analysis: Analysis) -> list[str]:
+    head = ["Contender", *(_heading(headline) for headline in analysis.headlines)]
+    lines = [_row(head), _row(["---", *["---:"] * len(analysis.headlines)])]
+    for name, contender in analysis.shown.items():
+        cells = [_cell(headline, name) for headline in analysis.headlines]
+        absence = f" ({_plain(contender.absence)})" if contender.absence else ""
+        lines.append(_row([_plain(contender.label) + absence, *cells]))
+    return lines
+
+
+def _row(cells: Sequence[str]) -> str:
+    return f"| {' | '.join(cells)} |"
+
+
+def _heading(headline: Headline) -> str:
+    unit, _ = headline_unit(headline)
+    return _plain(f"{headline.title}{f', {unit}' if unit else ''}") + (
+        f"<br><sub>{_plain(headline.condition)}</sub>" if headline.condition else ""
+    )
+
+
+def _cell(headline: Headline, name: str) -> str:
+    if name not in headline.figures:
+        return "no figure"
+    _, divisor = headline_unit(headline)
+    shown = str(figure(headline.figures[name], divisor))
+    compared = headline.against_baseline.get(name)
+    return f"{shown}{_against(compared)}"
+
+
+def _against(compared: Comparison | None) -> str:
+    if compared is None or compared.ratio is None:
+        return ""
+    return f"<br>{_SIGNS[compared.outcome]}{_TIMES}{ratio(compared.ratio)}"
+
+
+def _plain(text: str) -> str:
+    """Return text that Markdown and HTML print as it is."""
+    for special in "\\`*_{}[]<>#|~":
+        text = text.replace(special, f"&#{ord(special)};")
+    return text.replace("\n", " ")

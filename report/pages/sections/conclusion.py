@@ -1,0 +1,12 @@
+"""Conclusion: sentences written from the data by stated rules."""
+
+from __future__ import annotations
+
+from raftmark.report.findings.conclusion import findings, rule
+from raftmark.report.model import Analysis, Section
+
+
+def section(analysis: Analysis) -> Section:
+    """Return the section."""
+    facts = {"findings": findings(analysis), "rule": rule(analysis)}
+    return Section("conclusion", "Conclusion", facts)

@@ -1,0 +1,103 @@
+"""Data: what the page was made of, to take away from the page itself."""
+
+from __future__ import annotations
+
+import base64
+import csv
+import gzip
+import io
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from raftmark.bench import primitives
+from raftmark.bench.experiment import recording
+from raftmark.bench.primitives import races
+from raftmark.report.model import Analysis, Section
+
+# What the page has room for, as base64; a longer one is left with the run.
+_MOST_BYTES = 1_500_000
+
+
+@dataclass(frozen=True, slots=True)
+class File:
+    """A file to download: its name, what is in it, its size in bytes and its content as a URI.
+
+    `uri` is None if the file is too large for the page.
+    """
+
+    name: str
+    holds: str
+    size: int
+    uri: str | None
+
+
+def section(analysis: Analysis) -> Section:
+    """Return the section."""
+    run = (analysis.path / "run.json").read_bytes()
+    trials = analysis.path / "trials.jsonl"
+    raw = trials.read_bytes() if trials.exists() else b""
+    figures = _figures(analysis)
+    files = [
+        _file("figures.csv", "this page's figures, with 95 % intervals", "text/csv", figures),
+        _file("values.csv.gz", "one row a trial and metric", _GZIP, _zipped(_values(analysis))),
+        _file("run.json", "what was asked for, of whom, on which machine", "application/json", run),
+        _file("trials.jsonl.gz", "every trial as it was written", _GZIP, _zipped(raw)),
+        *(
+            _file(f"{name}.gz", holds, _GZIP, _zipped((analysis.path / name).read_bytes()))
+            for name, holds in _BESIDES.items()
+            if (analysis.path / name).exists()
+        ),
+    ]
+    return Section("data", "Data", {"files": files})
+
+
+_GZIP = "application/gzip"
+# What a run may have besides its trials.
+_BESIDES = {
+    primitives.FILE: "every reading of a primitive",
+    races.FILE: "the outcomes of the seminar paper's programs",
+    recording.FILE: "what is played step by step",
+}
+
+
+def _file(name: str, holds: str, kind: str, content: bytes) -> File:
+    encoded = base64.b64encode(content).decode()
+    uri = f"data:{kind};base64,{encoded}" if len(encoded) <= _MOST_BYTES else None
+    return File(name, holds, len(content), uri)
+
+
+def _zipped(content: bytes) -> bytes:
+    return gzip.compress(content, mtime=0)
+
+
+def _figures(analysis: Analysis) -> bytes:
+    def rows() -> Iterator[list[object]]:
+        yield ["cell", "contender", "metric", "median", "low_95", "high_95", "blocks"]
+        for (cell, metric), name, found in analysis.evidence.estimates():
+            low, high = found.interval or (math.nan, math.nan)
+            ends = [_number(end) for end in (found.value, low, high)]
+            yield [cell, name, metric, *ends, found.blocks]
+
+    return _csv(rows())
+
+
+def _values(analysis: Analysis) -> bytes:
+    def rows() -> Iterator[list[object]]:
+        yield ["cell", "block", "contender", "metric", "unit", "value"]
+        for trial in analysis.evidence.measured:
+            for metric, value in trial.values.items():
+                where = [trial.cell, trial.block, trial.contender]
+                yield [*where, metric.key, metric.unit, _number(value)]
+
+    return _csv(rows())
+
+
+def _number(value: float) -> str:
+    return "" if math.isnan(value) else f"{value:.6g}"
+
+
+def _csv(rows: Iterator[list[object]]) -> bytes:
+    text = io.StringIO()
+    csv.writer(text, lineterminator="\n").writerows(rows)
+    return text.getvalue().encode()

@@ -1,0 +1,10 @@
+"""Environment: the runtimes and the machine."""
+
+from __future__ import annotations
+
+from raftmark.report.model import Analysis, Section
+
+
+def section(_: Analysis) -> Section:
+    """Return the section."""
+    return Section("environment", "Environment", {})
