@@ -27,7 +27,13 @@ from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from scipy.special import bdtr, ndtri, stdtrit
+
+from raftmark.bench.analysis.distributions import (
+    binomial_distribution,
+    normal_quantile,
+    signed_rank_p_value,
+    student_quantile,
+)
 
 CONFIDENCE = 0.95
 
@@ -76,7 +82,8 @@ def median_bounds(
     k = _binomial_quantile((1 - confidence) / 2, n, 0.5)
     if k == 0:
         return ordered[..., 0], ordered[..., -1]
-    outer, inner = (1 - 2 * bdtr(j - 1, n, 0.5) for j in (k, k + 1))
+    below = binomial_distribution(n, 0.5)
+    outer, inner = 1 - 2 * below[k - 1], 1 - 2 * below[k]
     share = (outer - confidence) / (outer - inner)
     weight = (n - k) * share / (k + (n - 2 * k) * share)
     low = (1 - weight) * ordered[..., k - 1] + weight * ordered[..., k]
@@ -118,7 +125,7 @@ def unpaired_ratio_interval(numerators: Sequence[float], denominators: Sequence[
     m, n = len(numerators), len(denominators)
     if m == n == 1:
         return Estimate(float(quotients[0]), math.nan, math.nan)
-    reach = ndtri((1 + CONFIDENCE) / 2) * math.sqrt(m * n * (m + n + 1) / 12)
+    reach = normal_quantile((1 + CONFIDENCE) / 2) * math.sqrt(m * n * (m + n + 1) / 12)
     rank = max(0, math.floor((m * n - 1) / 2 - reach))
     value = float(np.median(quotients))
     return Estimate(value, float(quotients[rank]), float(quotients[-1 - rank]))
@@ -132,13 +139,7 @@ def paired_p_value(numerators: Sequence[float], denominators: Sequence[float]) -
     two are alike: within a block either could have been the other. No fewer than 6 blocks can give
     less than 5 %. Raises `ValueError` as `ratio_interval` does.
     """
-    logarithms = _log_ratios(numerators, denominators)
-    if not any(logarithms):
-        return 1.0
-    # The whole of scipy.stats, for this alone: most commands never get here, and start faster.
-    from scipy.stats import wilcoxon
-
-    return float(wilcoxon(logarithms).pvalue)
+    return signed_rank_p_value(_log_ratios(numerators, denominators))
 
 
 def holm(p_values: Mapping[str, float]) -> dict[str, float]:
@@ -225,7 +226,7 @@ def hierarchical_interval(
     # The error of a ratio of sums, since blocks may have different numbers of values.
     residuals = (below - sizes * below.sum() / sizes.sum()) / sizes.mean()
     error = math.sqrt(float(residuals @ residuals) / (n * (n - 1)))
-    reach = float(stdtrit(n - 1, (1 + confidence) / 2)) * error
+    reach = student_quantile(n - 1, (1 + confidence) / 2) * error
     low, high = np.quantile(pooled, [max(0.0, q - reach), min(1.0, q + reach)])
     return Estimate(value, float(low), float(high))
 
@@ -263,7 +264,7 @@ def quantile_of_histogram(buckets: Sequence[Sequence[int]], q: float) -> float:
 
 def _binomial_quantile(probability: float, n: int, q: float) -> int:
     """Return the least k with P(B <= k) >= `probability`, B binomial with n and q."""
-    return int(np.searchsorted(bdtr(np.arange(n + 1), n, q), probability))
+    return int(np.searchsorted(binomial_distribution(n, q), probability))
 
 
 def _log_ratios(numerators: Sequence[float], denominators: Sequence[float]) -> list[float]:

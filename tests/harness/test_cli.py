@@ -346,7 +346,7 @@ def test_host_starts_without_the_libraries_of_the_report():
         [sys.executable, "-c", program], cwd=ROOT, capture_output=True, text=True, check=True
     )
     loaded = set(done.stdout.split())
-    assert loaded.isdisjoint({"matplotlib", "numpy", "scipy", "jinja2", "pyperf"})
+    assert loaded.isdisjoint({"matplotlib", "numpy", "jinja2", "pyperf"})
 
 
 def test_the_contenders_are_listed(tmp_path, table, command):
