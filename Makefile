@@ -71,11 +71,11 @@ gate: setup
 # print is shown when they end, each in one piece.
 test: lint
 	@$(MAKE) --no-print-directory --jobs 4 --output-sync=target \
-	  test-threading,go test-asyncio,multiprocessing test-cores test-harness
+	  test-threading,go test-asyncio,multiprocessing test-cores test-rest
 
 CONTENDERS := threading asyncio multiprocessing go
 CLUSTERS := tests/conformance tests/linearizability
-CORES := tests/raft tests/fuzz tests/primitives
+CORES := tests/raft tests/impl tests/fuzz tests/bench/primitives
 comma := ,
 
 test-threading,go test-asyncio,multiprocessing: test-%: setup-test
@@ -88,14 +88,14 @@ test-cores: setup-test
 	cd go_reference && go test -race -short -count 1 -timeout 10m ./...
 	$(BIN)/pytest $(CORES)
 
-test-harness: setup-test
+test-rest: setup-test
 	$(BIN)/pytest $(addprefix --ignore=,$(CLUSTERS) $(CORES))
 
 nightly: test mutants fuzz
 	$(BIN)/pytest tests/raft/lockstep --lockstep-events 1000000 --timeout 0
 	$(BIN)/pytest tests/raft/test_simulation.py --lives 20 --timeout 0
 	$(BIN)/pytest tests/conformance/test_kills.py --kills 200 --timeout 0
-	$(BIN)/pytest tests/harness/test_kills.py --kills 50 --kill-contenders --timeout 0
+	$(BIN)/pytest tests/raftmark/test_kills.py --kills 50 --kill-contenders --timeout 0
 	@$(MAKE) --no-print-directory --jobs --output-sync=target $(CONTENDERS:%=nemesis-%)
 	@$(MAKE) --no-print-directory --jobs --output-sync=target $(CONTENDERS:%=soak-%)
 

@@ -1,14 +1,22 @@
-"""Options and order that all tests share."""
+"""What all tests share: options, their order, and the command line in this very process."""
 
 from __future__ import annotations
 
 import random
+import signal
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
 
 import pytest
 from hypothesis import HealthCheck, settings
 
 from raftmark.bench.contenders.registry import RegistryError, Unavailable, load_contenders
 from raftmark.bench.contenders.variants import Contenders
+from raftmark.cli import main
+
+Command = Callable[..., subprocess.CompletedProcess[str]]
 
 # How long an example takes on a busy machine says nothing about the code.
 settings.register_profile("untimed", deadline=None, suppress_health_check=[HealthCheck.too_slow])
@@ -104,3 +112,23 @@ def pytest_report_header(config: pytest.Config) -> str:
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Run the fast tests first: most mistakes show within seconds."""
     items.sort(key=lambda item: item.get_closest_marker("slow") is not None)
+
+
+@pytest.fixture
+def command(
+    monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> Iterator[Command]:
+    """Run `raftmark` in this process: most tests of what it says need no interpreter more."""
+
+    def run(*arguments: str, cwd: Path) -> subprocess.CompletedProcess[str]:
+        monkeypatch.chdir(cwd)
+        monkeypatch.setattr(sys, "argv", ["raftmark", *arguments])
+        with pytest.raises(SystemExit) as ended:
+            main()
+        status = ended.value.code or 0
+        assert isinstance(status, int)
+        return subprocess.CompletedProcess(arguments, status, *capfd.readouterr())
+
+    handler = signal.getsignal(signal.SIGTERM)
+    yield run
+    signal.signal(signal.SIGTERM, handler)

@@ -37,7 +37,7 @@ _SOURCES = (
     "pyproject.toml",
 )
 _NO_SOURCES = shutil.ignore_patterns("__pycache__", ".*")
-_ASSERTIONS = ("assert ", "AssertionError", "Failed:", "tests.raft.runtimes.Hang")
+_ASSERTIONS = ("assert ", "AssertionError", "Failed:", "tests.impl.runtimes.Hang")
 _OUT_OF_TIME = re.compile(r"Timeout \(>|panic: test timed out")
 _GO_PANIC = re.compile(r"^(panic|fatal error):", re.MULTILINE)
 _GO_COMPLAINT = re.compile(r"^ +\w+_test\.go:\d+: ", re.MULTILINE)

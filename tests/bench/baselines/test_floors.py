@@ -1,0 +1,87 @@
+import math
+
+import pytest
+
+from raftmark.bench.analysis.statistics import Estimate
+from raftmark.bench.baselines import pingpong, pysyncobj
+from raftmark.bench.baselines.floors import Floor, _interleave, floors_table, judge, specification
+from raftmark.bench.design.schedule import Planned
+from raftmark.bench.runs.store import Run
+from tests.bench.support import manifest
+
+BLOCKS = range(6)
+
+
+def same(value: float) -> dict[int, float]:
+    return dict.fromkeys(BLOCKS, value)
+
+
+SAMPLES = {
+    "threading-w64": same(160_000),
+    "asyncio-w64": same(100_000),
+    "multiprocessing-w64": same(100_000),
+    "pysyncobj-batched-w64": same(20_000),
+    "pysyncobj-unbatched-w64": same(10_000),
+    "asyncio-w1": same(25_000),
+    "pysyncobj-batched-w1": same(400),
+    "pysyncobj-unbatched-w1": same(5_000),
+    "go-w256": same(2_000_000),
+    "pingpong-asyncio": same(10e-6),
+}
+
+
+def test_every_floor_is_held_against_the_better_setting():
+    floors = {floor.what: floor for floor in judge(SAMPLES)}
+    at_64 = floors["threading-w64 / pysyncobj-batched-w64"]
+    assert at_64.estimate is not None
+    assert at_64.estimate.value == pytest.approx(8)
+    assert floors["asyncio-w64 / pysyncobj-batched-w64"].verdict == "missed"
+    assert floors["asyncio-w1 / pysyncobj-unbatched-w1"].verdict == "met"
+    assert floors["go-w256, commands/s"].verdict == "met"
+    lone = floors["asyncio: a lone command / 4 messages of its ping-pong"]
+    assert lone.estimate is not None
+    # 40 us against four half round trips of 5 us.
+    assert lone.estimate.value == pytest.approx(2)
+    assert lone.verdict == "met"
+    assert floors["go: a lone command / 4 messages of its ping-pong"].verdict == "not measured"
+    assert floors_table(list(floors.values())).row_count == len(floors)
+
+
+@pytest.mark.parametrize(
+    ("estimate", "at_least", "verdict"),
+    [
+        (Estimate(9, 8.5, 9.5), True, "met"),
+        (Estimate(9, 7.5, 9.5), True, "uncertain"),
+        (Estimate(7, 6.5, 7.5), True, "missed"),
+        (Estimate(7, 6.5, 7.5), False, "met"),
+        (Estimate(9, math.nan, math.nan), True, "met"),
+        (None, True, "not measured"),
+    ],
+)
+def test_a_verdict_needs_the_whole_interval(estimate, at_least, verdict):
+    assert Floor("x", estimate, 8, at_least).verdict == verdict
+
+
+def test_every_block_has_every_trial_and_every_baseline(tmp_path):
+    plan = manifest(["threading", "go"], specification(3).cells, blocks=3)
+    run = Run.create(tmp_path, plan)
+    steps = list(_interleave(run))
+    trials = [step for step in steps if isinstance(step, Planned)]
+    baselines = [step for step in steps if not isinstance(step, Planned)]
+    assert len({trial.id for trial in trials}) == len(trials) == 3 * 2 * 3
+    assert len(set(baselines)) == len(baselines) == 3 * 6
+
+
+@pytest.mark.parametrize(
+    "exchange", [pingpong.threads, pingpong.tasks, pingpong.processes], ids=lambda f: f.__name__
+)
+def test_a_ping_pong_takes_its_time_and_ends(exchange):
+    assert exchange(50) > 0
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("setting", pysyncobj.SETTINGS)
+def test_pysyncobj_answers_the_closed_loop(setting):
+    result = pysyncobj.measure(setting, pysyncobj.Load(4, warmup_s=0.1, duration_s=0.5))
+    assert result["commands"] > 0
+    assert 0 < result["p50_s"] < 60

@@ -1,0 +1,141 @@
+import os
+import sys
+
+import pytest
+
+from raftmark.bench.contenders import registry
+from raftmark.bench.contenders.registry import (
+    ContenderSpec,
+    RegistryError,
+    Unavailable,
+    load_contenders,
+)
+from tests.bench.support import fake, write_table
+
+
+def built(tmp_path, monkeypatch, *program: str) -> ContenderSpec:
+    """Return a contender built from one source file by running `program`."""
+    monkeypatch.setattr(registry, "ROOT", tmp_path)
+    monkeypatch.setattr(registry, "CACHE", tmp_path / "cache")
+    (tmp_path / "source.py").write_text("print('built')\n")
+    build = registry.Build(
+        command=list(program), cwd=".", inputs=["*.py"], output="{cache}/program"
+    )
+    return ContenderSpec(name="built", label="Built", command=[], color="", marker="", build=build)
+
+
+COPY = (
+    sys.executable,
+    "-c",
+    "import shutil, sys; shutil.copy('source.py', sys.argv[1]); open('builds', 'a').write('.')",
+    "{output}",
+)
+
+
+def test_the_projects_table_names_the_four_contenders():
+    assert list(load_contenders()) == ["threading", "asyncio", "multiprocessing", "go"]
+
+
+@pytest.mark.parametrize("name", ["threading", "asyncio", "multiprocessing", "go"])
+def test_every_source_file_is_counted_once(name):
+    spec = load_contenders()[name]
+    patterns = [*spec.core, *(p for patterns in spec.sources.values() for p in patterns)]
+    found = [path for pattern in patterns for path in registry.ROOT.glob(pattern)]
+    assert all(list(registry.ROOT.glob(pattern)) for pattern in patterns)
+    assert len(set(found)) == len(found)
+    top = "go_reference" if name == "go" else f"impl_{name}"
+    sources = {
+        *(registry.ROOT / top).rglob("*.py"),
+        *(registry.ROOT / top).rglob("*.go"),
+    }
+    # What checks and measures Go programs is in Go, but no part of the contender.
+    tools = {"linearizability", "linearizable", "primitives", "races", "skeleton"}
+    tests = {p for p in sources if p.name.endswith("_test.go") or p.parent.name in tools}
+    assert sources - tests <= set(found)
+
+
+def test_placeholders_are_filled():
+    command = load_contenders()["asyncio"].argv()
+    assert command == [sys.executable, "-m", "raftmark.impl_asyncio"]
+
+
+def test_a_working_contender_is_available(tmp_path):
+    table = write_table(tmp_path / "table.toml", {"stub": fake("stub")})
+    assert load_contenders(table)["stub"].available() is None
+    assert load_contenders(table)["stub"].probe()["contender"] == "stub"
+
+
+def test_a_contender_that_cannot_run_says_why(tmp_path):
+    table = write_table(
+        tmp_path / "table.toml",
+        {"missing": ["no-such-program"], "broken": fake("crashes", "hello")},
+    )
+    found = load_contenders(table)
+    assert "cannot start no-such-program" in str(found["missing"].available())
+    assert "signal 9" in str(found["broken"].available())
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("[[contender]\n", "is not a contenders' table"),
+        ('[[contender]]\nname = "x"\n', "label"),
+        ("", "contender"),
+    ],
+)
+def test_a_malformed_table_is_refused_with_its_name(tmp_path, text, said):
+    path = tmp_path / "table.toml"
+    path.write_text(text)
+    with pytest.raises(RegistryError, match=said) as caught:
+        load_contenders(path)
+    assert str(path) in str(caught.value)
+
+
+def test_a_missing_table_is_refused(tmp_path):
+    with pytest.raises(RegistryError, match="No such file"):
+        load_contenders(tmp_path / "nowhere.toml")
+
+
+def test_a_name_given_twice_is_refused(tmp_path):
+    path = write_table(tmp_path / "table.toml", {"stub": fake("stub")})
+    path.write_text(path.read_text() * 2)
+    with pytest.raises(RegistryError, match="twice"):
+        load_contenders(path)
+
+
+def test_a_program_is_built_once_and_again_when_its_sources_change(tmp_path, monkeypatch):
+    spec = built(tmp_path, monkeypatch, *COPY)
+    builds = tmp_path / "builds"
+    spec.prepare()
+    spec.prepare()
+    assert builds.read_text() == "."
+    program = tmp_path / "cache" / "program"
+    assert program.read_text() == "print('built')\n"
+
+    newer = program.stat().st_mtime_ns + 1_000_000
+    os.utime(tmp_path / "source.py", ns=(newer, newer))
+    spec.prepare()
+    assert builds.read_text() == ".."
+
+
+def test_a_source_edited_during_the_build_makes_it_stale(tmp_path, monkeypatch):
+    program = "import pathlib, sys; pathlib.Path(sys.argv[1]).touch(); {}".format(
+        "pathlib.Path('source.py').write_text('edited')"
+    )
+    spec = built(tmp_path, monkeypatch, sys.executable, "-c", program, "{output}")
+    spec.prepare()
+    edited = (tmp_path / "source.py").stat().st_mtime_ns
+    assert (tmp_path / "cache" / "program").stat().st_mtime_ns < edited
+
+
+def test_a_failing_build_is_the_reason(tmp_path, monkeypatch):
+    spec = built(tmp_path, monkeypatch, sys.executable, "-c", "raise SystemExit('no luck')")
+    with pytest.raises(Unavailable, match="no luck"):
+        spec.prepare()
+    assert "no luck" in str(spec.available())
+
+
+def test_a_missing_toolchain_is_the_reason(tmp_path, monkeypatch):
+    spec = built(tmp_path, monkeypatch, "no-such-compiler", "{output}")
+    with pytest.raises(Unavailable, match=r"no-such-compiler.*make setup"):
+        spec.prepare()

@@ -1,0 +1,60 @@
+"""The project's own contenders in the harness: every kind of trial, once."""
+
+from collections.abc import Hashable
+
+import msgspec
+import pytest
+
+from raftmark.bench.contenders.registry import load_contenders
+from raftmark.bench.design.specification import Cell, full
+from raftmark.bench.experiment.measure import End
+from raftmark.bench.runs.store import Run
+from raftmark.listing import describe
+from tests.bench.support import manifest, measure_quietly
+
+# No figure is looked at here, so what is measured can be as short as it likes, and a leader that a
+# busy machine holds up must not lose its office.
+SHORT = {
+    "replicate": {"warmup_s": 0.05, "duration_s": 0.1},
+    "offered": {"warmup_s": 0.05, "duration_s": 0.1},
+    "election": {"elections": 2},
+    "failover": {"before_s": 0.1, "after_s": 1.0},
+    "catch_up": {"entries": 100},
+    "stability": {"duration_s": 0.1},
+}
+PATIENT = {"election_timeout_ms": [1000, 2000]}
+
+
+def shortened(cell: Cell) -> Cell:
+    name = cell.workload["name"]
+    patient = {} if name in ("election", "failover") else PATIENT
+    return msgspec.structs.replace(
+        cell, workload={**cell.workload, **SHORT[name]}, cluster={**cell.cluster, **patient}
+    )
+
+
+def kinds() -> list[Cell]:
+    """Return one cell of the full profile for each workload, cluster size, storage and variant."""
+    cells: dict[Hashable, Cell] = {}
+    for cell in full().cells:
+        workload, cluster = cell.workload, cell.cluster
+        variant = (workload.get("lagging"), workload.get("by"), workload.get("outstanding") == 0)
+        kind = (workload["name"], cluster["nodes"], cluster["storage"], *variant)
+        cells.setdefault(kind, shortened(cell))
+    return list(cells.values())
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", load_contenders())
+def test_every_kind_of_trial_succeeds(tmp_path, name, request):
+    specs = load_contenders()
+    entry = describe(specs[name])
+    if entry.unavailable is not None:
+        if request.config.option.skip_unavailable:
+            pytest.skip(entry.unavailable)
+        pytest.fail(entry.unavailable)
+    run = Run.create(tmp_path / "results", manifest([], kinds(), blocks=1, contenders=[entry]))
+    assert [cell.id for cell in kinds() if entry.lacks(cell)] == []
+    assert measure_quietly(run, specs) is End.COMPLETE
+    assert [(trial.trial, trial.failure) for trial in run.trials if trial.failure] == []
+    assert len(run.trials) == len(kinds()) >= 11

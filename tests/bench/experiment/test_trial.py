@@ -1,0 +1,311 @@
+import os
+import sys
+from pathlib import Path
+
+import msgspec
+import pytest
+
+from raftmark.bench.design.cells import catch_up_cell
+from raftmark.bench.design.schedule import Planned
+from raftmark.bench.experiment.check import _differences, _Node, check_log
+from raftmark.bench.experiment.measure import End, remaining
+from raftmark.bench.experiment.trial import run_trial
+from raftmark.bench.runs.store import Run, Trial
+from tests.bench.support import (
+    contenders,
+    election_cell,
+    fake,
+    manifest,
+    measure_quietly,
+    replicate_cell,
+)
+
+
+def run_fake(tmp_path, command, cell=None) -> Trial:
+    cell = cell or replicate_cell()
+    specs = contenders(tmp_path, {"fake": command})
+    run = Run.create(Path(os.path.relpath(tmp_path / "results")), manifest(["fake"], [cell]))
+    trial = run_trial(Planned(cell, 0, 3, "fake"), specs["fake"], run)
+    run.append(trial)
+    assert Run.open(run.path).trials == [trial]
+    return trial
+
+
+@pytest.mark.parametrize("cell", [replicate_cell(), replicate_cell(300), election_cell()])
+def test_a_good_trial_has_a_result_a_check_and_a_cost(tmp_path, cell):
+    trial = run_fake(tmp_path, fake("stub"), cell)
+    assert trial.failure is None
+    assert trial.status == "ok"
+    assert (trial.trial, trial.order) == (f"{cell.id}/0/fake", 3)
+    assert trial.result is not None
+    assert trial.result["workload"] == cell.workload["name"]
+    assert trial.check is not None
+    assert trial.check.passed
+    assert trial.cost is not None
+    assert trial.cost.peak_rss_bytes > 2**20
+    assert trial.duration_s > 0
+    if cell.workload["name"] == "replicate":
+        # The no-op, and all that the stub's clients had acknowledged: read by pages, in full.
+        assert trial.check.entries == 1 + 20 * cell.workload["outstanding"]
+
+
+def test_the_log_is_read_by_pages(tmp_path):
+    cell = replicate_cell(1000)
+    trial = run_fake(tmp_path, fake("stub"), cell)
+    assert trial.check is not None
+    assert trial.check.entries == 20_001
+
+
+@pytest.mark.parametrize(
+    ("operation", "stage"),
+    [("hello", "launch"), ("start", "start"), ("run", "run"), ("log", "check"), ("stop", "stop")],
+)
+def test_a_crash_is_a_failure_of_its_stage(tmp_path, operation, stage):
+    trial = run_fake(tmp_path, fake("crashes", operation))
+    assert trial.status == "failed"
+    assert trial.failure is not None
+    assert trial.failure.stage == stage
+    assert "signal 9" in trial.failure.message
+    assert trial.failure.stderr == "about to crash"
+    assert (trial.result is None) == (stage in ("launch", "start", "run"))
+
+
+def test_a_contender_without_snapshots_is_not_told_to_take_none(tmp_path):
+    cell = replicate_cell()
+    cell = msgspec.structs.replace(cell, cluster={**cell.cluster, "snapshot_entries": 0})
+    assert "snapshot" not in cell.needs
+    trial = run_fake(tmp_path, fake("older"), cell)
+    assert trial.failure is None
+
+
+@pytest.mark.parametrize(
+    "cell",
+    [
+        catch_up_cell(100, "snapshot"),
+        msgspec.structs.replace(
+            replicate_cell(), cluster={**replicate_cell().cluster, "snapshot_entries": 100}
+        ),
+    ],
+    ids=["to catch up", "now and then"],
+)
+def test_what_takes_snapshots_needs_a_contender_that_can(cell):
+    assert "snapshot" in cell.needs
+
+
+def test_a_reply_that_comes_too_late_for_the_check_is_told_by_the_checks_time(
+    tmp_path, monkeypatch
+):
+    monkeypatch.setattr("raftmark.bench.experiment.trial._CHECK_TIMEOUT_S", 0.2)
+    monkeypatch.setattr("raftmark.bench.experiment.trial._CHECK_TIMEOUT_PER_RUN_SECOND", 0.0)
+    trial = run_fake(tmp_path, fake("hangs", "log"))
+    assert trial.failure is not None
+    assert trial.failure.stage == "check"
+    assert trial.failure.message == "hung: no reply to 'log' within the 0.2 s of the check"
+
+
+def test_a_hang_is_a_failure_after_the_cells_time(tmp_path):
+    trial = run_fake(tmp_path, fake("hangs", "run"), replicate_cell(timeout_s=0.2))
+    assert trial.failure is not None
+    assert trial.failure.stage == "run"
+    assert trial.failure.message == "hung: no reply to 'run' within 0.2 s"
+    assert trial.failure.stderr == "about to hang"
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "hello there",
+        '{"id": ID, "ok": {}}',
+        '{"id": ID, "ok": {"workload": "replicate", "commands": "many"}}',
+    ],
+)
+def test_nonsense_is_a_failure(tmp_path, line):
+    trial = run_fake(tmp_path, fake("nonsense", "run", line))
+    assert trial.failure is not None
+    assert trial.failure.stage == "run"
+    assert trial.check is None
+
+
+def test_a_malformed_event_is_a_failure(tmp_path):
+    trial = run_fake(tmp_path, fake("nonsense", "run", '{"event": "role", "node": "two"}'))
+    assert trial.failure is not None
+    assert trial.failure.stage == "check"
+
+
+def test_an_error_reply_is_a_failure(tmp_path):
+    line = '{"id": ID, "error": {"code": "unavailable", "message": "the leader changed"}}'
+    trial = run_fake(tmp_path, fake("nonsense", "run", line))
+    assert trial.failure is not None
+    assert "unavailable: the leader changed" in trial.failure.message
+
+
+def test_a_leaked_child_is_a_failure(tmp_path):
+    trial = run_fake(tmp_path, fake("leaks"))
+    assert trial.failure is not None
+    assert trial.failure.stage == "stop"
+    assert "left processes behind" in trial.failure.message
+
+
+@pytest.mark.parametrize(
+    ("fault", "cell", "said"),
+    [
+        ("lost", replicate_cell(), "serial 8 of client-0 where 7 belongs"),
+        ("twice", replicate_cell(), "serial 7 of client-0 where 8 belongs"),
+        ("diverged", replicate_cell(), "state_hash differs"),
+        ("two_leaders", replicate_cell(), "term 2 had several leaders: nodes 1, 3"),
+        ("two_leaders", election_cell(), "term 2 had several leaders"),
+        ("undecided", election_cell(), "2 of 3 elections were decided"),
+    ],
+)
+def test_a_broken_safety_rule_is_found_and_keeps_the_result(tmp_path, fault, cell, said):
+    trial = run_fake(tmp_path, fake("unsafe", fault), cell)
+    assert trial.status == "failed"
+    assert trial.failure is not None
+    assert trial.failure.stage == "check"
+    assert said in trial.failure.message
+    assert trial.check is not None
+    assert not trial.check.passed
+    assert trial.result is not None
+
+
+def test_a_node_that_never_catches_up_is_found(tmp_path, monkeypatch):
+    monkeypatch.setattr("raftmark.bench.experiment.trial._CHECK_TIMEOUT_S", 0.1)
+    monkeypatch.setattr("raftmark.bench.experiment.trial._CHECK_TIMEOUT_PER_RUN_SECOND", 1)
+    trial = run_fake(tmp_path, fake("unsafe", "unapplied"))
+    assert trial.failure is not None
+    assert "do not settle" in trial.failure.message
+
+
+class Entry:
+    """A log entry as the check reads it."""
+
+    def __init__(self, index, client=None, serial=None, term=1):
+        self.index, self.term = index, term
+        self.command = self
+        self.client, self.serial = client, serial
+
+
+@pytest.mark.parametrize(
+    ("entries", "said"),
+    [
+        ([Entry(1), Entry(3)], "index 3, term 1 where index 2"),
+        ([Entry(1, term=2), Entry(2, term=1)], "at least term 2"),
+        ([Entry(1), Entry(2, "client-9", 1)], "that nobody sent"),
+        ([Entry(1), Entry(2, "client-0", 1)], "serial 2 acknowledged, but the log has 1"),
+        ([], "serial 2 acknowledged, but the log has 0"),
+    ],
+)
+def test_a_log_that_is_wrong_is_found(entries, said):
+    problems, _ = check_log(iter([entries]), "client", [2])
+    assert said in problems[0]
+
+
+def test_commands_that_were_sent_but_not_acknowledged_may_be_in_the_log():
+    entries = [Entry(1), *(Entry(1 + serial, "client-0", serial) for serial in (1, 2, 3))]
+    assert check_log(iter([entries[:2], entries[2:]]), "client", [2]) == ([], 4)
+
+
+@pytest.mark.slow
+def test_a_bad_contender_costs_only_its_own_trials(tmp_path):
+    specs = contenders(
+        tmp_path,
+        {"good": fake("stub"), "crashes": fake("crashes", "run"), "hangs": fake("hangs", "run")},
+    )
+    cell = replicate_cell(timeout_s=10)
+    run = Run.create(tmp_path / "results", manifest(list(specs), [cell], blocks=1))
+    assert measure_quietly(run, specs) is End.COMPLETE
+    statuses = {name: {t.status for t in run.trials if t.contender == name} for name in specs}
+    assert statuses == {"good": {"ok"}, "crashes": {"failed"}, "hangs": {"failed"}}
+    assert remaining(run) == []
+    logs = {path.name for path in run.logs.iterdir()}
+    assert logs == {"replicate-w2_0_crashes.stderr", "replicate-w2_0_hangs.stderr"}
+
+
+def test_a_contender_that_keeps_hanging_is_given_up(tmp_path):
+    specs = contenders(tmp_path, {"hangs": fake("hangs", "run")})
+    cell = replicate_cell(timeout_s=0.2)
+    plan = manifest(list(specs), [cell], blocks=6, patience_s=0.3)
+    run = Run.create(tmp_path / "results", plan)
+    assert measure_quietly(run, specs) is End.COMPLETE
+    messages = [t.failure.message for t in run.trials if t.failure is not None]
+    assert len(messages) == 6
+    assert messages[0].startswith("hung")
+    assert messages[-1].startswith("not tried: hangs has already cost this run")
+
+
+def test_measuring_ends_when_the_budget_is_over(tmp_path):
+    specs = contenders(tmp_path, {"a": fake("stub")})
+    run = Run.create(
+        tmp_path / "results", manifest(["a"], [replicate_cell()], blocks=5, budget_s=0.0)
+    )
+    assert measure_quietly(run, specs) is End.OUT_OF_TIME
+    assert len(remaining(run)) + len(run.trials) == 5
+    assert remaining(run)
+
+
+def test_a_disk_cluster_gets_a_directory_that_is_gone_afterwards(tmp_path, monkeypatch):
+    # Results named by a relative path: the contender runs elsewhere, and must find it too.
+    monkeypatch.chdir(tmp_path)
+    program = (
+        "import os, sys; sys.argv[0] = __file__; sys.path.insert(0, {!r})\n"
+        "from stub import Stub\n"
+        "class Disk(Stub):\n"
+        "    def op_start(self, request):\n"
+        "        assert os.path.isdir(request['data_dir'])\n"
+        "        open(os.path.join(request['data_dir'], 'node-1.log'), 'w').close()\n"
+        "        return super().op_start(request)\n"
+        "Disk().serve()\n"
+    )
+    script = tmp_path / "disk.py"
+    stub = fake("stub")[1]
+    script.write_text(program.format(os.path.dirname(stub)))
+    cell = replicate_cell()
+    cell.cluster["storage"] = "disk"
+    trial = run_fake(tmp_path, [fake("stub")[0], str(script)], cell)
+    assert trial.failure is None
+    assert {path.name for path in (tmp_path / "results" / "a-run").iterdir()} == {
+        "run.json",
+        "trials.jsonl",
+        "logs",
+    }
+
+
+@pytest.mark.parametrize(
+    ("second", "problems"),
+    [
+        ((1, "log"), []),
+        ((1, "other"), ["the nodes have different logs: log_hash differs"]),
+        # A snapshot has cut it, so its hash is of another part.
+        ((90, "other"), []),
+    ],
+)
+def test_logs_are_compared_where_they_begin_alike(second, problems):
+    nodes = [
+        _Node(number, True, 100, 100, 100, "state", log, first)
+        for number, (first, log) in enumerate([(1, "log"), second], 1)
+    ]
+    assert _differences(nodes) == problems
+
+
+def test_links_are_spoilt_once_there_is_a_leader(tmp_path):
+    script = tmp_path / "linked.py"
+    script.write_text(
+        f"import sys\nsys.path.insert(0, {str(Path(fake('stub')[1]).parent)!r})\n"
+        "from stub import Stub\n"
+        "class Linked(Stub):\n"
+        "    def op_start(self, request):\n"
+        "        self.asked = []\n"
+        "        return super().op_start(request)\n"
+        "    def handle(self, request):\n"
+        "        if request['op'] in ('status', 'links'):\n"
+        "            self.asked.append(request['op'])\n"
+        "        super().handle(request)\n"
+        "    def op_run(self, request):\n"
+        "        assert self.asked == ['status', 'links'], self.asked\n"
+        "        assert self.links == {'delay_ms': [0, 15]}, self.links\n"
+        "        return super().op_run(request)\n"
+        "Linked().serve()\n"
+    )
+    cell = msgspec.structs.replace(election_cell(), links={"delay_ms": [0, 15]})
+    trial = run_fake(tmp_path, [sys.executable, str(script)], cell)
+    assert trial.failure is None

@@ -1,0 +1,216 @@
+"""The history: what it keeps, how it merges, when it says that something changed."""
+
+import shutil
+import subprocess
+
+import msgspec
+import numpy as np
+import pytest
+
+from raftmark.bench.analysis.changepoints import change_points
+from raftmark.bench.analysis.sequential import Verdict
+from raftmark.bench.runs.store import Run, StoreError
+from raftmark.bench.tracking.compare import Plan
+from raftmark.bench.tracking.history import Entry, Figure, add, entry_of, read
+from raftmark.report.findings.changes import changes_in_words
+from raftmark.report.pages.trend import render
+from tests.bench.support import contenders, election_cell, fake, manifest, measure_quietly
+from tests.bench.support import replicate_cell as small_cell
+
+
+def entry(day, value=100.0, **changes):
+    return Entry(
+        schema=1,
+        run=f"run-{day}",
+        at=f"2026-01-{day:02}T03:00:00.000Z",
+        commit=f"{day:040}",
+        dirty=False,
+        machine=changes.pop("machine", "a machine"),
+        figures=[
+            Figure("a", "A", "replicate-w64", "throughput", value, 0.9 * value, 1.1 * value, 6),
+            *changes.pop("figures", []),
+        ],
+        **changes,
+    )
+
+
+def noisy(*levels, runs=10):
+    rng = np.random.default_rng(1)
+    return [
+        level * float(np.exp(0.02 * rng.standard_t(3))) for level in levels for _ in range(runs)
+    ]
+
+
+@pytest.mark.parametrize(
+    ("series", "points"),
+    [
+        (noisy(100, runs=30), []),
+        (noisy(100, 80), [10]),
+        (noisy(100, 80, 120), [10, 20]),
+        ([1.0] * 20, []),
+        ([1.0] * 10 + [2.0] * 10, [10]),
+        ([1.0, 2.0, 1.0], []),
+        ([], []),
+    ],
+)
+def test_changes_are_found_where_they_are(series, points):
+    assert change_points(series) == points
+
+
+def test_chance_is_seldom_taken_for_a_change():
+    rng = np.random.default_rng(1)
+    found = [bool(change_points(rng.standard_t(3, 20).tolist())) for _ in range(60)]
+    assert sum(found) <= 4  # One in a hundred on average; more than four by chance: 3 in a million.
+
+
+def test_an_outlier_is_no_change():
+    series = noisy(100, runs=20)
+    series[9] = 1e6
+    assert change_points(series) == []
+
+
+def test_entries_come_back_in_the_order_of_their_runs(tmp_path):
+    entries = [entry(day) for day in (3, 1, 2)]
+    for each in entries:
+        add(tmp_path, each)
+    history = read(tmp_path)
+    assert history.entries == sorted(entries, key=lambda e: e.at)
+    assert history.left_out == []
+
+
+def test_adding_again_changes_nothing(tmp_path):
+    first, again = (add(tmp_path, entry(1)) for _ in range(2))
+    assert first == again
+    assert len(list(tmp_path.iterdir())) == 1
+    # A run of the same time with other figures is another entry.
+    assert add(tmp_path, entry(1, value=7)) != first
+
+
+def test_branches_merge_without_a_conflict(tmp_path):
+    def git(*arguments):
+        identity = ["-c", "user.name=Nobody", "-c", "user.email=nobody@localhost"]
+        command = ["git", *identity, *arguments]
+        subprocess.run(command, cwd=tmp_path, check=True, capture_output=True)
+
+    git("init", "--initial-branch", "main")
+    add(tmp_path / "history", entry(1))
+    git("add", "--all")
+    git("commit", "--message", "Begin")
+    for branch, days in (("one", (2, 3)), ("other", (3, 4))):
+        git("checkout", "-b", branch, "main")
+        for day in days:
+            add(tmp_path / "history", entry(day))
+        git("add", "--all")
+        git("commit", "--message", "Go on")
+    git("merge", "one")
+    assert [e.run for e in read(tmp_path / "history").entries] == [f"run-{d}" for d in (1, 2, 3, 4)]
+
+
+def test_damaged_and_foreign_entries_are_named_and_left_out(tmp_path):
+    sound = add(tmp_path, entry(1))
+    damaged = add(tmp_path, entry(2))
+    damaged.write_bytes(damaged.read_bytes().replace(b"100.0", b"200.0"))
+    torn = add(tmp_path, entry(3))
+    torn.write_bytes(torn.read_bytes()[:50])
+    (tmp_path / "README.md").write_text("mine")
+    shutil.copy(sound, tmp_path / "copy.json")
+    unknown = Figure("a", "A", "replicate-w64", "beauty", 1, None, None, 1)
+    newer = add(tmp_path, entry(4, figures=[unknown]))
+    history = read(tmp_path)
+    assert [e.run for e in history.entries] == ["run-1"]
+    assert len(history.left_out) == 5
+    for name in (damaged.name, torn.name, "README.md", "copy.json", newer.name):
+        assert any(name in sentence for sentence in history.left_out)
+
+
+def test_an_entry_of_another_version_is_named(tmp_path):
+    class Newer(Entry, frozen=True, kw_only=True):
+        colour: str
+
+    newer = Newer(**msgspec.structs.asdict(entry(1)), colour="red")
+    path = add(tmp_path, newer)
+    assert "another version" in read(tmp_path).left_out[0]
+    assert path.name in read(tmp_path).left_out[0]
+
+
+def test_there_has_to_be_a_store(tmp_path):
+    with pytest.raises(StoreError, match="history add"):
+        read(tmp_path / "gone")
+
+
+def test_a_change_is_told_with_its_commit_and_its_direction(tmp_path):
+    for day, value in enumerate([*noisy(100), *noisy(70)], start=1):
+        add(tmp_path, entry(day, value))
+    history = read(tmp_path)
+    (series,) = history.series()
+    (change,) = series.changes()
+    assert change.entry.run == "run-11"
+    assert change.verdict is Verdict.SLOWER
+    assert change.ratio == pytest.approx(0.7, rel=0.03)
+    (words,) = changes_in_words(history)
+    assert "throughput in replicate-w64" in words
+    assert "worse" in words
+    page = render(history)
+    assert "▼" in page
+    assert "<svg" in page
+    assert "http://" not in page.replace("http://www.w3.org", "")
+
+
+def test_machines_are_not_mixed(tmp_path):
+    for day in range(1, 21):
+        on = "fast" if day > 10 else "slow"
+        add(tmp_path, entry(day, 200.0 if on == "fast" else 100.0, machine=on))
+    history = read(tmp_path)
+    assert [(s.machine, s.changes()) for s in history.series()] == [("fast", []), ("slow", [])]
+
+
+@pytest.fixture
+def run(tmp_path):
+    specs = contenders(tmp_path, {"a": fake("stub"), "b": fake("stub")})
+    run = Run.create(tmp_path / "results", manifest(["a", "b"], [small_cell(), election_cell()]))
+    measure_quietly(run, specs)
+    return run
+
+
+def test_a_run_becomes_an_entry(run):
+    made = entry_of(run)
+    assert made.at == run.manifest.started_at
+    found = {(f.contender, f.cell, f.metric): f for f in made.figures}
+    throughput = found["a", "replicate-w2", "throughput"]
+    assert (throughput.value, throughput.blocks) == (200, 2)  # 20 commands of 2 clients in 0.2 s.
+    assert found["b", "election-150-300", "election_median"].value == 2e6
+    assert {metric for _, _, metric in found} == {
+        "throughput",
+        "latency_p50",
+        "election_median",
+        "peak_memory",
+        "cpu_per_command",
+    }
+
+
+def test_what_is_no_run_of_its_own_is_not_remembered(run, tmp_path):
+    empty = Run.create(tmp_path / "other", manifest(["a"], [small_cell()]))
+    with pytest.raises(StoreError, match="no figure yet"):
+        entry_of(empty)
+    Plan("old", "new", 0.05, 0.05, {}, [], [], [], []).save(run)
+    with pytest.raises(StoreError, match="is a comparison"):
+        entry_of(run)
+
+
+def test_the_commands(run, tmp_path, command):
+    def raftmark(*arguments, status=0):
+        done = command("history", *arguments, cwd=tmp_path)
+        assert done.returncode == status, done.stderr
+        return done
+
+    assert "history add" in raftmark("list", status=1).stderr
+    added = raftmark("add", "latest").stdout.strip()
+    assert (tmp_path / added).is_file()
+    (tmp_path / "history" / "note.txt").touch()
+    listed = raftmark("list")
+    assert run.manifest.started_at in listed.stdout
+    assert "No figure has changed for good." in listed.stdout
+    assert listed.stderr == "left out: note.txt is no entry of a history\n"
+    assert raftmark("report", "-o", "page.html").stdout == "page.html\n"
+    assert "note.txt" in (tmp_path / "page.html").read_text()
+    assert "is not a run" in raftmark("add", ".", status=1).stderr

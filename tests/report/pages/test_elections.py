@@ -1,0 +1,37 @@
+"""Elections: what the page says of those that stayed undecided."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import pytest
+
+from raftmark.report.model import Analysis
+from raftmark.report.pages.build import render
+from tests.report.page_reader import read_page
+from tests.report.synthetic_runs import FIGURE_16, LABELS
+
+pytestmark = pytest.mark.timeout(900)
+
+
+def test_an_undecided_election_leaves_the_mean_and_the_worst_open(
+    examine: Callable[..., Analysis],
+) -> None:
+    page = read_page(render(examine(**{**FIGURE_16, "others": FIGURE_16["others"][:2]})))
+    (table,) = (t for t in page.every("table") if t.attributes.get("id") == "elections-table")
+    rows = [[cell.text for cell in row.every("th", "td")] for row in table.every("tr")]
+    head, *elections = rows
+    assert head == [
+        *("Contender", "Timeouts", "Elections", "Median", "Mean", "Worst"),
+        *("From candidacy", "Several terms", "Undecided"),
+    ]
+    split, drifting = elections[: len(LABELS)], elections[len(LABELS) :]
+    for row in split:
+        assert row[1].startswith("150 to 150 ms")
+        assert int(row[8]) > 0
+        assert row[4:6] == ["\N{EN DASH}", "over 30,000"]
+        assert (row[3] == "over 30,000") == (int(row[8]) > 10)
+    for row in drifting:
+        assert row[1].startswith("150 to 151 ms")
+        assert row[8] == "0"
+        assert not any("over" in cell for cell in row)
