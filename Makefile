@@ -140,12 +140,12 @@ microbench: setup-test
 	cd go_reference && go test ./raft -run '^$$' -bench . -benchtime 2000x
 
 COMPILE = $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes \
-  --no-emit-index-url --no-header --all-extras $(LOCK) pyproject.toml
+  --no-emit-index-url --no-header $(LOCK) pyproject.toml
 
 # LOCK=--upgrade takes the newest versions of all, without it only what pyproject.toml asks for anew.
 lock: setup-test
-	$(COMPILE) --group build --output-file requirements.lock
-	$(COMPILE) --group build --group test --constraint requirements.lock \
+	$(COMPILE) --extra go --extra uvloop --group build --output-file requirements.lock
+	$(COMPILE) --all-extras --group build --group test --constraint requirements.lock \
 	  --output-file requirements-test.lock
 
 clean:

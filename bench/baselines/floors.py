@@ -25,7 +25,8 @@ import pyperf
 from rich.table import Table
 
 from raftmark.bench.analysis.statistics import Estimate, median_interval, ratio_interval
-from raftmark.bench.contenders.registry import ROOT, ContenderSpec
+from raftmark.bench.contenders.places import ROOT, start_directory
+from raftmark.bench.contenders.registry import ContenderSpec
 from raftmark.bench.design.schedule import Planned
 from raftmark.bench.design.specification import Specification, replicate_cell
 from raftmark.bench.experiment.measure import remaining
@@ -255,11 +256,11 @@ _BASELINES: dict[str, Callable[[], dict[str, float]]] = {
 }
 
 
-def _output_of(command: list[str], cwd: Path = ROOT) -> str:
+def _output_of(command: list[str], cwd: Path | None = None) -> str:
     try:
         done = subprocess.run(
             command,
-            cwd=cwd,
+            cwd=cwd or start_directory(),
             capture_output=True,
             text=True,
             timeout=_BASELINE_TIMEOUT_S,

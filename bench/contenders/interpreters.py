@@ -23,7 +23,8 @@ from typing import NamedTuple
 
 import msgspec
 
-from raftmark.bench.contenders.registry import CACHE, ROOT, Unavailable
+from raftmark.bench.contenders.places import CACHE, ROOT, how_to_install
+from raftmark.bench.contenders.registry import Unavailable
 
 OLDEST = (3, 11)
 
@@ -205,7 +206,7 @@ def _uv(*arguments: str) -> str:
     beside = Path(sys.executable).with_name("uv")
     uv = str(beside) if beside.exists() else shutil.which("uv")
     if uv is None:
-        raise Unavailable("other interpreters need uv; 'make setup' installs it")
+        raise Unavailable(f"other interpreters need uv; {how_to_install('pythons')} installs it")
     try:
         done = subprocess.run(
             [uv, *arguments],

@@ -18,9 +18,8 @@ from typing import Any, Literal
 import msgspec
 
 from raftmark.bench.contenders.contender import Contender, ContenderError, ContenderFailed
+from raftmark.bench.contenders.places import CACHE, ROOT, how_to_install, start_directory
 
-ROOT = Path(__file__).resolve().parents[2]
-CACHE = ROOT / ".cache"
 DEFAULT_TABLE = ROOT / "bench" / "contenders.toml"
 
 # The first build of a Go program compiles the standard library, on a slow machine for minutes.
@@ -107,8 +106,8 @@ class ContenderSpec(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     def launch(
         self, *, stderr: Path | None = None, env: Mapping[str, str] | None = None
     ) -> Contender:
-        """Start the contender in the project's directory; see `Contender`."""
-        return Contender(self.argv(), cwd=ROOT, stderr=stderr, env=env)
+        """Start the contender where its package is found; see `Contender`."""
+        return Contender(self.argv(), cwd=start_directory(), stderr=stderr, env=env)
 
     def prepare(self) -> None:
         """Build the contender's program if its sources have changed.
@@ -224,7 +223,7 @@ def _run_build(output: Path, build: Build) -> None:
     except OSError as error:
         raise Unavailable(
             f"cannot build: {error.filename or command[0]}: {error.strerror}; "
-            "'make setup' installs the toolchain"
+            f"{how_to_install('go')} installs the toolchain"
         ) from error
     except subprocess.TimeoutExpired as error:
         raise Unavailable(f"cannot build: not done after {_BUILD_TIMEOUT_S:g} s") from error

@@ -22,6 +22,7 @@ from raftmark.bench.contenders.interpreters import (
     environment,
     find,
 )
+from raftmark.bench.contenders.places import how_to_install
 from raftmark.bench.contenders.registry import ContenderSpec, Unavailable, expand
 
 AUTO = "auto"
@@ -66,7 +67,9 @@ class Variant(ContenderSpec, frozen=True, kw_only=True):
             return
         missing = [name for name in self.requires if importlib.util.find_spec(name) is None]
         if missing:
-            raise Unavailable(f"needs {', '.join(missing)}; 'make setup' installs it")
+            raise Unavailable(
+                f"needs {', '.join(missing)}; {how_to_install(missing[0])} installs it"
+            )
 
     def lacks(self) -> dict[str, str]:
         """Return the packages that it has to go without, each with the reason."""

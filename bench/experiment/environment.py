@@ -17,7 +17,7 @@ from typing import Any
 
 import psutil
 
-from raftmark.bench.contenders.registry import ROOT
+from raftmark.bench.contenders.places import ROOT
 
 _PYPERF_KEYS = (
     "aslr",

@@ -18,7 +18,7 @@ from typing import Any
 import numpy as np
 
 from raftmark.bench.analysis.statistics import median_interval
-from raftmark.bench.contenders.registry import ROOT
+from raftmark.bench.contenders.places import ROOT
 from raftmark.bench.exports.series import (
     ExportError,
     Series,

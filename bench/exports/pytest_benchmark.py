@@ -16,6 +16,7 @@ from pathlib import Path
 
 import msgspec
 
+from raftmark.bench.contenders.places import how_to_install
 from raftmark.bench.exports.series import (
     ExportError,
     all_series,
@@ -47,7 +48,9 @@ class Recording(msgspec.Struct):
 def pytest_benchmark(run: Run) -> dict[str, str]:
     """Return the plugin's JSON. Raises `ExportError` where it is not installed or fails."""
     if importlib.util.find_spec("pytest_benchmark") is None:
-        raise ExportError("this format is written by pytest-benchmark: install that first")
+        raise ExportError(
+            f"this format is written by pytest-benchmark; {how_to_install('exports')} installs it"
+        )
     with tempfile.TemporaryDirectory() as directory:
         recording, written = Path(directory, "recording.json"), Path(directory, "written.json")
         recording.write_bytes(msgspec.json.encode(_record(run)))

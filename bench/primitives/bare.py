@@ -13,7 +13,8 @@ from pathlib import Path
 from typing import NamedTuple
 
 from raftmark.bench.contenders.interpreters import environment
-from raftmark.bench.contenders.registry import ROOT, Build, ContenderSpec, Unavailable
+from raftmark.bench.contenders.places import ROOT, start_directory
+from raftmark.bench.contenders.registry import Build, ContenderSpec, Unavailable
 from raftmark.bench.contenders.variants import Variant
 
 # By the contender whose model it is.
@@ -93,12 +94,12 @@ def _go_program(name: str, *command: str) -> Path:
     ).bring_up_to_date()
 
 
-def output_of(command: list[str], *, timeout_s: float, cwd: Path = ROOT) -> str:
+def output_of(command: list[str], *, timeout_s: float, cwd: Path | None = None) -> str:
     """Run a program to its end and return what it prints. Raises `ProgramFailed`."""
     try:
         done = subprocess.run(
             command,
-            cwd=cwd,
+            cwd=cwd or start_directory(),
             stdin=subprocess.DEVNULL,
             capture_output=True,
             text=True,

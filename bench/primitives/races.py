@@ -12,7 +12,6 @@ from typing import Literal
 import msgspec
 from rich.table import Table
 
-from raftmark.bench.contenders.registry import ROOT
 from raftmark.bench.primitives.bare import GoModel, ProgramFailed, PythonModel, output_of
 from raftmark.bench.runs.store import StoreError, explained, now
 
@@ -120,7 +119,6 @@ def _count(model: PythonModel | GoModel, program: Program, runs: int) -> Outcome
         printed = output_of(
             [*command, "--runs", str(runs)],
             timeout_s=_TIMEOUT_S + _TIMEOUT_PER_RUN_S * runs,
-            cwd=ROOT,
         )
         outcomes = msgspec.json.decode(printed, type=dict[str, int])
         if sum(outcomes.values()) != runs:

@@ -53,7 +53,8 @@ def appendix(
 
 def summary(run: _Run, results: _Results = Path("results")) -> None:
     """Print a run as Markdown: for a pull request, or the summary of a CI job."""
-    from raftmark.bench.contenders.registry import ROOT, load_contenders
+    from raftmark.bench.contenders.places import ROOT
+    from raftmark.bench.contenders.registry import load_contenders
     from raftmark.bench.runs.store import Run, StoreError
     from raftmark.report.findings.analysis import analyse
     from raftmark.report.findings.sourcecode import measure_code

@@ -18,7 +18,8 @@ from typing import Any
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from raftmark.bench.codemetrics import SourceMetrics
-from raftmark.bench.contenders.registry import ROOT, load_contenders
+from raftmark.bench.contenders.places import ROOT
+from raftmark.bench.contenders.registry import load_contenders
 from raftmark.bench.runs.store import Run
 from raftmark.report.drawing.charts import Chart
 from raftmark.report.drawing.latex import escape, long_table, table

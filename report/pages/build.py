@@ -6,7 +6,8 @@ import base64
 import hashlib
 from pathlib import Path
 
-from raftmark.bench.contenders.registry import ROOT, load_contenders
+from raftmark.bench.contenders.places import ROOT
+from raftmark.bench.contenders.registry import load_contenders
 from raftmark.bench.runs.store import Run
 from raftmark.report.drawing.svg import marker_svg
 from raftmark.report.findings import conclusion

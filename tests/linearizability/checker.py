@@ -9,7 +9,8 @@ from typing import Literal
 
 import msgspec
 
-from raftmark.bench.contenders.registry import CACHE, Build
+from raftmark.bench.contenders.places import CACHE
+from raftmark.bench.contenders.registry import Build
 
 from .history import History
 

@@ -12,7 +12,8 @@ from typing import Any
 import pytest
 from playwright.sync_api import Browser, sync_playwright
 
-from raftmark.bench.contenders.registry import ROOT, load_contenders
+from raftmark.bench.contenders.places import ROOT
+from raftmark.bench.contenders.registry import load_contenders
 from raftmark.bench.runs.store import Run
 from raftmark.report.findings.analysis import analyse
 from raftmark.report.findings.sourcecode import measure_code

@@ -19,7 +19,7 @@ from radon.visitors import ComplexityVisitor, Function
 from raftmark.bench.codemetrics import FunctionMetrics, measure_file
 from raftmark.bench.codemetrics.complexity import cognitive
 from raftmark.bench.codemetrics.skeleton import Node, read_go, read_python
-from raftmark.bench.contenders.registry import ROOT
+from raftmark.bench.contenders.places import ROOT
 
 PYTHON = sorted(
     path

@@ -4,6 +4,7 @@ import sys
 import pytest
 
 from raftmark.bench.contenders import registry
+from raftmark.bench.contenders.places import ROOT
 from raftmark.bench.contenders.registry import (
     ContenderSpec,
     RegistryError,
@@ -40,13 +41,13 @@ def test_the_projects_table_names_the_four_contenders():
 def test_every_source_file_is_counted_once(name):
     spec = load_contenders()[name]
     patterns = [*spec.core, *(p for patterns in spec.sources.values() for p in patterns)]
-    found = [path for pattern in patterns for path in registry.ROOT.glob(pattern)]
-    assert all(list(registry.ROOT.glob(pattern)) for pattern in patterns)
+    found = [path for pattern in patterns for path in ROOT.glob(pattern)]
+    assert all(list(ROOT.glob(pattern)) for pattern in patterns)
     assert len(set(found)) == len(found)
     top = "go_reference" if name == "go" else f"impl_{name}"
     sources = {
-        *(registry.ROOT / top).rglob("*.py"),
-        *(registry.ROOT / top).rglob("*.go"),
+        *(ROOT / top).rglob("*.py"),
+        *(ROOT / top).rglob("*.go"),
     }
     # What checks and measures Go programs is in Go, but no part of the contender.
     tools = {"linearizability", "linearizable", "primitives", "races", "skeleton"}

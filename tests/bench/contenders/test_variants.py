@@ -99,7 +99,7 @@ def test_a_form_says_what_the_running_interpreter_lacks():
     spec = load_contenders()["asyncio"]
     form = msgspec.structs.replace(spec.forms["uvloop"], requires=["no_such_package"])
     spec = msgspec.structs.replace(spec, forms={"uvloop": form})
-    with pytest.raises(Unavailable, match="needs no_such_package; 'make setup' installs it"):
+    with pytest.raises(Unavailable, match="needs no_such_package; 'make setup-test' installs it"):
         Variant.of(spec, None, "uvloop").prepare()
 
 

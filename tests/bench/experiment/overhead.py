@@ -16,7 +16,8 @@ from typing import NamedTuple
 
 from raftmark.bench.analysis.metrics import THROUGHPUT, values
 from raftmark.bench.analysis.statistics import Estimate, ratio_interval
-from raftmark.bench.contenders.registry import ROOT, ContenderSpec, load_contenders
+from raftmark.bench.contenders.places import ROOT
+from raftmark.bench.contenders.registry import ContenderSpec, load_contenders
 from raftmark.bench.design.cells import Cell, replicate_cell
 from raftmark.bench.design.schedule import Planned
 from raftmark.bench.experiment.trial import run_trial

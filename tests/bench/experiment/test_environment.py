@@ -8,7 +8,7 @@ from typing import Any
 
 import msgspec
 
-from raftmark.bench.contenders.registry import ROOT
+from raftmark.bench.contenders.places import ROOT
 from raftmark.bench.experiment.environment import describe_environment
 
 

@@ -17,7 +17,7 @@ from typing import Any
 import pyperf
 import pytest
 
-from raftmark.bench.contenders.registry import ROOT
+from raftmark.bench.contenders.places import ROOT
 from raftmark.bench.exports import FORMATS, ExportError, write_files
 from raftmark.bench.exports.benchstat import benchmark_name
 from raftmark.bench.exports.series import all_series, timed

@@ -11,7 +11,7 @@ import pyperf
 import pytest
 import uvloop
 
-from raftmark.bench.contenders.registry import ROOT
+from raftmark.bench.contenders.places import ROOT
 from raftmark.bench.primitives import CASES
 from raftmark.bench.primitives.models import TIMER_S, Ticking, processes, tasks, threads
 

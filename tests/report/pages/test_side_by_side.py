@@ -5,7 +5,8 @@ from pathlib import Path
 import pytest
 
 from raftmark.bench.codemetrics import CodeMetricsError, excerpt
-from raftmark.bench.contenders.registry import ROOT, load_contenders
+from raftmark.bench.contenders.places import ROOT
+from raftmark.bench.contenders.registry import load_contenders
 from raftmark.report.findings.sourcecode import measure_code
 from raftmark.report.model import Code, Source
 from raftmark.report.pages.sections.side_by_side import highlight
