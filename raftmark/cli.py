@@ -34,7 +34,8 @@ if TYPE_CHECKING:
 
     from raftmark.bench.design.specification import Specification
     from raftmark.bench.experiment.measure import End
-    from raftmark.bench.runs.store import ContenderEntry, Run
+    from raftmark.bench.runs.forms import ContenderEntry
+    from raftmark.bench.runs.store import Run
 
 _FAILED, _INTERRUPTED = 1, 130
 
@@ -139,7 +140,8 @@ def contenders(
     """List the contenders, what they run on, and for one that cannot run, why."""
     import msgspec
 
-    from raftmark.listing import contenders_table, describe
+    from raftmark.bench.experiment.entries import describe
+    from raftmark.terminal.tables import contenders_table
 
     known = _contenders(contenders_file, python)
     entries = [describe(spec) for spec in known.spread(known.forms()).values()]
@@ -311,8 +313,9 @@ def floors(
     commands/s at 256; and the time of a lone command against the messages it consists of. A block
     takes about a minute. It needs the development requirements and an otherwise idle machine.
     """
-    from raftmark.bench.baselines.floors import floors_table, measure_floors, specification
+    from raftmark.bench.baselines.floors import measure_floors, specification
     from raftmark.bench.runs.store import StoreError
+    from raftmark.terminal.tables import floors_table
 
     specs = load_contenders()
     try:
@@ -342,8 +345,9 @@ def primitives(
     The readings are kept in `primitives.jsonl`; with --run, those that a run lacks are added.
     """
     from raftmark.bench.primitives.bare import go_benchmarks, models
-    from raftmark.bench.primitives.measure import FULL, QUICK, measure_primitives, table
+    from raftmark.bench.primitives.measure import FULL, QUICK, measure_primitives
     from raftmark.bench.runs.store import StoreError
+    from raftmark.terminal.tables import primitives_table
 
     effort = QUICK if quick else FULL
     effort = effort._replace(blocks=blocks or effort.blocks)
@@ -353,7 +357,7 @@ def primitives(
         )
         with chosen.lock():
             measure_primitives(chosen, models(specs, go_benchmarks, _say), effort, _say)
-        _console(sys.stdout).print(table(chosen))
+        _console(sys.stdout).print(primitives_table(chosen))
         print(chosen.path)
     except StoreError as error:
         raise typer.TyperException(str(error)) from error
@@ -373,14 +377,16 @@ def races(
     eight that are started and joined in turn. The outcomes are kept in `races.json`.
     """
     from raftmark.bench.primitives.bare import go_races, models
-    from raftmark.bench.primitives.races import count_races, load, table
+    from raftmark.bench.primitives.races import count_races
+    from raftmark.bench.runs.outcomes import load
     from raftmark.bench.runs.store import StoreError
+    from raftmark.terminal.tables import races_table
 
     try:
         chosen, specs = _bare_run("races", contenders, python, 1, None, run, results)
         with chosen.lock():
             count_races(chosen.path, models(specs, go_races, _say), runs, _say)
-        _console(sys.stdout).print(table(load(chosen.path)))
+        _console(sys.stdout).print(races_table(load(chosen.path)))
         print(chosen.path)
     except StoreError as error:
         raise typer.TyperException(str(error)) from error
@@ -460,7 +466,7 @@ def _planned(
     """Measure a pilot, and return the specification that its variances ask for."""
     from raftmark.bench.design.specification import narrow
     from raftmark.bench.experiment.measure import End
-    from raftmark.bench.experiment.pilot import PILOT_BLOCKS, plan
+    from raftmark.bench.planning.pilot import PILOT_BLOCKS, plan
 
     _say("a pilot first, to see how the figures vary")
     pilot = _create(chosen, narrow(specification, blocks=PILOT_BLOCKS), profile, seed, results)
@@ -473,7 +479,7 @@ def _planned(
 
 
 def _precision(text: str) -> float:
-    from raftmark.bench.experiment.pilot import read_precision
+    from raftmark.bench.planning.pilot import read_precision
 
     try:
         return read_precision(text)
@@ -494,10 +500,11 @@ def _create(
 
     With `with_twin` one of them runs twice: the one named `twin`, or one that the seed chooses.
     """
-    from raftmark.bench.contenders.twin import choose_base, twin_of
+    from raftmark.bench.experiment.entries import describe, gil_is_back
     from raftmark.bench.experiment.environment import describe_environment
-    from raftmark.bench.runs.store import Manifest, Run, free_name, now
-    from raftmark.listing import describe, gil_is_back
+    from raftmark.bench.experiment.twin import choose_base, twin_of
+    from raftmark.bench.runs.forms import Manifest
+    from raftmark.bench.runs.store import Run, free_name, now
 
     entries = []
     for spec in chosen.values():
@@ -561,9 +568,10 @@ def _go_on(run: Run, specs: Contenders) -> None:
 
 def _measure(run: Run, specs: Contenders) -> End | None:
     """Measure until the end, or return None when interrupted."""
-    from raftmark.bench.contenders.twin import with_twins
-    from raftmark.bench.experiment.measure import measure, remaining
-    from raftmark.progress import show_progress
+    from raftmark.bench.experiment.measure import measure
+    from raftmark.bench.experiment.twin import with_twins
+    from raftmark.bench.runs.plan import remaining
+    from raftmark.terminal.progress import show_progress
 
     entries = run.manifest.contenders
     chosen = with_twins(_able(run, specs), entries)
@@ -592,7 +600,8 @@ def _measure_primitives(run: Run, specs: Contenders, end: End) -> End | None:
 
 def _record(run: Run, specs: Contenders, end: End) -> End | None:
     """Record for the report what can be watched in it; returns `end`, or None when interrupted."""
-    from raftmark.bench.experiment.recording import NotRecorded, keep, load, record
+    from raftmark.bench.experiment.recording import NotRecorded, record
+    from raftmark.bench.runs.recordings import keep, load
 
     recorded = load(run.path)
     able = _able(run, specs)
@@ -613,10 +622,10 @@ def _record(run: Run, specs: Contenders, end: End) -> End | None:
 
 def _conclude(run: Run, end: End | None, report: bool) -> None:
     """Say what came out of a run, and end with the status that fits."""
+    from raftmark.bench.analysis.noise import say_noise
     from raftmark.bench.analysis.steady_state import say_classes
-    from raftmark.bench.contenders.twin import say_noise
     from raftmark.bench.experiment.measure import End
-    from raftmark.summary import summarise
+    from raftmark.terminal.summary import summarise
 
     _console(sys.stdout).print(summarise(run))
     for found in filter(None, (say_noise(run), say_classes(run))):
@@ -637,7 +646,7 @@ def _conclude(run: Run, end: End | None, report: bool) -> None:
 
 
 def _say_what_is_missing(run: Run, why: str) -> None:
-    from raftmark.bench.experiment.measure import remaining
+    from raftmark.bench.runs.plan import remaining
 
     _say(f"{why}; {len(remaining(run))} trials are missing: {_how_to_resume(run)}")
 

@@ -14,6 +14,7 @@ from typing import NamedTuple
 
 from raftmark.bench.analysis.statistics import quantile_of_histogram
 from raftmark.bench.design.specification import Cell
+from raftmark.bench.runs.forms import Trial
 from raftmark.bench.runs.results import (
     CatchUpResult,
     ElectionResult,
@@ -24,7 +25,6 @@ from raftmark.bench.runs.results import (
     StabilityResult,
     parse_result,
 )
-from raftmark.bench.runs.store import Trial
 
 
 class Metric(NamedTuple):

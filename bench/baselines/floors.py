@@ -22,18 +22,16 @@ from typing import NamedTuple
 import msgspec
 import numpy as np
 import pyperf
-from rich.table import Table
 
 from raftmark.bench.analysis.statistics import Estimate, median_interval, ratio_interval
 from raftmark.bench.contenders.places import ROOT, start_directory
 from raftmark.bench.contenders.registry import ContenderSpec
 from raftmark.bench.design.schedule import Planned
 from raftmark.bench.design.specification import Specification, replicate_cell
-from raftmark.bench.experiment.measure import remaining
 from raftmark.bench.experiment.trial import run_trial
+from raftmark.bench.runs.plan import remaining
 from raftmark.bench.runs.results import ReplicateResult, parse_result
 from raftmark.bench.runs.store import Run
-from raftmark.summary import spell_estimate
 
 # At least so many times the throughput of PySyncObj at its better setting, by outstanding.
 _TIMES_PYSYNCOBJ = {
@@ -166,23 +164,6 @@ def judge(samples: Mapping[str, Mapping[int, float]]) -> list[Floor]:
             )
         )
     return floors
-
-
-def floors_table(floors: list[Floor]) -> Table:
-    """Lay the floors out for people."""
-    table = Table(title="median (95 % interval) over blocks")
-    table.add_column("what")
-    table.add_column("measured", justify="right")
-    table.add_column("bound", justify="right")
-    table.add_column("verdict")
-    for floor in floors:
-        table.add_row(
-            floor.what,
-            str(spell_estimate(floor.estimate)) if floor.estimate else "none",
-            f"{'≥' if floor.at_least else '≤'} {floor.bound:,}",
-            floor.verdict,
-        )
-    return table
 
 
 def _interleave(run: Run) -> Iterator[Planned | tuple[int, str]]:

@@ -13,7 +13,6 @@ from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
 from raftmark.bench.design.specification import Cell, Specification
-from raftmark.bench.runs.store import Manifest
 
 
 class Planned(NamedTuple):
@@ -43,13 +42,3 @@ def schedule(
         random.Random(f"{seed}/{block}").shuffle(pairs)
         for order, (cell, contender) in enumerate(pairs):
             yield Planned(cell, block, order, contender)
-
-
-def expected(manifest: Manifest) -> list[Planned]:
-    """Return the trials of a run, in order: those that its contenders can be asked for.
-
-    What some contender cannot do changes nothing in the order of the others.
-    """
-    entries = {e.name: e for e in manifest.contenders if e.unavailable is None}
-    planned = schedule(manifest.specification, list(entries), manifest.seed)
-    return [trial for trial in planned if not entries[trial.contender].lacks(trial.cell)]

@@ -24,6 +24,7 @@ import msgspec
 
 from raftmark.bench.contenders.contender import Contender, Patience
 from raftmark.bench.design.specification import Cell
+from raftmark.bench.runs.forms import CheckOutcome
 from raftmark.bench.runs.results import (
     CatchUpResult,
     ElectionResult,
@@ -31,7 +32,6 @@ from raftmark.bench.runs.results import (
     Result,
     StabilityResult,
 )
-from raftmark.bench.runs.store import CheckOutcome
 
 # A page of the log must fit a line of 1 MiB: an entry has its value and less than this besides.
 _ENTRY_OVERHEAD = 256

@@ -11,43 +11,11 @@ import time
 from pathlib import Path
 from typing import NamedTuple
 
-import msgspec
 import psutil
 
+from raftmark.bench.runs.forms import Cost, MachineState
+
 _PRESSURES = ("cpu", "memory", "io")
-
-
-class Cost(msgspec.Struct, frozen=True):
-    """The resources that a contender's process tree used during `run`.
-
-    `cpu_s`: CPU seconds, user and system, of processes that ended meanwhile too.
-    `peak_rss_bytes`: the sum of each process's peak resident size since its start; pages that
-    processes share count once for each. Peaks and context switches are those of the processes and
-    threads that are alive at the end: the system forgets the others.
-    """
-
-    cpu_s: float
-    peak_rss_bytes: int
-    voluntary_switches: int
-    involuntary_switches: int
-
-
-class MachineState(msgspec.Struct, frozen=True):
-    """The machine around one trial.
-
-    `load_1m`: the load average at the trial's end. `steal_share`, `busy_share`: of all CPU time
-    during the trial, what the hypervisor took for others, and what anybody here used. The pressures
-    are shares of the trial's time in which at least one process of the machine waited for a
-    processor, for memory or for a disk, as the kernel's pressure stall information has it; None
-    where the kernel has none, and in records of before they were read.
-    """
-
-    load_1m: float
-    steal_share: float
-    busy_share: float
-    cpu_pressure: float | None = None
-    memory_pressure: float | None = None
-    io_pressure: float | None = None
 
 
 class CostMeter:

@@ -19,9 +19,9 @@ from pathlib import Path
 from typing import NamedTuple
 
 import psutil
-from rich.table import Table
 
-from raftmark.bench.experiment.cost import MachineMeter, MachineState
+from raftmark.bench.experiment.cost import MachineMeter
+from raftmark.bench.runs.forms import MachineState
 
 _WATCHED_S = 1.0
 _NAPS, _NAP_S = 100, 0.001
@@ -60,16 +60,6 @@ def examine(root: Path = Path("/"), results: Path = Path("results")) -> list[Fin
         _disk(results),
         *pyperf_findings(_ask_pyperf()),
     ]
-
-
-def findings_table(findings: list[Finding]) -> Table:
-    """Lay out findings for people."""
-    table = Table(title="fitness of this machine for measuring")
-    for column in ("what", "state", "", "what would help"):
-        table.add_column(column, overflow="fold")
-    for finding in findings:
-        table.add_row(finding.what, finding.state, finding.fitness.value, finding.advice)
-    return table
 
 
 def settings(root: Path) -> list[Finding]:

@@ -8,9 +8,11 @@ from enum import Enum
 from typing import Protocol
 
 from raftmark.bench.contenders.registry import ContenderSpec
-from raftmark.bench.design.schedule import Planned, expected
+from raftmark.bench.design.schedule import Planned
 from raftmark.bench.experiment.trial import run_trial, skipped_trial
-from raftmark.bench.runs.store import Run, Trial
+from raftmark.bench.runs.forms import Trial
+from raftmark.bench.runs.plan import remaining
+from raftmark.bench.runs.store import Run
 
 
 class End(Enum):
@@ -28,12 +30,6 @@ class Display(Protocol):
 
     def ended(self, trial: Trial) -> None:
         """Show how it ended."""
-
-
-def remaining(run: Run) -> list[Planned]:
-    """Return the trials of a run that have not ended yet, in order."""
-    ended = {trial.trial for trial in run.trials}
-    return [trial for trial in expected(run.manifest) if trial.id not in ended]
 
 
 def measure(run: Run, specs: Mapping[str, ContenderSpec], display: Display) -> End:

@@ -9,16 +9,13 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import msgspec
 
 from raftmark.bench.contenders.contender import Contender, ContenderError, ContenderFailed
 from raftmark.bench.contenders.registry import ContenderSpec
-from raftmark.bench.runs.store import Run, StoreError, explained
-
-SCHEMA = 1
-FILE = "recordings.json"
+from raftmark.bench.runs.recordings import NodeState, Recording
 
 NODES = 5
 COMMANDS = 3
@@ -36,36 +33,6 @@ _LOOK_S = 0.01
 
 class NotRecorded(Exception):
     """A contender's cluster could not be recorded; the message says why."""
-
-
-class NodeState(msgspec.Struct, frozen=True):
-    """What a node was when a recording began."""
-
-    id: int
-    alive: bool
-    role: str | None
-    term: int | None
-    leader: int | None
-    last_index: int | None
-    commit_index: int | None
-
-
-class Recording(msgspec.Struct, frozen=True):
-    """What happened in a cluster, in order of time.
-
-    `events` are those of the protocol, `role` and `message`, and the recorder's own: `crash` (of a
-    `node`) and `submit`, `answer` (of a command). Each has `at_ns`.
-    """
-
-    contender: str
-    kind: Literal["election", "replication"]
-    nodes: list[NodeState]
-    events: list[dict[str, Any]]
-
-
-class _Kept(msgspec.Struct, frozen=True):
-    recordings: list[Recording]
-    schema: int = SCHEMA
 
 
 def record(spec: ContenderSpec, seed: int, stderr: Path | None = None) -> list[Recording]:
@@ -87,30 +54,6 @@ def record(spec: ContenderSpec, seed: int, stderr: Path | None = None) -> list[R
     except (ContenderError, ContenderFailed) as error:
         raise NotRecorded(f"{spec.name} could not be recorded: {error}") from error
     return recordings
-
-
-def keep(run: Run, recordings: Sequence[Recording]) -> None:
-    """Write a run's recordings, in place of earlier ones. `StoreError` if that cannot be done."""
-    path = run.path / FILE
-    with explained(path):
-        new = path.with_name(FILE + ".new")
-        new.write_bytes(msgspec.json.encode(_Kept(list(recordings))))
-        new.replace(path)
-
-
-def load(run_path: Path) -> list[Recording]:
-    """Read a run's recordings, none where it has none. `StoreError` if they are damaged."""
-    path = run_path / FILE
-    if not path.exists():
-        return []
-    with explained(path):
-        try:
-            kept = msgspec.json.decode(path.read_bytes(), type=_Kept)
-        except msgspec.DecodeError as error:
-            raise StoreError(f"{path} is damaged: {error}; delete it to go without") from error
-    if kept.schema != SCHEMA:
-        raise StoreError(f"{path} has schema {kept.schema}, not {SCHEMA}; delete it to go without")
-    return kept.recordings
 
 
 def _undisturbed(take: Callable[[], Recording | None]) -> Recording:

@@ -20,19 +20,18 @@ from raftmark.bench.contenders.orphans import environment
 from raftmark.bench.contenders.registry import ContenderSpec, Hello
 from raftmark.bench.design.schedule import Planned
 from raftmark.bench.experiment.check import check, settle
-from raftmark.bench.experiment.cost import Cost, CostMeter, MachineMeter, MachineState
-from raftmark.bench.runs.results import parse_result
-from raftmark.bench.runs.store import (
-    DATA_PREFIX,
+from raftmark.bench.experiment.cost import CostMeter, MachineMeter
+from raftmark.bench.runs.forms import (
     CheckOutcome,
+    Cost,
     Failure,
-    Run,
+    MachineState,
     Stage,
     Trial,
-    explained,
     log_name,
-    now,
 )
+from raftmark.bench.runs.results import parse_result
+from raftmark.bench.runs.store import DATA_PREFIX, Run, explained, now
 
 # Generous for a slow machine, and still little against a profile's patience.
 _LAUNCH_TIMEOUT_S = 10.0

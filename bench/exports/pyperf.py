@@ -23,7 +23,8 @@ from raftmark.bench.exports.series import (
     runtime,
     timed,
 )
-from raftmark.bench.runs.store import Run, Trial
+from raftmark.bench.runs.forms import Trial
+from raftmark.bench.runs.store import Run
 
 _MACHINE = ("aslr", "cpu_affinity", "cpu_config", "cpu_count", "cpu_model_name", "platform")
 

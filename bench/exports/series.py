@@ -9,7 +9,8 @@ from typing import NamedTuple
 from raftmark.bench.analysis.metrics import THROUGHPUT, Metric, values
 from raftmark.bench.analysis.statistics import Estimate, median_interval
 from raftmark.bench.design.specification import Cell
-from raftmark.bench.runs.store import ContenderEntry, Run, Trial
+from raftmark.bench.runs.forms import ContenderEntry, Trial
+from raftmark.bench.runs.store import Run
 
 
 class ExportError(Exception):

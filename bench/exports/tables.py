@@ -12,7 +12,8 @@ from collections.abc import Iterable, Sequence
 
 from raftmark.bench.analysis.metrics import values
 from raftmark.bench.exports.series import runtime
-from raftmark.bench.runs.store import Run, Trial
+from raftmark.bench.runs.forms import Trial
+from raftmark.bench.runs.store import Run
 
 _IDENTITY = ("run", "trial", "cell", "workload", "block", "order", "contender", "label", "runtime")
 

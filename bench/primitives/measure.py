@@ -12,10 +12,7 @@ from typing import NamedTuple
 import msgspec
 import numpy as np
 import pyperf
-from rich.table import Table
 
-from raftmark.bench.analysis.statistics import median_interval
-from raftmark.bench.primitives import CASES, RAW, Case, Reading, append, load, samples
 from raftmark.bench.primitives.bare import (
     GO_DIRECTORY,
     GoModel,
@@ -23,8 +20,8 @@ from raftmark.bench.primitives.bare import (
     PythonModel,
     output_of,
 )
+from raftmark.bench.runs.readings import CASES, RAW, Case, Reading, append, load
 from raftmark.bench.runs.store import Run, explained, now
-from raftmark.summary import spell_estimate
 
 _TIMEOUT_S = 120.0
 _GO_NAMES = {
@@ -109,31 +106,6 @@ def measure_primitives(
         append(run.path, reading)
         if reading.loops is not None:
             loops.setdefault(each.key[1:], reading.loops)
-
-
-def table(run: Run) -> Table:
-    """Lay the readings of a run out for people: medians and intervals in microseconds."""
-    found = samples(load(run.path))
-    contenders = [e.name for e in run.manifest.contenders if any(e.name == n for n, _ in found)]
-    table = Table(title=f"{run.manifest.run}: µs, median (95 % interval) over blocks")
-    for column in ("primitive", "with", *contenders):
-        table.add_column(column, justify="right" if column in contenders else "left")
-    for case in CASES:
-        rows = {"": [_cell(found.get((name, case), {}), "seconds") for name in contenders]}
-        if case.primitive == "timer_lateness":
-            p99 = [_cell(found.get((name, case), {}), "p99_s") for name in contenders]
-            rows = {", median": rows[""], ", 99th percentile": p99}
-        for suffix, cells in rows.items():
-            table.add_row(case.primitive.replace("_", " "), f"{case.name}{suffix}", *cells)
-    return table
-
-
-def _cell(by_block: dict[int, Reading], field: str) -> str:
-    values = [v * 1e6 for r in by_block.values() if (v := getattr(r, field)) is not None]
-    if not values:
-        return "none"
-    spelled = spell_estimate(median_interval(values))
-    return f"{spelled.value} ({spelled.interval})" if spelled.interval else spelled.value
 
 
 def _take(path: Path, planned: Planned, effort: Effort, loops: int | None) -> Reading:

@@ -15,21 +15,12 @@ from pathlib import Path
 
 import msgspec
 
-from raftmark.bench import primitives
-from raftmark.bench.design.schedule import Planned, expected
-from raftmark.bench.experiment import recording
-from raftmark.bench.primitives import races
+from raftmark.bench.design.schedule import Planned
+from raftmark.bench.runs import outcomes, readings, recordings
+from raftmark.bench.runs.forms import SCHEMA, Trial
+from raftmark.bench.runs.plan import expected
 from raftmark.bench.runs.results import OfferedResult, ReplicateResult, Result, parse_result
-from raftmark.bench.runs.store import (
-    MANIFEST,
-    SCHEMA,
-    TRIALS,
-    Run,
-    StoreError,
-    Trial,
-    read_lines,
-    read_manifest,
-)
+from raftmark.bench.runs.store import MANIFEST, TRIALS, Run, StoreError, read_lines, read_manifest
 
 
 @dataclass
@@ -87,7 +78,7 @@ def audit(path: Path) -> Findings:
     findings.remarks += _remarks(
         run, 0 if manifest.adaptive else len(schedule.keys() - lines_of.keys())
     )
-    for load in (primitives.load, races.load, recording.load):
+    for load in (readings.load, outcomes.load, recordings.load):
         try:
             load(path)
         except StoreError as error:

@@ -11,8 +11,8 @@ from typing import Any
 
 import msgspec
 
+from raftmark.bench.runs.forms import SCHEMA, Manifest, Trial
 from raftmark.bench.runs.results import RESULT_TYPES
-from raftmark.bench.runs.store import SCHEMA, Manifest, Trial
 
 _DIALECT = "https://json-schema.org/draft/2020-12/schema"
 

@@ -26,15 +26,12 @@ import time
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import msgspec
 
 from raftmark.bench.contenders.orphans import end_orphans
-from raftmark.bench.design.specification import Cell, Specification
-from raftmark.bench.experiment.cost import Cost, MachineState
-
-SCHEMA = 1
+from raftmark.bench.runs.forms import SCHEMA, Manifest, Resumption, Trial
 
 MANIFEST, TRIALS, LOGS = "run.json", "trials.jsonl", "logs"
 DATA_PREFIX = "data-"
@@ -47,104 +44,6 @@ _LOCK_PATIENCE_S = 2.0
 
 class StoreError(Exception):
     """A run cannot be read or written; the message names the file and says what to do."""
-
-
-class ContenderEntry(msgspec.Struct, frozen=True):
-    """A contender of a run: its answer to `hello`, or why it could not run.
-
-    `base` is the entry of the contenders' table that it is a form of, None if it is that entry
-    itself: on another interpreter or loop, or, as a `twin`, the very same once more, which shows
-    what differs where nothing does.
-    """
-
-    name: str
-    label: str
-    hello: dict[str, Any] | None
-    unavailable: str | None
-    base: str | None = None
-    twin: bool = False
-
-    def lacks(self, cell: Cell) -> frozenset[str]:
-        """Return what the cell needs and the contender, by its `hello`, does not offer.
-
-        It is then not asked for the cell, which is neither a failure nor a gap.
-        """
-        return frozenset() if self.hello is None else cell.needs - set(self.hello["features"])
-
-
-class Resumption(msgspec.Struct, frozen=True):
-    """A later time at which the run went on, and the environment as it was then."""
-
-    at: str
-    environment: dict[str, Any]
-
-
-class Manifest(msgspec.Struct, frozen=True):
-    """What a run is. Times are ISO 8601 in UTC."""
-
-    run: str
-    profile: str
-    seed: int
-    started_at: str
-    specification: Specification
-    contenders: list[ContenderEntry]
-    environment: dict[str, Any]
-    resumptions: list[Resumption] = []
-    schema: int = SCHEMA
-
-    @property
-    def adaptive(self) -> bool:
-        """Whether what is measured next follows from what was found, as in a comparison."""
-        return self.profile == "compare"
-
-
-Stage = Literal["launch", "start", "run", "check", "stop"]
-
-
-class Failure(msgspec.Struct, frozen=True):
-    """Why a trial failed: at which stage, and the end of what the contender said of it."""
-
-    stage: Stage
-    message: str
-    stderr: str = ""
-
-
-class CheckOutcome(msgspec.Struct, frozen=True):
-    """What the safety check found: its problems, and the number of log entries it read."""
-
-    passed: bool
-    problems: list[str]
-    entries: int
-
-
-class Trial(msgspec.Struct, frozen=True):
-    """One trial; `result` is the contender's own, as it came."""
-
-    trial: str
-    cell: str
-    block: int
-    order: int
-    contender: str
-    status: Literal["ok", "failed"]
-    failure: Failure | None
-    result: dict[str, Any] | None
-    check: CheckOutcome | None
-    cost: Cost | None
-    machine: MachineState | None
-    started_at: str
-    duration_s: float
-    schema: int = SCHEMA
-
-    @property
-    def log(self) -> str | None:
-        """The name of the file in `logs/`, which a failed trial has if it was tried at all."""
-        tried = self.machine is not None
-        return log_name(self.trial) if tried and self.status == "failed" else None
-
-
-def log_name(trial: str) -> str:
-    """Return the name of the file with what a trial's contender wrote to standard error."""
-    return f"{trial.replace('/', '_')}.stderr"
 
 
 def now() -> str:

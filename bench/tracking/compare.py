@@ -24,7 +24,8 @@ from raftmark.bench.analysis.metrics import Metric, values
 from raftmark.bench.analysis.sequential import Verdict, confidence_sequence, fewest_blocks, judge
 from raftmark.bench.design.cells import LOWEST_MS, Cell, election_cell, replicate_cell
 from raftmark.bench.experiment.environment import machine
-from raftmark.bench.runs.store import ContenderEntry, Run, StoreError, Trial, explained
+from raftmark.bench.runs.forms import ContenderEntry, Trial
+from raftmark.bench.runs.store import Run, StoreError, explained
 from raftmark.bench.tracking.counting import COUNTED_CELL, Count, count_commands
 
 BASE, HEAD = "base", "head"

@@ -28,7 +28,7 @@ from raftmark.bench.codemetrics import (
 )
 from raftmark.bench.contenders.registry import ContenderSpec
 from raftmark.bench.design.specification import Cell
-from raftmark.bench.runs.store import Trial
+from raftmark.bench.runs.forms import Trial
 
 COUNTED_CELL = Cell(
     id="counted",

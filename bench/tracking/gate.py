@@ -22,9 +22,11 @@ from raftmark.bench.analysis.sequential import Verdict
 from raftmark.bench.contenders.registry import Unavailable
 from raftmark.bench.design.schedule import Planned
 from raftmark.bench.design.specification import Specification
+from raftmark.bench.experiment.entries import describe
 from raftmark.bench.experiment.environment import describe_environment
 from raftmark.bench.experiment.trial import run_trial
-from raftmark.bench.runs.store import ContenderEntry, Manifest, Run, free_name, now
+from raftmark.bench.runs.forms import ContenderEntry, Manifest
+from raftmark.bench.runs.store import Run, free_name, now
 from raftmark.bench.tracking.compare import (
     BASE,
     ERROR,
@@ -41,7 +43,6 @@ from raftmark.bench.tracking.compare import (
 )
 from raftmark.bench.tracking.counting import COUNTED_CELL, Count, count_code
 from raftmark.bench.tracking.revisions import Placed, Revision
-from raftmark.listing import describe
 
 # A pair that so many trials were lost of is given up: it would take the others' time.
 _MOST_FAILURES = 3

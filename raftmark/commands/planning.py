@@ -11,7 +11,7 @@ import typer
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from raftmark.bench.experiment.pilot import Plan
+    from raftmark.bench.planning.pilot import Plan
 
 
 def register(app: typer.Typer) -> None:
@@ -29,7 +29,8 @@ def doctor(
 
     It looks for about two seconds, changes nothing, and ends with status 0 whatever it finds.
     """
-    from raftmark.bench.experiment.doctor import Fitness, examine, findings_table
+    from raftmark.bench.experiment.doctor import Fitness, examine
+    from raftmark.terminal.tables import findings_table
 
     findings = examine(results=results)
     console = _console()
@@ -52,7 +53,7 @@ def pilot(
 
     Any run of two blocks or more is a pilot; 'raftmark bench --precision' measures one by itself.
     """
-    from raftmark.bench.experiment.pilot import plan, read_precision
+    from raftmark.bench.planning.pilot import plan, read_precision
     from raftmark.bench.runs.store import Run, StoreError
 
     try:
@@ -71,8 +72,9 @@ def pilot(
 
 def show(made: Plan) -> None:
     """Print a plan: the variances, what each contender needs, and what that makes."""
-    from raftmark.bench.experiment.pilot import MOST_BLOCKS, plan_table
-    from raftmark.progress import usual_duration
+    from raftmark.bench.planning.pilot import MOST_BLOCKS
+    from raftmark.terminal.progress import usual_duration
+    from raftmark.terminal.tables import plan_table
 
     console = _console()
     console.print(plan_table(made))

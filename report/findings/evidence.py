@@ -13,8 +13,9 @@ import msgspec
 
 from raftmark.bench.analysis.metrics import Metric, values
 from raftmark.bench.design.specification import Cell
+from raftmark.bench.runs.forms import Trial
 from raftmark.bench.runs.results import Result, parse_result
-from raftmark.bench.runs.store import Run, Trial
+from raftmark.bench.runs.store import Run
 from raftmark.report.findings.comparison import Samples, compare, quantities
 from raftmark.report.model import Comparison, Failure, Quantity
 

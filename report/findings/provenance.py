@@ -6,7 +6,7 @@ from collections.abc import Collection, Iterator, Mapping
 from typing import Any
 
 from raftmark.bench.design.specification import PROFILES, Specification
-from raftmark.bench.runs.store import Manifest
+from raftmark.bench.runs.forms import Manifest
 
 
 def command(manifest: Manifest, known: Collection[str]) -> str:

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
-from raftmark.bench.experiment.recording import Recording
+from raftmark.bench.runs.recordings import Recording
 
 _ROLES = {"pre_candidate": "candidate before its pre-vote"}
 

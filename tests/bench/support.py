@@ -11,9 +11,11 @@ from rich.console import Console
 
 from raftmark.bench.contenders.registry import ContenderSpec, load_contenders
 from raftmark.bench.design.specification import Cell, Specification
-from raftmark.bench.experiment.measure import End, measure, remaining
-from raftmark.bench.runs.store import ContenderEntry, Manifest, Run, now
-from raftmark.progress import show_progress
+from raftmark.bench.experiment.measure import End, measure
+from raftmark.bench.runs.forms import ContenderEntry, Manifest
+from raftmark.bench.runs.plan import remaining
+from raftmark.bench.runs.store import Run, now
+from raftmark.terminal.progress import show_progress
 
 FAKES = Path(__file__).parent / "fakes"
 

@@ -16,7 +16,7 @@ import pytest
 
 from raftmark.bench.design.schedule import schedule
 from raftmark.bench.design.specification import PROFILES, narrow
-from raftmark.bench.primitives import races
+from raftmark.bench.runs import outcomes
 from raftmark.bench.runs.store import Run
 from tests.bench.support import PATIENCE, fake, write_table
 
@@ -230,7 +230,7 @@ def test_who_interrupts_twice_is_told_how_to_resume_all_the_same(
         raise KeyboardInterrupt
 
     monkeypatch.setattr("raftmark.bench.experiment.measure.measure", interrupted)
-    monkeypatch.setattr("raftmark.summary.summarise", interrupted)
+    monkeypatch.setattr("raftmark.terminal.summary.summarise", interrupted)
     done = command("bench", *table({"a": fake("stub")}), cwd=tmp_path)
     assert done.returncode == 130
     (path,) = [path for path in (tmp_path / "results").iterdir() if path.name != "latest"]
@@ -367,13 +367,13 @@ def test_races_are_counted_and_kept_in_a_run(tmp_path, command):
     assert done.returncode == 0, done.stderr
     run = Run.open(tmp_path / "results" / "latest")
     assert str(run.path) in done.stdout
-    counted = races.load(run.path)
+    counted = outcomes.load(run.path)
     assert len(counted) == 3
     assert all(sum(each.outcomes.values()) == 2 for each in counted)
 
     again = command("races", "--runs", "2", "--run", run.manifest.run, cwd=tmp_path)
     assert again.returncode == 0, again.stderr
-    assert races.load(run.path) == counted
+    assert outcomes.load(run.path) == counted
 
 
 def test_a_run_keeps_its_seed(tmp_path, command):

@@ -15,9 +15,9 @@ import pytest
 
 from raftmark.bench.contenders.orphans import orphans
 from raftmark.bench.contenders.registry import load_contenders
-from raftmark.bench.design.schedule import expected
 from raftmark.bench.design.specification import Cell, replicate_cell
 from raftmark.bench.runs.audit import audit
+from raftmark.bench.runs.plan import expected
 from raftmark.bench.runs.store import Run
 from tests.bench import support
 from tests.bench.support import PATIENCE, fake, write_table

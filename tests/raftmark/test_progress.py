@@ -2,10 +2,10 @@ import io
 
 from rich.console import Console
 
-from raftmark.bench.experiment.measure import remaining
 from raftmark.bench.experiment.trial import skipped_trial
+from raftmark.bench.runs.plan import remaining
 from raftmark.bench.runs.store import Run
-from raftmark.progress import Pace, show_progress, usual_duration
+from raftmark.terminal.progress import Pace, show_progress, usual_duration
 from tests.bench.support import election_cell, manifest, replicate_cell
 
 

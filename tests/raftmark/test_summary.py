@@ -8,7 +8,7 @@ from rich.console import Console
 
 from raftmark.bench.design.specification import full
 from raftmark.bench.runs.store import Run
-from raftmark.summary import summarise
+from raftmark.terminal.summary import summarise
 from tests.bench.support import manifest
 
 

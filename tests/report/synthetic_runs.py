@@ -18,10 +18,10 @@ import msgspec
 import numpy as np
 
 from raftmark.bench.design.specification import FIGURE_16_MS
-from raftmark.bench.primitives import CASES, Case, Reading
-from raftmark.bench.primitives import FILE as PRIMITIVES_FILE
-from raftmark.bench.primitives.races import FILE as RACES_FILE
-from raftmark.bench.primitives.races import PROGRAMS, Outcomes
+from raftmark.bench.runs.outcomes import FILE as RACES_FILE
+from raftmark.bench.runs.outcomes import PROGRAMS, Outcomes
+from raftmark.bench.runs.readings import CASES, Case, Reading
+from raftmark.bench.runs.readings import FILE as PRIMITIVES_FILE
 
 LABELS = {
     "threading": "Python threads",

@@ -10,9 +10,7 @@ import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from raftmark.bench import primitives
-from raftmark.bench.experiment import recording
-from raftmark.bench.primitives import races
+from raftmark.bench.runs import outcomes, readings, recordings
 from raftmark.report.model import Analysis, Section
 
 # What the page has room for, as base64; a longer one is left with the run.
@@ -55,9 +53,9 @@ def section(analysis: Analysis) -> Section:
 _GZIP = "application/gzip"
 # What a run may have besides its trials.
 _BESIDES = {
-    primitives.FILE: "every reading of a primitive",
-    races.FILE: "the outcomes of the seminar paper's programs",
-    recording.FILE: "what is played step by step",
+    readings.FILE: "every reading of a primitive",
+    outcomes.FILE: "the outcomes of the seminar paper's programs",
+    recordings.FILE: "what is played step by step",
 }
 
 

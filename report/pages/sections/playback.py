@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from markupsafe import Markup
 
-from raftmark.bench.experiment.recording import load
+from raftmark.bench.runs.recordings import load
 from raftmark.report.model import Analysis, Section
 from raftmark.report.pages.playback import Step, steps
 

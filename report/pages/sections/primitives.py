@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from operator import attrgetter
 
 from raftmark.bench.analysis.metrics import LATENCY_P50, THROUGHPUT
-from raftmark.bench.primitives import CASES, PRIMITIVES, Case, Reading, load, samples
+from raftmark.bench.runs.readings import CASES, PRIMITIVES, Case, Reading, load, samples
 from raftmark.report.drawing.charts import Axis, Chart, Panel, Point, Series, chart, scales
 from raftmark.report.drawing.series import in_words, scaled
 from raftmark.report.findings.comparison import quantity

@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from raftmark.bench.primitives.races import PROGRAMS, Outcomes, load
+from raftmark.bench.runs.outcomes import PROGRAMS, Outcomes, load
 from raftmark.report.model import Analysis, Section
 
 

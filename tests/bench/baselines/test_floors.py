@@ -4,9 +4,10 @@ import pytest
 
 from raftmark.bench.analysis.statistics import Estimate
 from raftmark.bench.baselines import pingpong, pysyncobj
-from raftmark.bench.baselines.floors import Floor, _interleave, floors_table, judge, specification
+from raftmark.bench.baselines.floors import Floor, _interleave, judge, specification
 from raftmark.bench.design.schedule import Planned
 from raftmark.bench.runs.store import Run
+from raftmark.terminal.tables import floors_table
 from tests.bench.support import manifest
 
 BLOCKS = range(6)

@@ -9,8 +9,9 @@ from raftmark.bench.contenders import variants
 from raftmark.bench.contenders.interpreters import Environment, Interpreter
 from raftmark.bench.contenders.registry import Unavailable, load_contenders
 from raftmark.bench.contenders.variants import Contenders, Variant, find_interpreters
-from raftmark.bench.runs.store import ContenderEntry
-from raftmark.listing import contenders_table, describe, gil_is_back
+from raftmark.bench.experiment.entries import describe, gil_is_back
+from raftmark.bench.runs.forms import ContenderEntry
+from raftmark.terminal.tables import contenders_table
 
 FREE = Interpreter(sys.executable, "CPython", "3.99.1", True, "3.99t")
 ORDINARY = Interpreter(sys.executable, "CPython", "3.99.1", False, "3.99")

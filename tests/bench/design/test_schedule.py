@@ -3,9 +3,10 @@ from itertools import pairwise
 
 import pytest
 
-from raftmark.bench.design.schedule import expected, schedule
+from raftmark.bench.design.schedule import schedule
 from raftmark.bench.design.specification import PROFILES, Specification, SpecificationError, narrow
-from raftmark.bench.runs.store import ContenderEntry
+from raftmark.bench.runs.forms import ContenderEntry
+from raftmark.bench.runs.plan import expected
 from tests.bench.support import HELLO, election_cell, manifest, replicate_cell
 
 CONTENDERS = ["a", "b", "c", "d"]

@@ -7,9 +7,9 @@ import pytest
 
 from raftmark.bench.contenders.registry import load_contenders
 from raftmark.bench.design.specification import Cell, full
+from raftmark.bench.experiment.entries import describe
 from raftmark.bench.experiment.measure import End
 from raftmark.bench.runs.store import Run
-from raftmark.listing import describe
 from tests.bench.support import manifest, measure_quietly
 
 # No figure is looked at here, so what is measured can be as short as it likes, and a leader that a

@@ -4,7 +4,8 @@ from pathlib import Path
 
 import msgspec
 
-from raftmark.bench.experiment.cost import CostMeter, MachineMeter, MachineState
+from raftmark.bench.experiment.cost import CostMeter, MachineMeter
+from raftmark.bench.runs.forms import MachineState
 
 WORK = """
 import os, sys, threading, time

@@ -7,7 +7,6 @@ from pathlib import Path
 
 import pytest
 
-from raftmark.bench.experiment.cost import MachineState
 from raftmark.bench.experiment.doctor import (
     Finding,
     Fitness,
@@ -15,6 +14,7 @@ from raftmark.bench.experiment.doctor import (
     pyperf_findings,
     settings,
 )
+from raftmark.bench.runs.forms import MachineState
 
 PYPERF_SAYS = """Show the system configuration
 

@@ -3,17 +3,8 @@
 import pytest
 
 from raftmark.bench.contenders.registry import load_contenders
-from raftmark.bench.experiment.recording import (
-    COMMANDS,
-    FILE,
-    NODES,
-    NodeState,
-    NotRecorded,
-    Recording,
-    keep,
-    load,
-    record,
-)
+from raftmark.bench.experiment.recording import COMMANDS, NODES, NotRecorded, record
+from raftmark.bench.runs.recordings import FILE, NodeState, Recording, keep, load
 from raftmark.bench.runs.store import Run, StoreError
 from raftmark.report.pages.playback import steps
 from tests.bench.support import contenders, fake, manifest

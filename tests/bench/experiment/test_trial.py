@@ -8,9 +8,11 @@ import pytest
 from raftmark.bench.design.cells import catch_up_cell
 from raftmark.bench.design.schedule import Planned
 from raftmark.bench.experiment.check import _differences, _Node, check_log
-from raftmark.bench.experiment.measure import End, remaining
+from raftmark.bench.experiment.measure import End
 from raftmark.bench.experiment.trial import run_trial
-from raftmark.bench.runs.store import Run, Trial
+from raftmark.bench.runs.forms import Trial
+from raftmark.bench.runs.plan import remaining
+from raftmark.bench.runs.store import Run
 from tests.bench.support import (
     contenders,
     election_cell,

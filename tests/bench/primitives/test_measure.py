@@ -8,11 +8,12 @@ import pyperf
 import pytest
 
 from raftmark.bench.contenders.registry import Unavailable, load_contenders
-from raftmark.bench.primitives import CASES, Case, load
 from raftmark.bench.primitives import measure as module
 from raftmark.bench.primitives.bare import GoModel, ProgramFailed, PythonModel, models
-from raftmark.bench.primitives.measure import QUICK, measure_primitives, parse_go, planned, table
+from raftmark.bench.primitives.measure import QUICK, measure_primitives, parse_go, planned
+from raftmark.bench.runs.readings import CASES, Case, load
 from raftmark.bench.runs.store import Run
+from raftmark.terminal.tables import primitives_table
 from tests.bench.support import manifest
 
 THREADS = PythonModel("threading", "threads", Path(sys.executable), "asyncio")
@@ -86,7 +87,7 @@ def test_every_reading_is_taken_once_and_kept_with_its_raw_file(run, programs):
     # The second block does as many operations as the first was found to need.
     loops = [c[c.index("--loops") + 1] for c in programs if "--loops" in c]
     assert loops == ["8"] * 2 * (len(CASES) - 2)
-    assert table(run).row_count == len(CASES) + 2
+    assert primitives_table(run).row_count == len(CASES) + 2
 
     programs.clear()
     measure_primitives(run, [THREADS, UVLOOP, GO], effort, lambda _: None)

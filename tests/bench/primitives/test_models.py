@@ -12,8 +12,8 @@ import pytest
 import uvloop
 
 from raftmark.bench.contenders.places import ROOT
-from raftmark.bench.primitives import CASES
 from raftmark.bench.primitives.models import TIMER_S, Ticking, processes, tasks, threads
+from raftmark.bench.runs.readings import CASES
 
 MODELS = {
     "threads": threads.CASES,

@@ -9,8 +9,11 @@ import pytest
 from raftmark.bench.primitives import races
 from raftmark.bench.primitives.bare import GoModel, ProgramFailed, PythonModel
 from raftmark.bench.primitives.models.races import COUNTERS, IN_ORDER, PROGRAMS, count, ordered
-from raftmark.bench.primitives.races import count_races, load, table
+from raftmark.bench.primitives.races import count_races
+from raftmark.bench.runs import outcomes
+from raftmark.bench.runs.outcomes import load
 from raftmark.bench.runs.store import StoreError
+from raftmark.terminal.tables import races_table
 
 THREADS = PythonModel("threading", "threads", Path(sys.executable), "asyncio")
 UVLOOP = PythonModel("asyncio@uvloop", "tasks", Path(sys.executable), "uvloop")
@@ -82,7 +85,7 @@ def test_outcomes_are_kept_and_not_counted_again(tmp_path, programs):
     assert found["go", "channel"].failure == "counted 1 outcomes of 10 runs"
     assert "printed nonsense" in str(found["asyncio@uvloop", "joined"].failure)
     assert all(command[-2:] == ["--runs", "10"] for command in programs)
-    assert table(load(tmp_path)).row_count == 9
+    assert races_table(load(tmp_path)).row_count == 9
 
     # What failed is tried again, and nothing else.
     programs.clear()
@@ -103,6 +106,6 @@ def test_outcomes_are_kept_and_not_counted_again(tmp_path, programs):
     ],
 )
 def test_a_damaged_file_is_refused(tmp_path, content, said):
-    (tmp_path / races.FILE).write_text(content)
+    (tmp_path / outcomes.FILE).write_text(content)
     with pytest.raises(StoreError, match=said):
         load(tmp_path)

@@ -9,9 +9,9 @@ from typing import Any
 
 import pytest
 
-from raftmark.bench.experiment.measure import remaining
 from raftmark.bench.experiment.trial import skipped_trial
 from raftmark.bench.runs.audit import Findings, audit
+from raftmark.bench.runs.plan import remaining
 from raftmark.bench.runs.schema import SCHEMAS
 from raftmark.bench.runs.store import Run, StoreError
 from tests.bench.support import (

@@ -6,8 +6,9 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from raftmark.bench.experiment.measure import End, remaining
+from raftmark.bench.experiment.measure import End
 from raftmark.bench.experiment.trial import skipped_trial
+from raftmark.bench.runs.plan import remaining
 from raftmark.bench.runs.store import Run, StoreError, free_name
 from tests.bench.support import (
     contenders,

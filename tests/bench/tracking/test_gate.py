@@ -8,16 +8,8 @@ import pytest
 
 from raftmark.bench.analysis.sequential import Verdict
 from raftmark.bench.design.specification import Specification
-from raftmark.bench.runs.store import (
-    CheckOutcome,
-    ContenderEntry,
-    Failure,
-    Manifest,
-    Run,
-    StoreError,
-    Trial,
-    now,
-)
+from raftmark.bench.runs.forms import CheckOutcome, ContenderEntry, Failure, Manifest, Trial
+from raftmark.bench.runs.store import Run, StoreError, now
 from raftmark.bench.tracking import gate as gate_module
 from raftmark.bench.tracking.compare import (
     Compared,

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Browser, Page, expect
 
-from raftmark.bench.experiment.recording import NodeState, Recording, keep
+from raftmark.bench.runs.recordings import NodeState, Recording, keep
 from raftmark.bench.runs.store import Run
 from raftmark.report.pages.build import write_report
 from raftmark.report.pages.playback import NodeView, steps

@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 import pytest
 
-from raftmark.bench.primitives import CASES
+from raftmark.bench.runs.readings import CASES
 from raftmark.report.model import Analysis
 from raftmark.report.pages.sections import primitives
 from tests.report.page_reader import Element, Page

@@ -21,7 +21,6 @@ from typing import NamedTuple
 
 import msgspec
 import numpy as np
-from rich.table import Table
 
 from raftmark.bench.analysis.distributions import student_quantile
 from raftmark.bench.analysis.metrics import headline
@@ -29,8 +28,9 @@ from raftmark.bench.analysis.statistics import CONFIDENCE
 from raftmark.bench.analysis.steady_state import slice_rates
 from raftmark.bench.design.cells import Cell
 from raftmark.bench.design.specification import Specification
+from raftmark.bench.runs.forms import Trial
 from raftmark.bench.runs.results import ElectionResult, ReplicateResult, parse_result
-from raftmark.bench.runs.store import Run, Trial
+from raftmark.bench.runs.store import Run
 
 PILOT_BLOCKS = 6
 """Blocks of a pilot, if it is measured for the purpose: few, yet enough for a variance."""
@@ -140,28 +140,6 @@ def plan(run: Run, precision: float, base: Specification) -> Plan:
         base, cells=cells, blocks=blocks, budget_s=None, precision=precision
     )
     return Plan(specification, precision, found, needs)
-
-
-def plan_table(made: Plan) -> Table:
-    """Lay out a plan for people."""
-    table = Table(title=f"for intervals of ±{made.precision:.1%}")
-    for column in ("cell", "contender", "within", "between", "process", "lasts", "blocks"):
-        table.add_column(column, justify="left" if column in ("cell", "contender") else "right")
-    cells = {cell.id: cell for cell in made.specification.cells}
-    for each in made.components:
-        if (each.cell, each.contender) not in made.needs:
-            continue
-        blocks = made.needs[each.cell, each.contender]
-        table.add_row(
-            each.cell,
-            each.contender,
-            "" if each.within is None else f"{each.within:.1%}",
-            f"{each.between:.1%}",
-            f"{each.process_s:.1f} s",
-            f"{cells[each.cell].usual_s:.1f} s",
-            str(blocks) if blocks <= MOST_BLOCKS else f"over {MOST_BLOCKS}",
-        )
-    return table
 
 
 def read_precision(text: str) -> float:

@@ -2,8 +2,9 @@
 
 import pytest
 
-from raftmark.bench.primitives import CASES, FILE, Case, Reading, append, load, races, samples
+from raftmark.bench.runs import outcomes
 from raftmark.bench.runs.audit import audit
+from raftmark.bench.runs.readings import CASES, FILE, Case, Reading, append, load, samples
 from raftmark.bench.runs.store import Run, StoreError
 from tests.bench.support import manifest
 
@@ -80,7 +81,7 @@ def test_another_schema_is_refused(tmp_path):
         load(tmp_path)
 
 
-@pytest.mark.parametrize("name", [FILE, races.FILE])
+@pytest.mark.parametrize("name", [FILE, outcomes.FILE])
 def test_a_check_of_the_run_finds_the_damage(tmp_path, name):
     run = Run.create(tmp_path, manifest(["threading"], []))
     append(run.path, reading())

@@ -3,16 +3,11 @@
 import msgspec
 import pytest
 
-from raftmark.bench.contenders.twin import (
-    choose_base,
-    noise_floors,
-    pairs,
-    say_noise,
-    twin_of,
-    with_twins,
-)
+from raftmark.bench.analysis.noise import noise_floors, say_noise
 from raftmark.bench.experiment.measure import End
-from raftmark.bench.runs.store import ContenderEntry, Run
+from raftmark.bench.experiment.twin import choose_base, twin_of, with_twins
+from raftmark.bench.runs.forms import ContenderEntry, pairs
+from raftmark.bench.runs.store import Run
 from tests.bench.support import (
     HELLO,
     contenders,

@@ -16,7 +16,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 from raftmark.bench.design.schedule import Planned
 from raftmark.bench.design.specification import Cell
 from raftmark.bench.experiment.measure import Display
-from raftmark.bench.runs.store import Trial
+from raftmark.bench.runs.forms import Trial
 
 
 class Pace:

@@ -8,16 +8,17 @@ import pytest
 
 from raftmark.bench.analysis.statistics import median_bounds
 from raftmark.bench.design.cells import election_cell, failover_cell, replicate_cell
-from raftmark.bench.experiment.pilot import (
+from raftmark.bench.planning.pilot import (
     FEWEST_BLOCKS,
     MOST_BLOCKS,
     Components,
     components,
     plan,
-    plan_table,
     read_precision,
 )
-from raftmark.bench.runs.store import Run, Trial
+from raftmark.bench.runs.forms import Trial
+from raftmark.bench.runs.store import Run
+from raftmark.terminal.tables import plan_table
 from tests.bench.support import manifest
 
 CELL = replicate_cell(64)

@@ -11,7 +11,8 @@ from rich.text import Text
 from raftmark.bench.analysis.metrics import HEADLINES, Metric, headline
 from raftmark.bench.analysis.statistics import Estimate, median_interval
 from raftmark.bench.design.specification import Cell
-from raftmark.bench.runs.store import ContenderEntry, Run
+from raftmark.bench.runs.forms import ContenderEntry
+from raftmark.bench.runs.store import Run
 from raftmark.report.findings.numbers import Spelled, spell
 
 _SHOWN_IN = {"ns": ("ms", 1e6)}

@@ -1,0 +1,1 @@
+"""What is to be measured, from what a pilot found: how many processes, how long each."""

@@ -1,0 +1,148 @@
+"""What a run keeps: its manifest, who takes part in it, and each of its trials."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any, Literal
+
+import msgspec
+
+from raftmark.bench.design.specification import Cell, Specification
+
+SCHEMA = 1
+
+
+class ContenderEntry(msgspec.Struct, frozen=True):
+    """A contender of a run: its answer to `hello`, or why it could not run.
+
+    `base` is the entry of the contenders' table that it is a form of, None if it is that entry
+    itself: on another interpreter or loop, or, as a `twin`, the very same once more, which shows
+    what differs where nothing does.
+    """
+
+    name: str
+    label: str
+    hello: dict[str, Any] | None
+    unavailable: str | None
+    base: str | None = None
+    twin: bool = False
+
+    def lacks(self, cell: Cell) -> frozenset[str]:
+        """Return what the cell needs and the contender, by its `hello`, does not offer.
+
+        It is then not asked for the cell, which is neither a failure nor a gap.
+        """
+        return frozenset() if self.hello is None else cell.needs - set(self.hello["features"])
+
+
+class Resumption(msgspec.Struct, frozen=True):
+    """A later time at which the run went on, and the environment as it was then."""
+
+    at: str
+    environment: dict[str, Any]
+
+
+class Manifest(msgspec.Struct, frozen=True):
+    """What a run is. Times are ISO 8601 in UTC."""
+
+    run: str
+    profile: str
+    seed: int
+    started_at: str
+    specification: Specification
+    contenders: list[ContenderEntry]
+    environment: dict[str, Any]
+    resumptions: list[Resumption] = []
+    schema: int = SCHEMA
+
+    @property
+    def adaptive(self) -> bool:
+        """Whether what is measured next follows from what was found, as in a comparison."""
+        return self.profile == "compare"
+
+
+Stage = Literal["launch", "start", "run", "check", "stop"]
+
+
+class Failure(msgspec.Struct, frozen=True):
+    """Why a trial failed: at which stage, and the end of what the contender said of it."""
+
+    stage: Stage
+    message: str
+    stderr: str = ""
+
+
+class CheckOutcome(msgspec.Struct, frozen=True):
+    """What the safety check found: its problems, and the number of log entries it read."""
+
+    passed: bool
+    problems: list[str]
+    entries: int
+
+
+class Cost(msgspec.Struct, frozen=True):
+    """The resources that a contender's process tree used during `run`.
+
+    `cpu_s`: CPU seconds, user and system, of processes that ended meanwhile too.
+    `peak_rss_bytes`: the sum of each process's peak resident size since its start; pages that
+    processes share count once for each. Peaks and context switches are those of the processes and
+    threads that are alive at the end: the system forgets the others.
+    """
+
+    cpu_s: float
+    peak_rss_bytes: int
+    voluntary_switches: int
+    involuntary_switches: int
+
+
+class MachineState(msgspec.Struct, frozen=True):
+    """The machine around one trial.
+
+    `load_1m`: the load average at the trial's end. `steal_share`, `busy_share`: of all CPU time
+    during the trial, what the hypervisor took for others, and what anybody here used. The pressures
+    are shares of the trial's time in which at least one process of the machine waited for a
+    processor, for memory or for a disk, as the kernel's pressure stall information has it; None
+    where the kernel has none, and in records of before they were read.
+    """
+
+    load_1m: float
+    steal_share: float
+    busy_share: float
+    cpu_pressure: float | None = None
+    memory_pressure: float | None = None
+    io_pressure: float | None = None
+
+
+class Trial(msgspec.Struct, frozen=True):
+    """One trial; `result` is the contender's own, as it came."""
+
+    trial: str
+    cell: str
+    block: int
+    order: int
+    contender: str
+    status: Literal["ok", "failed"]
+    failure: Failure | None
+    result: dict[str, Any] | None
+    check: CheckOutcome | None
+    cost: Cost | None
+    machine: MachineState | None
+    started_at: str
+    duration_s: float
+    schema: int = SCHEMA
+
+    @property
+    def log(self) -> str | None:
+        """The name of the file in `logs/`, which a failed trial has if it was tried at all."""
+        tried = self.machine is not None
+        return log_name(self.trial) if tried and self.status == "failed" else None
+
+
+def log_name(trial: str) -> str:
+    """Return the name of the file with what a trial's contender wrote to standard error."""
+    return f"{trial.replace('/', '_')}.stderr"
+
+
+def pairs(entries: Iterable[ContenderEntry]) -> list[tuple[str, str]]:
+    """Return the A/A pairs of a run by name: base and twin."""
+    return [(entry.base, entry.name) for entry in entries if entry.twin and entry.base is not None]

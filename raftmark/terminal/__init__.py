@@ -1,0 +1,1 @@
+"""What people see in a terminal: a run's progress, its summary, and tables."""
