@@ -3,7 +3,8 @@
 package workload
 
 import (
-	"math"
+	"cmp"
+	"slices"
 	"sync/atomic"
 	"time"
 
@@ -13,7 +14,7 @@ import (
 const sliceLength = 100 * time.Millisecond
 
 // Replicate specifies the closed loop: Outstanding clients, each with one command under
-// way. What is acknowledged within Warmup, or after Length, does not count.
+// way. Measured are the acknowledgements of the Duration that follows the first one after Warmup.
 type Replicate struct {
 	Load
 	Outstanding int
@@ -21,7 +22,7 @@ type Replicate struct {
 	Duration    time.Duration
 }
 
-// Length is how long clients go on sending.
+// Length is about how long clients go on sending.
 func (r Replicate) Length() time.Duration { return r.Warmup + r.Duration }
 
 // Replicated is the raw result of [Replicate].
@@ -43,37 +44,46 @@ type Replicated struct {
 type Client struct {
 	*Session
 	spec      *Replicate
+	began     *atomic.Int64 // when the measured time did, once it has; all clients'
 	latencies Histogram
 	slices    []atomic.Int64 // all clients' commands
 	slice     int            // the present one
 	commands  int64          // in that
-	first     time.Duration  // the first acknowledgement after the warm-up
-	last      time.Duration  // the last of all, and the only one after the duration
+	sent      time.Duration  // the last command, which was acknowledged after the measured time
+	last      time.Duration  // and when
 }
 
 // Clients are all sessions of the loop.
 func (r Replicate) Clients() []*Client {
-	slices := make([]atomic.Int64, (r.Duration+sliceLength-1)/sliceLength)
+	counts := make([]atomic.Int64, (r.Duration+sliceLength-1)/sliceLength)
+	began := new(atomic.Int64)
 	clients := make([]*Client, r.Outstanding)
 	for number, session := range r.Sessions(r.Outstanding) {
-		clients[number] = &Client{Session: session, spec: &r, slices: slices}
+		clients[number] = &Client{Session: session, spec: &r, began: began, slices: counts}
 	}
 	return clients
 }
 
 // Record notes that a command was sent and acknowledged so long after the start of the
-// warm-up.
-func (c *Client) Record(sent, acknowledged time.Duration) {
-	c.last = acknowledged
-	since := acknowledged - c.spec.Warmup
-	if since < 0 {
-		return
+// warm-up. It reports whether the client is to send another.
+func (c *Client) Record(sent, acknowledged time.Duration) (more bool) {
+	if acknowledged < c.spec.Warmup {
+		return true
 	}
-	if c.first == 0 {
-		c.first = acknowledged
+	began := time.Duration(c.began.Load())
+	if began == 0 {
+		if c.began.CompareAndSwap(0, int64(acknowledged)) {
+			return true
+		}
+		began = time.Duration(c.began.Load())
 	}
+	since := acknowledged - began
 	if since >= c.spec.Duration {
-		return
+		c.sent, c.last = sent, acknowledged
+		return false
+	}
+	if since < 0 { // Another client was the first to note one that came a moment later.
+		return true
 	}
 	c.latencies.Add(acknowledged - sent)
 	if slice := int(since / sliceLength); slice != c.slice {
@@ -81,6 +91,7 @@ func (c *Client) Record(sent, acknowledged time.Duration) {
 		c.slice = slice
 	}
 	c.commands++
+	return true
 }
 
 // endSlice adds the present slice's commands to those of all clients.
@@ -90,25 +101,17 @@ func (c *Client) endSlice() {
 }
 
 // Result puts together what the clients of a run measured, which began its warm-up at
-// startNs. Counters are those of the leader at the beginning and the end of the measured
-// time. It is an error if nothing was acknowledged in that.
-func (r Replicate) Result(
-	clients []*Client, startNs int64, before, after Counters,
-) (*Replicated, error) {
-	started, ended := time.Duration(math.MaxInt64), time.Duration(math.MaxInt64)
-	for _, client := range clients {
-		if client.serial > 0 {
-			started, ended = min(started, client.first), min(ended, client.last)
-		}
-	}
-	if started >= r.Length() {
-		return nil, raft.Errorf(raft.Unavailable,
-			"nothing was acknowledged in the measured time; make duration_s longer")
-	}
+// startNs. The first acknowledgement after the duration ends the measured time and is the last
+// that counts. Counters are those of the leader at the beginning and the end.
+func (r Replicate) Result(clients []*Client, startNs int64, before, after Counters) *Replicated {
+	started := clients[0].began.Load()
+	ender := slices.MinFunc(clients, func(a, b *Client) int { return cmp.Compare(a.last, b.last) })
+	ender.latencies.Add(ender.last - ender.sent)
+	measured := ender.last.Nanoseconds() - started
 	result := &Replicated{
 		Workload:  "replicate",
-		StartedNs: startNs + started.Nanoseconds(),
-		EndedNs:   startNs + ended.Nanoseconds(),
+		StartedNs: startNs + started,
+		EndedNs:   startNs + ender.last.Nanoseconds(),
 		Counters:  after.Since(before),
 	}
 	var latencies Histogram
@@ -117,18 +120,16 @@ func (r Replicate) Result(
 		latencies.Merge(client.latencies)
 		client.endSlice()
 	}
-	slices := clients[0].slices
-	for slice := range slices {
-		commands := slices[slice].Load()
-		result.Commands += commands
-		end := r.Warmup + time.Duration(slice+1)*sliceLength
-		if slice == len(slices)-1 {
-			end = ended
-		}
-		if end > started {
-			result.Slices = append(result.Slices, [2]int64{(end - started).Nanoseconds(), commands})
-		}
-	}
 	result.LatencyNs = latencies.Buckets()
-	return result, nil
+	counts := clients[0].slices
+	counts[len(counts)-1].Add(1)
+	for slice := range counts {
+		commands, end := counts[slice].Load(), (time.Duration(slice+1) * sliceLength).Nanoseconds()
+		if slice == len(counts)-1 {
+			end = measured
+		}
+		result.Commands += commands
+		result.Slices = append(result.Slices, [2]int64{end, commands})
+	}
+	return result
 }
