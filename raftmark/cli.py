@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Annotated, Any, NoReturn, TextIO
 import typer
 
 from raftmark.bench.contenders.contender import ContenderFailed
+from raftmark.bench.contenders.places import ROOT
 from raftmark.bench.contenders.registry import (
     DEFAULT_TABLE,
     ContenderSpec,
@@ -233,6 +234,7 @@ def bench(
                 twin,
                 not no_twin,
                 None if precision is None else _precision(precision),
+                contenders_file.parent,
             )
         else:
             chosen = (profile, contenders, workloads, cells, blocks, precision, seed, twin)
@@ -249,7 +251,7 @@ def bench(
                 )
         with run.lock():
             if resume is not None:
-                _go_on(run, specs)
+                _go_on(run, specs, contenders_file.parent)
             try:
                 end = _measure(run, specs)
                 if primitives and end is not None:
@@ -436,6 +438,7 @@ def _new_run(
     twin: str | None,
     with_twin: bool,
     precision: float | None,
+    project: Path,
 ) -> Run:
     from raftmark.bench.design.specification import PROFILES, narrow
 
@@ -450,8 +453,10 @@ def _new_run(
     if twin is not None and twin not in chosen:
         raise typer.BadParameter(f"no contender {twin}; choose from {', '.join(chosen)}")
     if precision is not None:
-        specification = _planned(specs, chosen, specification, profile, seed, results, precision)
-    return _create(chosen, specification, profile, seed, results, twin, with_twin)
+        specification = _planned(
+            specs, chosen, specification, profile, seed, results, precision, project
+        )
+    return _create(chosen, specification, profile, seed, results, twin, with_twin, project)
 
 
 def _planned(
@@ -462,6 +467,7 @@ def _planned(
     seed: int,
     results: Path,
     precision: float,
+    project: Path,
 ) -> Specification:
     """Measure a pilot, and return the specification that its variances ask for."""
     from raftmark.bench.design.specification import narrow
@@ -469,7 +475,8 @@ def _planned(
     from raftmark.bench.planning.pilot import PILOT_BLOCKS, plan
 
     _say("a pilot first, to see how the figures vary")
-    pilot = _create(chosen, narrow(specification, blocks=PILOT_BLOCKS), profile, seed, results)
+    narrowed = narrow(specification, blocks=PILOT_BLOCKS)
+    pilot = _create(chosen, narrowed, profile, seed, results, project=project)
     with pilot.lock():
         if _measure(pilot, specs) is not End.COMPLETE:
             raise typer.Abort
@@ -495,10 +502,12 @@ def _create(
     results: Path,
     twin: str | None = None,
     with_twin: bool = False,
+    project: Path = ROOT,
 ) -> Run:
     """Make a run of the chosen contenders, those that cannot run included.
 
     With `with_twin` one of them runs twice: the one named `twin`, or one that the seed chooses.
+    `project` is the directory that they come from.
     """
     from raftmark.bench.experiment.entries import describe, gil_is_back
     from raftmark.bench.experiment.environment import describe_environment
@@ -535,7 +544,7 @@ def _create(
             started_at=now(),
             specification=specification,
             contenders=entries,
-            environment=describe_environment(),
+            environment=describe_environment(project),
         ),
     )
 
@@ -549,7 +558,7 @@ def _say_what_is_not_asked(entries: list[ContenderEntry], specification: Specifi
             _say(f"{entry.name} does not offer {', '.join(features)}: not asked for {count} cells")
 
 
-def _go_on(run: Run, specs: Contenders) -> None:
+def _go_on(run: Run, specs: Contenders, project: Path) -> None:
     """Check that a run can go on, and note that it does."""
     from raftmark.bench.experiment.environment import describe_environment
 
@@ -559,7 +568,7 @@ def _go_on(run: Run, specs: Contenders) -> None:
             reason = spec.available()
             if reason is not None:
                 raise Unavailable(f"cannot resume: {entry.name} cannot run now: {reason}")
-    environment = describe_environment()
+    environment = describe_environment(project)
     changed = [key for key in environment if environment[key] != run.manifest.environment.get(key)]
     if changed:
         _say(f"not the environment that the run was begun in: {', '.join(changed)} changed")

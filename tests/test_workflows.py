@@ -64,9 +64,8 @@ def project(tmp_path):
     project.edit_stub('"messages": 2,', '"messages": 2 + commands,')
     project.commit()
     project.git("checkout", "--quiet", "main")
-    identity = ["-c", "user.name=Nobody", "-c", "user.email=nobody@localhost"]
-    project.git(*identity, "merge", "--quiet", "--no-ff", "--message", "Merge", "topic")
-    subprocess.run(["git", "init", "--quiet", "--bare", tmp_path / "origin"], check=True)
+    project.git("merge", "--quiet", "--no-ff", "--message", "Merge", "topic")
+    project.git("init", "--quiet", "--bare", str(tmp_path / "origin"))
     project.git("remote", "add", "origin", str(tmp_path / "origin"))
     (project.path / ".venv").symlink_to(BIN.parent)
     return project

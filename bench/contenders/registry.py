@@ -17,6 +17,7 @@ from typing import Any, Literal
 
 import msgspec
 
+from raftmark.bench import git
 from raftmark.bench.contenders.contender import Contender, ContenderError, ContenderFailed
 from raftmark.bench.contenders.places import CACHE, ROOT, how_to_install, start_directory
 
@@ -213,7 +214,7 @@ def _run_build(output: Path, build: Build) -> None:
         done = subprocess.run(
             command,
             cwd=ROOT / build.cwd,
-            env={**os.environ, **build.env},
+            env={**git.environment(), **build.env},
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,

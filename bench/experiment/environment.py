@@ -1,4 +1,4 @@
-"""Where a run was measured: machine, system, versions, revision.
+"""Where a run was measured: machine, system, versions, revisions.
 
 Only what is listed here is kept, so that nothing names a host or a person.
 """
@@ -17,6 +17,7 @@ from typing import Any
 
 import psutil
 
+from raftmark.bench import git
 from raftmark.bench.contenders.places import ROOT
 
 _PYPERF_KEYS = (
@@ -39,8 +40,12 @@ _VARIABLES = ("GODEBUG", "GOGC", "GOMAXPROCS", "PYTHONMALLOC", "PYTHON_GIL", "PY
 _CGROUP_LIMITS = ("cpu.max", "cpuset.cpus.effective", "memory.max", "memory.high")
 
 
-def describe_environment() -> dict[str, Any]:
-    """Return everything that is recorded; what this machine does not have is left out."""
+def describe_environment(project: Path = ROOT) -> dict[str, Any]:
+    """Return everything that is recorded; what this machine does not have is left out.
+
+    `revision` is that of Raftmark, which measures, and `project` that of the directory that what is
+    measured comes from: each the commit, and whether files differ from it; None outside of git.
+    """
     return {
         "machine": {
             "cpus": os.cpu_count(),
@@ -57,7 +62,8 @@ def describe_environment() -> dict[str, Any]:
         "pyperf": _pyperf_metadata(),
         "go": _said_by(str(Path(sys.executable).with_name("go")), "version"),
         "packages": {name: version for name in _PACKAGES if (version := _version(name))},
-        "revision": _revision(),
+        "revision": _own_revision(),
+        "project": git.revision(project),
     }
 
 
@@ -65,6 +71,16 @@ def machine(environment: dict[str, Any]) -> str:
     """Return what tells one machine from another, of an environment that was described."""
     model = environment.get("pyperf", {}).get("cpu_model_name", "unknown processor")
     return f"{model}, {environment.get('machine', {}).get('cpus_usable', '?')} processors"
+
+
+def measured_revision(environment: dict[str, Any]) -> dict[str, Any]:
+    """Return the revision of what was measured, of an environment that was described.
+
+    `commit` and `dirty`; empty outside of git. Runs from before the two were told apart have
+    Raftmark's own only.
+    """
+    found = environment.get("project", environment.get("revision"))
+    return found if isinstance(found, dict) else {}
 
 
 def _cgroup_limits() -> dict[str, str]:
@@ -102,12 +118,12 @@ def _version(package: str) -> str | None:
         return None
 
 
-def _revision() -> dict[str, Any] | None:
-    """Return the git revision, and whether the files differ from it; None outside of git."""
-    commit = _said_by("git", "rev-parse", "HEAD")
-    if commit is None:
-        return None
-    return {"commit": commit, "dirty": bool(_said_by("git", "status", "--porcelain"))}
+def _own_revision() -> dict[str, object] | None:
+    """Return the revision that Raftmark itself is of; None where it is installed.
+
+    It lies in no repository of its own then, but its virtual environment may in somebody else's.
+    """
+    return git.revision(ROOT) if git.top(ROOT) == ROOT.resolve() else None
 
 
 def _said_by(*command: str) -> str | None:

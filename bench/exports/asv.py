@@ -13,10 +13,12 @@ import math
 import re
 from collections import defaultdict
 from datetime import datetime
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from raftmark.bench import git
 from raftmark.bench.analysis.statistics import median_interval
 from raftmark.bench.contenders.places import ROOT
 from raftmark.bench.exports.series import (
@@ -40,13 +42,20 @@ _COLUMNS = (
 
 
 def asv(run: Run) -> dict[str, str]:
-    """Return the directory's files; `asv.conf.json` names this project's repository.
+    """Return the directory's files; `asv.conf.json` names the repository that the command is in.
 
-    Raises `ExportError` for a run that was measured outside of git.
+    Raises `ExportError` for a run that was measured outside of git, or with changes that are in no
+    commit.
     """
-    commit = revision(run).get("commit")
+    measured = revision(run)
+    commit = measured.get("commit")
     if not isinstance(commit, str):
         raise ExportError("asv files results by commit, and this run was measured outside of git")
+    if measured.get("dirty"):
+        raise ExportError(
+            "asv files results by commit, and this run was measured with changes to "
+            f"{commit[:10]}: commit them and measure again"
+        )
     by_benchmark: defaultdict[str, list[Series]] = defaultdict(list)
     for series in all_series(run):
         if timed(series) is not None or not series.metric.higher_is_better:
@@ -56,7 +65,7 @@ def asv(run: Run) -> dict[str, str]:
         "asv.conf.json": {
             "version": _CONFIGURATION,
             "project": "Raftmark",
-            "repo": str(ROOT),
+            "repo": str(git.top(Path.cwd()) or ROOT),
             "branches": ["HEAD"],
             "environment_type": "existing",
             "results_dir": "results",

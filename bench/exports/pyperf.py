@@ -71,6 +71,11 @@ def _benchmark(run: Run, series: Series, found: _Values) -> tool.Benchmark:
     )
 
 
+def _commit(run: Run) -> str:
+    found = revision(run)
+    return f"{found.get('commit') or ''}{' with changes' * bool(found.get('dirty'))}"
+
+
 def _metadata(run: Run, series: Series, trial: Trial) -> dict[str, str | int | float]:
     said: dict[str, str | int | float] = {
         "raftmark_run": run.manifest.run,
@@ -79,7 +84,7 @@ def _metadata(run: Run, series: Series, trial: Trial) -> dict[str, str | int | f
         "raftmark_block": trial.block,
         "runtime": runtime(series.contender),
         "description": f"{series.contender.label}: {series.cell.id}, {series.metric.title}",
-        "commit": str(revision(run).get("commit", "")),
+        "commit": _commit(run),
         "date": trial.started_at.removesuffix("Z").replace("T", " "),
         "duration": trial.duration_s,
         "loops": 1,

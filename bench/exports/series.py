@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from raftmark.bench.analysis.metrics import THROUGHPUT, Metric, values
 from raftmark.bench.analysis.statistics import Estimate, median_interval
 from raftmark.bench.design.specification import Cell
+from raftmark.bench.experiment.environment import measured_revision
 from raftmark.bench.runs.forms import ContenderEntry, Trial
 from raftmark.bench.runs.store import Run
 
@@ -89,10 +90,9 @@ def runtime(entry: ContenderEntry) -> str:
     return " ".join(str(said[key]) for key in ("name", "version") if said.get(key)) or "unknown"
 
 
-def revision(run: Run) -> dict[str, object]:
+def revision(run: Run) -> dict[str, Any]:
     """Return the git revision that was measured: `commit` and `dirty`, empty outside of git."""
-    found = run.manifest.environment.get("revision")
-    return found if isinstance(found, dict) else {}
+    return measured_revision(run.manifest.environment)
 
 
 def environment_text(run: Run, *keys: str) -> str:

@@ -135,7 +135,7 @@ def begin(
                 blocks=wish.blocks, cells=[COUNTED_CELL, *(gated.cell for gated in cells)]
             ),
             contenders=[entry for side in entries for entry in side.values()],
-            environment=describe_environment(),
+            environment=describe_environment(head.directory),
         ),
     )
     plan.save(run)

@@ -35,7 +35,7 @@ from raftmark.bench.analysis.metrics import (
 )
 from raftmark.bench.analysis.sequential import Verdict
 from raftmark.bench.analysis.statistics import median_interval
-from raftmark.bench.experiment.environment import machine
+from raftmark.bench.experiment.environment import machine, measured_revision
 from raftmark.bench.runs.store import Run, StoreError, explained
 from raftmark.bench.tracking.compare import METRICS, Plan
 
@@ -150,7 +150,7 @@ def entry_of(run: Run) -> Entry:
     figures = list(_figures(run))
     if not figures:
         raise StoreError(f"{run.path} has no figure yet, so there is nothing to remember")
-    revision = manifest.environment.get("revision") or {}
+    revision = measured_revision(manifest.environment)
     return Entry(
         schema=1,
         run=manifest.run,

@@ -18,9 +18,8 @@ import fcntl
 import os
 import re
 import shutil
-import subprocess
 import tempfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -28,6 +27,7 @@ import msgspec
 
 from raftmark.bench.contenders.contender import Contender
 from raftmark.bench.contenders.registry import ContenderSpec, RegistryError, load_contenders
+from raftmark.bench.git import GitError, git
 
 WORKING_TREE = "the working tree"
 TABLE = Path("bench/contenders.toml")
@@ -35,10 +35,15 @@ TABLE = Path("bench/contenders.toml")
 
 
 _TESTS = re.compile(r"/tests/")
+_SUBMODULE = "160000"  # The mode under which git files one.
 
 
 class RevisionError(Exception):
     """A revision cannot be checked out or used; the message says why."""
+
+
+class UnknownRevision(RevisionError):
+    """There is no revision of such a name."""
 
 
 class Revision(NamedTuple):
@@ -96,15 +101,16 @@ class Repository:
         self.path = Path(self._git("rev-parse", "--show-toplevel"))
 
     def resolve(self, name: str) -> Revision:
-        """Find a revision. Raises `RevisionError` for one that is not there."""
+        """Find a revision. Raises `UnknownRevision` for one that is not there."""
         try:
             commit = self._git(
                 "rev-parse", "--verify", "--quiet", "--end-of-options", f"{name}^{{commit}}"
             )
         except RevisionError:
-            raise RevisionError(
-                f"{name} is neither a run nor a revision of {self.path}; in a shallow clone, "
-                "fetch it first"
+            shallow = self._git("rev-parse", "--is-shallow-repository") == "true"
+            raise UnknownRevision(
+                f"{name} is neither a run nor a revision of {self.path}"
+                + "; this clone is shallow: fetch it first" * shallow
             ) from None
         return Revision(name, commit)
 
@@ -118,6 +124,7 @@ class Repository:
         with contextlib.ExitStack() as stack:
             try:
                 cache.mkdir(parents=True, exist_ok=True)
+                (cache / ".gitignore").write_text("*\n")
                 with _lock(cache, wait=True):
                     self._remove_abandoned(cache)
                     place = Path(tempfile.mkdtemp(prefix="", dir=cache))
@@ -132,23 +139,54 @@ class Repository:
             finally:
                 self._remove(place)
 
+    def submodules(self, revision: Revision) -> list[str]:
+        """Return the paths of a revision's submodules, which a worktree has not got."""
+        listed = (
+            self._git("ls-files", "-z", "--stage")
+            if revision.commit is None
+            else self._git("ls-tree", "-r", "-z", revision.commit)
+        )
+        entries = [entry.partition("\t") for entry in _names(listed)]
+        return [_printable(name) for mode, _, name in entries if mode.startswith(_SUBMODULE)]
+
     def _check_out(self, revision: Revision, path: Path) -> Path:
-        self._git("worktree", "add", "--quiet", "--detach", str(path), revision.commit or "HEAD")
+        commit = revision.commit or self._git("rev-parse", "--verify", "HEAD")
+        # Whole, also where the user has chosen to see only a part.
+        add = ("worktree", "add", "--quiet", "--detach", str(path), commit)
+        self._git(*add, config=["core.sparseCheckout=false"])
         if revision.commit is None:
-            self._copy_changes(path)
+            self._copy_changes(commit, path)
         # Neither is to write its bytecode while it is measured.
         compileall.compile_dir(path, quiet=2, workers=1, rx=_TESTS)
         return path
 
-    def _copy_changes(self, path: Path) -> None:
-        """Bring a checkout of HEAD to what the files are now."""
-        changed = self._git("ls-files", "-z", "--modified", "--others", "--exclude-standard")
-        for name in filter(None, changed.split("\0")):
-            source, target = self.path / name, path / name
-            target.unlink(missing_ok=True)
-            if source.is_symlink() or source.is_file():
-                target.parent.mkdir(parents=True, exist_ok=True)
-                shutil.copy2(source, target, follow_symlinks=False)
+    def _copy_changes(self, commit: str, path: Path) -> None:
+        """Bring a checkout of a commit to what the files are now, staged or not.
+
+        What is to be removed goes first: a file may have become a directory, or the reverse. Names
+        that lead through a link are left alone; what they lead to is no file of the project.
+        """
+        differing = ("diff-index", "-z", "--name-only", "--no-renames")
+        for name in _names(self._git(*differing, "--diff-filter=a", commit)):
+            if not (path / name).is_dir() or (path / name).is_symlink():
+                (path / name).unlink(missing_ok=True)
+        changed = self._git(*differing, commit)
+        added = self._git("ls-files", "-z", "--others", "--exclude-standard")
+        for name in [*_names(changed), *_names(added)]:
+            if not _leads_through_link(self.path, name):
+                self._copy(name, path)
+
+    def _copy(self, name: str, path: Path) -> None:
+        source, target = self.path / name, path / name
+        try:
+            if not source.is_symlink() and not source.is_file():
+                return
+            if target.is_dir() and not target.is_symlink():
+                shutil.rmtree(target)
+            target.parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy2(source, target, follow_symlinks=False)
+        except OSError as error:
+            raise RevisionError(f"cannot copy {_printable(name)}: {error.strerror}") from error
 
     def _remove_abandoned(self, cache: Path) -> None:
         """Remove what processes left behind that were killed."""
@@ -158,29 +196,20 @@ class Repository:
                     self._remove(place)
 
     def _remove(self, place: Path) -> None:
+        """Remove checkouts, and git's notes of them; those of the user's worktrees stay."""
         shutil.rmtree(place, ignore_errors=True)
-        self._git("worktree", "prune", "--expire", "now")
         if place.exists():
             raise RevisionError(f"cannot remove {place}; remove it by hand, then prune worktrees")
+        for line in self._git("worktree", "list", "--porcelain").splitlines():
+            worktree = line.removeprefix("worktree ")
+            if worktree != line and Path(worktree).is_relative_to(place):
+                self._git("worktree", "remove", "--force", "--force", worktree)
 
-    def _git(self, *arguments: str) -> str:
+    def _git(self, *arguments: str, config: Sequence[str] = ()) -> str:
         try:
-            done = subprocess.run(
-                ["git", *arguments],
-                cwd=self.path,
-                stdin=subprocess.DEVNULL,
-                capture_output=True,
-                text=True,
-                check=True,
-                # What a hook that runs this has set would lead to another worktree.
-                env={k: v for k, v in os.environ.items() if k not in {"GIT_DIR", "GIT_WORK_TREE"}},
-            )
-        except OSError as error:
-            raise RevisionError(f"comparing revisions needs git: {error.strerror}") from error
-        except subprocess.CalledProcessError as error:
-            said = str(error.stderr).strip() or f"exit status {error.returncode}"
-            raise RevisionError(f"git {arguments[0]}: {said}") from error
-        return done.stdout.strip("\n")
+            return git(*arguments, cwd=self.path, config=config)
+        except GitError as error:
+            raise RevisionError(str(error)) from error
 
 
 def contenders_of(directory: Path, table: Path, side: str) -> dict[str, Placed]:
@@ -197,6 +226,18 @@ def contenders_of(directory: Path, table: Path, side: str) -> dict[str, Placed]:
         name: Placed.of(spec, directory, f"{name}@{side}", f"{spec.label}, {side}")
         for name, spec in specs.items()
     }
+
+
+def _names(listed: str) -> list[str]:
+    return [name for name in listed.split("\0") if name]
+
+
+def _printable(name: str) -> str:
+    return os.fsencode(name).decode(errors="backslashreplace")
+
+
+def _leads_through_link(root: Path, name: str) -> bool:
+    return any((root / parent).is_symlink() for parent in Path(name).parents)
 
 
 @contextlib.contextmanager

@@ -1,13 +1,36 @@
 """Small git repositories of projects whose contenders are the stub."""
 
+import os
 import shutil
 import subprocess
 from collections.abc import Mapping
 from pathlib import Path
 
+from raftmark.bench import git as plain_git
+
 from .support import FAKES, write_table
 
 STUB = ["{python}", "{root}/stub.py"]
+IDENTITY = ("-c", "user.name=Nobody", "-c", "user.email=nobody@localhost")
+
+
+def git(*arguments: str, cwd: Path, **environment: str) -> str:
+    """Run git as somebody who has set nothing up; return what it prints."""
+    done = subprocess.run(
+        ["git", *IDENTITY, *arguments],
+        cwd=cwd,
+        env={
+            **plain_git.environment(),
+            "GIT_CONFIG_GLOBAL": os.devnull,
+            "GIT_CONFIG_SYSTEM": os.devnull,
+            **environment,
+        },
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    return done.stdout.strip()
 
 
 class Project:
@@ -33,19 +56,15 @@ class Project:
 
     def commit(self) -> str:
         self.git("add", "--all")
-        identity = ["-c", "user.name=Nobody", "-c", "user.email=nobody@localhost"]
-        self.git(*identity, "commit", "--quiet", "--allow-empty", "--message", "Change something")
+        self.git("commit", "--quiet", "--allow-empty", "--message", "Change something")
         return self.git("rev-parse", "HEAD")
 
-    def git(self, *arguments: str) -> str:
-        done = subprocess.run(
-            ["git", *arguments], cwd=self.path, capture_output=True, text=True, check=True
-        )
-        return done.stdout.strip()
+    def git(self, *arguments: str, **environment: str) -> str:
+        return git(*arguments, cwd=self.path, **environment)
 
     def worktrees(self) -> list[str]:
         """The worktrees besides the repository itself, and what is left of them."""
         listed = self.git("worktree", "list", "--porcelain").splitlines()
         paths = [line.partition(" ")[2] for line in listed if line.startswith("worktree ")]
-        left = (self.path / ".cache" / "revisions").glob("*")
+        left = (self.path / ".cache" / "revisions").glob("*/")
         return [path for path in paths if Path(path) != self.path] + [str(path) for path in left]

@@ -1,5 +1,6 @@
 """`raftmark compare` and `raftmark gate` as their users see them, with the stub as contender."""
 
+import shlex
 import signal
 import subprocess
 import sys
@@ -91,6 +92,24 @@ def test_what_is_found_goes_to_a_file(project, command):
     assert done.returncode == 0, done.stderr
     assert done.stdout == ""
     assert (project.path / "found").read_text().startswith("### Raftmark")
+
+
+def test_a_commit_whose_hook_compares_is_the_commit_that_was_meant(project):
+    """git hands the index of the commit that is being made to the hook."""
+    hook = project.path / ".git" / "hooks" / "pre-commit"
+    hook.parent.mkdir(exist_ok=True)
+    asked = shlex.join([*RAFTMARK, "compare", "HEAD", "--budget", "0", "-o", "results/found"])
+    hook.write_text(f"#!/bin/sh\nmkdir -p results\nexec {asked}\n")
+    hook.chmod(0o755)
+    (project.path / "staged").touch()
+    project.git("add", "staged")
+    project.edit_stub(*EXTRA_MESSAGE)
+    project.git("commit", "--quiet", "--all", "--message", "Cost more")
+    changed = project.git("show", "--name-only", "--format=", "HEAD").splitlines()
+    assert changed == ["staged", "stub.py"]
+    assert project.git("status", "--porcelain") == ""
+    assert "HEAD the working tree" in (project.path / "results" / "found").read_text()
+    assert project.worktrees() == []
 
 
 def test_what_only_one_side_has_is_named_and_the_rest_compared(project, command):

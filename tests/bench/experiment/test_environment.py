@@ -9,7 +9,9 @@ from typing import Any
 import msgspec
 
 from raftmark.bench.contenders.places import ROOT
-from raftmark.bench.experiment.environment import describe_environment
+from raftmark.bench.experiment import environment as environment_module
+from raftmark.bench.experiment.environment import describe_environment, measured_revision
+from tests.bench.repositories import Project
 
 
 def texts(value: Any) -> Iterator[str]:
@@ -37,3 +39,31 @@ def test_it_names_no_host_and_no_place():
     assert socket.gethostname() not in everything
     assert getpass.getuser() not in everything
     assert not [text for text in everything if str(ROOT) in text or str(Path.home()) in text]
+
+
+def test_the_measured_project_has_a_revision_of_its_own(tmp_path):
+    project = Project(tmp_path / "project")
+    commit = project.commit()
+    found = describe_environment(project.path / "bench")
+    assert found["project"] == {"commit": commit, "dirty": False}
+    assert found["revision"] != found["project"]
+    assert measured_revision(found)["commit"] == commit
+    (project.path / "new").touch()
+    assert describe_environment(project.path)["project"]["dirty"]
+    assert describe_environment(tmp_path)["project"] is None
+
+
+def test_an_installed_raftmark_is_of_no_revision_of_the_project_around_it(tmp_path, monkeypatch):
+    project = Project(tmp_path / "project")
+    installed = project.path / "venv"
+    installed.mkdir()
+    monkeypatch.setattr(environment_module, "ROOT", installed)
+    assert describe_environment(project.path)["revision"] is None
+    monkeypatch.setattr(environment_module, "ROOT", project.path)
+    assert describe_environment(project.path)["revision"]["commit"]
+
+
+def test_a_run_from_before_the_two_were_told_apart_has_one():
+    assert measured_revision({"revision": {"commit": "a"}}) == {"commit": "a"}
+    assert measured_revision({"revision": {"commit": "a"}, "project": None}) == {}
+    assert measured_revision({}) == {}

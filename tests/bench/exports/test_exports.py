@@ -20,8 +20,9 @@ import pytest
 from raftmark.bench.contenders.places import ROOT
 from raftmark.bench.exports import FORMATS, ExportError, write_files
 from raftmark.bench.exports.benchstat import benchmark_name
-from raftmark.bench.exports.series import all_series, timed
+from raftmark.bench.exports.series import all_series, revision, timed
 from raftmark.bench.runs.store import Run
+from tests.bench.repositories import git
 from tests.report.synthetic_runs import REALISTIC, Behaviour, write_run
 
 BLOCKS = 8
@@ -36,14 +37,6 @@ CONTENDERS: Mapping[str, Behaviour] = {
     "broken": Behaviour(failure=("run", "died of signal 9")),
     "absent": Behaviour(unavailable="cannot be built"),
 }
-
-
-def git(*arguments: str, cwd: Path) -> str:
-    names = ["-c", "user.name=Tester", "-c", "user.email=tester@example.org"]
-    command = ["git", *names, *arguments]
-    return subprocess.run(
-        command, cwd=cwd, check=True, capture_output=True, text=True
-    ).stdout.strip()
 
 
 @pytest.fixture(scope="module")
@@ -385,6 +378,30 @@ def test_one_block_is_enough_for_every_format(tmp_path, name, repository):
     )
     for file, text in FORMATS[name].files(run).items():
         assert "NaN" not in text, file
+
+
+@pytest.mark.parametrize(
+    ("environment", "said"),
+    [
+        ({"revision": {"commit": "1" * 40, "dirty": True}}, "with changes to 1111111111: commit"),
+        ({"revision": {"commit": "1" * 40}, "project": None}, "outside of git"),
+    ],
+)
+def test_asv_takes_no_commit_for_what_it_is_not(tmp_path, environment, said):
+    run = Run.open(write_run(tmp_path / "run", {"go": Behaviour()}, environment=environment))
+    with pytest.raises(ExportError, match=said):
+        FORMATS["asv"].files(run)
+
+
+def test_the_commit_of_a_run_is_that_of_what_was_measured(tmp_path):
+    environment = {
+        "revision": {"commit": "1" * 40, "dirty": False},
+        "project": {"commit": "2" * 40, "dirty": True},
+    }
+    run = Run.open(write_run(tmp_path / "run", {"go": Behaviour()}, environment=environment))
+    assert revision(run)["commit"] == "2" * 40
+    for text in FORMATS["pyperf"].files(run).values():
+        assert f"{'2' * 40} with changes" in text
 
 
 @pytest.mark.parametrize("name", [name for name in FORMATS if name != "csv"])

@@ -1,7 +1,7 @@
 """The history: what it keeps, how it merges, when it says that something changed."""
 
+import functools
 import shutil
-import subprocess
 
 import msgspec
 import numpy as np
@@ -14,6 +14,7 @@ from raftmark.bench.tracking.compare import Plan
 from raftmark.bench.tracking.history import Entry, Figure, add, entry_of, read
 from raftmark.report.findings.changes import changes_in_words
 from raftmark.report.pages.trend import render
+from tests.bench.repositories import git as plain_git
 from tests.bench.support import contenders, election_cell, fake, manifest, measure_quietly
 from tests.bench.support import replicate_cell as small_cell
 
@@ -87,11 +88,7 @@ def test_adding_again_changes_nothing(tmp_path):
 
 
 def test_branches_merge_without_a_conflict(tmp_path):
-    def git(*arguments):
-        identity = ["-c", "user.name=Nobody", "-c", "user.email=nobody@localhost"]
-        command = ["git", *identity, *arguments]
-        subprocess.run(command, cwd=tmp_path, check=True, capture_output=True)
-
+    git = functools.partial(plain_git, cwd=tmp_path)
     git("init", "--initial-branch", "main")
     add(tmp_path / "history", entry(1))
     git("add", "--all")

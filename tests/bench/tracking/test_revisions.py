@@ -1,6 +1,8 @@
 """Revisions checked out side by side, and what is left of them: nothing."""
 
+import errno
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -14,6 +16,7 @@ from raftmark.bench.tracking.revisions import (
     Repository,
     Revision,
     RevisionError,
+    UnknownRevision,
     contenders_of,
 )
 from tests.bench.repositories import Project
@@ -57,6 +60,182 @@ def test_the_working_tree_is_what_the_files_are_now(project):
         assert (head / "new directory" / "new").exists()
         assert not (head / "results").exists()
     assert (project.path / "changed").read_text() == "new"
+
+
+def test_what_is_staged_is_part_of_the_working_tree(project):
+    (project.path / "changed").write_text("old")
+    (project.path / "gone").touch()
+    project.commit()
+    (project.path / "changed").write_text("new")
+    (project.path / "new").write_text("new")
+    (project.path / "gone").unlink()
+    project.git("add", "--all")
+    (project.path / "meant").touch()
+    project.git("add", "--intent-to-add", "meant")
+    with Repository(project.path).checked_out(WORKING) as (head,):
+        assert (head / "changed").read_text() == "new"
+        assert (head / "new").read_text() == "new"
+        assert (head / "meant").exists()
+        assert not (head / "gone").exists()
+
+
+def files(directory):
+    """What a checkout consists of: each path with what it is."""
+    return {
+        str(path.relative_to(directory)): os.readlink(path) if path.is_symlink() else "file"
+        for path in directory.rglob("*")
+        if (path.is_symlink() or path.is_file())
+        and not {".git", ".cache", "__pycache__"} & {*path.relative_to(directory).parts}
+    }
+
+
+def a_file_becomes_a_directory(path):
+    (path / "file").unlink()
+    (path / "file").mkdir()
+    (path / "file" / "inside").touch()
+
+
+def a_directory_becomes_a_file(path):
+    shutil.rmtree(path / "directory")
+    (path / "directory").touch()
+
+
+def a_directory_becomes_a_link_to_one_like_it(path):
+    (path / "directory").rename(path.parent / "outside")
+    (path / "directory").symlink_to(path.parent / "outside")
+
+
+def a_link_becomes_a_directory(path):
+    (path / "link").unlink()
+    (path / "link").mkdir()
+    (path / "link" / "one").touch()
+
+
+def a_link_changes_and_one_leads_nowhere(path):
+    (path / "link").unlink()
+    (path / "link").symlink_to("file")
+    (path / "nowhere").symlink_to("gone")
+
+
+def a_name_is_no_utf8(path):
+    (path / os.fsdecode(b"caf\xe9")).touch()
+    (path / "with\nlines").touch()
+
+
+@pytest.mark.parametrize("staged", [False, True], ids=["", "staged"])
+@pytest.mark.parametrize(
+    "change",
+    [
+        a_file_becomes_a_directory,
+        a_directory_becomes_a_file,
+        a_directory_becomes_a_link_to_one_like_it,
+        a_link_becomes_a_directory,
+        a_link_changes_and_one_leads_nowhere,
+        a_name_is_no_utf8,
+    ],
+    ids=lambda change: change.__name__,
+)
+def test_whatever_the_files_have_become_is_checked_out(project, change, staged):
+    (project.path / "file").touch()
+    (project.path / "directory" / "deeper").mkdir(parents=True)
+    (project.path / "directory" / "one").touch()
+    (project.path / "directory" / "deeper" / "other").touch()
+    (project.path / "link").symlink_to("directory")
+    project.commit()
+    change(project.path)
+    if staged:
+        project.git("add", "--all")
+    before = files(project.path)
+    with Repository(project.path).checked_out(WORKING) as (head,):
+        assert files(head) == before
+    assert files(project.path) == before
+    if (outside := project.path.parent / "outside").exists():
+        assert {*files(outside)} == {"one", "deeper/other"}
+
+
+def test_what_cannot_be_copied_is_said_in_one_line(project, monkeypatch):
+    (project.path / "secret\xff").touch()
+
+    def refuse(source, target, **_):
+        raise PermissionError(errno.EACCES, "Permission denied", str(source))
+
+    monkeypatch.setattr(shutil, "copy2", refuse)
+    with pytest.raises(RevisionError, match=r"^cannot copy secret.*: Permission denied$"):
+        Repository(project.path).checked_out(WORKING).__enter__()
+    assert project.worktrees() == []
+
+
+def test_a_revision_is_whole_where_only_a_part_is_to_be_seen(project):
+    for name in ("seen", "hidden"):
+        (project.path / name).mkdir()
+        (project.path / name / "file").touch()
+    project.commit()
+    project.git("sparse-checkout", "set", "seen", "bench")
+    assert not (project.path / "hidden").exists()
+    repository = Repository(project.path)
+    with repository.checked_out(repository.resolve("main"), WORKING) as checkouts:
+        assert all((checkout / "hidden" / "file").exists() for checkout in checkouts)
+    assert not (project.path / "hidden").exists()
+
+
+def test_submodules_are_named_also_when_they_have_moved(project, tmp_path):
+    other = Project(tmp_path / "other")
+    allowed = ("-c", "protocol.file.allow=always")
+    project.git(*allowed, "submodule", "--quiet", "add", str(other.path), "part")
+    project.commit()
+    project.git("mv", "part", "moved")
+    repository = Repository(project.path)
+    main = repository.resolve("main")
+    assert repository.submodules(main) == ["part"]
+    assert repository.submodules(WORKING) == ["moved"]
+    with repository.checked_out(main, WORKING) as (_, head):
+        assert "moved" in (head / ".gitmodules").read_text()
+    assert (project.path / "moved" / "stub.py").exists()
+    assert project.worktrees() == []
+
+
+def test_other_worktrees_of_the_users_stay(project, tmp_path):
+    project.git("worktree", "add", "--quiet", "--detach", str(tmp_path / "theirs"))
+    # As on a disk that is not plugged in at the moment.
+    (tmp_path / "theirs").rename(tmp_path / "away")
+    with Repository(project.path).checked_out(WORKING):
+        pass
+    assert project.worktrees() == [str(tmp_path / "theirs")]
+
+
+def test_the_checkouts_are_no_files_of_the_project(project):
+    (project.path / ".gitignore").unlink()
+    project.commit()
+    repository = Repository(project.path)
+    with repository.checked_out(WORKING), repository.checked_out(WORKING) as (head,):
+        assert project.git("status", "--porcelain") == ""
+        assert not (head / ".cache").exists()
+
+
+def test_the_index_of_a_commit_that_is_being_made_is_not_touched(project, monkeypatch):
+    index = project.path / ".git" / "index.of-the-commit"
+    shutil.copy(project.path / ".git" / "index", index)
+    before = index.read_bytes()
+    monkeypatch.setenv("GIT_INDEX_FILE", str(index))
+    (project.path / "new").touch()
+    repository = Repository(project.path)
+    with repository.checked_out(repository.resolve("main"), WORKING) as (_, head):
+        assert (head / "new").exists()
+    assert index.read_bytes() == before
+
+
+def test_a_shallow_clone_without_the_revision_says_so(project, tmp_path):
+    first = project.commit()
+    project.commit()
+    project.git("clone", "--quiet", "--depth", "1", f"file://{project.path}", str(tmp_path / "s"))
+    with pytest.raises(UnknownRevision, match=r"this clone is shallow: fetch it first$"):
+        Repository(tmp_path / "s").resolve(first)
+
+
+def test_a_bare_repository_is_refused_in_one_line(project, tmp_path):
+    project.git("clone", "--quiet", "--bare", str(project.path), str(tmp_path / "bare"))
+    with pytest.raises(RevisionError, match=r"must be run in a work tree$"):
+        Repository(tmp_path / "bare")
 
 
 def test_an_exception_leaves_nothing_behind(project):
