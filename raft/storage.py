@@ -128,7 +128,7 @@ class DiskStorage:
                 self._size = append(self._file, HEADER)
             # An earlier life may have been killed before it synced what is read here, and
             # from now on that counts as saved.
-            os.fdatasync(self._file)
+            sync_data(self._file)
             sync_directory(self._path.parent)
         except BlockingIOError as error:
             self.close()
@@ -153,7 +153,7 @@ class DiskStorage:
                 self._begin_anew(records)
                 return
             append(self._file, records)
-            os.fdatasync(self._file)
+            sync_data(self._file)
         except OSError as error:
             self._take_back()
             raise StorageError(f"{self._path}: {error.strerror}") from error
@@ -181,7 +181,7 @@ class DiskStorage:
         new_file = open_locked(new_path)
         try:
             size = append(new_file, HEADER + records)
-            os.fdatasync(new_file)
+            sync_data(new_file)
             new_path.rename(self._path)
         except OSError:
             os.close(new_file)
@@ -302,6 +302,15 @@ def append(file: int, data: bytes) -> int:
     while rest:
         rest = rest[os.write(file, rest) :]
     return len(data)
+
+
+def sync_data(file: int) -> None:
+    """Return when the disk has a file's data. Raises OSError if it has not."""
+    if hasattr(os, "fdatasync"):
+        os.fdatasync(file)
+    else:
+        # macOS has no fdatasync, and its fsync leaves the data in the drive's own cache.
+        fcntl.fcntl(file, fcntl.F_FULLFSYNC)
 
 
 def sync_directory(path: Path) -> None:

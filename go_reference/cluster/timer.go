@@ -3,8 +3,6 @@ package cluster
 import (
 	"math"
 	"time"
-
-	"golang.org/x/sys/unix"
 )
 
 // A timer is a node's only one: its election timeout, or the heartbeat of a leader.
@@ -52,14 +50,4 @@ func (t *timer) set(d time.Duration) {
 func (t *timer) stop() {
 	t.rings = never
 	t.Stop()
-}
-
-// Monotonic is the time of CLOCK_MONOTONIC in nanoseconds, which all processes of the
-// machine share.
-func Monotonic() int64 {
-	var now unix.Timespec
-	if err := unix.ClockGettime(unix.CLOCK_MONOTONIC, &now); err != nil {
-		panic(err)
-	}
-	return now.Nano()
 }

@@ -192,7 +192,7 @@ func (s *DiskStorage) beginAnew() error {
 		return err
 	}
 	if _, err = file.Write(s.records); err == nil {
-		err = unix.Fdatasync(int(file.Fd()))
+		err = syncData(file)
 	}
 	if err == nil {
 		err = os.Rename(path, s.path)
@@ -228,7 +228,7 @@ func (s *DiskStorage) Close() error {
 	return s.fault(file.Close())
 }
 
-func (s *DiskStorage) sync() error { return unix.Fdatasync(int(s.file.Fd())) }
+func (s *DiskStorage) sync() error { return syncData(s.file) }
 
 // fault names the file in an error.
 func (s *DiskStorage) fault(err error) error {

@@ -188,8 +188,8 @@ func TestANewFileOnAFullDiskIsAnError(t *testing.T) {
 func asNobody(t *testing.T, act func()) {
 	t.Helper()
 	if os.Geteuid() == 0 {
-		must(t, syscall.Setresuid(-1, 65534, -1))
-		defer func() { must(t, syscall.Setresuid(-1, 0, -1)) }()
+		must(t, syscall.Setreuid(-1, 65534))
+		defer func() { must(t, syscall.Setreuid(-1, 0)) }()
 	}
 	act()
 }

@@ -1,0 +1,5 @@
+package cluster
+
+import "golang.org/x/sys/unix"
+
+const monotonicClock = unix.CLOCK_MONOTONIC
