@@ -23,6 +23,7 @@ import fcntl
 import logging
 import os
 import struct
+import sys
 import zlib
 from pathlib import Path
 from typing import Any, Protocol
@@ -306,11 +307,11 @@ def append(file: int, data: bytes) -> int:
 
 def sync_data(file: int) -> None:
     """Return when the disk has a file's data. Raises OSError if it has not."""
-    if hasattr(os, "fdatasync"):
-        os.fdatasync(file)
-    else:
-        # macOS has no fdatasync, and its fsync leaves the data in the drive's own cache.
+    if sys.platform == "darwin":
+        # It has no fdatasync, and its fsync leaves the data in the drive's own cache.
         fcntl.fcntl(file, fcntl.F_FULLFSYNC)
+    else:
+        os.fdatasync(file)
 
 
 def sync_directory(path: Path) -> None:
