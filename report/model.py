@@ -11,7 +11,7 @@ from enum import Enum
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from raftmark.bench.codemetrics import SourceMetrics
+from raftmark.bench.codemetrics import WORDS_KNOWN, SourceMetrics
 from raftmark.report.findings.numbers import Interval
 
 if TYPE_CHECKING:
@@ -152,6 +152,11 @@ class Code:
     def runtime_total(self) -> SourceMetrics:
         """The whole runtime."""
         return SourceMetrics.total(self.runtime.values())
+
+    @property
+    def words_are_counted(self) -> bool:
+        """Whether its language is one whose words of concurrency are known."""
+        return set(self.language.split(", ")) <= set(WORDS_KNOWN)
 
     @property
     def core_total(self) -> SourceMetrics:

@@ -23,6 +23,7 @@ from raftmark.bench.analysis.metrics import (
 from raftmark.bench.codemetrics import (
     CodeMetricsError,
     SourceMetrics,
+    find_components,
     measure_components,
     measure_modules,
 )
@@ -92,7 +93,9 @@ def count_code(specs: Mapping[str, ContenderSpec], root: Path) -> dict[str, dict
     for name, spec in specs.items():
         try:
             runtime = SourceMetrics.total(measure_components(root, spec.sources).values())
-            core = SourceMetrics.total(measure_modules(root, spec.core).values())
+            components = find_components(root, spec.sources).values()
+            runtime_files = [path for paths in components for path in paths]
+            core = SourceMetrics.total(measure_modules(root, spec.core, runtime_files).values())
         except CodeMetricsError:
             continue
         parts = {"runtime": runtime, "core": core}

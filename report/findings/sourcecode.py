@@ -10,9 +10,11 @@ from raftmark.bench.codemetrics import (
     LANGUAGES,
     CodeMetricsError,
     excerpt,
-    find_sources,
+    find_components,
     measure_components,
     measure_modules,
+    read_source,
+    shown,
 )
 from raftmark.bench.contenders.registry import ContenderSpec
 from raftmark.report.model import Code, Source
@@ -21,14 +23,20 @@ from raftmark.report.model import Code, Source
 def measure_code(specs: Mapping[str, ContenderSpec], root: Path) -> dict[str, Code | str]:
     """Measure each contender's sources below `root`, or say why that cannot be done."""
     measured: dict[str, Code | str] = {}
-    core = cache(lambda patterns: measure_modules(root, patterns))  # contenders share theirs
+    # Contenders share theirs.
+    core = cache(lambda patterns, besides: measure_modules(root, patterns, besides))
     for name, spec in specs.items():
+        if not spec.sources:
+            measured[name] = "its entry in the contenders' table names no `sources`"
+            continue
         try:
+            components = find_components(root, spec.sources)
+            runtime = tuple(path for paths in components.values() for path in paths)
             measured[name] = Code(
-                language=_language(spec),
+                language=_language(runtime),
                 runtime=measure_components(root, spec.sources),
-                core=core(tuple(spec.core)),
-                sources={c: _sources(root, patterns) for c, patterns in spec.sources.items()},
+                core=core(tuple(spec.core), runtime),
+                sources={c: _sources(root, paths) for c, paths in components.items()},
                 excerpts={topic: _excerpts(root, names) for topic, names in spec.excerpts.items()},
             )
         except CodeMetricsError as error:
@@ -36,9 +44,8 @@ def measure_code(specs: Mapping[str, ContenderSpec], root: Path) -> dict[str, Co
     return measured
 
 
-def _sources(root: Path, patterns: Sequence[str]) -> tuple[Source, ...]:
-    paths = [path for pattern in patterns for path in find_sources(root, pattern)]
-    return tuple(Source(str(path.relative_to(root)), path.read_text()) for path in paths)
+def _sources(root: Path, paths: Sequence[Path]) -> tuple[Source, ...]:
+    return tuple(Source(shown(path.relative_to(root)), read_source(path)) for path in paths)
 
 
 def _excerpts(root: Path, names: Sequence[str]) -> tuple[Source, ...]:
@@ -50,6 +57,5 @@ def _excerpts(root: Path, names: Sequence[str]) -> tuple[Source, ...]:
     return tuple(Source(path, "\n".join(found)) for path, found in texts.items())
 
 
-def _language(spec: ContenderSpec) -> str:
-    suffixes = {Path(p).suffix for patterns in spec.sources.values() for p in patterns}
-    return ", ".join(sorted(LANGUAGES.get(suffix, suffix) for suffix in suffixes))
+def _language(paths: Sequence[Path]) -> str:
+    return ", ".join(sorted({LANGUAGES[path.suffix] for path in paths}))

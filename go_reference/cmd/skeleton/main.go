@@ -1,7 +1,8 @@
 // Command skeleton reads a Go source file on standard input and prints, as JSON, what decides in
-// it: the branches of every function, and the words that it uses. bench/codemetrics derives
-// complexity and vocabulary from that, by the same definition as from Python's own parser. A node
-// of a function's tree is [kind, children]; bench/codemetrics/skeleton.py explains the kinds.
+// it: its tokens, the branches of every function, and the words that it uses. bench/codemetrics
+// derives length, complexity and vocabulary from that, by the same definition as from Python's own
+// parser. A node of a function's tree is [kind, children]; bench/codemetrics/skeleton.py explains
+// the kinds. Lines are those of the text, whatever a //line directive says.
 package main
 
 import (
@@ -9,7 +10,9 @@ import (
 	"fmt"
 	"go/ast"
 	"go/parser"
+	"go/scanner"
 	"go/token"
+	"io"
 	"os"
 	"path"
 	"strings"
@@ -17,13 +20,27 @@ import (
 
 // A source is one file's skeleton.
 type source struct {
+	Tokens    []lexeme       `json:"tokens"`
 	Functions []function     `json:"functions"`
 	Words     map[string]int `json:"words"`
 }
 
-// A function is one with a body; those within it are nodes of its tree.
+// A lexeme is a token's text, and the first and last line that it touches.
+type lexeme struct {
+	text        string
+	first, last int
+}
+
+// MarshalJSON writes the triple that the reader expects.
+func (l lexeme) MarshalJSON() ([]byte, error) {
+	return json.Marshal([]any{l.text, l.first, l.last})
+}
+
+// A function is one with a body; those within it are nodes of its tree. It begins at Line, and with
+// the comment above it at First.
 type function struct {
 	Name  string `json:"name"`
+	First int    `json:"first"`
 	Line  int    `json:"line"`
 	End   int    `json:"end"`
 	Nodes []node `json:"nodes"`
@@ -41,10 +58,9 @@ func (n node) MarshalJSON() ([]byte, error) {
 }
 
 func main() {
-	fset := token.NewFileSet()
-	file, err := parser.ParseFile(fset, "", os.Stdin, parser.SkipObjectResolution)
+	text, err := io.ReadAll(os.Stdin)
 	if err == nil {
-		err = json.NewEncoder(os.Stdout).Encode(read(fset, file))
+		err = skeletonOf(text)
 	}
 	if err != nil {
 		fmt.Fprintln(os.Stderr, err)
@@ -52,8 +68,43 @@ func main() {
 	}
 }
 
-// read takes the skeleton of one file.
+// skeletonOf prints the skeleton of one file.
+func skeletonOf(text []byte) error {
+	fset := token.NewFileSet()
+	file, err := parser.ParseFile(fset, "", text, parser.SkipObjectResolution|parser.ParseComments)
+	if err != nil {
+		return err
+	}
+	s := read(fset, file)
+	s.Tokens = tokens(text)
+	return json.NewEncoder(os.Stdout).Encode(s)
+}
+
+// tokens scans a text that has been parsed. What only ends a line, or is a comment, is left out.
+func tokens(text []byte) []lexeme {
+	fset := token.NewFileSet()
+	file := fset.AddFile("", fset.Base(), len(text))
+	var s scanner.Scanner
+	s.Init(file, text, nil, 0)
+	found := []lexeme{}
+	for {
+		pos, kind, literal := s.Scan()
+		switch {
+		case kind == token.EOF:
+			return found
+		case kind == token.SEMICOLON && literal != ";":
+			continue
+		case literal == "":
+			literal = kind.String()
+		}
+		line := file.PositionFor(pos, false).Line
+		found = append(found, lexeme{literal, line, line + strings.Count(literal, "\n")})
+	}
+}
+
+// read takes what decides in one file, and its words.
 func read(fset *token.FileSet, file *ast.File) source {
+	line := func(pos token.Pos) int { return fset.PositionFor(pos, false).Line }
 	s := source{Functions: []function{}, Words: words(file)}
 	var outside []node
 	for _, decl := range file.Decls {
@@ -62,15 +113,19 @@ func read(fset *token.FileSet, file *ast.File) source {
 			if callsItself(f) {
 				nodes = append(nodes, node{kind: "recursion"})
 			}
+			first := f.Pos()
+			if f.Doc != nil {
+				first = f.Doc.Pos()
+			}
 			s.Functions = append(s.Functions, function{
-				qualified(f), fset.Position(f.Pos()).Line, fset.Position(f.End()).Line, nodes,
+				qualified(f), line(first), line(f.Pos()), line(f.End()), nodes,
 			})
 		} else if !ok {
 			outside = append(outside, skeleton(decl)...)
 		}
 	}
 	if len(outside) > 0 {
-		s.Functions = append(s.Functions, function{"<module>", 1, fset.Position(file.End()).Line, outside})
+		s.Functions = append(s.Functions, function{"<module>", 1, 1, line(file.End()), outside})
 	}
 	return s
 }
@@ -234,7 +289,7 @@ func callsItself(f *ast.FuncDecl) bool {
 		if !ok {
 			return true
 		}
-		switch callee := call.Fun.(type) {
+		switch callee := uninstantiated(call.Fun).(type) {
 		case *ast.Ident:
 			found = found || f.Recv == nil && callee.Name == f.Name.Name
 		case *ast.SelectorExpr:
@@ -244,6 +299,17 @@ func callsItself(f *ast.FuncDecl) bool {
 		return true
 	})
 	return found
+}
+
+// uninstantiated takes the type arguments off a generic function that is called.
+func uninstantiated(called ast.Expr) ast.Expr {
+	switch called := called.(type) {
+	case *ast.IndexExpr:
+		return called.X
+	case *ast.IndexListExpr:
+		return called.X
+	}
+	return called
 }
 
 // words counts the language's own words of concurrency, and what is taken from packages by its

@@ -25,6 +25,7 @@ def section(analysis: Analysis) -> Section:
             "chart": _chart(analysis, counted),
             "counted": counted,
             "bases": [name for name, found in analysis.shown.items() if found.base == name],
+            "worded": [name for name, code in counted.items() if code.words_are_counted],
             "components": list(_components({n: c.runtime for n, c in counted.items()})),
             "kinds": list(KINDS),
             "cores": cores,

@@ -18,7 +18,9 @@ from radon.visitors import ComplexityVisitor, Function
 
 from raftmark.bench.codemetrics import FunctionMetrics, measure_file
 from raftmark.bench.codemetrics.complexity import cognitive
-from raftmark.bench.codemetrics.skeleton import Node, read_go, read_python
+from raftmark.bench.codemetrics.go import read_go
+from raftmark.bench.codemetrics.python import read_python
+from raftmark.bench.codemetrics.skeleton import Node
 from raftmark.bench.contenders.places import ROOT
 
 PYTHON = sorted(
