@@ -14,9 +14,9 @@ from raftmark.impl_asyncio.workload import offered, replicate
 from raftmark.raft.client import Done, Proposal, Query, Reading
 from raftmark.raft.cluster import Cluster, ClusterConfig, Counters, Events, LogSlice, NodeStatus
 from raftmark.raft.links import Faults, Links
+from raftmark.raft.loads import OfferedSpec, ReplicateSpec
 from raftmark.raft.messages import Command
 from raftmark.raft.storage import Storage, open_storage
-from raftmark.raft.workload.closed_loop import OfferedSpec, ReplicateSpec
 
 T = TypeVar("T")
 

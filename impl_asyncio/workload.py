@@ -5,13 +5,8 @@ import time
 from typing import Any
 
 from raftmark.impl_asyncio.node import NodeTask
-from raftmark.raft.workload.closed_loop import (
-    CommandSource,
-    OfferedSpec,
-    Recorder,
-    ReplicateSpec,
-    command_sources,
-)
+from raftmark.raft.loads import OfferedSpec, ReplicateSpec
+from raftmark.raft.workload.closed_loop import CommandSource, Recorder, command_sources
 from raftmark.raft.workload.open_loop import OpenLoop
 
 

@@ -14,8 +14,8 @@ from raftmark.raft.client import Done, Query, Reading
 from raftmark.raft.cluster import Cluster, ClusterConfig, Counters, Events, LogSlice, NodeStatus
 from raftmark.raft.errors import OutcomeUnknown, Unavailable
 from raftmark.raft.links import Faults
+from raftmark.raft.loads import OfferedSpec, ReplicateSpec
 from raftmark.raft.messages import Command
-from raftmark.raft.workload.closed_loop import OfferedSpec, ReplicateSpec
 
 STOP_S = 5.0
 

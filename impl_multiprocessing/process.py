@@ -26,9 +26,9 @@ from raftmark.raft.client import Proposal, Query
 from raftmark.raft.cluster import ClusterConfig, Replica, RoleChange
 from raftmark.raft.errors import Unavailable
 from raftmark.raft.links import Links
+from raftmark.raft.loads import OfferedSpec, ReplicateSpec
 from raftmark.raft.messages import Command, Message
 from raftmark.raft.storage import open_storage
-from raftmark.raft.workload.closed_loop import OfferedSpec, ReplicateSpec
 
 
 def run_node(

@@ -5,7 +5,8 @@ from typing import Any
 
 from raftmark.impl_multiprocessing.node import NodeLife
 from raftmark.raft.errors import RaftError
-from raftmark.raft.workload.closed_loop import CallbackClients, OfferedSpec, ReplicateSpec
+from raftmark.raft.loads import OfferedSpec, ReplicateSpec
+from raftmark.raft.workload.closed_loop import CallbackClients
 from raftmark.raft.workload.open_loop import OpenLoop
 
 Finished = Callable[[dict[str, Any] | RaftError], None]

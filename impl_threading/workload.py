@@ -7,7 +7,8 @@ from typing import Any
 
 from raftmark.impl_threading.node import NodeThread
 from raftmark.raft.errors import RaftError
-from raftmark.raft.workload.closed_loop import CallbackClients, OfferedSpec, ReplicateSpec
+from raftmark.raft.loads import OfferedSpec, ReplicateSpec
+from raftmark.raft.workload.closed_loop import CallbackClients
 from raftmark.raft.workload.open_loop import OpenLoop
 
 

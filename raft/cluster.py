@@ -7,16 +7,14 @@ command's outcome comes later, by a callback.
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
+from typing import Any, NamedTuple, TypeAlias
 
 from raftmark.raft.client import Done, Query, Reading
 from raftmark.raft.links import Faults
+from raftmark.raft.loads import OfferedSpec, ReplicateSpec
 from raftmark.raft.messages import Command, Entry, Message
 from raftmark.raft.node import Node, Role, Settings
 from raftmark.raft.state_machine import StateMachine, log_hash
-
-if TYPE_CHECKING:
-    from raftmark.raft.workload.closed_loop import OfferedSpec, ReplicateSpec
 
 
 class ClusterConfig(NamedTuple):
@@ -231,14 +229,14 @@ class Cluster(ABC):
         """Let a leader broadcast a heartbeat; returns when it was sent."""
 
     @abstractmethod
-    def replicate(self, node: int, spec: "ReplicateSpec") -> dict[str, Any]:
+    def replicate(self, node: int, spec: ReplicateSpec) -> dict[str, Any]:
         """Run the closed loop *replicate* beside the leader `node`; its raw result.
 
         Raises the RaftError with which a command failed.
         """
 
     @abstractmethod
-    def offered(self, node: int, spec: "OfferedSpec") -> dict[str, Any]:
+    def offered(self, node: int, spec: OfferedSpec) -> dict[str, Any]:
         """Run the open loop *offered* beside the leader `node`; its raw result.
 
         Raises the RaftError with which a command failed.

@@ -13,18 +13,11 @@ from raftmark.raft.host import requests
 from raftmark.raft.host.control import Control
 from raftmark.raft.host.following import FollowingClients, following
 from raftmark.raft.host.requests import SECOND, Check
+from raftmark.raft.loads import OfferedSpec, ReplicateSpec
 from raftmark.raft.messages import Command
 from raftmark.raft.node import Role
-from raftmark.raft.workload.closed_loop import (
-    CatchUpSpec,
-    ElectionSpec,
-    FailoverSpec,
-    OfferedSpec,
-    ReplicateSpec,
-    StabilitySpec,
-    command_sources,
-    difference,
-)
+from raftmark.raft.workload.closed_loop import command_sources, difference
+from raftmark.raft.workload.specs import CatchUpSpec, ElectionSpec, FailoverSpec, StabilitySpec
 
 Progress: TypeAlias = Callable[[float], None]
 Result: TypeAlias = dict[str, Any]

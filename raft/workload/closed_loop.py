@@ -4,11 +4,12 @@ import math
 import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from typing import Any, NamedTuple
+from typing import Any
 
 from raftmark.raft.client import Outcome, Proposal
 from raftmark.raft.cluster import Counters
 from raftmark.raft.errors import RaftError
+from raftmark.raft.loads import ReplicateSpec
 from raftmark.raft.messages import Command
 
 SLICE_NS = 100_000_000
@@ -16,70 +17,6 @@ GRAIN_BITS = 5
 """Latencies are kept to 32 ns: no coarser than their buckets from 4 microseconds on."""
 MOST_GRAINS = 16_384
 """So many different latencies are counted each on its own, before buckets take them in."""
-
-
-class ReplicateSpec(NamedTuple):
-    """The closed loop: `outstanding` clients, each with one command under way."""
-
-    outstanding: int = 64
-    payload: int = 64
-    keys: int = 1000
-    warmup_ns: int = 500_000_000
-    duration_ns: int = 2_000_000_000
-    session: str = "client"
-
-
-class OfferedSpec(NamedTuple):
-    """The open loop: `rate` commands a second, whatever becomes of them."""
-
-    rate: float = 1000.0
-    payload: int = 64
-    keys: int = 1000
-    sessions: int = 64
-    session: str = "client"
-    limit: int = 65536
-    warmup_ns: int = 500_000_000
-    duration_ns: int = 2_000_000_000
-
-
-class ElectionSpec(NamedTuple):
-    """Leaders to crash, how many followers may not follow, and how long each election may take."""
-
-    elections: int = 10
-    lagging: int = 0
-    cap_ns: int = 30_000_000_000
-
-
-class FailoverSpec(NamedTuple):
-    """Clients beside the nodes, and how long they send before and after the leader's crash."""
-
-    outstanding: int = 16
-    payload: int = 64
-    keys: int = 1000
-    session: str = "client"
-    before_ns: int = 1_000_000_000
-    after_ns: int = 3_000_000_000
-
-
-class CatchUpSpec(NamedTuple):
-    """What a follower misses, `by` which means it is to get it, and how long that may take."""
-
-    entries: int = 10_000
-    payload: int = 64
-    keys: int = 1000
-    session: str = "client"
-    by: str = "entries"
-    cap_ns: int = 30_000_000_000
-
-
-class StabilitySpec(NamedTuple):
-    """Clients beside the nodes, none if `outstanding` is 0, and for how long they send."""
-
-    outstanding: int = 0
-    payload: int = 64
-    keys: int = 1000
-    session: str = "client"
-    duration_ns: int = 2_000_000_000
 
 
 class CommandSource:

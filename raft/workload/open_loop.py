@@ -14,13 +14,8 @@ from typing import Any
 from raftmark.raft.client import Outcome, Proposal
 from raftmark.raft.cluster import Counters
 from raftmark.raft.errors import RaftError
-from raftmark.raft.workload.closed_loop import (
-    SLICE_NS,
-    Latencies,
-    OfferedSpec,
-    command_sources,
-    difference,
-)
+from raftmark.raft.loads import OfferedSpec
+from raftmark.raft.workload.closed_loop import SLICE_NS, Latencies, command_sources, difference
 
 SECOND_NS = 1_000_000_000
 TURN = 1024

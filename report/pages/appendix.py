@@ -58,7 +58,7 @@ def write_appendix(run: Run, directory: Path) -> Path:
     (directory / "figures").mkdir(parents=True, exist_ok=True)
     figures = list(_figures(analysis, directory / "figures"))
     environment = Environment(
-        loader=PackageLoader("report", "templates/appendix"),
+        loader=PackageLoader("raftmark.report.pages", "templates/appendix"),
         block_start_string="<%",
         block_end_string="%>",
         variable_start_string="<<",

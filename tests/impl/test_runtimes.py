@@ -19,9 +19,9 @@ from raftmark.raft.client import Applied, Outcome, Value
 from raftmark.raft.cluster import Cluster, ClusterFactory
 from raftmark.raft.errors import Lost, NotLeader, OutcomeUnknown, RaftError, Unavailable
 from raftmark.raft.links import Faults
+from raftmark.raft.loads import OfferedSpec, ReplicateSpec
 from raftmark.raft.messages import NOOP
 from raftmark.raft.storage import DiskStorage, StorageError
-from raftmark.raft.workload.closed_loop import OfferedSpec, ReplicateSpec
 
 from .runtimes import DEADLINE_S, FACTORIES, Holdings, Watched, file_size_limit, running
 

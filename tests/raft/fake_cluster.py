@@ -20,9 +20,9 @@ from raftmark.raft.cluster import (
 from raftmark.raft.errors import NotLeader, OutcomeUnknown, RaftError
 from raftmark.raft.host.control import Control
 from raftmark.raft.links import Faults
+from raftmark.raft.loads import OfferedSpec, ReplicateSpec
 from raftmark.raft.messages import NOOP
 from raftmark.raft.storage import StorageError
-from raftmark.raft.workload.closed_loop import OfferedSpec, ReplicateSpec
 
 SETTINGS = Settings((1, 2, 3), (150_000_000, 300_000_000), 1_000_000)
 CONFIG = ClusterConfig(SETTINGS)

@@ -14,14 +14,8 @@ from raftmark.raft.client import Done
 from raftmark.raft.errors import BadRequest, Lost, NotLeader, OutcomeUnknown, RaftError, Unavailable
 from raftmark.raft.host import runs
 from raftmark.raft.host.runs import Result
-from raftmark.raft.workload.closed_loop import (
-    CatchUpSpec,
-    ElectionSpec,
-    FailoverSpec,
-    OfferedSpec,
-    ReplicateSpec,
-    StabilitySpec,
-)
+from raftmark.raft.loads import OfferedSpec, ReplicateSpec
+from raftmark.raft.workload.specs import CatchUpSpec, ElectionSpec, FailoverSpec, StabilitySpec
 from tests.raft.fake_cluster import CONFIG, SETTINGS, Fixture
 
 SECOND = 1_000_000_000

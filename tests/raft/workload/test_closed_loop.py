@@ -14,11 +14,11 @@ from raftmark.raft import Command
 from raftmark.raft.client import Applied, Proposal
 from raftmark.raft.cluster import Counters
 from raftmark.raft.errors import Lost, OutcomeUnknown, RaftError
+from raftmark.raft.loads import ReplicateSpec
 from raftmark.raft.workload.closed_loop import (
     MOST_GRAINS,
     CallbackClients,
     Recorder,
-    ReplicateSpec,
     command_sources,
     difference,
     histogram,

@@ -15,7 +15,8 @@ from hypothesis import strategies as st
 from raftmark.raft.client import Applied, Proposal
 from raftmark.raft.cluster import Counters
 from raftmark.raft.errors import Lost, RaftError
-from raftmark.raft.workload.closed_loop import MOST_GRAINS, OfferedSpec, histogram
+from raftmark.raft.loads import OfferedSpec
+from raftmark.raft.workload.closed_loop import MOST_GRAINS, histogram
 from raftmark.raft.workload.open_loop import OpenLoop
 from tests.raft.clock import MILLISECOND, SECOND, Clock
 
