@@ -14,7 +14,7 @@ from typing import NamedTuple
 
 from raftmark.bench.analysis.statistics import quantile_of_histogram
 from raftmark.bench.design.specification import Cell
-from raftmark.bench.runs.forms import Trial
+from raftmark.bench.runs.forms import Cost, Trial
 from raftmark.bench.runs.results import (
     CatchUpResult,
     ElectionResult,
@@ -86,12 +86,23 @@ def values(cell: Cell, trial: Trial) -> Values:
     result = parse_result(cell.workload["name"], trial.result)
     found = _READERS[type(result)](result, cell)
     if trial.cost is not None:
-        found[PEAK_MEMORY] = float(trial.cost.peak_rss_bytes)
-        if commands := _all_commands(result):
-            switches = trial.cost.voluntary_switches + trial.cost.involuntary_switches
-            found[CPU_PER_COMMAND] = trial.cost.cpu_s / commands
-            found[SWITCHES_PER_COMMAND] = switches / commands
-            found[MEMORY_PER_COMMAND] = trial.cost.peak_rss_bytes / commands
+        found |= _costs(trial.cost, _all_commands(result))
+    return found
+
+
+def _costs(cost: Cost, commands: int) -> Values:
+    """Return what a trial cost, as far as its system tells."""
+    found: Values = {}
+    if cost.peak_rss_bytes is not None:
+        found[PEAK_MEMORY] = float(cost.peak_rss_bytes)
+    if not commands:
+        return found
+    found[CPU_PER_COMMAND] = cost.cpu_s / commands
+    if cost.voluntary_switches is not None and cost.involuntary_switches is not None:
+        switches = cost.voluntary_switches + cost.involuntary_switches
+        found[SWITCHES_PER_COMMAND] = switches / commands
+    if cost.peak_rss_bytes is not None:
+        found[MEMORY_PER_COMMAND] = cost.peak_rss_bytes / commands
     return found
 
 

@@ -15,6 +15,8 @@ import psutil
 
 from raftmark.bench.runs.forms import Cost, MachineState
 
+# Linux alone has it, and with it peaks, switches and pressures.
+_PROC = Path("/proc")
 _PRESSURES = ("cpu", "memory", "io")
 
 
@@ -28,6 +30,9 @@ class CostMeter:
     def cost(self) -> Cost:
         """Return the cost since this meter was made."""
         before, after = self._before, _read_tree(self._pid)
+        cpu_s = round(sum(r.cpu_s for r in after) - sum(r.cpu_s for r in before), 3)
+        if not _PROC.is_dir():
+            return Cost(cpu_s, None, None, None)
         switched = {task: counts for reading in before for task, counts in reading.switches.items()}
         switches = [
             (now[0] - earlier[0], now[1] - earlier[1])
@@ -36,7 +41,7 @@ class CostMeter:
             for earlier in [switched.get(task, (0, 0))]
         ]
         return Cost(
-            cpu_s=round(sum(r.cpu_s for r in after) - sum(r.cpu_s for r in before), 3),
+            cpu_s,
             peak_rss_bytes=sum(reading.peak_rss_bytes for reading in after),
             voluntary_switches=sum(voluntary for voluntary, _ in switches),
             involuntary_switches=sum(involuntary for _, involuntary in switches),
@@ -54,15 +59,17 @@ class MachineMeter:
     def state(self) -> MachineState:
         """Return the state over the time since this meter was made."""
         after = psutil.cpu_times()
+        # What a guest has used is in the others already.
         spent = {
             field: max(0.0, getattr(after, field) - getattr(self._before, field))
-            for field in ("user", "nice", "system", "idle", "iowait", "irq", "softirq", "steal")
+            for field in after._fields
+            if not field.startswith("guest")
         }
         total = sum(spent.values()) or 1.0
-        busy = total - spent["idle"] - spent["iowait"] - spent["steal"]
+        busy = total - sum(spent.get(field, 0.0) for field in ("idle", "iowait", "steal"))
         return MachineState(
             load_1m=round(psutil.getloadavg()[0], 2),
-            steal_share=round(spent["steal"] / total, 4),
+            steal_share=round(spent["steal"] / total, 4) if "steal" in spent else None,
             busy_share=round(busy / total, 4),
             cpu_pressure=self._pressure("cpu"),
             memory_pressure=self._pressure("memory"),
@@ -101,12 +108,15 @@ def _read_tree(pid: int) -> list[_Reading]:
 
 def _read_process(process: psutil.Process) -> _Reading:
     times = process.cpu_times()
-    directory = Path(f"/proc/{process.pid}")
+    # The CPU time of children that have ended and were waited for is in their parent's.
+    cpu_s = times.user + times.system + times.children_user + times.children_system
+    if not _PROC.is_dir():
+        return _Reading(cpu_s, 0, {})
+    directory = _PROC / str(process.pid)
     # What the process's own file says of switches is only its main thread's.
     threads = {str(task): _read_status(task) for task in directory.glob("task/*/status")}
     return _Reading(
-        # The CPU time of children that have ended and were waited for is in their parent's.
-        times.user + times.system + times.children_user + times.children_system,
+        cpu_s,
         _read_status(directory / "status").get("VmHWM", 0) * 1024,
         {
             task: (status["voluntary_ctxt_switches"], status["nonvoluntary_ctxt_switches"])
@@ -118,7 +128,7 @@ def _read_process(process: psutil.Process) -> _Reading:
 def _read_stalled(resource: str) -> int | None:
     """Return for how many microseconds since the start some process waited for a resource."""
     try:
-        some, *_ = Path(f"/proc/pressure/{resource}").read_text().splitlines()
+        some, *_ = (_PROC / "pressure" / resource).read_text().splitlines()
     except OSError:  # Without CONFIG_PSI there is no such file; switched off, it cannot be read.
         return None
     return int(some.rpartition("total=")[2])

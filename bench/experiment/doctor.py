@@ -21,6 +21,7 @@ from typing import NamedTuple
 import psutil
 
 from raftmark.bench.experiment.cost import MachineMeter
+from raftmark.bench.experiment.environment import usable_processors
 from raftmark.bench.runs.forms import MachineState
 
 _WATCHED_S = 1.0
@@ -102,7 +103,7 @@ def _ask_pyperf() -> str:
 
 
 def _processors() -> Finding:
-    usable, there = len(os.sched_getaffinity(0)), os.cpu_count() or 1
+    usable, there = usable_processors(), os.cpu_count() or 1
     state = f"{usable} usable of {there}"
     if usable < there:
         return Finding(
@@ -140,9 +141,12 @@ def _neighbours(state: MachineState) -> Iterator[Finding]:
     """What others do on this machine while nothing is measured."""
     busy = f"{state.busy_share:.0%} of all CPU time, load {state.load_1m:g}"
     yield Finding("other load", busy, *_at_most(state.busy_share, _MOST_BUSY, "end what else runs"))
-    helps = "the hypervisor gives processors to others: use dedicated ones, or more blocks"
-    stolen = f"{state.steal_share:.1%} of all CPU time"
-    yield Finding("steal", stolen, *_at_most(state.steal_share, _MOST_STOLEN, helps))
+    if state.steal_share is None:
+        yield Finding("steal", "this system does not tell", Fitness.UNKNOWN)
+    else:
+        helps = "the hypervisor gives processors to others: use dedicated ones, or more blocks"
+        stolen = f"{state.steal_share:.1%} of all CPU time"
+        yield Finding("steal", stolen, *_at_most(state.steal_share, _MOST_STOLEN, helps))
     if state.cpu_pressure is None:
         yield Finding("pressure", "this kernel does not tell", Fitness.UNKNOWN)
         return

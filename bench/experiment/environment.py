@@ -49,7 +49,7 @@ def describe_environment(project: Path = ROOT) -> dict[str, Any]:
     return {
         "machine": {
             "cpus": os.cpu_count(),
-            "cpus_usable": len(os.sched_getaffinity(0)),
+            "cpus_usable": usable_processors(),
             "memory_bytes": psutil.virtual_memory().total,
         },
         "kernel": {
@@ -65,6 +65,13 @@ def describe_environment(project: Path = ROOT) -> dict[str, Any]:
         "revision": _own_revision(),
         "project": git.revision(project),
     }
+
+
+def usable_processors() -> int:
+    """Return how many processors this process may use; all where the system cannot restrict it."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
 
 
 def machine(environment: dict[str, Any]) -> str:

@@ -86,27 +86,29 @@ class Cost(msgspec.Struct, frozen=True):
     `cpu_s`: CPU seconds, user and system, of processes that ended meanwhile too.
     `peak_rss_bytes`: the sum of each process's peak resident size since its start; pages that
     processes share count once for each. Peaks and context switches are those of the processes and
-    threads that are alive at the end: the system forgets the others.
+    threads that are alive at the end: the system forgets the others. Only Linux tells them; None
+    elsewhere.
     """
 
     cpu_s: float
-    peak_rss_bytes: int
-    voluntary_switches: int
-    involuntary_switches: int
+    peak_rss_bytes: int | None
+    voluntary_switches: int | None
+    involuntary_switches: int | None
 
 
 class MachineState(msgspec.Struct, frozen=True):
     """The machine around one trial.
 
     `load_1m`: the load average at the trial's end. `steal_share`, `busy_share`: of all CPU time
-    during the trial, what the hypervisor took for others, and what anybody here used. The pressures
+    during the trial, what the hypervisor took for others (None where the system does not tell), and
+    what anybody here used. The pressures
     are shares of the trial's time in which at least one process of the machine waited for a
     processor, for memory or for a disk, as the kernel's pressure stall information has it; None
     where the kernel has none, and in records of before they were read.
     """
 
     load_1m: float
-    steal_share: float
+    steal_share: float | None
     busy_share: float
     cpu_pressure: float | None = None
     memory_pressure: float | None = None
