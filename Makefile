@@ -129,6 +129,7 @@ lint: setup-test
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+	$(BIN)/lint-imports --cache-dir .cache/import-linter
 	cd go_reference && test -z "$$($(GOFMT) -l . | tee /dev/stderr)"
 	cd go_reference && go vet ./...
 	cd go_reference && GOOS=darwin GOARCH=amd64 go vet ./... && GOOS=darwin GOARCH=amd64 go build ./...
