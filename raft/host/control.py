@@ -111,25 +111,25 @@ class Control:
             yield
 
     def submit(self, node: int | None, command: Command, done: Done) -> None:
-        """Propose a command, to the present leader if `node` is None.
+        """Propose a command, to the present leader if `node` is None; `done` hears all errors.
 
         Any thread may, at any time: a cluster that is being stopped is left alone.
         """
         with self._submitting:
             try:
                 self.cluster.submit(self._asked(node), command, done)
-            except Unavailable as error:
+            except RaftError as error:
                 done(error)
 
     def read(self, node: int | None, query: Query) -> None:
         """Read a key, from the present leader if `node` is None."""
         try:
             self.cluster.read(self._asked(node), query)
-        except Unavailable as error:
+        except RaftError as error:
             query.done(error)
 
     def _asked(self, node: int | None) -> int:
-        """Who is to answer a client that asked `node`, or anyone; Unavailable if no one can."""
+        """Who is to answer a client that asked `node`, or anyone; a RaftError if no one can."""
         if self._stopped:
             raise Unavailable("the cluster was stopped")
         if node is None:

@@ -7,9 +7,7 @@ waits for the reader of the pipe.
 """
 
 import gc
-import heapq
 import importlib
-import itertools
 import json
 import os
 import platform
@@ -29,6 +27,7 @@ from raftmark.raft.cluster import ClusterConfig, ClusterFactory, RoleChange
 from raftmark.raft.errors import BadRequest, OutcomeUnknown, RaftError, Unavailable
 from raftmark.raft.host import requests, runs
 from raftmark.raft.host.control import Completion, Control
+from raftmark.raft.host.replies import Replies, Request
 from raftmark.raft.host.requests import MILLISECOND, REQUIRED, SECOND
 from raftmark.raft.host.trace import message_event
 from raftmark.raft.links import Faults
@@ -116,10 +115,8 @@ class Host:
         self._control: Control | None = None
         self._background: list[threading.Thread] = []
         self._busy = False
-        self._replies: dict[int, int] = {}
-        self._tokens = itertools.count()
-        self._deadlines: list[tuple[int, int]] = []
-        self._operations: dict[str, Callable[[int, dict[str, Any]], Reply | None]] = {
+        self._replies = Replies(self._output.put)
+        self._operations: dict[str, Callable[[Request, dict[str, Any]], Reply | None]] = {
             "hello": self._hello,
             "start": self._start,
             "status": self._status,
@@ -153,7 +150,7 @@ class Host:
         stdin = sys.stdin.fileno()
         try:
             while True:
-                readable, _, _ = select.select([stdin, signals], [], [], self._expire())
+                readable, _, _ = select.select([stdin, signals], [], [], self._replies.expire())
                 if signals in readable:
                     return 128 + os.read(signals, 1)[0]
                 if stdin not in readable:
@@ -170,7 +167,7 @@ class Host:
 
     def _handle(self, line: bytes | None) -> bool:
         """Answer one line; False if it was `quit`."""
-        request_id: int | None = None
+        request: Request | None = None
         try:
             if line is None:
                 raise BadRequest(f"a line has at most {MAX_LINE} bytes")
@@ -178,25 +175,29 @@ class Host:
                 return True
             fields = requests.parse(line)
             request_id = requests.integer(0, 2**53 - 1)("id", fields.pop("id", None))
+            request = self._replies.expect(request_id)
             op = fields.pop("op", None)
             if op == "quit":
                 requests.read(fields, {})
                 self._stop_cluster()
-                self._output.put({"id": request_id, "ok": {}})
+                self._replies.give(request, {"ok": {}})
                 return False
             operation = self._operations.get(op) if isinstance(op, str) else None
             if operation is None:
                 raise BadRequest(f"unknown op {op!r:.40}")
-            reply = operation(request_id, fields)
+            reply = operation(request, fields)
             if reply is not None:
-                self._output.put({"id": request_id, "ok": reply})
+                self._replies.give(request, {"ok": reply})
         except Exception as error:  # noqa: BLE001 (answered, and the cluster goes on)
-            self._output.put({"id": request_id, "error": refusal(error)})
+            if request is None:
+                self._output.put({"id": None, "error": refusal(error)})
+            else:
+                self._replies.give(request, {"error": refusal(error)})
         return True
 
     # -- operations --------------------------------------------------------------------
 
-    def _hello(self, _id: int, fields: dict[str, Any]) -> Reply:
+    def _hello(self, _request: Request, fields: dict[str, Any]) -> Reply:
         requests.read(fields, {})
         offered = storages()
         # Read last: an extension that was not built for it turns the GIL on when it is imported.
@@ -216,7 +217,7 @@ class Host:
             "features": [*offered, *runs.WORKLOADS, *FEATURES],
         }
 
-    def _start(self, _id: int, fields: dict[str, Any]) -> Reply:
+    def _start(self, _request: Request, fields: dict[str, Any]) -> Reply:
         values = requests.read(
             fields,
             {
@@ -268,17 +269,17 @@ class Host:
         self._control = control
         return {"nodes": list(settings.nodes)}
 
-    def _stop(self, _id: int, fields: dict[str, Any]) -> Reply:
+    def _stop(self, _request: Request, fields: dict[str, Any]) -> Reply:
         requests.read(fields, {})
         self._running()
         self._stop_cluster()
         return {}
 
-    def _status(self, _id: int, fields: dict[str, Any]) -> Reply:
+    def _status(self, _request: Request, fields: dict[str, Any]) -> Reply:
         requests.read(fields, {})
         return {"nodes": self._running().status()}
 
-    def _submit(self, request_id: int, fields: dict[str, Any]) -> None:
+    def _submit(self, request: Request, fields: dict[str, Any]) -> None:
         control = self._running()
         values = requests.read(
             fields,
@@ -295,9 +296,9 @@ class Host:
         command: Command = values["command"]
         if values["client"] is not None:
             command = command._replace(client=values["client"], serial=values["serial"])
-        control.submit(values["node"], command, self._awaited(request_id, values["timeout_ms"]))
+        control.submit(values["node"], command, self._awaited(request, values["timeout_ms"]))
 
-    def _read(self, request_id: int, fields: dict[str, Any]) -> None:
+    def _read(self, request: Request, fields: dict[str, Any]) -> None:
         control = self._running()
         values = requests.read(
             fields,
@@ -307,46 +308,18 @@ class Host:
                 "timeout_ms": TIMEOUT,
             },
         )
-        done = self._awaited(request_id, values["timeout_ms"])
+        done = self._awaited(request, values["timeout_ms"])
         control.read(values["node"], Query(values["key"], done))
 
     def _awaited(
-        self, request_id: int, timeout_ns: int
+        self, request: Request, timeout_ns: int
     ) -> Callable[[Applied | Value | RaftError], None]:
-        """Who answers a request when its outcome comes, if that is before the deadline."""
-        token = next(self._tokens)
-        self._replies[token] = request_id
-        heapq.heappush(self._deadlines, (time.monotonic_ns() + timeout_ns, token))
-        return lambda outcome: self._answer(token, outcome)
+        """Who replies to a request when its outcome comes, if that is before the deadline."""
+        late = described(OutcomeUnknown("not committed in time; it may still be"))
+        self._replies.give_at(time.monotonic_ns() + timeout_ns, request, late)
+        return lambda outcome: self._replies.give(request, described(outcome))
 
-    def _answer(self, token: int, outcome: Applied | Value | RaftError) -> None:
-        """Send a request's outcome, unless its deadline was first."""
-        request_id = self._replies.pop(token, None)
-        if request_id is None:
-            return
-        if isinstance(outcome, RaftError):
-            self._output.put({"id": request_id, "error": refusal(outcome)})
-        elif isinstance(outcome, Value):
-            answer = {"index": outcome.log_index, "value": outcome.value}
-            self._output.put({"id": request_id, "ok": answer})
-        else:
-            index, term, result = outcome
-            answer = {"index": index, "term": term, "result": result}
-            self._output.put({"id": request_id, "ok": answer})
-
-    def _expire(self) -> float | None:
-        """Answer the commands whose deadline has passed; seconds to the next one."""
-        now_ns = time.monotonic_ns()
-        while self._deadlines:
-            deadline_ns, token = self._deadlines[0]
-            if token in self._replies:
-                if deadline_ns > now_ns:
-                    return (deadline_ns - now_ns) / SECOND
-                self._answer(token, OutcomeUnknown("not committed in time; it may still be"))
-            heapq.heappop(self._deadlines)
-        return None
-
-    def _log(self, _id: int, fields: dict[str, Any]) -> Reply:
+    def _log(self, _request: Request, fields: dict[str, Any]) -> Reply:
         control = self._running()
         index = requests.integer(1, 2**53 - 1)
         values = requests.read(
@@ -372,19 +345,19 @@ class Host:
             "commit_index": piece.commit_index,
         }
 
-    def _snapshot(self, _id: int, fields: dict[str, Any]) -> Reply:
+    def _snapshot(self, _request: Request, fields: dict[str, Any]) -> Reply:
         control = self._running()
         index, term = control.snapshot(self._node(fields))
         return {"index": index, "term": term}
 
-    def _crash(self, _id: int, fields: dict[str, Any]) -> Reply:
+    def _crash(self, _request: Request, fields: dict[str, Any]) -> Reply:
         control = self._running()
         return {"at_ns": control.crash(self._node(fields))}
 
     def _node_operation(
         self, operation: Callable[[Control, int], None]
-    ) -> Callable[[int, dict[str, Any]], Reply]:
-        def perform(_id: int, fields: dict[str, Any]) -> Reply:
+    ) -> Callable[[Request, dict[str, Any]], Reply]:
+        def perform(_request: Request, fields: dict[str, Any]) -> Reply:
             control = self._running()
             operation(control, self._node(fields))
             return {}
@@ -396,7 +369,7 @@ class Host:
         node: int = requests.read(fields, known)["node"]
         return node
 
-    def _partition(self, _id: int, fields: dict[str, Any]) -> Reply:
+    def _partition(self, _request: Request, fields: dict[str, Any]) -> Reply:
         control = self._running()
         values = requests.read(
             fields,
@@ -413,12 +386,12 @@ class Host:
             control.block(values["blocked"])
         return {}
 
-    def _heal(self, _id: int, fields: dict[str, Any]) -> Reply:
+    def _heal(self, _request: Request, fields: dict[str, Any]) -> Reply:
         requests.read(fields, {})
         self._running().partition(None)
         return {}
 
-    def _links(self, _id: int, fields: dict[str, Any]) -> Reply:
+    def _links(self, _request: Request, fields: dict[str, Any]) -> Reply:
         control = self._running()
         probability = requests.number(0, 1)
         values = requests.read(
@@ -434,23 +407,23 @@ class Host:
 
     # -- members and leadership ----------------------------------------------------------
 
-    def _transfer(self, request_id: int, fields: dict[str, Any]) -> None:
+    def _transfer(self, request: Request, fields: dict[str, Any]) -> None:
         control = self._running()
         node = requests.node_of(control.nodes)
-        self._patiently(request_id, fields, node, control.transfer)
+        self._patiently(request, fields, node, control.transfer)
 
-    def _add_server(self, request_id: int, fields: dict[str, Any]) -> None:
+    def _add_server(self, request: Request, fields: dict[str, Any]) -> None:
         control = self._running()
-        self._patiently(request_id, fields, requests.integer(1, MAX_NODES), control.add_server)
+        self._patiently(request, fields, requests.integer(1, MAX_NODES), control.add_server)
 
-    def _remove_server(self, request_id: int, fields: dict[str, Any]) -> None:
+    def _remove_server(self, request: Request, fields: dict[str, Any]) -> None:
         control = self._running()
         node = requests.node_of(control.nodes)
-        self._patiently(request_id, fields, node, control.remove_server)
+        self._patiently(request, fields, node, control.remove_server)
 
     def _patiently(
         self,
-        request_id: int,
+        request: Request,
         fields: dict[str, Any],
         node: requests.Check,
         begin: Callable[[int], Completion],
@@ -464,10 +437,10 @@ class Host:
             complete(deadline_ns)
             return {}
 
-        self._in_background(request_id, wait)
+        self._in_background(request, wait)
 
     def _in_background(
-        self, request_id: int, work: Callable[[], Reply], ended: Callable[[], None] = lambda: None
+        self, request: Request, work: Callable[[], Reply], ended: Callable[[], None] = lambda: None
     ) -> None:
         """Answer a request with what `work` returns, from a thread; `ended` comes first."""
 
@@ -477,7 +450,7 @@ class Host:
             except Exception as error:  # noqa: BLE001 (answered, and the cluster goes on)
                 answer = {"error": refusal(error)}
             ended()
-            self._output.put({"id": request_id, **answer})
+            self._replies.give(request, answer)
 
         self._background = [thread for thread in self._background if thread.is_alive()]
         self._background.append(threading.Thread(target=run, name="background"))
@@ -485,7 +458,7 @@ class Host:
 
     # -- workloads ---------------------------------------------------------------------
 
-    def _start_run(self, request_id: int, fields: dict[str, Any]) -> None:
+    def _start_run(self, request: Request, fields: dict[str, Any]) -> None:
         control = self._running()
         values = requests.read(fields, {"workload": (requests.mapping, REQUIRED)})
         work = runs.requested(control, values["workload"])
@@ -493,13 +466,13 @@ class Host:
             raise BadRequest("a workload is running; one at a time")
 
         def progress(done: float) -> None:
-            self._output.put({"event": "progress", "run": request_id, "done": done})
+            self._output.put({"event": "progress", "run": request.id, "done": done})
 
         def idle() -> None:
             self._busy = False  # Before the answer, which invites the next run.
 
         self._busy = True
-        self._in_background(request_id, lambda: work(progress), idle)
+        self._in_background(request, lambda: work(progress), idle)
 
     # -- the cluster -------------------------------------------------------------------
 
@@ -545,6 +518,16 @@ def refusal(error: Exception) -> dict[str, Any]:
         traceback.print_exception(error)
         error = RaftError(f"{type(error).__name__}: {error}")
     return {"code": error.code, "message": str(error), **error.details}
+
+
+def described(outcome: Applied | Value | RaftError) -> Reply:
+    """What became of a command or a read, as a reply has it."""
+    if isinstance(outcome, RaftError):
+        return {"error": refusal(outcome)}
+    if isinstance(outcome, Value):
+        return {"ok": {"index": outcome.log_index, "value": outcome.value}}
+    index, term, result = outcome
+    return {"ok": {"index": index, "term": term, "result": result}}
 
 
 def describe(command: Command) -> dict[str, Any]:

@@ -6,7 +6,8 @@ from collections.abc import Callable
 
 import pytest
 
-from raftmark.raft import Role
+from raftmark.raft import Command, Role
+from raftmark.raft.client import Outcome, Query, Value
 from raftmark.raft.errors import BadRequest, Unavailable
 from raftmark.raft.storage import StorageError
 from tests.raft.fake_cluster import Fixture
@@ -100,6 +101,14 @@ def test_commands_go_to_the_leader_of_the_highest_term(fixture: Fixture) -> None
 def test_without_a_leader_a_command_is_refused_at_once(fixture: Fixture) -> None:
     fixture.cluster.announce(1, Role.FOLLOWER, None)
     assert [type(outcome) for outcome in fixture.submit()] == [Unavailable]
+
+
+def test_a_client_hears_once_that_its_node_was_removed(fixture: Fixture) -> None:
+    fixture.control._end(3)
+    heard: list[Outcome | Value] = []
+    fixture.control.submit(3, Command("noop"), heard.append)
+    fixture.control.read(3, Query("key", heard.append))
+    assert [type(outcome) for outcome in heard] == [BadRequest] * 2
 
 
 def test_a_leader_that_has_just_stepped_down_cannot_hand_over_for_now(fixture: Fixture) -> None:

@@ -282,6 +282,35 @@ def test_a_command_without_an_answer_in_time_is_a_timeout_and_answered_once() ->
         session.ask("hello")
 
 
+def test_what_is_asked_of_a_node_that_is_just_being_removed_is_answered_once() -> None:
+    """While its thread ends: it is in the cluster still, but nobody may ask it."""
+    ending, ended = threading.Event(), threading.Event()
+
+    def crash(_node: int) -> int:
+        ending.set()
+        assert ended.wait(DEADLINE_S)
+        return time.monotonic_ns()
+
+    with hosting() as session:
+        session.ask("start")
+        session.running.crash = crash  # type: ignore[method-assign]
+        removing = session.post("remove_server", node=3)
+        session.ask("hello")
+        session.running.outstanding.pop()(Applied(2, 1, True))
+        assert ending.wait(DEADLINE_S)
+        get = {"op": "get", "key": "k"}
+        asked = [
+            session.post("submit", command=get, node=3, timeout_ms=1),
+            session.post("read", key="k", node=3, timeout_ms=1),
+        ]
+        codes = [session.reply(request)["error"]["code"] for request in asked]
+        assert codes == ["bad_request", "bad_request"]
+        # By then the others' deadlines have passed as well.
+        assert session.ask("submit", command=get, timeout_ms=5)["code"] == "timeout"
+        ended.set()
+        assert session.reply(removing)["ok"] == {}
+
+
 def test_a_storage_that_cannot_be_opened_is_unavailable_and_changes_nothing() -> None:
     with hosting() as session:
         session.storage_error = StorageError("node-1.log: offset 8: damaged record")
