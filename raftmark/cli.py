@@ -6,6 +6,7 @@ starts, so each command imports the rest itself.
 
 from __future__ import annotations
 
+import io
 import os
 import secrets
 import shlex
@@ -102,6 +103,7 @@ Results = Annotated[Path, typer.Option(metavar="DIR", help="The directory that h
 
 def main() -> NoReturn:
     """Run the command line, and turn every expected error into one line on standard error."""
+    _print_all_that_is_said()
     try:
         status = app(standalone_mode=False)
     except typer.TyperException as error:
@@ -114,6 +116,18 @@ def main() -> NoReturn:
         _complain("interrupted")
         status = _INTERRUPTED
     sys.exit(status)
+
+
+def _print_all_that_is_said() -> None:
+    """Let no character fail to be printed, and write UTF-8 to what is no terminal.
+
+    A file or a pipe that the output goes to is read elsewhere, where this locale is not known.
+    """
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            asked = "PYTHONIOENCODING" in os.environ or stream.isatty()
+            encoding = stream.encoding if asked else "utf-8"
+            stream.reconfigure(encoding=encoding, errors="backslashreplace")
 
 
 @app.command()
@@ -708,7 +722,9 @@ def _console(file: TextIO) -> Console:
     from rich.console import Console
 
     # Where there is no terminal there is no width to keep to.
-    return Console(file=file, width=None if file.isatty() else 160)
+    # What is shown is data: a name in brackets is no markup, and one in colons no picture.
+    width = None if file.isatty() else 160
+    return Console(file=file, width=width, markup=False, highlight=False, emoji=False)
 
 
 def _say(message: str) -> None:

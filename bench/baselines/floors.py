@@ -243,7 +243,8 @@ def _output_of(command: list[str], cwd: Path | None = None) -> str:
             command,
             cwd=cwd or start_directory(),
             capture_output=True,
-            text=True,
+            encoding="utf-8",
+            errors="backslashreplace",
             timeout=_BASELINE_TIMEOUT_S,
             check=True,
         )

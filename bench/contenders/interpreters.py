@@ -177,10 +177,10 @@ def _install(package: str, directory: Path) -> str | None:
     """Install a package at its pinned version; return why that cannot be done."""
     pin = _pin(package)
     requirements = directory / f"{package}.txt"
-    if requirements.exists() and requirements.read_text() == pin:
+    if requirements.exists() and requirements.read_text(encoding="utf-8") == pin:
         return None
     new = directory / f"{package}.new"
-    new.write_text(pin)
+    new.write_text(pin, encoding="utf-8")
     try:
         _uv("pip", "install", "--quiet", "--python", str(directory / "bin" / "python"),
             "--require-hashes", "--no-deps", "--only-binary", ":all:",
@@ -195,7 +195,9 @@ def _install(package: str, directory: Path) -> str | None:
 def _pin(package: str) -> str:
     """Return a package's requirement with its hashes, as `requirements.lock` has it."""
     lock = ROOT / "requirements.lock"
-    found = re.search(rf"^{re.escape(package)}==(?:.*\\\n)*.*\n", lock.read_text(), re.MULTILINE)
+    found = re.search(
+        rf"^{re.escape(package)}==(?:.*\\\n)*.*\n", lock.read_text(encoding="utf-8"), re.MULTILINE
+    )
     if found is None:
         raise Unavailable(f"{lock} pins no {package}")
     return found[0]
@@ -212,7 +214,8 @@ def _uv(*arguments: str) -> str:
             [uv, *arguments],
             stdin=subprocess.DEVNULL,
             capture_output=True,
-            text=True,
+            encoding="utf-8",
+            errors="backslashreplace",
             timeout=_INSTALL_TIMEOUT_S,
             check=False,
         )

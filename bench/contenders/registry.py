@@ -8,10 +8,11 @@ from __future__ import annotations
 
 import fcntl
 import os
+import re
 import subprocess
 import sys
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, Literal
 
@@ -20,12 +21,23 @@ import msgspec
 from raftmark.bench import git
 from raftmark.bench.contenders.contender import Contender, ContenderError, ContenderFailed
 from raftmark.bench.contenders.places import CACHE, ROOT, how_to_install, start_directory
+from raftmark.bench.files import read_file
 
 DEFAULT_TABLE = ROOT / "bench" / "contenders.toml"
 
 # The first build of a Go program compiles the standard library, on a slow machine for minutes.
 _BUILD_TIMEOUT_S = 600.0
 _PROBE_TIMEOUT_S = 30.0
+
+
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,39}")
+_LONGEST_LABEL = 60
+_COLOR = re.compile(r"#[0-9a-fA-F]{6}")
+MARKERS = "os^vD<>pPhHX*d8."
+"""The markers that a contender may have: matplotlib's filled ones."""
+
+_PLACEHOLDERS = ("python", "bin", "root", "cache", "output")
+_LONGEST_TABLE = 2**20
 
 
 class RegistryError(Exception):
@@ -167,20 +179,82 @@ class _Table(msgspec.Struct, forbid_unknown_fields=True):
 def load_contenders(table: Path = DEFAULT_TABLE) -> dict[str, ContenderSpec]:
     """Read a contenders' table; return its entries by name, in the table's order.
 
-    Raises `RegistryError` when the file is missing, malformed, or names a contender twice.
+    Raises `RegistryError`, naming file, entry and field, when the file is missing or malformed, or
+    an entry is not as docs/adding-a-contender.md says.
     """
     try:
-        entries = msgspec.toml.decode(table.read_bytes(), type=_Table).contender
+        entries = msgspec.toml.decode(read_file(table, _LONGEST_TABLE), type=_Table).contender
     except OSError as error:
         raise RegistryError(
             f"cannot read the contenders' table {table}: {error.strerror}"
         ) from error
-    except msgspec.DecodeError as error:
+    except UnicodeDecodeError as error:
+        raise RegistryError(
+            f"{table} is not a contenders' table: byte {error.start} is no UTF-8"
+        ) from error
+    except (msgspec.DecodeError, RecursionError) as error:
         raise RegistryError(f"{table} is not a contenders' table: {error}") from error
-    contenders = {entry.name: entry for entry in entries}
-    if len(contenders) != len(entries):
-        raise RegistryError(f"{table} names a contender twice")
+    contenders: dict[str, ContenderSpec] = {}
+    for number, entry in enumerate(entries, 1):
+        if fault := next(faults(entry), None):
+            raise RegistryError(f"{table}, contender {number} ({entry.name!a}): {fault}")
+        if entry.name in contenders:
+            raise RegistryError(f"{table}, contender {number}: `name`: {entry.name} is there twice")
+        contenders[entry.name] = entry
     return contenders
+
+
+def faults(entry: ContenderSpec) -> Iterator[str]:
+    """Yield what is wrong with an entry of a table, each beginning with its field."""
+    for field, name in (("name", entry.name), *((f"forms.{form}", form) for form in entry.forms)):
+        if not _NAME.fullmatch(name):
+            yield (
+                f"`{field}`: {name!a} is no name: use up to 40 letters, digits and ._-, "
+                "beginning with a letter or digit"
+            )
+    labels = {"label": entry.label, **{f"forms.{n}.label": f.label for n, f in entry.forms.items()}}
+    for field, label in labels.items():
+        if not (label.strip() and label.isprintable() and len(label) <= _LONGEST_LABEL):
+            yield (
+                f"`{field}`: {label!a} is no label: "
+                f"use up to {_LONGEST_LABEL} characters, in a line"
+            )
+    if not is_color(entry.color):
+        yield f"`color`: {entry.color!a} is no colour: write it as #56b4e9"
+    if not is_marker(entry.marker):
+        yield f"`marker`: {entry.marker!a} is no marker: choose one of {' '.join(MARKERS)}"
+    commands = {"command": entry.command}
+    if entry.build is not None:
+        commands |= {"build.command": entry.build.command, "build.output": [entry.build.output]}
+    for field, command in commands.items():
+        if not command or not command[0]:
+            yield f"`{field}`: it is empty: name the program to start"
+    commands |= {f"forms.{name}.arguments": form.arguments for name, form in entry.forms.items()}
+    for field, command in commands.items():
+        for found in re.findall(r"\{(\w+)\}", " ".join(command)):
+            if found not in _PLACEHOLDERS:
+                known = ", ".join(f"{{{name}}}" for name in _PLACEHOLDERS)
+                yield f"`{field}`: {{{found}}} is no placeholder: choose from {known}"
+    paths = {
+        "core": entry.core,
+        **{f"sources.{name}": patterns for name, patterns in entry.sources.items()},
+        **{f"excerpts.{name}": places for name, places in entry.excerpts.items()},
+    }
+    for field, patterns in paths.items():
+        for pattern in patterns:
+            parts = Path(pattern).parts
+            if not parts or Path(pattern).is_absolute() or ".." in parts:
+                yield f"`{field}`: {pattern!a} leaves the project: name files below it"
+
+
+def is_color(text: str) -> bool:
+    """Whether a text is a colour as tables have it, safe in CSS and SVG."""
+    return _COLOR.fullmatch(text) is not None
+
+
+def is_marker(text: str) -> bool:
+    """Whether a text is one of `MARKERS`."""
+    return len(text) == 1 and text in MARKERS
 
 
 def expand(arguments: list[str], **more: str) -> list[str]:

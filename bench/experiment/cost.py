@@ -128,7 +128,7 @@ def _read_process(process: psutil.Process) -> _Reading:
 def _read_stalled(resource: str) -> int | None:
     """Return for how many microseconds since the start some process waited for a resource."""
     try:
-        some, *_ = (_PROC / "pressure" / resource).read_text().splitlines()
+        some, *_ = (_PROC / "pressure" / resource).read_text(encoding="ascii").splitlines()
     except OSError:  # Without CONFIG_PSI there is no such file; switched off, it cannot be read.
         return None
     return int(some.rpartition("total=")[2])
@@ -136,7 +136,7 @@ def _read_stalled(resource: str) -> int | None:
 
 def _read_status(path: Path) -> dict[str, int]:
     """Return the numbers of a status file of /proc; sizes are in KiB."""
-    fields = (line.split() for line in path.read_text().splitlines())
+    fields = (line.split() for line in path.read_text(encoding="ascii").splitlines())
     return {
         field[0].rstrip(":"): int(field[1])
         for field in fields

@@ -95,7 +95,8 @@ def _ask_pyperf() -> str:
     done = subprocess.run(
         [sys.executable, "-m", "pyperf", "system", "show"],
         capture_output=True,
-        text=True,
+        encoding="utf-8",
+        errors="backslashreplace",
         check=False,  # It ends with 2 where it has advice.
         env={**os.environ, "COLUMNS": "1000"},
     )
@@ -249,6 +250,6 @@ def _disk(results: Path) -> Finding:
 
 def _read(path: Path) -> str | None:
     try:
-        return path.read_text().strip()
+        return path.read_text(encoding="utf-8", errors="backslashreplace").strip()
     except OSError:  # What a kernel, a container or a virtual machine does not show.
         return None

@@ -174,4 +174,8 @@ def _end(contender: Contender) -> None:
 
 
 def _tail(log: Path) -> str:
-    return log.read_text(errors="backslashreplace")[-4096:].strip() if log.exists() else ""
+    return (
+        log.read_text(encoding="utf-8", errors="backslashreplace")[-4096:].strip()
+        if log.exists()
+        else ""
+    )

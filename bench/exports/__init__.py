@@ -19,6 +19,7 @@ from raftmark.bench.exports.pyperf import pyperf
 from raftmark.bench.exports.pytest_benchmark import pytest_benchmark
 from raftmark.bench.exports.series import ExportError
 from raftmark.bench.exports.tables import csv
+from raftmark.bench.files import replace_file
 from raftmark.bench.runs.store import Run
 
 __all__ = ["FORMATS", "ExportError", "Files", "Format", "write_files"]
@@ -57,9 +58,7 @@ def write_files(files: Files, output: Path) -> list[Path]:
         path = output if single else output / name
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
-            new = path.with_name(path.name + ".new")
-            new.write_text(text, encoding="utf-8")
-            new.replace(path)
+            replace_file(path, text)
         except OSError as error:
             raise ExportError(
                 f"cannot write {path}: {error.strerror}; name another place with -o"

@@ -95,7 +95,12 @@ def asv(run: Run) -> dict[str, str]:
 
 def _name(series: Series) -> str:
     found = timed(series)
-    cell = re.sub(r"\W", "_", series.cell.id)
+    # A name that Python could have, and no two cells' one: hyphens, and Z for all that is rare.
+    cell = re.sub(
+        r"[^0-9A-Ya-z]",
+        lambda found: "_" if found[0] == "-" else f"Z{ord(found[0]):x}Z",
+        series.cell.id,
+    )
     return f"{cell}.{series.metric.key if found is None else found.key}"
 
 

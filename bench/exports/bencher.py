@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 from collections import defaultdict
 
-from raftmark.bench.exports.series import all_series, has_interval
+from raftmark.bench.exports.series import all_series, has_interval, named
 from raftmark.bench.runs.store import Run
 
 
@@ -21,6 +21,6 @@ def bencher(run: Run) -> dict[str, str]:
         measure = {"value": value}
         if has_interval(estimate):
             measure |= {"lower_value": low, "upper_value": high}
-        name = f"{series.cell.id}/{series.contender.name}"
+        name = named(series.cell.id, series.contender.name)
         benchmarks[name][series.metric.key.replace("_", "-")] = measure
     return {"bencher.json": json.dumps(benchmarks, indent=2) + "\n"}

@@ -11,6 +11,7 @@ from collections import defaultdict
 from raftmark.bench.analysis.metrics import Metric
 from raftmark.bench.design.specification import Cell
 from raftmark.bench.exports.series import all_series, environment_text, timed
+from raftmark.bench.files import escaped
 from raftmark.bench.runs.store import Run
 
 # What a name's part is called where the protocol's field has a longer name.
@@ -69,7 +70,7 @@ def benchmark_name(cell: Cell, contender: str) -> str:
 
 
 def _word(value: object) -> str:
-    return "_".join(str(value).replace("/", "_").split())
+    return escaped(str(value))
 
 
 def _unit(key: str) -> str:

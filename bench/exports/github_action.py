@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 
-from raftmark.bench.exports.series import Series, all_series, has_interval, runtime
+from raftmark.bench.exports.series import Series, all_series, has_interval, named, runtime
 from raftmark.bench.runs.store import Run
 
 
@@ -32,7 +32,7 @@ def _file(run: Run, name: str, *, bigger: bool) -> dict[str, str]:
 def _entry(series: Series) -> dict[str, str | float]:
     value, low, high = estimate = series.estimate()
     entry: dict[str, str | float] = {
-        "name": f"{series.cell.id}/{series.contender.name}/{series.metric.key}",
+        "name": named(series.cell.id, series.contender.name, series.metric.key),
         "unit": series.metric.unit or "1",
         "value": value,
     }

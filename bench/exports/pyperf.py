@@ -19,10 +19,12 @@ from raftmark.bench.exports.series import (
     Series,
     all_series,
     environment_text,
+    named,
     revision,
     runtime,
     timed,
 )
+from raftmark.bench.files import file_name
 from raftmark.bench.runs.forms import Trial
 from raftmark.bench.runs.store import Run
 
@@ -46,16 +48,16 @@ def pyperf(run: Run) -> dict[str, str]:
     for contender, suite in benchmarks.items():
         text = io.StringIO()
         tool.BenchmarkSuite(suite).dump(text, compact=False)
-        files[f"{contender}.json"] = text.getvalue()
+        files[f"{file_name(contender)}.json"] = text.getvalue()
     return files
 
 
 def _values(series: Series) -> Iterator[_Values]:
     if (found := timed(series)) is not None:
-        yield _Values(f"{series.cell.id}/{found.key}", "second", found.seconds)
+        yield _Values(named(series.cell.id, found.key), "second", found.seconds)
     elif series.metric.key == "peak_memory":
         sizes = [round(value) for value in series.values]
-        yield _Values(f"{series.cell.id}/{series.metric.key}", "byte", sizes)
+        yield _Values(named(series.cell.id, series.metric.key), "byte", sizes)
 
 
 def _benchmark(run: Run, series: Series, found: _Values) -> tool.Benchmark:

@@ -21,6 +21,7 @@ from raftmark.bench.exports.series import (
     ExportError,
     all_series,
     environment_text,
+    named,
     revision,
     runtime,
     timed,
@@ -63,8 +64,8 @@ def _record(run: Run) -> Recording:
     return Recording(
         series=[
             Replayed(
-                name=f"{series.cell.id}/{key}/{series.contender.name}",
-                group=f"{series.cell.id}/{key}",
+                name=named(series.cell.id, key, series.contender.name),
+                group=named(series.cell.id, key),
                 seconds=seconds,
                 extra={
                     "raftmark_run": run.manifest.run,
@@ -109,7 +110,8 @@ def _replay(recording: Path, written: Path) -> None:
         env={**kept, "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1", "RAFTMARK_RECORDING": str(recording)},
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
-        text=True,
+        encoding="utf-8",
+        errors="backslashreplace",
         check=False,
     )
     if done.returncode != 0 or not written.exists():

@@ -10,6 +10,7 @@ from raftmark.bench.analysis.metrics import THROUGHPUT, Metric, values
 from raftmark.bench.analysis.statistics import Estimate, median_interval
 from raftmark.bench.design.specification import Cell
 from raftmark.bench.experiment.environment import measured_revision
+from raftmark.bench.files import escaped
 from raftmark.bench.runs.forms import ContenderEntry, Trial
 from raftmark.bench.runs.store import Run
 
@@ -77,6 +78,11 @@ def timed(series: Series) -> Timed | None:
     if scale is None:
         return None
     return Timed(series, series.metric.key, [value / scale for value in series.values])
+
+
+def named(*parts: str) -> str:
+    """Return a name of several parts in one: no two become one, whatever the parts are."""
+    return "/".join(map(escaped, parts))
 
 
 def has_interval(estimate: Estimate) -> bool:

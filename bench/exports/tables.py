@@ -15,6 +15,7 @@ from raftmark.bench.exports.series import runtime
 from raftmark.bench.runs.forms import Trial
 from raftmark.bench.runs.store import Run
 
+_FORMULAS = ("=", "+", "-", "@", "\t", "\r", "'")
 _IDENTITY = ("run", "trial", "cell", "workload", "block", "order", "contender", "label", "runtime")
 
 
@@ -81,5 +82,11 @@ def _table(header: Sequence[str], rows: Iterable[Sequence[object]]) -> str:
     text = io.StringIO()
     writer = tool.writer(text, lineterminator="\n")
     writer.writerow(header)
-    writer.writerows(rows)
+    writer.writerows(map(_inert, row) for row in rows)
     return text.getvalue()
+
+
+def _inert(value: object) -> object:
+    """Return a value that no spreadsheet takes for a formula: a quotation mark goes before it."""
+    # One that begins with the mark itself gets another, or two texts would become one.
+    return f"'{value}" if isinstance(value, str) and value.startswith(_FORMULAS) else value

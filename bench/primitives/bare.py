@@ -102,7 +102,8 @@ def output_of(command: list[str], *, timeout_s: float, cwd: Path | None = None) 
             cwd=cwd or start_directory(),
             stdin=subprocess.DEVNULL,
             capture_output=True,
-            text=True,
+            encoding="utf-8",
+            errors="backslashreplace",
             timeout=timeout_s,
             check=True,
         )

@@ -156,7 +156,7 @@ def _python(model: PythonModel, case: Case, raw: Path, effort: Effort, loops: in
         timeout_s=_TIMEOUT_S,
     )
     if timer:
-        found = json.loads(raw.read_text())
+        found = json.loads(raw.read_bytes())
         late = found["lateness_ns"]
         p50, p99 = np.quantile(late, [0.5, 0.99]) / 1e9
         return Found(float(p50), float(p99), found["means"], len(late))
@@ -182,7 +182,7 @@ def _go(model: GoModel, case: Case, raw: Path, effort: Effort) -> Found:
         timeout_s=_TIMEOUT_S,
         cwd=GO_DIRECTORY,
     )
-    raw.write_text(printed)
+    raw.write_text(printed, encoding="utf-8")
     return parse_go(printed, case)
 
 

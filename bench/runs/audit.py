@@ -17,10 +17,20 @@ import msgspec
 
 from raftmark.bench.design.schedule import Planned
 from raftmark.bench.runs import outcomes, readings, recordings
-from raftmark.bench.runs.forms import SCHEMA, Trial
+from raftmark.bench.runs.forms import Trial
 from raftmark.bench.runs.plan import expected
 from raftmark.bench.runs.results import OfferedResult, ReplicateResult, Result, parse_result
-from raftmark.bench.runs.store import MANIFEST, TRIALS, Run, StoreError, read_lines, read_manifest
+from raftmark.bench.runs.store import (
+    MANIFEST,
+    TRIALS,
+    OtherForm,
+    Run,
+    StoreError,
+    decoded,
+    read_lines,
+    read_manifest,
+    require_run,
+)
 
 
 @dataclass
@@ -35,11 +45,17 @@ class Findings:
 
 
 def audit(path: Path) -> Findings:
-    """Check the run in a directory; whatever is wrong with it is in the findings, never raised."""
+    """Check the run in a directory; whatever is damaged is in the findings.
+
+    Raises `StoreError` where there is no run, and `OtherForm` for one that is not read here.
+    """
     path, findings = path.resolve(), Findings()
+    require_run(path)
     try:
         manifest = read_manifest(path / MANIFEST)
         lines, torn = read_lines(path / TRIALS)
+    except OtherForm:
+        raise
     except StoreError as error:
         findings.problems.append(str(error))
         return findings
@@ -48,14 +64,13 @@ def audit(path: Path) -> Findings:
     positions = {trial: position for position, trial in enumerate(schedule)}
     findings.planned = len(schedule)
     last = -1
-    decoder = msgspec.json.Decoder(Trial)
     lines_of: dict[str, int] = {}
     for number, line in enumerate(lines, start=1):
         here = f"{path / TRIALS}, line {number}"
         try:
-            trial = decoder.decode(line)
-        except msgspec.DecodeError as error:
-            findings.problems.append(f"{here}: is damaged: {error}")
+            trial = decoded(line, Trial, f"{here}:")
+        except StoreError as error:
+            findings.problems.append(str(error))
             continue
         if first := lines_of.get(trial.trial):
             findings.problems.append(f"{here}: repeats trial {trial.trial} of line {first}")
@@ -97,8 +112,6 @@ def _remarks(run: Run, missing: int) -> Iterator[str]:
 
 def _faults(run: Run, trial: Trial, planned: Planned | None) -> Iterator[str]:
     """Yield what is wrong with one trial, by itself and against what was planned."""
-    if trial.schema != SCHEMA:
-        yield f"has schema {trial.schema}, not {SCHEMA}"
     if planned is None:
         yield f"trial {trial.trial} is not in the run's schedule"
         return

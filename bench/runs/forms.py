@@ -8,6 +8,7 @@ from typing import Any, Literal
 import msgspec
 
 from raftmark.bench.design.specification import Cell, Specification
+from raftmark.bench.files import file_name
 
 SCHEMA = 1
 
@@ -32,7 +33,8 @@ class ContenderEntry(msgspec.Struct, frozen=True):
 
         It is then not asked for the cell, which is neither a failure nor a gap.
         """
-        return frozenset() if self.hello is None else cell.needs - set(self.hello["features"])
+        offered = cell.needs if self.hello is None else self.hello.get("features", ())
+        return cell.needs - set(offered)
 
 
 class Resumption(msgspec.Struct, frozen=True):
@@ -142,7 +144,7 @@ class Trial(msgspec.Struct, frozen=True):
 
 def log_name(trial: str) -> str:
     """Return the name of the file with what a trial's contender wrote to standard error."""
-    return f"{trial.replace('/', '_')}.stderr"
+    return f"{file_name(trial.replace('/', '_'))}.stderr"
 
 
 def pairs(entries: Iterable[ContenderEntry]) -> list[tuple[str, str]]:

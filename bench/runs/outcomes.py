@@ -10,7 +10,8 @@ from typing import Literal
 
 import msgspec
 
-from raftmark.bench.runs.store import StoreError, explained
+from raftmark.bench.files import read_file, replace_file
+from raftmark.bench.runs.store import LONGEST_FILE, decoded, explained
 
 SCHEMA = 1
 
@@ -51,21 +52,13 @@ def load(run_path: Path) -> list[Outcomes]:
     """
     path = run_path / FILE
     with explained(path):
-        content = path.read_bytes() if path.exists() else b"{}"
-    try:
-        found = msgspec.json.decode(content, type=_File)
-    except msgspec.DecodeError as error:
-        raise StoreError(f"{path} is damaged: {error}; restore it or delete it") from error
-    if found.schema != SCHEMA:
-        raise StoreError(f"{path} has schema {found.schema}, not {SCHEMA}")
-    return found.counted
+        content = read_file(path, LONGEST_FILE) if path.exists() else b"{}"
+    return decoded(content, _File, str(path), "restore it or delete it", SCHEMA).counted
 
 
 def keep(run_path: Path, counted: list[Outcomes]) -> None:
     """Write the outcomes of a run, in place of earlier ones."""
     path = run_path / FILE
-    new = path.with_name(f"{FILE}.new")
+    encoded = msgspec.json.format(msgspec.json.encode(_File(counted)), indent=2)
     with explained(path):
-        encoded = msgspec.json.encode(_File(counted))
-        new.write_bytes(msgspec.json.format(encoded, indent=2) + b"\n")
-        new.replace(path)
+        replace_file(path, encoded + b"\n")

@@ -16,7 +16,8 @@ from typing import Literal, NamedTuple
 
 import msgspec
 
-from raftmark.bench.runs.store import StoreError, explained
+from raftmark.bench.files import read_file
+from raftmark.bench.runs.store import LONGEST_FILE, StoreError, decoded, explained
 
 SCHEMA = 1
 FILE = "primitives.jsonl"
@@ -92,20 +93,12 @@ def load(run_path: Path) -> list[Reading]:
     """
     path = run_path / FILE
     with explained(path):
-        content = path.read_bytes() if path.exists() else b""
+        content = read_file(path, LONGEST_FILE) if path.exists() else b""
     *lines, _torn = content.split(b"\n")
-    decoder = msgspec.json.Decoder(Reading)
     readings: dict[tuple[int, str, str, str], Reading] = {}
     for number, line in enumerate(lines, start=1):
-        try:
-            reading = decoder.decode(line)
-        except msgspec.DecodeError as error:
-            raise StoreError(
-                f"{path}, line {number} is damaged: {error}; "
-                "restore the file, or delete that line to lose its reading"
-            ) from error
-        if reading.schema != SCHEMA:
-            raise StoreError(f"{path}, line {number} has schema {reading.schema}, not {SCHEMA}")
+        remedy = "restore the file, or delete that line to lose its reading"
+        reading = decoded(line, Reading, f"{path}, line {number}", remedy, SCHEMA)
         if reading.key in readings:
             raise StoreError(f"{path}, line {number} repeats {'/'.join(map(str, reading.key))}")
         readings[reading.key] = reading

@@ -8,7 +8,8 @@ from typing import Any, Literal
 
 import msgspec
 
-from raftmark.bench.runs.store import Run, StoreError, explained
+from raftmark.bench.files import read_file, replace_file
+from raftmark.bench.runs.store import LONGEST_FILE, Run, decoded, explained
 
 SCHEMA = 1
 
@@ -50,9 +51,7 @@ def keep(run: Run, recordings: Sequence[Recording]) -> None:
     """Write a run's recordings, in place of earlier ones. `StoreError` if that cannot be done."""
     path = run.path / FILE
     with explained(path):
-        new = path.with_name(FILE + ".new")
-        new.write_bytes(msgspec.json.encode(_Kept(list(recordings))))
-        new.replace(path)
+        replace_file(path, msgspec.json.encode(_Kept(list(recordings))))
 
 
 def load(run_path: Path) -> list[Recording]:
@@ -61,10 +60,5 @@ def load(run_path: Path) -> list[Recording]:
     if not path.exists():
         return []
     with explained(path):
-        try:
-            kept = msgspec.json.decode(path.read_bytes(), type=_Kept)
-        except msgspec.DecodeError as error:
-            raise StoreError(f"{path} is damaged: {error}; delete it to go without") from error
-    if kept.schema != SCHEMA:
-        raise StoreError(f"{path} has schema {kept.schema}, not {SCHEMA}; delete it to go without")
-    return kept.recordings
+        content = read_file(path, LONGEST_FILE)
+    return decoded(content, _Kept, str(path), "delete it to go without", SCHEMA).recordings

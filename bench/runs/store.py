@@ -23,27 +23,50 @@ import itertools
 import os
 import shutil
 import time
+from collections import Counter
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol, TypeVar
 
 import msgspec
 
 from raftmark.bench.contenders.orphans import end_orphans
+from raftmark.bench.files import NEW, read_file, replace_file
 from raftmark.bench.runs.forms import SCHEMA, Manifest, Resumption, Trial
+from raftmark.bench.runs.results import RESULT_TYPES, parse_result
 
 MANIFEST, TRIALS, LOGS = "run.json", "trials.jsonl", "logs"
 DATA_PREFIX = "data-"
 """What the names of the directories begin with in which contenders keep their data meanwhile."""
 
-_NEW = ".new"  # What ends the name of a file that is not whole yet.
 # A process that was killed holds its lock until the system has taken it down.
 _LOCK_PATIENCE_S = 2.0
 
 
+# Far above any run that was measured: what is longer, or has more, is not read into memory.
+_LONGEST_MANIFEST, LONGEST_FILE = 2**26, 2**32
+_MOST_TRIALS = 10**6
+
+
 class StoreError(Exception):
     """A run cannot be read or written; the message names the file and says what to do."""
+
+
+class OtherForm(StoreError):
+    """A file of a run is of a form that this version does not read, which is no damage."""
+
+
+class _AnyForm(msgspec.Struct):
+    schema: int | None = None
+
+
+class _Form(Protocol):
+    @property
+    def schema(self) -> int: ...
+
+
+T = TypeVar("T", bound=_Form)
 
 
 def now() -> str:
@@ -72,6 +95,15 @@ class Run:
         """Where the standard error of failed trials is kept."""
         return self.path / LOGS
 
+    def place(self, *names: str) -> Path:
+        """Return a directory in the run's own, made if it is not there; `StoreError` for a link."""
+        path = self.path.joinpath(*names)
+        if path.resolve() != path:
+            raise StoreError(f"{path} is a link: put what it leads to in its place")
+        with explained(path, "name another place with -o"):
+            path.mkdir(parents=True, exist_ok=True)
+        return path
+
     @classmethod
     def create(cls, results: Path, manifest: Manifest) -> Run:
         """Make the run's directory in `results`, and make it the latest.
@@ -79,7 +111,7 @@ class Run:
         Where another run has taken its name meanwhile, it gets the next one.
         """
         path = results.resolve() / manifest.run
-        new = path.with_name(f".{path.name}-{os.getpid()}{_NEW}")
+        new = path.with_name(f".{path.name}-{os.getpid()}{NEW}")
         with explained(path):
             results.mkdir(parents=True, exist_ok=True)
             new.mkdir()
@@ -99,11 +131,10 @@ class Run:
     def open(cls, path: Path) -> Run:
         """Read a run. Raises `StoreError` when `path` is not one or is damaged."""
         path = path.resolve()
-        if not (path / MANIFEST).is_file():
-            raise StoreError(f"{path} is not a run: it has no {MANIFEST}")
+        require_run(path)
         manifest = read_manifest(path / MANIFEST)
         lines, torn = read_lines(path / TRIALS)
-        return cls(path, manifest, list(_decode(path / TRIALS, lines)), torn)
+        return cls(path, manifest, list(_decode(path / TRIALS, lines, manifest)), torn)
 
     def append(self, trial: Trial) -> None:
         """Add a trial and see it safely on disk before returning.
@@ -160,33 +191,105 @@ class Run:
         return sorted(
             [
                 *self.path.glob(f"{DATA_PREFIX}*"),
-                *self.path.glob(f"*{_NEW}"),
+                *self.path.glob(f"*{NEW}"),
                 *(log for log in self.logs.glob("*.stderr") if log.name not in logs),
             ]
         )
 
 
+def require_run(path: Path) -> None:
+    """Raise `StoreError` where there is no run, or one that leads out of its directory.
+
+    What a run keeps lies in its directory: a link in it could have other files read as its own, or
+    written and removed by the next command.
+    """
+    with explained(path):
+        if not os.path.lexists(path / MANIFEST):
+            raise StoreError(f"{path} is not a run: it has no {MANIFEST}")
+        for entry in sorted(path.iterdir()):
+            if entry.is_symlink():
+                raise StoreError(f"{entry} is a link: put what it leads to in its place")
+
+
 def read_manifest(path: Path) -> Manifest:
     """Read `run.json`. Raises `StoreError` when it is damaged or of another schema."""
     with explained(path):
-        content = path.read_bytes()
-    try:
-        manifest = msgspec.json.decode(content, type=Manifest)
-    except msgspec.DecodeError as error:
-        raise StoreError(f"{path} is damaged: {error}") from error
-    if manifest.schema != SCHEMA:
-        raise StoreError(
-            f"{path} has schema {manifest.schema}, not {SCHEMA}: "
-            "read it with the version of raftmark that wrote it"
-        )
+        content = read_file(path, _LONGEST_MANIFEST)
+    manifest = decoded(content, Manifest, str(path))
+    for fault in _faults(manifest):
+        raise StoreError(f"{path} is damaged: {fault}")
     return manifest
 
 
 def read_lines(path: Path) -> tuple[list[bytes], int]:
     """Return the whole lines of `trials.jsonl`, and how many (0 or 1) are torn."""
     with explained(path):
-        *lines, tail = path.read_bytes().split(b"\n")
+        *lines, tail = read_file(path, LONGEST_FILE).split(b"\n")
     return lines, 1 if tail else 0
+
+
+def decoded(content: bytes, form: type[T], where: str, remedy: str = "", known: int = SCHEMA) -> T:
+    """Decode JSON that a run keeps, of a type with a field `schema`.
+
+    Raises `OtherForm` when that is not the one that is `known`, however the rest looks, and
+    `StoreError` for damage; `where` and `remedy` are for their messages.
+    """
+    fault, found = "", None
+    schema: int | None
+    try:
+        found = msgspec.json.decode(content, type=form)
+        schema = found.schema
+    except (msgspec.DecodeError, RecursionError) as error:
+        fault, schema = str(error), _schema_of(content)
+    if schema not in (None, known):
+        raise OtherForm(
+            f"{where} has schema {schema}, not {known}: "
+            "read it with the version of raftmark that wrote it"
+        )
+    if found is None:
+        raise StoreError(f"{where} is damaged: {fault}{f'; {remedy}' if remedy else ''}")
+    return found
+
+
+def _schema_of(content: bytes) -> int | None:
+    try:
+        return msgspec.json.decode(content, type=_AnyForm).schema
+    except (msgspec.DecodeError, RecursionError):
+        return None
+
+
+def _faults(manifest: Manifest) -> Iterator[str]:
+    """Yield what is wrong with a manifest that has the right form."""
+    for at in (manifest.started_at, *(resumption.at for resumption in manifest.resumptions)):
+        if not _is_time(at):
+            yield f"{at!a} is no time of day with its zone"
+    cells, contenders = manifest.specification.cells, manifest.contenders
+    for what, names in (
+        ("cell", [cell.id for cell in cells]),
+        ("contender", [entry.name for entry in contenders]),
+    ):
+        twice = [name for name, count in Counter(names).items() if count > 1]
+        if twice:
+            yield f"{what} {twice[0]!a} is there twice"
+    names = [manifest.run, manifest.profile, *(cell.id for cell in cells)]
+    names += [name for entry in contenders for name in (entry.name, entry.label, entry.base or "-")]
+    for name in names:
+        if not (name and name.isprintable()):
+            yield f"{name!a} is no name that can be printed"
+    if manifest.specification.blocks * len(cells) * len(contenders) > _MOST_TRIALS:
+        yield f"it has more than {_MOST_TRIALS:,} trials"
+    for cell in cells:
+        if cell.workload.get("name") not in RESULT_TYPES:
+            yield f"cell {cell.id!a} has no workload that is known here"
+        if not {"nodes", "storage", "election_timeout_ms"} <= cell.cluster.keys():
+            yield f"cell {cell.id!a} has no whole cluster"
+
+
+def _is_time(text: str) -> bool:
+    try:
+        return datetime.fromisoformat(text).tzinfo is not None
+    except ValueError:
+        return False
 
 
 @contextlib.contextmanager
@@ -208,33 +311,30 @@ def _locked(path: Path) -> Iterator[None]:
         yield
 
 
-def _decode(path: Path, lines: list[bytes]) -> Iterator[Trial]:
-    decoder = msgspec.json.Decoder(Trial)
+def _decode(path: Path, lines: list[bytes], manifest: Manifest) -> Iterator[Trial]:
+    cells = {cell.id: cell for cell in manifest.specification.cells}
+    contenders = {entry.name for entry in manifest.contenders}
     seen: set[str] = set()
     for number, line in enumerate(lines, start=1):
-        try:
-            trial = decoder.decode(line)
-        except msgspec.DecodeError as error:
-            raise StoreError(
-                f"{path}, line {number} is damaged: {error}; "
-                "restore the file, or delete that line to lose its trial"
-            ) from error
-        if trial.schema != SCHEMA:
-            raise StoreError(f"{path}, line {number} has schema {trial.schema}, not {SCHEMA}")
+        here = f"{path}, line {number}"
+        remedy = "restore the file, or delete that line to lose its trial"
+        trial = decoded(line, Trial, here, remedy)
         if trial.trial in seen:
-            raise StoreError(f"{path}, line {number} repeats trial {trial.trial}")
+            raise StoreError(f"{here} repeats trial {trial.trial}")
+        if trial.cell not in cells or trial.contender not in contenders:
+            raise StoreError(f"{here}: {MANIFEST} knows no {trial.cell!a} of {trial.contender!a}")
+        if trial.status == "ok":
+            try:
+                parse_result(cells[trial.cell].workload["name"], trial.result or {})
+            except msgspec.ValidationError as error:
+                raise StoreError(f"{here} is damaged: {error}; {remedy}") from error
         seen.add(trial.trial)
         yield trial
 
 
 def _write_manifest(directory: Path, manifest: Manifest) -> None:
     encoded = msgspec.json.format(msgspec.json.encode(manifest), indent=2)
-    new = directory / (MANIFEST + _NEW)
-    with new.open("wb") as file:
-        file.write(encoded + b"\n")
-        file.flush()
-        os.fsync(file.fileno())
-    new.replace(directory / MANIFEST)
+    replace_file(directory / MANIFEST, encoded + b"\n", synced=True)
     _sync_directory(directory)
 
 
@@ -270,12 +370,13 @@ def _renamed(directory: Path, path: Path) -> bool:
 
 
 @contextlib.contextmanager
-def explained(path: Path) -> Iterator[None]:
+def explained(
+    path: Path, remedy: str = "make room or permit it, or choose another --results"
+) -> Iterator[None]:
     """Turn an `OSError` over a run's files into a `StoreError` that says what to do."""
     try:
         yield
     except OSError as error:
         raise StoreError(
-            f"cannot use {error.filename or path}: {error.strerror}; "
-            "make room or permit it, or choose another --results"
+            f"cannot use {error.filename or path}: {error.strerror}; {remedy}"
         ) from error

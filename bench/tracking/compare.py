@@ -24,6 +24,7 @@ from raftmark.bench.analysis.metrics import Metric, values
 from raftmark.bench.analysis.sequential import Verdict, confidence_sequence, fewest_blocks, judge
 from raftmark.bench.design.cells import LOWEST_MS, Cell, election_cell, replicate_cell
 from raftmark.bench.experiment.environment import machine
+from raftmark.bench.files import replace_file
 from raftmark.bench.runs.forms import ContenderEntry, Trial
 from raftmark.bench.runs.store import Run, StoreError, explained
 from raftmark.bench.tracking.counting import COUNTED_CELL, Count, count_commands
@@ -102,7 +103,7 @@ class Plan(msgspec.Struct, frozen=True):
         """Keep the plan beside a run. Raises `StoreError` when that cannot be done."""
         path = run.path / _PLAN
         with explained(path):
-            path.write_bytes(msgspec.json.format(msgspec.json.encode(self), indent=2) + b"\n")
+            replace_file(path, msgspec.json.format(msgspec.json.encode(self), indent=2) + b"\n")
 
     @classmethod
     def of(cls, run: Run) -> Plan | None:

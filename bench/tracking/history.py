@@ -13,10 +13,10 @@ from __future__ import annotations
 
 import hashlib
 import math
-import os
 import re
 from collections import defaultdict
 from collections.abc import Iterable
+from datetime import UTC, datetime
 from itertools import pairwise
 from pathlib import Path
 from typing import Literal, NamedTuple
@@ -36,7 +36,8 @@ from raftmark.bench.analysis.metrics import (
 from raftmark.bench.analysis.sequential import Verdict
 from raftmark.bench.analysis.statistics import median_interval
 from raftmark.bench.experiment.environment import machine, measured_revision
-from raftmark.bench.runs.store import Run, StoreError, explained
+from raftmark.bench.files import read_file, replace_file
+from raftmark.bench.runs.store import LONGEST_FILE, Run, StoreError, explained
 from raftmark.bench.tracking.compare import METRICS, Plan
 
 _NAME = re.compile(r"\d{8}T\d{6}Z-[0-9a-f]{16}\.json")
@@ -168,13 +169,12 @@ def add(store: Path, entry: Entry) -> Path:
     Raises `StoreError` when it cannot be written.
     """
     content = msgspec.json.format(msgspec.json.encode(entry), indent=1) + b"\n"
-    time = re.sub(r"[-:]|\.\d+", "", entry.at)
-    path = store / f"{time}-{_checksum(content)}.json"
+    # The time is read and written anew: a name is never made of what a run says.
+    time = datetime.fromisoformat(entry.at).astimezone(UTC)
+    path = store / f"{time:%Y%m%dT%H%M%SZ}-{_checksum(content)}.json"
     with explained(store):
         store.mkdir(parents=True, exist_ok=True)
-        new = store / f".{path.name}.{os.getpid()}"
-        new.write_bytes(content)
-        new.replace(path)
+        replace_file(path, content)
     return path
 
 
@@ -190,13 +190,13 @@ def read(store: Path) -> History:
             if not _NAME.fullmatch(path.name) or not path.is_file():
                 left_out.append(f"{path.name} is no entry of a history")
                 continue
-            content = path.read_bytes()
+            content = read_file(path, LONGEST_FILE)
             if _checksum(content) not in path.name:
                 left_out.append(f"{path.name} is damaged: its content is not what was written")
                 continue
             try:
                 entry = msgspec.json.decode(content, type=Entry)
-            except msgspec.DecodeError as error:
+            except (msgspec.DecodeError, RecursionError) as error:
                 left_out.append(f"{path.name} is of another version of raftmark: {error}")
                 continue
             unknown = {figure.metric for figure in entry.figures} - METRICS.keys()

@@ -60,8 +60,7 @@ def export(
         found = Run.open(find_run(run, results))
         files = FORMATS[format].files(found)
         if output is None:
-            output = found.path / "exports" / format
-            output.mkdir(parents=True, exist_ok=True)
+            output = found.place("exports", format)
         for path in write_files(files, output):
             print(path)
     except (StoreError, ExportError) as error:
@@ -81,8 +80,12 @@ def check(
     and a resumption takes up is remarked on.
     """
     from raftmark.bench.runs.audit import audit
+    from raftmark.bench.runs.store import StoreError
 
-    findings = audit(find_run(run, results))
+    try:
+        findings = audit(find_run(run, results))
+    except StoreError as error:
+        raise typer.TyperException(str(error)) from error
     for problem in findings.problems:
         print(f"damaged: {problem}")
     for remark in findings.remarks:

@@ -89,4 +89,5 @@ def show(made: Plan) -> None:
 def _console() -> Console:
     from rich.console import Console
 
-    return Console(file=sys.stdout, width=None if sys.stdout.isatty() else 160)
+    width = None if sys.stdout.isatty() else 160
+    return Console(file=sys.stdout, width=width, markup=False, highlight=False, emoji=False)

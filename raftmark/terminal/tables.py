@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from rich.markup import escape
 from rich.table import Table
 
 from raftmark.bench.analysis.statistics import median_interval
@@ -30,7 +29,7 @@ def contenders_table(contenders: list[ContenderEntry]) -> Table:
         table.add_column(column, overflow="fold")
     for contender in contenders:
         if contender.hello is None:
-            table.add_row(contender.name, escape(f"cannot run: {contender.unavailable}"))
+            table.add_row(contender.name, f"cannot run: {contender.unavailable}")
             continue
         runtime = contender.hello["runtime"]
         table.add_row(

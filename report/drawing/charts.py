@@ -40,6 +40,8 @@ _CSS = {INK: "var(--ink)", MUTED: "var(--muted)", GRID: "var(--grid)", PAPER: "v
 
 _STYLE: dict[Any, Any] = {
     "font.family": "sans-serif",
+    # A label says what it says, dollars too.
+    "text.parse_math": False,
     "font.size": 13,
     "text.color": INK,
     "axes.edgecolor": MUTED,

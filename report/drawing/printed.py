@@ -30,6 +30,8 @@ _PANEL_IN, _ROW_IN, _LEGEND_IN = 2.3, 0.55, 0.35
 _COLOURS = {INK: "#000000", MUTED: "#444444", GRID: "#dddddd", PAPER: "#ffffff"}
 _STYLE: dict[Any, Any] = {
     "font.family": "serif",
+    # A label says what it says; for LaTeX, it is escaped already.
+    "text.parse_math": False,
     "font.size": 8,
     "text.color": INK,
     "axes.edgecolor": MUTED,

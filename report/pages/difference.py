@@ -172,7 +172,7 @@ def as_markdown(comparison: Comparison) -> str:
         "|---|---|---|---|---:|---:|---:|---:|---|",
     ]
     found += [
-        f"| {r.mark} | {_escape(r.contender)} | {r.cell} | {r.what} | {r.base} | {r.head} "
+        f"| {r.mark} | {_escape(r.contender)} | {_escape(r.cell)} | {r.what} | {r.base} | {r.head} "
         f"| {r.ratio} | {r.blocks} | {r.verdict} |"
         for r in rows(comparison)
     ]
@@ -272,6 +272,6 @@ def _aligned(lines: Iterable[tuple[str, ...]]) -> list[str]:
 
 def _escape(text: str) -> str:
     """Keep what a contender or a branch is called from being taken for Markdown."""
-    for character in "\\`*_[]<>|@#":
+    for character in "\\`*_[]<>|@#&~$":
         text = text.replace(character, f"\\{character}")
     return text.replace("\n", " ")

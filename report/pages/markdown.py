@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 
 from raftmark.report.findings import conclusion
@@ -33,7 +34,7 @@ def summary(analysis: Analysis) -> str:
     if caveats := conclusion.caveats(analysis):
         lines += ["", "**Before you quote a figure**", ""]
         lines += [f"- {_plain(caveat)}" for caveat in caveats]
-    lines += ["", f"To measure the same again: `{analysis.command}`"]
+    lines += ["", f"To measure the same again: {_code(analysis.command)}"]
     return "\n".join(lines) + "\n"
 
 
@@ -73,8 +74,16 @@ def _against(compared: Comparison | None) -> str:
     return f"<br>{_SIGNS[compared.outcome]}{_TIMES}{ratio(compared.ratio)}"
 
 
+_REFERENCES = {ord(special): f"&#{ord(special)};" for special in "&\\`*_{}[]<>#|~$@"}
+
+
 def _plain(text: str) -> str:
-    """Return text that Markdown and HTML print as it is."""
-    for special in "\\`*_{}[]<>#|~":
-        text = text.replace(special, f"&#{ord(special)};")
-    return text.replace("\n", " ")
+    """Return text that Markdown and HTML print as it is, in one line."""
+    return " ".join(text.translate(_REFERENCES).split("\n"))
+
+
+def _code(text: str) -> str:
+    """Return text as code: between more of the marks than it has in a row."""
+    longest = max((len(found) for found in re.findall("`+", text)), default=0)
+    marks, space = "`" * (longest + 1), " " * (longest > 0)
+    return f"{marks}{space}{' '.join(text.splitlines())}{space}{marks}"

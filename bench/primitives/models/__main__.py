@@ -41,7 +41,7 @@ def main() -> None:
     if isinstance(case, Ticking):
         lateness_ns = case.lateness_ns(arguments.timers)
         answer = {"means": case.means, "lateness_ns": lateness_ns}
-        Path(arguments.output).write_text(json.dumps(answer))
+        Path(arguments.output).write_text(json.dumps(answer), encoding="utf-8")
     else:
         runner.bench_time_func(arguments.case, case.seconds, metadata={"means": case.means})
 

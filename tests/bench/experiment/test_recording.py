@@ -20,9 +20,7 @@ def test_recordings_are_kept_and_read(tmp_path):
     assert sorted(p.name for p in run.path.iterdir() if "recordings" in p.name) == [FILE]
 
 
-@pytest.mark.parametrize(
-    "content", ["", "{}", '{"recordings": [{}]}', '{"recordings": [], "schema": 9}']
-)
+@pytest.mark.parametrize("content", ["", "{}", '{"recordings": [{}]}', "[" * 100_000])
 def test_damaged_recordings_are_named(tmp_path, content):
     run = Run.create(tmp_path, manifest([], []))
     (run.path / FILE).write_text(content)

@@ -170,17 +170,30 @@ def test_what_an_interruption_leaves_is_a_remark_and_goes_with_the_next_lock(cop
     assert len(list(run.logs.iterdir())) == 3
 
 
-@pytest.mark.parametrize("name", ["run.json", "trials.jsonl"])
-def test_a_run_without_its_files_is_damaged(copy, name):
+def test_a_run_without_its_trials_is_damaged(copy):
     path = copy()
-    (path / name).unlink()
-    assert name in the_problem(audit(path))
-    with pytest.raises(StoreError, match=name.replace(".", r"\.")):
+    (path / "trials.jsonl").unlink()
+    assert "trials.jsonl" in the_problem(audit(path))
+    with pytest.raises(StoreError, match=r"trials\.jsonl"):
         Run.open(path)
 
 
-def test_another_schema_of_the_manifest_is_named(copy):
-    assert "has schema 2, not 1" in the_problem(audit(copy(schema=2)))
+def test_a_directory_without_a_manifest_is_no_run_and_nothing_is_damaged(tmp_path, command):
+    done = command("check", str(tmp_path), cwd=tmp_path)
+    assert (done.returncode, done.stdout) == (1, "")
+    assert done.stderr == f"raftmark: {tmp_path} is not a run: it has no run.json\n"
+
+
+@pytest.mark.parametrize(
+    "changes", [{"schema": 2}, {"schema": 2, "run": ["of", "another", "form"], "contenders": 3}]
+)
+def test_a_newer_form_is_no_damage(copy, tmp_path, command, changes):
+    path = copy(**changes)
+    for name in ("check", "summary", "report"):
+        done = command(name, str(path), cwd=tmp_path)
+        assert (done.returncode, done.stdout) == (1, "")
+        assert "has schema 2, not 1: read it with the version" in done.stderr
+        assert "damaged" not in done.stderr
 
 
 def test_the_command_says_what_it_found(whole, copy, tmp_path, command):
