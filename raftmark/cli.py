@@ -25,6 +25,7 @@ from raftmark.bench.contenders.registry import (
     ContenderSpec,
     RegistryError,
     Unavailable,
+    UnknownName,
     load_contenders,
 )
 from raftmark.bench.contenders.variants import Contenders, Variant, find_interpreters
@@ -39,7 +40,7 @@ if TYPE_CHECKING:
     from raftmark.bench.runs.forms import ContenderEntry
     from raftmark.bench.runs.store import Run
 
-_FAILED, _INTERRUPTED = 1, 130
+_FAILED, _USAGE, _INTERRUPTED = 1, 2, 130
 
 
 class _Interruptible(typer.core.TyperGroup):
@@ -109,6 +110,9 @@ def main() -> NoReturn:
     except typer.TyperException as error:
         _complain(error.format_message())
         status = error.exit_code
+    except UnknownName as error:
+        _complain(str(error))
+        status = _USAGE
     except (RegistryError, Unavailable, ContenderFailed) as error:
         _complain(str(error))
         status = _FAILED
@@ -699,13 +703,7 @@ def _contenders(table: Path, python: list[str] | None) -> Contenders:
 
 def _choose(names: str | None, specs: Contenders) -> dict[str, ContenderSpec]:
     """Return the named contenders in the table's order, the whole table without names."""
-    wanted = _names(names) if names is not None else list(specs)
-    unknown = [name for name in wanted if name.partition("@")[0] not in specs]
-    if unknown or not wanted:
-        raise typer.BadParameter(
-            f"no contender {', '.join(unknown) or 'named'}; choose from {', '.join(specs)}"
-        )
-    return specs.choose(wanted)
+    return specs.choose(_names(names) if names is not None else specs)
 
 
 def _names(listed: str | None) -> list[str]:

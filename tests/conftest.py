@@ -98,9 +98,6 @@ def pytest_configure(config: pytest.Config) -> None:
     try:
         known = Contenders(load_contenders())
         config.option.contender = list(known.choose(config.option.contender or known))
-    except KeyError as error:
-        message = f"--contender: no {error.args[0]}; known are {', '.join(known)}"
-        raise pytest.UsageError(message) from error
     except (RegistryError, Unavailable) as error:
         raise pytest.UsageError(str(error)) from error
 

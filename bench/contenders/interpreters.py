@@ -24,7 +24,7 @@ from typing import NamedTuple
 import msgspec
 
 from raftmark.bench.contenders.places import CACHE, ROOT, how_to_install
-from raftmark.bench.contenders.registry import Unavailable
+from raftmark.bench.contenders.registry import Unavailable, UnknownName
 
 OLDEST = (3, 11)
 
@@ -111,7 +111,7 @@ def find(asked: str) -> Interpreter:
     if os.sep in asked:
         found = _ask(path)
         if found is None:
-            raise Unavailable(f"{asked} is no Python interpreter")
+            raise UnknownName(f"{asked} is no Python interpreter")
         return _checked(msgspec.structs.replace(found, name=found.short_name))
     request = _parse(asked)
     for candidate in _candidates(request):
@@ -229,7 +229,7 @@ def _uv(*arguments: str) -> str:
 def _parse(asked: str) -> Request:
     match = _VERSION.fullmatch(asked)
     if match is None:
-        raise Unavailable(
+        raise UnknownName(
             f"{asked!r} is no interpreter: name a version, such as 3.14t, or a path such as "
             "./bin/python"
         )

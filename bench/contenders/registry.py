@@ -48,6 +48,10 @@ class Unavailable(Exception):
     """A contender cannot run here; the message is the reason."""
 
 
+class UnknownName(Unavailable):
+    """Nothing has the name that was given; the message says what there is."""
+
+
 class Build(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """How a contender's program is made from its sources.
 

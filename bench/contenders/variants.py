@@ -23,7 +23,12 @@ from raftmark.bench.contenders.interpreters import (
     find,
 )
 from raftmark.bench.contenders.places import how_to_install
-from raftmark.bench.contenders.registry import ContenderSpec, Unavailable, expand
+from raftmark.bench.contenders.registry import (
+    ContenderSpec,
+    Unavailable,
+    UnknownName,
+    expand,
+)
 
 AUTO = "auto"
 
@@ -39,12 +44,12 @@ class Variant(ContenderSpec, frozen=True, kw_only=True):
     def of(cls, spec: ContenderSpec, interpreter: Interpreter | None, form: str | None) -> Self:
         """Return a form of a contender, on an interpreter.
 
-        Raises `Unavailable` when the contender has no such form.
+        Raises `UnknownName` when the contender has no such form.
         """
         if form is not None and form not in spec.forms:
-            raise Unavailable(f"{spec.name} has no form {form}")
+            raise UnknownName(f"{spec.name} has no form {form}")
         if interpreter is not None and not spec.is_python:
-            raise Unavailable(f"{spec.name} does not run on Python")
+            raise UnknownName(f"{spec.name} does not run on Python")
         chosen = spec.forms.get(form or "")
         names = [interpreter.name] if interpreter else []
         fields = msgspec.structs.asdict(spec)
@@ -127,7 +132,16 @@ class Contenders(Mapping[str, ContenderSpec]):
         return Variant.of(spec, self._interpreters[version], form or None)
 
     def choose(self, names: Iterable[str]) -> dict[str, ContenderSpec]:
-        """Return the named contenders in the table's order. Raises `KeyError` for another name."""
+        """Return the named contenders in the table's order.
+
+        Raises `UnknownName` for another name, and when none is named.
+        """
+        names = list(names)
+        unknown = [name for name in names if _base(name) not in self._table]
+        if unknown or not names:
+            raise UnknownName(
+                f"no contender {', '.join(unknown) or 'named'}; choose from {', '.join(self)}"
+            )
         chosen = {name: self[name] for name in names}
         order = list(self._table)
         return dict(sorted(chosen.items(), key=lambda item: order.index(_base(item[0]))))

@@ -14,7 +14,8 @@ from __future__ import annotations
 
 import math
 import statistics
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from enum import Enum
 from typing import NamedTuple
 
 import msgspec
@@ -75,7 +76,8 @@ class Plan(msgspec.Struct, frozen=True):
 
     `labels` are the contenders', `counted` those whose commands' cost is counted, `code` counts of
     source code, `left_out` sentences on what only one of the two has. `caution` is what a reader
-    of every figure has to know.
+    of every figure has to know. `broken` are sentences on what does not even start in HEAD and does
+    in BASE, `base_broken` on the reverse. `is_first`: BASE has none of the contenders yet.
     """
 
     base: str
@@ -88,6 +90,9 @@ class Plan(msgspec.Struct, frozen=True):
     code: list[Count]
     left_out: list[str]
     caution: str | None = None
+    broken: list[str] = []
+    base_broken: list[str] = []
+    is_first: bool = False
 
     @property
     def error_each(self) -> float:
@@ -139,11 +144,23 @@ class Finding(msgspec.Struct, frozen=True):
     verdict: Verdict
 
 
+class Outcome(Enum):
+    """What a comparison comes to; each is a status of `raftmark gate`."""
+
+    BROKEN = "HEAD does not work, or broke a safety rule"
+    WORSE = "something got slower, or costs more"
+    UNDECIDED = "not one figure could be decided"
+    FIRST = "there is nothing to compare with yet"
+    PASSED = "nothing got worse, as far as it can be told"
+
+
 class Comparison(msgspec.Struct, frozen=True):
     """All that a comparison found so far.
 
     `failures` says of the failed trials by contender; `unsafe` are the trials in which HEAD broke
-    a safety rule, and `uncounted` the contenders whose commands could not be counted.
+    a safety rule, and `uncounted` the contenders whose commands could not be counted. `broken` are
+    sentences on what works in BASE and not in HEAD, `base_broken` on the reverse, and `frail` on
+    the contenders whose trials fail more often in HEAD.
     """
 
     plan: Plan
@@ -153,6 +170,9 @@ class Comparison(msgspec.Struct, frozen=True):
     uncounted: list[str]
     failures: dict[str, str]
     unsafe: list[str]
+    broken: list[str]
+    base_broken: list[str]
+    frail: list[str]
     seconds: float
 
     def with_verdict(self, verdict: Verdict) -> list[Finding]:
@@ -165,9 +185,17 @@ class Comparison(msgspec.Struct, frozen=True):
         return [count for count in self.counts if count.gated and count.grew]
 
     @property
-    def regressed(self) -> bool:
-        """Whether anything got slower or costs more, or HEAD broke a safety rule."""
-        return bool(self.with_verdict(Verdict.SLOWER) or self.costlier or self.unsafe)
+    def outcome(self) -> Outcome:
+        """What it comes to, the worst first."""
+        if self.broken or self.unsafe:
+            return Outcome.BROKEN
+        if self.with_verdict(Verdict.SLOWER) or self.costlier:
+            return Outcome.WORSE
+        if self.plan.is_first:
+            return Outcome.FIRST
+        if len(self.with_verdict(Verdict.UNDECIDED)) == len(self.findings):
+            return Outcome.UNDECIDED
+        return Outcome.PASSED
 
     @property
     def undecided(self) -> bool:
@@ -180,24 +208,41 @@ def side(name: str, which: str) -> str:
     return f"{name}@{which}"
 
 
-def shared(
-    base: Mapping[str, ContenderEntry], head: Mapping[str, ContenderEntry]
-) -> tuple[list[str], list[str]]:
-    """Return the contenders that can be compared, and sentences on those that cannot."""
-    names, left_out = [], []
-    for name in [*base, *(name for name in head if name not in base)]:
-        missing = [
-            f"is not in {which}'s table"
-            if (entry := entries.get(name)) is None
-            else f"cannot run in {which}: {entry.unavailable}"
-            for which, entries in ((BASE, base), (HEAD, head))
-            if name not in entries or entries[name].unavailable is not None
-        ]
-        if missing:
-            left_out.append(f"{name} {' and '.join(missing)}")
+class Shared(NamedTuple):
+    """The contenders that can be compared, and sentences on those that cannot.
+
+    Those in `broken` cannot run in HEAD, although they can in BASE or are new; those in
+    `base_broken` can run in HEAD only.
+    """
+
+    names: list[str]
+    left_out: list[str]
+    broken: list[str]
+    base_broken: list[str]
+
+
+def shared(base: Mapping[str, ContenderEntry], head: Mapping[str, ContenderEntry]) -> Shared:
+    """Tell which contenders of two sides can be compared."""
+    found = Shared([], [], [], [])
+    for name in dict.fromkeys([*base, *head]):
+        entries = {which: of[name] for which, of in ((BASE, base), (HEAD, head)) if name in of}
+        stopped = {
+            which: f"{name} cannot run in {which}: {entry.unavailable}"
+            for which, entry in entries.items()
+            if entry.unavailable is not None
+        }
+        if len(stopped) == 2:
+            found.left_out.append(" and ".join(stopped.values()))
+        elif HEAD in stopped:
+            found.broken.append(stopped[HEAD])
+        elif len(entries) == 1:
+            (absent,) = {BASE, HEAD} - entries.keys()
+            found.left_out.append(f"{name} is not in {absent}'s table")
+        elif BASE in stopped:
+            found.base_broken.append(stopped[BASE])
         else:
-            names.append(name)
-    return names, left_out
+            found.names.append(name)
+    return found
 
 
 def lacking(cell: Cell, base: ContenderEntry, head: ContenderEntry) -> str:
@@ -217,7 +262,7 @@ def plan_of_runs(base: Run, head: Run, margin: float) -> Plan:
             f"({machines[1]}), so nothing can be said: measure both on one"
         )
     entries = [{e.name: e for e in run.manifest.contenders} for run in (base, head)]
-    names, left_out = shared(*entries)
+    names, left_out, broken, base_broken = shared(*entries)
     cells = [{c.id: c for c in run.manifest.specification.cells} for run in (base, head)]
     both = {id: cell for id, cell in cells[0].items() if cells[1].get(id) == cell}
     left_out += [
@@ -231,7 +276,8 @@ def plan_of_runs(base: Run, head: Run, margin: float) -> Plan:
         for id, cell in both.items()
     ]
     if not figures:
-        raise StoreError("; ".join(["the two runs share nothing to compare", *left_out]))
+        sentences = ["the two runs share nothing to compare", *left_out, *broken, *base_broken]
+        raise StoreError("; ".join(sentences))
     return Plan(
         base=base.manifest.run,
         head=head.manifest.run,
@@ -247,6 +293,8 @@ def plan_of_runs(base: Run, head: Run, margin: float) -> Plan:
             f"{head.manifest.started_at} on: a difference may be the machine's. "
             "Compare two revisions to be sure."
         ),
+        broken=broken,
+        base_broken=base_broken,
     )
 
 
@@ -264,6 +312,7 @@ def compare_runs(base: Run, head: Run, plan: Plan, *, both: bool = False) -> Com
     trials = base.trials if both else [*base.trials, *head.trials]
     counts = _count(base, of_base, head, of_head)
     known = {count.contender for count in counts}
+    before, after = _tallies(base.trials, of_base), _tallies(head.trials, of_head)
     return Comparison(
         plan=plan,
         run=head.manifest.run,
@@ -276,6 +325,9 @@ def compare_runs(base: Run, head: Run, plan: Plan, *, both: bool = False) -> Com
             for trial in head.trials
             if trial.contender in of_head and trial.check is not None and not trial.check.passed
         ],
+        broken=[*plan.broken, *_broken(after, before, HEAD)],
+        base_broken=[*plan.base_broken, *_broken(before, after, BASE)],
+        frail=list(_frail(before, after)),
         seconds=round(sum(trial.duration_s for trial in trials), 1),
     )
 
@@ -357,6 +409,59 @@ def _counted(trials: Sequence[Trial], names: Mapping[str, str]) -> dict[str, dic
         if trial.cell == COUNTED_CELL.id and trial.contender in names and trial.status == "ok":
             found.setdefault(names[trial.contender], count_commands(trial))
     return found
+
+
+class _Tally:
+    """How many trials of a contender succeeded in a cell, and what the others said."""
+
+    def __init__(self) -> None:
+        self.ok = 0
+        self.failed: list[str] = []
+
+    @property
+    def trials(self) -> int:
+        return self.ok + len(self.failed)
+
+
+_Tallies = dict[tuple[str, str], _Tally]
+
+
+def _tallies(trials: Iterable[Trial], names: Mapping[str, str]) -> _Tallies:
+    """Count the trials of contenders by their names in the run, each by name and cell."""
+    found: _Tallies = {}
+    for trial in trials:
+        if trial.contender in names:
+            tally = found.setdefault((names[trial.contender], trial.cell), _Tally())
+            if trial.failure is None:
+                tally.ok += 1
+            else:
+                tally.failed.append(trial.failure.message)
+    return found
+
+
+def _broken(of: _Tallies, others: _Tallies, which: str) -> Iterator[str]:
+    """Yield what never succeeds on a side, and does on the other."""
+    for (name, cell), tally in of.items():
+        other = others.get((name, cell))
+        if tally.failed and not tally.ok and other is not None and other.ok:
+            count = len(tally.failed)
+            trials = f"all {count} trials" if count > 1 else "the only trial"
+            yield f"{name}: {trials} of {cell} failed in {which}: {tally.failed[-1]}"
+
+
+def _frail(before: _Tallies, after: _Tallies) -> Iterator[str]:
+    """Yield the contenders whose trials fail more often in HEAD than in BASE."""
+    for name in dict.fromkeys(name for name, _ in after):
+        old, new = (
+            [tally for (whose, _), tally in of.items() if whose == name] for of in (before, after)
+        )
+        failed = [sum(len(tally.failed) for tally in of) for of in (old, new)]
+        trials = [sum(tally.trials for tally in of) for of in (old, new)]
+        if failed[1] * trials[0] > failed[0] * trials[1]:
+            yield (
+                f"{name}: {failed[1]} of {trials[1]} trials failed in {HEAD}, "
+                f"{failed[0]} of {trials[0]} in {BASE}"
+            )
 
 
 def _failures(trials: Iterable[Trial]) -> dict[str, str]:

@@ -13,13 +13,13 @@ import random
 import secrets
 import time
 from collections import Counter
-from collections.abc import Callable, Collection, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from enum import Enum
 from pathlib import Path
 from typing import NamedTuple
 
 from raftmark.bench.analysis.sequential import Verdict
-from raftmark.bench.contenders.registry import Unavailable
+from raftmark.bench.contenders.registry import UnknownName
 from raftmark.bench.design.schedule import Planned
 from raftmark.bench.design.specification import Specification
 from raftmark.bench.experiment.entries import describe
@@ -42,7 +42,14 @@ from raftmark.bench.tracking.compare import (
     side,
 )
 from raftmark.bench.tracking.counting import COUNTED_CELL, Count, count_code
-from raftmark.bench.tracking.revisions import Placed, Revision
+from raftmark.bench.tracking.revisions import (
+    NoTable,
+    Placed,
+    Repository,
+    Revision,
+    RevisionError,
+    contenders_of,
+)
 
 # A pair that so many trials were lost of is given up: it would take the others' time.
 _MOST_FAILURES = 3
@@ -68,17 +75,35 @@ class Wish(NamedTuple):
 
 
 class Side(NamedTuple):
-    """A revision, where it is checked out, and its contenders by the names in its own table."""
+    """A revision, where it is checked out, and its contenders by the names in its own table.
+
+    `fault` says why that table cannot be read, `submodules` which of them are not checked out.
+    """
 
     revision: Revision
     directory: Path
     contenders: dict[str, Placed]
+    fault: RevisionError | None = None
+    submodules: Sequence[str] = ()
+
+    @classmethod
+    def of(
+        cls, repository: Repository, revision: Revision, directory: Path, table: Path, which: str
+    ) -> Side:
+        """Return a side of a comparison, also one whose contenders cannot be had."""
+        submodules = repository.submodules(revision)
+        try:
+            contenders = contenders_of(directory, table, which)
+        except RevisionError as fault:
+            return cls(revision, directory, {}, fault, submodules)
+        return cls(revision, directory, contenders, None, submodules)
 
 
 class End(Enum):
     """Why the measuring ended."""
 
     DECIDED = "everything is decided"
+    GIVEN_UP = "what is not decided fails again and again"
     BLOCKS_DONE = "all blocks are done"
     OUT_OF_TIME = "the time is over"
 
@@ -88,19 +113,33 @@ def begin(
 ) -> tuple[Run, Plan]:
     """Make the run of a comparison, of all that the two share and that was wished for.
 
-    Raises `Unavailable` when that is nothing, and `StoreError` when the run cannot be kept.
+    That may be nothing. Raises `UnknownName` for a contender that neither side has, `RevisionError`
+    when neither has any, and `StoreError` when the run cannot be kept.
     """
     known = dict.fromkeys([*base.contenders, *head.contenders])
+    if not known:
+        faults = [each.fault for each in (base, head) if each.fault is not None]
+        kind = NoTable if all(isinstance(fault, NoTable) for fault in faults) else RevisionError
+        raise kind("; ".join(map(str, faults)))
     unknown = [name for name in wish.contenders if name not in known]
     if unknown:
-        raise Unavailable(f"no contender {', '.join(unknown)}; choose from {', '.join(known)}")
+        raise UnknownName(f"no contender {', '.join(unknown)}; choose from {', '.join(known)}")
     cells = [
         gated
         for gated in gated_cells()
         if not wish.workloads or gated.cell.workload["name"] in wish.workloads
     ]
     entries = [_describe(each, wish, say) for each in (base, head)]
-    names, left_out = shared(*entries)
+    names, left_out, broken, base_broken = shared(*entries)
+    is_first = not entries[0] and (base.fault is None or isinstance(base.fault, NoTable))
+    if base.fault is not None:
+        (left_out if is_first else base_broken).append(str(base.fault))
+    if head.fault is not None:
+        broken.append(str(head.fault))
+    if submodules := dict.fromkeys([*base.submodules, *head.submodules]):
+        left_out.append(
+            f"what lies in a submodule ({', '.join(submodules)}), since worktrees have none"
+        )
     figures, counted = [], []
     for name in names:
         for gated in [Gated(COUNTED_CELL, ()), *cells]:
@@ -111,8 +150,6 @@ def begin(
                 counted.append(name)
             else:
                 figures += [Compared(name, cell.id, metric.key) for metric in gated.metrics]
-    if not figures:
-        raise Unavailable("; ".join(["the two share nothing to compare", *left_out]))
     plan = Plan(
         base=str(base.revision),
         head=str(head.revision),
@@ -123,6 +160,9 @@ def begin(
         counted=counted,
         code=_count_code(base, head, names),
         left_out=left_out,
+        broken=broken,
+        base_broken=base_broken,
+        is_first=is_first,
     )
     run = Run.create(
         results,
@@ -184,7 +224,7 @@ def measure(
     for block in range(run.manifest.specification.blocks):
         wanted = _wanted(comparison, run)
         if not wanted:
-            return End.DECIDED
+            break
         for planned in _order(run, wanted, block):
             if planned.order % 2 == 0 and clock() > deadline:
                 return End.OUT_OF_TIME
@@ -194,7 +234,9 @@ def measure(
                 say(f"{trial.trial} failed at {trial.failure.stage}: {trial.failure.message}")
         comparison = compare(run, plan)
         say(_progress(comparison, block, deadline - clock()))
-    return End.BLOCKS_DONE if _wanted(comparison, run) else End.DECIDED
+    if not comparison.undecided:
+        return End.DECIDED
+    return End.BLOCKS_DONE if _wanted(comparison, run) else End.GIVEN_UP
 
 
 def _wanted(comparison: Comparison, run: Run) -> list[Pair]:

@@ -46,6 +46,10 @@ class UnknownRevision(RevisionError):
     """There is no revision of such a name."""
 
 
+class NoTable(RevisionError):
+    """A revision has no contenders' table."""
+
+
 class Revision(NamedTuple):
     """A commit, and what a person calls it. `commit` is None for the files as they lie there."""
 
@@ -215,9 +219,11 @@ class Repository:
 def contenders_of(directory: Path, table: Path, side: str) -> dict[str, Placed]:
     """Return the contenders of a checked-out revision, by the names in its own table.
 
-    As contenders of a run they are called `NAME@SIDE`. Raises `RevisionError` when the revision
-    has no table that can be read.
+    As contenders of a run they are called `NAME@SIDE`. Raises `NoTable` when the revision has
+    none, and `RevisionError` when it cannot be read.
     """
+    if not (directory / table).exists():
+        raise NoTable(f"{side} has no contenders' table {table}")
     try:
         specs = load_contenders(directory / table)
     except RegistryError as error:

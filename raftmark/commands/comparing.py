@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from raftmark.bench.tracking.compare import Comparison
     from raftmark.bench.tracking.gate import Wish
 
-_REGRESSED, _UNDECIDED, _INTERRUPTED = 1, 3, 130
+_PASSED, _BROKEN, _UNDECIDED, _WORSE, _INTERRUPTED = 0, 1, 3, 4, 130
 
 _Base = Annotated[str, typer.Argument(metavar="BASE", help="A git revision, or a run.")]
 _Head = Annotated[
@@ -99,16 +99,34 @@ def gate(
 ) -> None:
     """Compare as `compare` does, and end with a status for continuous integration.
 
-    0: nothing got slower, as far as it can be told; 1: something got slower, a command costs more
-    messages, bytes or saves, or HEAD broke a safety rule; 2: wrong usage; 3, only with
-    --fail-undecided: something could not be decided; 130: interrupted.
+    0: nothing got worse, as far as it can be told, or there is nothing to compare with yet; 1: HEAD
+    does not work, or broke a safety rule; 2: wrong usage; 3: nothing could be decided, or with
+    --fail-undecided, not everything; 4: something got slower, or a command costs more messages,
+    bytes or saves; 130: interrupted.
     """
     wish = _wish(contenders, workloads, margin, blocks, budget, seed)
-    comparison = _compare_and_write(base, head, wish, results, contenders_file, format, output)
-    if comparison.regressed:
-        raise typer.Exit(_REGRESSED)
-    if fail_undecided and comparison.undecided:
-        raise typer.Exit(_UNDECIDED)
+    try:
+        comparison = _compare_and_write(base, head, wish, results, contenders_file, format, output)
+    except (typer.BadParameter, typer.Exit):
+        raise
+    except typer.TyperException as error:
+        error.exit_code = _UNDECIDED
+        raise
+    raise typer.Exit(_status(comparison, fail_undecided))
+
+
+def _status(comparison: Comparison, fail_undecided: bool) -> int:
+    from raftmark.bench.tracking.compare import Outcome
+
+    match comparison.outcome:
+        case Outcome.BROKEN:
+            return _BROKEN
+        case Outcome.WORSE:
+            return _WORSE
+        case Outcome.UNDECIDED:
+            return _UNDECIDED
+        case Outcome.FIRST | Outcome.PASSED:
+            return _UNDECIDED if fail_undecided and comparison.undecided else _PASSED
 
 
 def _wish(
@@ -152,6 +170,8 @@ def _compare_and_write(
 
     if format not in FORMATS:
         raise typer.BadParameter(f"no format {format}; choose from {', '.join(FORMATS)}")
+    if output is not None and not output.parent.is_dir():
+        raise typer.BadParameter(f"there is no directory {output.parent} for -o {output}")
     comparison, interrupted = _compare(base, head, wish, results, table)
     _write(FORMATS[format](comparison), output)
     if interrupted:
@@ -167,7 +187,7 @@ def _compare(
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     from raftmark.bench.runs.store import Run, StoreError
     from raftmark.bench.tracking.compare import Plan, compare, compare_runs, plan_of_runs
-    from raftmark.bench.tracking.revisions import RevisionError
+    from raftmark.bench.tracking.revisions import NoTable, RevisionError, UnknownRevision
 
     try:
         runs = [_find_run(name, results) for name in (base, head) if name is not None]
@@ -180,6 +200,10 @@ def _compare(
             case [only, *_]:
                 if head is None and (plan := Plan.of(only)) is not None:
                     return compare(only, plan), False
+    except UnknownRevision as error:
+        raise typer.BadParameter(str(error)) from error
+    except NoTable as error:
+        raise typer.BadParameter(f"{error}; name it with --contenders-file") from error
     except (RevisionError, StoreError) as error:
         raise typer.TyperException(str(error)) from error
     raise typer.BadParameter(
@@ -192,7 +216,7 @@ def _compare_revisions(
 ) -> tuple[Comparison, bool]:
     from raftmark.bench.tracking.compare import BASE, HEAD, compare
     from raftmark.bench.tracking.gate import Side, begin, measure
-    from raftmark.bench.tracking.revisions import WORKING_TREE, Repository, Revision, contenders_of
+    from raftmark.bench.tracking.revisions import WORKING_TREE, Repository, Revision
 
     repository = Repository(Path.cwd())
     revisions = [
@@ -202,7 +226,7 @@ def _compare_revisions(
     _say(f"checking out {revisions[0]} and {revisions[1]}")
     with repository.checked_out(*revisions) as directories:
         old, new = (
-            Side(revision, directory, contenders_of(directory, table, which))
+            Side.of(repository, revision, directory, table, which)
             for revision, directory, which in zip(revisions, directories, (BASE, HEAD), strict=True)
         )
         run, plan = begin(old, new, wish, results, _say)
@@ -210,11 +234,14 @@ def _compare_revisions(
         _say(
             f"run {run.manifest.run}, seed {run.manifest.seed}: {len(plan.figures)} figures, "
             f"none decided before block {plan.fewest_blocks}"
+            if plan.figures
+            else "nothing to measure"
         )
         interrupted = False
         with run.lock():
             try:
-                _say(measure(run, plan, specs, wish.budget_s, _say).value)
+                if plan.figures:
+                    _say(measure(run, plan, specs, wish.budget_s, _say).value)
             except KeyboardInterrupt:
                 interrupted = True
                 _say("interrupted; this is what is known")

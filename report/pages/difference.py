@@ -8,7 +8,7 @@ from typing import NamedTuple
 import msgspec
 
 from raftmark.bench.analysis.sequential import Verdict
-from raftmark.bench.tracking.compare import Comparison, Finding
+from raftmark.bench.tracking.compare import Comparison, Finding, Outcome
 from raftmark.bench.tracking.counting import Count
 from raftmark.report.findings.numbers import spell_ratio
 from raftmark.report.findings.units import in_unit
@@ -54,18 +54,40 @@ class Counted(NamedTuple):
 
 
 def headline(comparison: Comparison) -> str:
-    """Return the answer in a sentence or two."""
+    """Return the answer in a few sentences, the worst first."""
+    safety = [f"a safety rule was broken in {trial}" for trial in comparison.unsafe]
+    sentences = [
+        f"{start}: {'; '.join(found)}."
+        for start, found in (
+            ("HEAD is broken", [*safety, *comparison.broken]),
+            ("Worse than BASE", _worse(comparison)),
+            ("BASE is broken", comparison.base_broken),
+            ("Trials fail more often", comparison.frail if not comparison.broken else []),
+        )
+        if found
+    ]
+    match comparison.outcome:
+        case Outcome.FIRST:
+            sentences.insert(0, "There is nothing to compare with yet.")
+        case Outcome.UNDECIDED:
+            sentences.insert(0, "Nothing could be decided.")
+        case Outcome.PASSED:
+            sentences.insert(0, _passed(comparison))
+    return " ".join(sentences)
+
+
+def _worse(comparison: Comparison) -> list[str]:
     plan = comparison.plan
-    worse = [
+    return [
         f"{plan.labels[f.contender]}: {f.title} {_words(f)[0]} in {f.cell} ({_ratio(f)})"
         for f in comparison.with_verdict(Verdict.SLOWER)
     ] + [
         f"{plan.labels[c.contender]}: {_number(c.head)} instead of {_number(c.base)} {c.what}"
         for c in comparison.costlier
     ]
-    worse += [f"a safety rule was broken in {trial}" for trial in comparison.unsafe]
-    if worse:
-        return f"Worse than BASE: {'; '.join(worse)}."
+
+
+def _passed(comparison: Comparison) -> str:
     told = len(comparison.findings) - len(comparison.with_verdict(Verdict.UNDECIDED))
     sentence = f"Nothing got worse, as far as it can be told: {told} of "
     sentence += f"{len(comparison.findings)} figures are decided"
@@ -137,21 +159,19 @@ def method(comparison: Comparison) -> str:
     )
 
 
+def _opening(comparison: Comparison) -> list[str]:
+    """Return what is compared, and the answer; where HEAD is broken that comes first."""
+    compared = f"HEAD {comparison.plan.head} against BASE {comparison.plan.base}"
+    both = [compared, headline(comparison)]
+    return both[::-1] if comparison.outcome is Outcome.BROKEN else both
+
+
 def as_text(comparison: Comparison) -> str:
     """Lay a comparison out for a terminal or a log."""
-    found = [
-        f"HEAD {comparison.plan.head} against BASE {comparison.plan.base}",
-        headline(comparison),
-        "",
-    ]
-    header = ("", "contender", "cell", "figure", "BASE", "HEAD", "ratio", "blocks", "")
-    found += _aligned(
-        [header]
-        + [
-            (r.mark, r.contender, r.cell, r.what, r.base, r.head, r.ratio, str(r.blocks), r.verdict)
-            for r in rows(comparison)
-        ]
-    )
+    found = [*_opening(comparison), ""]
+    if lines := rows(comparison):
+        header = ("", "contender", "cell", "figure", "BASE", "HEAD", "ratio", "blocks", "")
+        found += _aligned([header, *map(_cells, lines)])
     if counts := counted(comparison):
         found += ["", "Counted:"]
         found += _aligned([(c.contender, c.what, c.base, c.head, c.verdict) for c in counts])
@@ -159,22 +179,28 @@ def as_text(comparison: Comparison) -> str:
     return "\n".join(found) + "\n"
 
 
+def _cells(r: Row) -> tuple[str, ...]:
+    return (
+        *(r.mark, r.contender, r.cell, r.what),
+        *(r.base, r.head, r.ratio, str(r.blocks), r.verdict),
+    )
+
+
 def as_markdown(comparison: Comparison) -> str:
     """Lay a comparison out for a pull request's comment or a job's summary."""
-    found = [
-        "### Raftmark",
-        "",
-        f"HEAD {_escape(comparison.plan.head)} against BASE {_escape(comparison.plan.base)}",
-        "",
-        f"**{_escape(headline(comparison))}**",
-        "",
-        "| | Contender | Cell | Figure | BASE | HEAD | Ratio | Blocks | |",
-        "|---|---|---|---|---:|---:|---:|---:|---|",
-    ]
+    found = ["### Raftmark", ""]
+    for line in _opening(comparison):
+        emphasis = "**" * (line == headline(comparison))
+        found += [f"{emphasis}{_escape(line)}{emphasis}", ""]
+    if lines := rows(comparison):
+        found += [
+            "| | Contender | Cell | Figure | BASE | HEAD | Ratio | Blocks | |",
+            "|---|---|---|---|---:|---:|---:|---:|---|",
+        ]
     found += [
         f"| {r.mark} | {_escape(r.contender)} | {_escape(r.cell)} | {r.what} | {r.base} | {r.head} "
         f"| {r.ratio} | {r.blocks} | {r.verdict} |"
-        for r in rows(comparison)
+        for r in lines
     ]
     if counts := counted(comparison):
         found += ["", "| Contender | Counted | BASE | HEAD | |", "|---|---|---:|---:|---|"]
@@ -188,8 +214,9 @@ def as_markdown(comparison: Comparison) -> str:
 
 
 def as_json(comparison: Comparison) -> str:
-    """Return a comparison for programs; the fields are those of `bench.compare.Comparison`."""
-    return msgspec.json.format(msgspec.json.encode(comparison), indent=2).decode() + "\n"
+    """Return a comparison for programs: the fields of `Comparison`, and the name of its outcome."""
+    fields = {"outcome": comparison.outcome.name.lower(), **msgspec.to_builtins(comparison)}
+    return msgspec.json.format(msgspec.json.encode(fields), indent=2).decode() + "\n"
 
 
 def as_html(comparison: Comparison) -> str:

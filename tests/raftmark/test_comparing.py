@@ -12,9 +12,12 @@ import psutil
 import pytest
 
 from raftmark.bench.runs.store import Run
-from raftmark.bench.tracking.compare import Plan
+from raftmark.bench.tracking import gate as gate_module
+from raftmark.bench.tracking.compare import Compared, Plan
+from raftmark.bench.tracking.gate import measure
 from tests.bench.repositories import STUB, Project
 from tests.bench.support import LONG
+from tests.bench.tracking.test_gate import FIGURE, World, a_run
 
 RAFTMARK = [str(Path(sys.executable).with_name("raftmark"))]
 ONE_BLOCK = ["--blocks", "1", "--workloads", "replicate"]
@@ -40,11 +43,11 @@ def raftmark(project, *arguments):
     )
 
 
-def test_the_same_twice_passes_and_leaves_a_run_and_nothing_else(project, command):
+def test_one_block_of_the_same_decides_nothing_and_leaves_a_run_and_nothing_else(project, command):
     done = command("gate", "main", *ONE_BLOCK, cwd=project.path)
-    assert done.returncode == 0, done.stderr
+    assert done.returncode == 3, done.stderr
     assert done.stdout.startswith("HEAD the working tree against BASE main (")
-    assert "Nothing got worse, as far as it can be told: 0 of 3 figures are decided." in done.stdout
+    assert "Nothing could be decided." in done.stdout
     assert "messages per command  0.1  0.1  equal" in done.stdout
     assert project.worktrees() == []
     run = Run.open(project.path / "results" / "latest")
@@ -66,7 +69,7 @@ def test_an_extra_message_fails_the_gate_in_one_block(project, command):
     project.edit_stub(*EXTRA_MESSAGE)
     project.commit()
     done = command("gate", base, "main", *ONE_BLOCK, "--format", "json", cwd=project.path)
-    assert done.returncode == 1, done.stderr
+    assert done.returncode == 4, done.stderr
     comparison = msgspec.json.decode(done.stdout)
     (grown,) = [c for c in comparison["counts"] if c["gated"] and c["head"] != c["base"]]
     assert (grown["what"], grown["base"], grown["head"]) == ("messages per command", 0.1, 1.1)
@@ -80,10 +83,33 @@ def test_compare_tells_the_same_and_passes(project, command):
     assert "A: 1.1 instead of 0.1 messages per command" in done.stdout
 
 
-def test_what_is_undecided_fails_only_if_asked(project, command):
-    done = command("gate", "main", *ONE_BLOCK, "--fail-undecided", cwd=project.path)
-    assert done.returncode == 3, done.stderr
-    assert "cannot tell yet" in done.stdout
+QUIET = Compared("a", "replicate-w1", "latency_p50")  # The same in every trial of the world.
+
+
+@pytest.mark.parametrize(
+    ("world", "figures", "status", "if_all_must_be_decided"),
+    [
+        (World(), [FIGURE], 0, 0),
+        (World(noise=1.0), [FIGURE, QUIET], 0, 3),
+        (World(noise=1.0), [FIGURE], 3, 3),
+        (World(head=0.8), [FIGURE], 4, 4),
+        (World(messages=(1, 2)), [FIGURE], 4, 4),
+        (World(fails={"a@head"}), [FIGURE], 1, 1),
+        (World(fails={"a@base"}), [FIGURE], 3, 3),
+    ],
+    ids=["passed", "some undecided", "undecided", "slower", "costlier", "broken", "base broken"],
+)
+def test_each_outcome_has_a_status(
+    tmp_path, monkeypatch, command, world, figures, status, if_all_must_be_decided
+):
+    run, plan = a_run(tmp_path / "results", figures=figures, blocks=20)
+    monkeypatch.setattr(gate_module, "run_trial", world.run_trial)
+    specs = {entry.name: None for entry in run.manifest.contenders}
+    measure(run, plan, specs, 1e6, lambda message: None, world.clock)
+    assert command("gate", "a-run", cwd=tmp_path).returncode == status
+    asked = command("gate", "a-run", "--fail-undecided", cwd=tmp_path)
+    assert asked.returncode == if_all_must_be_decided
+    assert command("compare", "a-run", cwd=tmp_path).returncode == 0
 
 
 def test_what_is_found_goes_to_a_file(project, command):
@@ -112,29 +138,30 @@ def test_a_commit_whose_hook_compares_is_the_commit_that_was_meant(project):
     assert project.worktrees() == []
 
 
+def changed(project, name, answer):
+    """Write a stub that says something else of itself; return its command."""
+    (project.path / f"{name}.py").write_text(
+        "from stub import Stub\n"
+        "class Changed(Stub):\n"
+        "    def op_hello(self, request):\n"
+        f"        return super().op_hello(request) | {{{answer}}}\n"
+        "Changed().serve()\n"
+    )
+    return ["{python}", f"{{root}}/{name}.py"]
+
+
 def test_what_only_one_side_has_is_named_and_the_rest_compared(project, command):
-    project.set_table({"a": STUB, "old": STUB, "grown": STUB, "narrow": STUB})
+    older = changed(project, "older", '"protocol": 0')
+    project.set_table({"a": STUB, "old": STUB, "grown": older, "narrow": STUB})
     project.commit()
-    programs = {
-        "narrow": '"features": ["memory", "election"]',
-        "grown": '"protocol": 2',
-    }
-    for name, change in programs.items():
-        (project.path / f"{name}.py").write_text(
-            "from stub import Stub\n"
-            "class Changed(Stub):\n"
-            "    def op_hello(self, request):\n"
-            f"        return super().op_hello(request) | {{{change}}}\n"
-            "Changed().serve()\n"
-        )
-    changed = {name: ["{python}", f"{{root}}/{name}.py"] for name in programs}
-    project.set_table({"a": STUB, "new": STUB, **changed})
+    narrow = changed(project, "narrow", '"features": ["memory", "election"]')
+    project.set_table({"a": STUB, "new": STUB, "grown": STUB, "narrow": narrow})
     done = command("gate", "main", "--blocks", "1", cwd=project.path)
-    assert done.returncode == 0, done.stderr
+    assert done.returncode == 3, done.stderr
     for said in (
         "Not compared: old is not in head's table.",
         "Not compared: new is not in base's table.",
-        "Not compared: grown cannot run in head: does not speak protocol 1",
+        "Nothing could be decided. BASE is broken: grown cannot run in base: does not speak",
         "Not compared: narrow does not offer replicate-w64 in head.",
     ):
         assert said in done.stdout
@@ -143,15 +170,81 @@ def test_what_only_one_side_has_is_named_and_the_rest_compared(project, command)
     assert {f.cell for f in plan.figures if f.contender == "narrow"} == {"election-12-24"}
 
 
-def test_nothing_in_common_is_an_error(project, command):
+def test_nothing_in_common_is_nothing_decided(project, command):
     project.set_table({"b": STUB})
-    done = command("gate", "main", "--blocks", "1", cwd=project.path)
-    assert done.returncode == 1
-    assert done.stderr.splitlines()[-1] == (
-        "raftmark: the two share nothing to compare; a is not in head's table; "
-        "b is not in base's table"
-    )
+    done = command("gate", "main", cwd=project.path)
+    assert done.returncode == 3
+    assert "Nothing could be decided." in done.stdout
+    for said in ("a is not in head's table", "b is not in base's table"):
+        assert f"Not compared: {said}." in done.stdout
     assert project.worktrees() == []
+
+
+def test_a_head_that_does_not_start_is_broken(project, command):
+    project.edit_stub("class Stub", "class Stub:")
+    done = command("gate", "main", cwd=project.path)
+    assert done.returncode == 1
+    assert done.stdout.startswith("HEAD is broken: a cannot run in head: ")
+    assert project.worktrees() == []
+
+
+def test_a_head_that_fails_where_base_works_is_broken(project, command):
+    project.edit_stub("def op_run(self, request):", "def op_run(self, request, more):")
+    done = command("gate", "main", *ONE_BLOCK, cwd=project.path)
+    assert done.returncode == 1
+    assert done.stdout.startswith("HEAD is broken: a: the only trial of ")
+    compared = command("compare", "latest", cwd=project.path)
+    assert (compared.returncode, compared.stdout) == (0, done.stdout)
+
+
+@pytest.mark.parametrize("first", ["table", "contender"])
+def test_the_first_pull_request_has_nothing_to_compare_with_and_succeeds(project, command, first):
+    if first == "table":
+        project.git("rm", "--quiet", "bench/contenders.toml")
+        project.commit()
+        project.git("revert", "--no-commit", "HEAD")
+        chosen = []
+    else:
+        project.set_table({"a": STUB, "mine": STUB})
+        chosen = ["--contenders", "mine"]
+    for name, opening in (("text", "HEAD the working tree"), ("markdown", "### Raftmark")):
+        options = [*chosen, "--format", name, "-o", "found"]
+        done = command("gate", "main", *options, cwd=project.path)
+        assert done.returncode == 0, done.stderr
+        found = (project.path / "found").read_text()
+        assert found.startswith(opening)
+        assert "There is nothing to compare with yet." in found
+    assert project.worktrees() == []
+
+
+@pytest.mark.parametrize("side", ["base", "head"])
+def test_a_table_that_cannot_be_read_is_its_sides_fault(project, command, side):
+    table = project.path / "bench" / "contenders.toml"
+    sound = table.read_text()
+    table.write_text("[[")
+    if side == "base":
+        project.commit()
+        table.write_text(sound)
+    done = command("gate", "main", cwd=project.path)
+    assert done.returncode == (1 if side == "head" else 3)
+    assert f"{side.upper()} is broken: {side}: " in done.stdout
+    assert "is not a contenders' table" in done.stdout
+
+
+def test_a_head_without_a_table_is_broken(project, command):
+    (project.path / "bench" / "contenders.toml").unlink()
+    done = command("gate", "main", cwd=project.path)
+    assert done.returncode == 1
+    assert "HEAD is broken: head has no contenders' table bench/contenders.toml." in done.stdout
+
+
+def test_submodules_that_are_not_there_are_said(project, command, tmp_path):
+    other = Project(tmp_path / "other")
+    allowed = ("-c", "protocol.file.allow=always")
+    project.git(*allowed, "submodule", "--quiet", "add", str(other.path), "part")
+    done = command("compare", "main", "--budget", "0", cwd=project.path)
+    assert done.returncode == 0, done.stderr
+    assert "Not compared: what lies in a submodule (part), since worktrees have" in done.stdout
 
 
 GATED = """
@@ -244,14 +337,18 @@ def start_gate(project, asked):
 @pytest.mark.parametrize(
     ("arguments", "status", "said"),
     [
-        (["gate", "no-such-branch"], 1, "neither a run nor a revision"),
+        (["gate", "no-such-branch"], 2, "neither a run nor a revision"),
+        (["compare", "no-such-branch"], 2, "neither a run nor a revision"),
         (["gate", "main", "--workloads", "sort"], 2, "choose from replicate, election"),
         (["gate", "main", "--format", "pdf"], 2, "choose from text, markdown, json, html"),
         (["gate", "main", "--margin", "0"], 2, "'--margin'"),
         (["gate"], 2, "BASE"),
-        (["gate", "main", "--contenders", "zig"], 1, "no contender zig; choose from a"),
-        (["gate", "main", "--contenders-file", "gone.toml"], 1, "gone.toml"),
-        (["gate", "main", "--budget", "0", "--blocks", "1", "-o", "no/file"], 1, "-o"),
+        (["gate", "main", "--contenders", "zig"], 2, "no contender zig; choose from a"),
+        (["compare", "main", "--contenders", "zig"], 2, "no contender zig; choose from a"),
+        (["gate", "main", "--contenders-file", "gone.toml"], 2, "gone.toml"),
+        (["gate", "main", "-o", "no/file"], 2, "no directory no for -o no/file"),
+        (["gate", "main", "--budget", "0", "-o", "bench"], 3, "cannot write to bench"),
+        (["compare", "main", "--budget", "0", "-o", "bench"], 1, "cannot write to bench"),
     ],
 )
 def test_errors_are_said_in_the_last_line(project, command, arguments, status, said):

@@ -13,6 +13,7 @@ from raftmark.bench.runs.store import Run, StoreError, now
 from raftmark.bench.tracking import gate as gate_module
 from raftmark.bench.tracking.compare import (
     Compared,
+    Outcome,
     Plan,
     compare,
     compare_runs,
@@ -136,20 +137,22 @@ def test_measuring_ends_when_everything_is_decided(gate, head, verdict, ratio):
     assert finding.ratio == pytest.approx(ratio, rel=0.03)
     assert finding.low <= ratio <= finding.high
     assert comparison.plan.fewest_blocks <= finding.blocks < 60
-    assert comparison.regressed is (verdict is Verdict.SLOWER)
+    worse = verdict is Verdict.SLOWER
+    assert comparison.outcome is (Outcome.WORSE if worse else Outcome.PASSED)
 
 
 def test_a_drift_that_dwarfs_the_difference_hits_both_sides(gate):
     _, comparison = gate(World(head=1.0, drift=-0.02), blocks=40)
     assert comparison.findings[0].verdict is not Verdict.SLOWER
-    assert not comparison.regressed
+    assert comparison.outcome is not Outcome.WORSE
 
 
 def test_noise_that_hides_everything_leaves_it_undecided(gate):
     end, comparison = gate(World(noise=1.0), blocks=8)
     assert end is End.BLOCKS_DONE
     assert comparison.undecided
-    assert not comparison.regressed
+    assert comparison.outcome is Outcome.UNDECIDED
+    assert headline(comparison) == "Nothing could be decided."
     assert comparison.findings[0].blocks == 8
 
 
@@ -191,13 +194,13 @@ def test_an_extra_message_a_commit_is_caught_in_one_block(gate):
     _, comparison = gate(World(messages=(1, 2)), blocks=1)
     (count,) = comparison.costlier
     assert (count.what, count.base, count.head) == ("messages per command", 1, 2)
-    assert comparison.regressed
+    assert comparison.outcome is Outcome.WORSE
     assert "2 instead of 1 messages per command" in headline(comparison)
 
 
 def test_code_that_grew_is_told_and_no_regression(gate):
     _, comparison = gate(World())
-    assert not comparison.regressed
+    assert comparison.outcome is Outcome.PASSED
     assert "tokens of the runtime" in FORMATS["text"](comparison)
 
 
@@ -225,8 +228,75 @@ def test_a_safety_rule_that_head_breaks_is_a_regression(gate, monkeypatch):
 
     world.run_trial = unsafe
     _, comparison = gate(world, blocks=1)
-    assert comparison.regressed
-    assert "a safety rule was broken" in headline(comparison)
+    assert comparison.outcome is Outcome.BROKEN
+    assert "HEAD is broken: a safety rule was broken" in headline(comparison)
+
+
+def test_a_head_whose_trials_all_fail_is_broken_and_that_comes_first(gate):
+    end, comparison = gate(World(fails={"a@head"}))
+    assert end is End.GIVEN_UP
+    assert comparison.outcome is Outcome.BROKEN
+    said = "a: all 3 trials of replicate-w64 failed in head: died of signal 9"
+    assert comparison.broken == [said, said.replace("replicate-w64", "counted")]
+    assert FORMATS["text"](comparison).startswith(f"HEAD is broken: {said}; ")
+    assert FORMATS["markdown"](comparison).splitlines()[2].startswith("**HEAD is broken: ")
+    assert '"outcome": "broken"' in FORMATS["json"](comparison)
+
+
+def test_a_head_that_works_beside_a_base_that_does_not_is_not_to_blame(gate):
+    _, comparison = gate(World(fails={"a@base"}))
+    assert comparison.outcome is Outcome.UNDECIDED
+    assert comparison.broken == []
+    assert headline(comparison).startswith(
+        "Nothing could be decided. BASE is broken: a: all 3 trials of replicate-w64 failed in base"
+    )
+
+
+def test_what_works_in_neither_is_nobodys_change(gate):
+    _, comparison = gate(World(fails={"a@base", "a@head"}))
+    assert comparison.outcome is Outcome.UNDECIDED
+    assert comparison.broken == comparison.base_broken == comparison.frail == []
+
+
+def test_what_breaks_in_one_cell_alone_is_broken(gate):
+    other = Compared("a", "replicate-w1", "latency_p50")
+    world = World(noise=1.0)
+    sound = world.run_trial
+
+    def run_trial(planned, spec, run):
+        world.fails = {"a@head"} if planned.cell.id == "replicate-w1" else ()
+        return sound(planned, spec, run)
+
+    world.run_trial = run_trial
+    _, comparison = gate(world, figures=[FIGURE, other], blocks=1)
+    assert comparison.outcome is Outcome.BROKEN
+    assert comparison.broken == [
+        "a: the only trial of replicate-w1 failed in head: died of signal 9"
+    ]
+
+
+def test_trials_that_fail_more_often_are_said_and_are_no_verdict(gate):
+    world = World()
+    sound = world.run_trial
+
+    def run_trial(planned, spec, run):
+        world.fails = {"a@head"} if planned.block == 1 else ()
+        return sound(planned, spec, run)
+
+    world.run_trial = run_trial
+    _, comparison = gate(world)
+    assert comparison.outcome is Outcome.PASSED
+    trials = comparison.findings[0].blocks + 1
+    assert comparison.frail == [
+        f"a: 1 of {trials + 1} trials failed in head, 0 of {trials + 1} in base"
+    ]
+    assert "Trials fail more often: a: 1 of" in headline(comparison)
+
+
+def test_nothing_measured_is_no_pass(gate):
+    _, comparison = gate(World(), budget_s=-1.0)
+    assert comparison.findings[0].blocks == 0
+    assert comparison.outcome is Outcome.UNDECIDED
 
 
 @pytest.mark.parametrize("name", FORMATS)
