@@ -4,7 +4,14 @@ from bisect import bisect_right
 from collections.abc import Iterable, Sequence
 from operator import attrgetter
 
-from raftmark.raft.messages import MEMBERSHIP, NOOP, Configuration, Entry
+from raftmark.raft.messages import (
+    MEMBERSHIP,
+    NOOP,
+    Configuration,
+    Entry,
+    fitting,
+    size_of_entry,
+)
 
 operation = attrgetter("command.op")
 
@@ -72,6 +79,12 @@ class ReplicatedLog:
             return ()
         return tuple(self._entries[first - start : last - start + 1])
 
+    def batch(self, first: int, last: int, max_bytes: int) -> tuple[tuple[Entry, ...], int]:
+        """As many entries from `first` on, up to `last`, as a message has room for; their size."""
+        entries = self.slice(first, last)
+        count, size = fitting(entries, size_of_entry, max_bytes)
+        return (entries if count == len(entries) else entries[:count]), size
+
     def matches(self, index: int, term: int) -> bool:
         """Whether a leader's log with `term` at `index` agrees with this one there (§5.3).
 
@@ -87,12 +100,16 @@ class ReplicatedLog:
         return (last_term, last_index) >= (self.last_term, self.last_index)
 
     def append(self, entries: Sequence[Entry]) -> None:
-        """Add entries at the end."""
+        """Add entries at the end, and what they say of the members."""
         if not MEMBERSHIP.isdisjoint(map(operation, entries)):
             for index, (_, command) in enumerate(entries, self.last_index + 1):
                 if command.op in MEMBERSHIP:
                     self.configuration = self.configuration.changed_by(command)
                     self._configurations.append((index, self.configuration))
+        self._entries.extend(entries)
+
+    def extend(self, entries: Sequence[Entry]) -> None:
+        """Add entries that are known to say nothing of the members."""
         self._entries.extend(entries)
 
     def merge(self, prev_index: int, entries: Sequence[Entry]) -> int | None:

@@ -4,8 +4,8 @@ All are immutable tuples, so that one process may pass them by reference between
 nodes, and a serialiser writes them as arrays, in the order of their fields.
 """
 
-from collections.abc import Sequence
-from typing import NamedTuple, TypeAlias
+from collections.abc import Callable, Iterable, Sequence
+from typing import NamedTuple, TypeAlias, TypeVar
 
 
 class Command(NamedTuple):
@@ -36,6 +36,24 @@ class Entry(NamedTuple):
 
     term: int
     command: Command
+
+
+def size_of_text(text: str) -> int:
+    """The bytes of a text in UTF-8."""
+    return len(text) if text.isascii() else len(text.encode())
+
+
+def size_of_entry(entry: Entry) -> int:
+    """The bytes of an entry's texts: what makes one entry larger than another."""
+    _, key, value, expect, client, _ = entry[1]
+    size = size_of_text(key)
+    if value is not None:
+        size += size_of_text(value)
+    if expect is not None:
+        size += size_of_text(expect)
+    if client is not None:
+        size += size_of_text(client)
+    return size
 
 
 class Configuration(NamedTuple):
@@ -84,6 +102,34 @@ class Item(NamedTuple):
     name: str
     value: str | bool | None
     serial: int
+
+
+def size_of_item(item: Item) -> int:
+    """The bytes of an item's texts."""
+    size = size_of_text(item.name)
+    if isinstance(item.value, str):
+        size += size_of_text(item.value)
+    return size
+
+
+Value = TypeVar("Value")
+
+
+def fitting(
+    values: Iterable[Value], size_of: Callable[[Value], int], max_bytes: int
+) -> tuple[int, int]:
+    """How many of the first values one message has room for, and their size.
+
+    At least one, if there is any: what is larger than a message should be travels alone.
+    """
+    count = total = 0
+    for value in values:
+        size = total + size_of(value)
+        if size > max_bytes and count:
+            break
+        count += 1
+        total = size
+    return count, total
 
 
 class Snapshot(NamedTuple):
@@ -197,7 +243,8 @@ class InstallSnapshot(NamedTuple):
     """A leader sends a piece of its snapshot (§7): the items from number `offset` on.
 
     `done` marks the last piece. It is answered with an `InstallSnapshotReply`, or once the
-    snapshot is whole, or not needed, with an `AppendEntriesReply` for its index.
+    snapshot is whole, or not needed, with an `AppendEntriesReply` for its index and `round`.
+    A piece without items asks how many the follower has, and is the heartbeat meanwhile.
     """
 
     term: int
@@ -209,6 +256,7 @@ class InstallSnapshot(NamedTuple):
     offset: int
     items: tuple[Item, ...]
     done: bool
+    round: int = 0
 
 
 class InstallSnapshotReply(NamedTuple):

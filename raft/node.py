@@ -26,6 +26,8 @@ request the check of a leader's quorum (§6.2) and the pre-vote (§9.6).
 import enum
 import math
 from collections.abc import Callable, Sequence
+from functools import partial
+from itertools import repeat
 from operator import attrgetter
 from typing import Any, ClassVar, NamedTuple
 
@@ -51,11 +53,15 @@ from raftmark.raft.messages import (
     Saved,
     Snapshot,
     TimeoutNow,
+    fitting,
+    size_of_item,
 )
 from raftmark.raft.progress import Progress
 from raftmark.raft.reads import ReadIndex, ReadRounds
 
 operation = attrgetter("op")
+# What `Entry(term, command)` does, without a call of Python's for each.
+entry_of = partial(tuple.__new__, Entry)
 
 
 class Role(enum.Enum):
@@ -67,25 +73,43 @@ class Role(enum.Enum):
     LEADER = "leader"
 
 
+def entries_of(term: int, commands: Sequence[Command]) -> list[Entry]:
+    """An entry of this term for each command."""
+    return list(map(entry_of, zip(repeat(term), commands)))
+
+
 class Settings(NamedTuple):
     """What all nodes of a cluster share.
 
     `nodes` are the first voters, the configuration that the log begins with; a server that
     is added later has the same. `election_timeout_ns` is the range from which each timeout
     is drawn, `max_entries` bounds the entries of one AppendEntries and the items of one
-    InstallSnapshot, `window` the number of AppendEntries under way to a follower. A
-    snapshot is due every `snapshot_entries` entries, never if that is 0; the last quarter
-    of as many stays in the log for followers that lag.
+    InstallSnapshot, `max_bytes` their texts, in bytes of UTF-8 (an entry or item that is larger
+    travels alone), and `window` the number of AppendEntries under way to a follower: as many
+    messages, and `max_bytes` for each. A snapshot is due every `snapshot_entries` entries, never
+    if that is 0; the last quarter of as many stays in the log for followers that lag.
     """
 
     nodes: tuple[int, ...]
     election_timeout_ns: tuple[int, int]
     heartbeat_ns: int
     max_entries: int = 1024
+    max_bytes: int = 256 * 1024
     window: int = 16
     pre_vote: bool = False
     check_quorum: bool = False
     snapshot_entries: int = 16384
+
+
+class LostEntries(NamedTuple):
+    """A follower that had acknowledged the entries up to `last` has them no more, from `first` on.
+
+    Raft rests on that this does not happen; see docs/correctness.md.
+    """
+
+    node: int
+    first: int
+    last: int
 
 
 class Ready(NamedTuple):
@@ -97,6 +121,8 @@ class Ready(NamedTuple):
     committed: tuple[Entry, ...]
     reads: Sequence[ReadIndex]
     timer_ns: int | None
+    lost: Sequence[LostEntries] = ()
+    """For people; there is nothing that the runtime could do about it."""
 
 
 class Node:
@@ -115,6 +141,7 @@ class Node:
         "_configuration",
         "_heartbeat_due",
         "_leader_heard",
+        "_lost",
         "_majority",
         "_messages",
         "_next_snapshot",
@@ -138,6 +165,7 @@ class Node:
         "id",
         "leader",
         "log",
+        "lost",
         "role",
         "snapshot",
         "term",
@@ -179,6 +207,8 @@ class Node:
         self._beats = 0
         self._reads = ReadRounds()
         self._transferee: int | None = None
+        self.lost: list[LostEntries] = []
+        """What followers have lost of what they had acknowledged, since this node leads."""
 
         # What ready() has not handed out yet.
         self._saved_state = saved.hard_state
@@ -189,6 +219,7 @@ class Node:
         self._restored: Snapshot | None = saved.snapshot
         self._applied = index
         self._reads_known: list[ReadIndex] = []
+        self._lost: list[LostEntries] = []
         self._timer_ns: int | None = None
         self._restart_election_timer()
 
@@ -245,12 +276,11 @@ class Node:
         """
         if self.role is not Role.LEADER or self._transferee is not None:
             return None
-        if not MEMBERSHIP.isdisjoint(map(operation, commands)):
-            commands = self._admitted(commands)
         first = self.log.last_index + 1
-        term = self.term
-        self.log.append([Entry(term, command) for command in commands])
-        if self.log.configuration is not self._configuration:
+        if MEMBERSHIP.isdisjoint(map(operation, commands)):
+            self.log.extend(entries_of(self.term, commands))
+        else:
+            self.log.append(entries_of(self.term, self._admitted(commands)))
             self._adopt_configuration()
         self._maybe_commit()
         return first
@@ -373,15 +403,18 @@ class Node:
     def append_entries_reply(self, message: AppendEntriesReply) -> None:
         """A follower took or refused what this leader sent (§5.3)."""
         progress = self._progress_of(message)
-        if progress is None:
+        if progress is None or message.round < progress.first_round:
             return
         if message.round > progress.read_round:
             progress.read_round = message.round
             self._confirm_reads()
         if not message.success:
             possible_match = self.log.last_possible_match(message.hint_index, message.hint_term)
-            progress.rejected(message.log_index, possible_match)
-        elif progress.accepted(message.log_index):
+            if message.log_index <= progress.match_index:
+                self._refused_what_it_had(message, progress, possible_match)
+            else:
+                progress.rejected(message.log_index, possible_match)
+        elif progress.accepted(message.log_index, self._reads.latest):
             self._maybe_commit()
         if message.sender == self._transferee:
             self._hand_over()
@@ -404,7 +437,9 @@ class Node:
                 return
             self._restore(snapshot)
         # What the snapshot covers is here, and it was committed: so far the logs match.
-        self._messages.append(AppendEntriesReply(self.term, self.id, message.sender, True, index))
+        self._messages.append(
+            AppendEntriesReply(self.term, self.id, message.sender, True, index, round=message.round)
+        )
 
     def install_snapshot_reply(self, message: InstallSnapshotReply) -> None:
         """A follower took a piece of the snapshot, or lacks one before it (§7)."""
@@ -432,12 +467,15 @@ class Node:
         reads: Sequence[ReadIndex] = ()
         if self._reads_known:
             reads, self._reads_known = self._reads_known, []
+        lost: Sequence[LostEntries] = ()
+        if self._lost:
+            lost, self._lost = self._lost, []
         timer_ns, self._timer_ns = self._timer_ns, None
         committed: tuple[Entry, ...] = ()
         if self.commit_index > self._applied:
             committed = self.log.slice(self._applied + 1, self.commit_index)
             self._applied = self.commit_index
-        return Ready(self._take_save(), messages, restored, committed, reads, timer_ns)
+        return Ready(self._take_save(), messages, restored, committed, reads, timer_ns, lost)
 
     def _take_save(self) -> Save | None:
         changed = (self.term, self.voted_for) != self._saved_state
@@ -469,6 +507,7 @@ class Node:
             self._restart_election_timer()
             self._reads_known += self._reads.lose()
             self._transferee = None
+            self.lost = []
         if term > self.term:
             self.term = term
             self.voted_for = None
@@ -502,6 +541,7 @@ class Node:
         self.leader = self.id
         self._progress = {}
         self._track_followers()
+        self.lost = []
         self._beats = 0
         # An entry of its own term lets the leader commit those of earlier ones (§5.4.2, §8).
         self._term_start = self.log.last_index + 1
@@ -546,10 +586,10 @@ class Node:
         """Have a progress for each other member, and none for those who are gone."""
         following = self._progress
         self._progress = {}
-        next_index = self.log.last_index + 1
+        next_index, window = self.log.last_index + 1, self._settings.window
         for peer in self._configuration.members:
             if peer != self.id:
-                new = Progress(next_index, self._settings.window)
+                new = Progress(next_index, window, self._settings.max_bytes)
                 self._progress[peer] = following.get(peer, new)
         self._voting = [p for peer, p in self._progress.items() if peer in self._voters]
 
@@ -673,6 +713,25 @@ class Node:
             progress.active = True
         return progress
 
+    def _refused_what_it_had(
+        self, refusal: AppendEntriesReply, progress: Progress, possible_match: int
+    ) -> None:
+        """A follower refused entries after some that it had acknowledged.
+
+        If that was asked before the acknowledgement came, the refusal is old and must not lower
+        anything. Otherwise the follower's storage has failed its promise: the leader says so,
+        and goes by what is there from now on.
+        """
+        if refusal.round <= progress.match_round:
+            # Which it is, the answer to the next heartbeat will tell.
+            if progress.match_round == self._reads.latest:
+                self._reads.renew()
+            return
+        lost = LostEntries(refusal.sender, possible_match + 1, progress.match_index)
+        self.lost.append(lost)
+        self._lost.append(lost)
+        progress.begin_anew(possible_match, self._reads.renew())
+
     def _follows_a_leader(self) -> bool:
         """Whether a leader was heard of within the least election timeout, if only by itself."""
         return self._leader_heard or self.role is Role.LEADER
@@ -694,26 +753,36 @@ class Node:
 
     def _replicate(self) -> None:
         """Send each follower what it lacks, and a heartbeat if one is due."""
-        first, last = self.log.first_index, self.log.last_index
+        first_kept, last = self.log.first_index, self.log.last_index
+        # Followers that are as far as each other are sent the same.
+        batches: dict[int, tuple[tuple[Entry, ...], int]] = {}
         for peer, progress in self._progress.items():
-            if progress.next_index < first and progress.snapshot is None:
+            if progress.next_index < first_kept and progress.snapshot is None:
                 progress.install(self.snapshot)
+            silent = self._heartbeat_due
             if progress.snapshot is not None:
                 if progress.may_send:
-                    self._send_piece(peer, progress, progress.snapshot)
+                    self._send_items(peer, progress, progress.snapshot)
+                elif silent:
+                    self._send_piece(peer, progress.snapshot, progress.offset, (), done=False)
                 continue
-            silent = self._heartbeat_due
             while progress.next_index <= last and progress.may_send:
-                end = min(last, progress.next_index + self._settings.max_entries - 1)
-                self._send_entries(peer, progress, end)
+                first = progress.next_index
+                if first not in batches:
+                    end = min(last, first + self._settings.max_entries - 1)
+                    batches[first] = self.log.batch(first, end, self._settings.max_bytes)
+                entries, size = batches[first]
+                self._send_entries(peer, first - 1, entries)
+                progress.sent(first + len(entries) - 1, size)
                 silent = False
-                progress.sent(end)
             if silent:
-                self._send_entries(peer, progress, progress.next_index - 1)
+                prev = progress.heartbeat_index
+                if prev < first_kept - 1:
+                    prev = progress.next_index - 1
+                self._send_entries(peer, prev, ())
         self._heartbeat_due = False
 
-    def _send_entries(self, peer: int, progress: Progress, end: int) -> None:
-        prev = progress.next_index - 1
+    def _send_entries(self, peer: int, prev: int, entries: tuple[Entry, ...]) -> None:
         self._messages.append(
             AppendEntries(
                 self.term,
@@ -721,16 +790,25 @@ class Node:
                 peer,
                 prev,
                 self.log.term_at(prev),
-                self.log.slice(prev + 1, end),
+                entries,
                 self.commit_index,
                 self._reads.latest,
             )
         )
 
-    def _send_piece(self, peer: int, progress: Progress, snapshot: Snapshot) -> None:
+    def _send_items(self, peer: int, progress: Progress, snapshot: Snapshot) -> None:
         """Send the next items of a snapshot (§7, figure 13)."""
-        index, term, configuration, items = snapshot
-        end = progress.offset + self._settings.max_entries
+        start = progress.offset
+        items = snapshot.items[start : start + self._settings.max_entries]
+        count, size = fitting(items, size_of_item, self._settings.max_bytes)
+        done = start + count == len(snapshot.items)
+        self._send_piece(peer, snapshot, start, items[:count], done=done)
+        progress.sent(snapshot.last_index, size)
+
+    def _send_piece(
+        self, peer: int, snapshot: Snapshot, offset: int, items: tuple[Item, ...], *, done: bool
+    ) -> None:
+        index, term, configuration, _ = snapshot
         self._messages.append(
             InstallSnapshot(
                 self.term,
@@ -739,12 +817,12 @@ class Node:
                 index,
                 term,
                 configuration,
-                progress.offset,
-                items[progress.offset : end],
-                end >= len(items),
+                offset,
+                items,
+                done,
+                self._reads.latest,
             )
         )
-        progress.sent(index)
 
     def _restart_election_timer(self) -> None:
         """Draw a timeout; where a leader was heard of, its least part runs first."""

@@ -45,6 +45,13 @@ class ReadRounds:
         self.asked = True
         return self.latest + 1
 
+    def renew(self) -> int:
+        """The round that all that leaves from now on belongs to, at least, and nothing before."""
+        if self.asked:
+            return self.latest + 1
+        self.latest += 1
+        return self.latest
+
     def begin(self, index: int) -> None:
         """Begin the round that was asked for; its reads are to see what is at `index`."""
         self.asked = False

@@ -34,6 +34,7 @@ const long = 10 * time.Second
 var settings = raft.Settings{
 	ElectionTimeout: raft.Range{Low: 150 * time.Millisecond, High: 300 * time.Millisecond},
 	Heartbeat:       50 * time.Millisecond,
+	MaxBytes:        raft.DefaultMaxBytes,
 	MaxEntries:      raft.DefaultMaxEntries,
 	Window:          raft.DefaultWindow,
 }

@@ -15,6 +15,7 @@ func TestALeaderThatHasSteppedDownCannotHandOverForNow(t *testing.T) {
 		Nodes:           []raft.NodeID{1, 2, 3},
 		ElectionTimeout: raft.Range{Low: 150 * time.Millisecond, High: 300 * time.Millisecond},
 		Heartbeat:       30 * time.Millisecond,
+		MaxBytes:        raft.DefaultMaxBytes,
 		MaxEntries:      1024,
 		Window:          4,
 	}}, cluster.Events{

@@ -133,6 +133,7 @@ func (h *host) start(_ int, f *fields) (any, error) {
 				raft.Range{Low: 150 * time.Millisecond, High: 300 * time.Millisecond}),
 			Heartbeat: optional(f, "heartbeat_ms", duration(0.5, 60_000, time.Millisecond),
 				50*time.Millisecond),
+			MaxBytes:        raft.DefaultMaxBytes,
 			MaxEntries:      raft.DefaultMaxEntries,
 			Window:          raft.DefaultWindow,
 			PreVote:         optional(f, "pre_vote", boolean, false),

@@ -27,6 +27,7 @@ func newDuel(size int, random *rand.Rand) *duel {
 	settings := Settings{
 		ElectionTimeout: Range{150 * time.Millisecond, 300 * time.Millisecond},
 		Heartbeat:       50 * time.Millisecond,
+		MaxBytes:        DefaultMaxBytes,
 		MaxEntries:      DefaultMaxEntries,
 		Window:          DefaultWindow,
 	}

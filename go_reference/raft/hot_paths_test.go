@@ -21,6 +21,7 @@ var (
 		Nodes:           []NodeID{1, 2, 3},
 		ElectionTimeout: Range{150 * time.Millisecond, 300 * time.Millisecond},
 		Heartbeat:       50 * time.Millisecond,
+		MaxBytes:        DefaultMaxBytes,
 		MaxEntries:      DefaultMaxEntries,
 		Window:          DefaultWindow,
 		SnapshotEntries: DefaultSnapshotEntries,

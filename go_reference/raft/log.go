@@ -104,6 +104,14 @@ func (l *ReplicatedLog) Slice(first, last int) []Entry {
 	return entries
 }
 
+// Batch returns as many entries from first on, up to last, as a message has room for, and
+// their size.
+func (l *ReplicatedLog) Batch(first, last, maxBytes int) (entries []Entry, size int) {
+	entries = l.Slice(first, last)
+	count, size := fitting(entries, maxBytes)
+	return entries[:count:count], size
+}
+
 // Until iterates over the entries up to last, cut to what exists.
 func (l *ReplicatedLog) Until(last int) iter.Seq[Entry] {
 	return func(yield func(Entry) bool) {

@@ -67,6 +67,19 @@ type Entry struct {
 	Command *Command
 }
 
+// size is the bytes of the entry's texts: what makes one entry larger than another.
+func (e Entry) size() int {
+	c := e.Command
+	return len(c.Key) + sizeOf(c.Value) + sizeOf(c.Expect) + sizeOf(c.Client)
+}
+
+func sizeOf(text *string) int {
+	if text == nil {
+		return 0
+	}
+	return len(*text)
+}
+
 // A Configuration is the cluster's members (thesis §4): Voters decide, Learners only receive
 // entries. Both are in ascending order, and never changed.
 type Configuration struct {
@@ -117,6 +130,28 @@ type Item struct {
 	Name   string
 	Value  Result
 	Serial uint64
+}
+
+// size is the bytes of the item's texts.
+func (i Item) size() int {
+	size := len(i.Name)
+	if text, ok := i.Value.(string); ok {
+		size += len(text)
+	}
+	return size
+}
+
+// fitting is how many of the first values one message has room for, and their size: at least
+// one, if there is any, as what is larger than a message should be travels alone.
+func fitting[T interface{ size() int }](values []T, maxBytes int) (count, size int) {
+	for _, value := range values {
+		more := size + value.size()
+		if more > maxBytes && count > 0 {
+			break
+		}
+		count, size = count+1, more
+	}
+	return count, size
 }
 
 // A Snapshot is the state after applying the log up to LastIndex, whose entry is of LastTerm
@@ -216,7 +251,8 @@ type AppendEntriesReply struct {
 // Offset on. Done marks the last piece.
 //
 // It is answered with an [InstallSnapshotReply], or once the snapshot is whole, or not
-// needed, with an [AppendEntriesReply] for its index.
+// needed, with an [AppendEntriesReply] for its index and Round. A piece without items asks how
+// many the follower has, and is the heartbeat meanwhile.
 type InstallSnapshot struct {
 	Term          uint64
 	From, To      NodeID
@@ -226,6 +262,7 @@ type InstallSnapshot struct {
 	Offset        int
 	Items         []Item
 	Done          bool
+	Round         uint64
 }
 
 // InstallSnapshotReply tells how many items of the snapshot at SnapshotIndex the follower has.

@@ -30,6 +30,7 @@ func (r Role) MarshalText() ([]byte, error) { return []byte(r.String()), nil }
 // What bounds replication and the log unless [Settings] say otherwise.
 const (
 	DefaultMaxEntries      = 1024
+	DefaultMaxBytes        = 256 << 10
 	DefaultWindow          = 16
 	DefaultSnapshotEntries = 16384
 )
@@ -48,9 +49,11 @@ type Settings struct {
 	ElectionTimeout Range    // from which each timeout is drawn
 	Heartbeat       time.Duration
 	MaxEntries      int // bounds the entries of an AppendEntries, the items of an InstallSnapshot
-	Window          int // bounds the AppendEntries under way to one follower
-	PreVote         bool
-	CheckQuorum     bool
+	MaxBytes        int // bounds their texts; what is larger travels alone
+	// Bounds the AppendEntries under way to one follower: as many messages, MaxBytes for each.
+	Window      int
+	PreVote     bool
+	CheckQuorum bool
 	// A snapshot is due every so many entries, never if 0; the last quarter of as many stays
 	// in the log for followers that lag.
 	SnapshotEntries int
@@ -61,6 +64,14 @@ type View struct {
 	Role   Role
 	Term   uint64
 	Leader NodeID
+}
+
+// LostEntries are those from First to Last, which Node had acknowledged and has no more.
+//
+// Raft rests on that this does not happen; see docs/correctness.md.
+type LostEntries struct {
+	Node        NodeID
+	First, Last int
 }
 
 // Ready is what the runtime must do now, in the order of the fields:
@@ -82,6 +93,7 @@ type Ready struct {
 	Committed []Entry
 	Reads     []ReadIndex
 	Timer     time.Duration
+	Lost      []LostEntries // for people; there is nothing that the runtime could do about it
 }
 
 // A Node is one Raft server as a pure state machine (§5): events in, a [Ready] out.
@@ -121,7 +133,8 @@ type Node struct {
 	beats      int         // heartbeats since the last election timeout passed
 	reads      readRounds
 	transferee NodeID
-	matches    []int // scratch of maybeCommit
+	lost       []LostEntries // of followers, since the node leads
+	matches    []int         // scratch of maybeCommit
 
 	// What Ready has not handed out yet.
 	saved           HardState
@@ -132,6 +145,7 @@ type Node struct {
 	restored        *Snapshot
 	applied         int
 	readsKnown      []ReadIndex
+	lostNow         []LostEntries
 	timer           time.Duration
 }
 
@@ -179,6 +193,9 @@ func (n *Node) Snapshot() *Snapshot { return n.snapshot }
 
 // Configuration is the one in force, committed or not.
 func (n *Node) Configuration() *Configuration { return n.configuration }
+
+// Lost is what followers have lost of what they had acknowledged, since the node leads.
+func (n *Node) Lost() []LostEntries { return n.lost }
 
 // LeaderHint is whom a client should ask.
 func (n *Node) LeaderHint() NodeID {
@@ -412,17 +429,22 @@ func (n *Node) appendEntries(m AppendEntries) {
 // appendEntriesReply: a follower took or refused what this leader sent (§5.3).
 func (n *Node) appendEntriesReply(m AppendEntriesReply) {
 	follower := n.followerOf(m.From, m.Term)
-	if follower == nil {
+	if follower == nil || m.Round < follower.firstRound {
 		return
 	}
 	if m.Round > follower.readRound {
 		follower.readRound = m.Round
 		n.confirmReads()
 	}
-	if !m.Success {
+	switch {
+	case m.Success:
+		if follower.accepted(m.LogIndex, n.reads.latest) {
+			n.maybeCommit()
+		}
+	case m.LogIndex <= follower.matchIndex:
+		n.refusedWhatItHad(m, follower)
+	default:
 		follower.rejected(m.LogIndex, n.log.LastPossibleMatch(m.HintIndex, m.HintTerm))
-	} else if follower.accepted(m.LogIndex) {
-		n.maybeCommit()
 	}
 	if m.From == n.transferee {
 		n.handOver()
@@ -445,7 +467,9 @@ func (n *Node) installSnapshot(m InstallSnapshot) {
 		n.restore(snapshot)
 	}
 	// What the snapshot covers is here, and it was committed: so far the logs match.
-	n.send(AppendEntriesReply{Term: n.term, From: n.id, To: m.From, Success: true, LogIndex: m.SnapshotIndex})
+	n.send(AppendEntriesReply{
+		Term: n.term, From: n.id, To: m.From, Success: true, LogIndex: m.SnapshotIndex, Round: m.Round,
+	})
 }
 
 // installSnapshotReply: a follower took a piece of the snapshot, or lacks one before it (§7).
@@ -481,8 +505,9 @@ func (n *Node) Ready() Ready {
 		Snapshot: n.restored,
 		Reads:    n.readsKnown,
 		Timer:    n.timer,
+		Lost:     n.lostNow,
 	}
-	n.messages, n.restored, n.readsKnown, n.timer = n.messages[:0], nil, nil, 0
+	n.messages, n.restored, n.readsKnown, n.timer, n.lostNow = n.messages[:0], nil, nil, 0, nil
 	if n.commitIndex > n.applied {
 		ready.Committed = n.log.Slice(n.applied+1, n.commitIndex)
 		n.applied = n.commitIndex
@@ -523,6 +548,7 @@ func (n *Node) becomeFollower(term uint64) {
 		n.restartElectionTimer()
 		n.readsKnown = append(n.readsKnown, n.reads.lose()...)
 		n.transferee = 0
+		n.lost = nil
 	}
 	if term > n.term {
 		n.term, n.votedFor = term, 0
@@ -611,7 +637,7 @@ func (n *Node) trackFollowers() {
 		}
 		follower := progressOf(following, peer)
 		if follower == nil {
-			follower = newProgress(peer, n.log.LastIndex()+1, n.settings.Window)
+			follower = newProgress(peer, n.log.LastIndex()+1, n.settings.Window, n.settings.MaxBytes)
 		}
 		follower.voter = slices.Contains(n.configuration.Voters, peer)
 		n.followers = append(n.followers, follower)
@@ -773,6 +799,26 @@ func (n *Node) followerOf(from NodeID, term uint64) *progress {
 	return follower
 }
 
+// refusedWhatItHad: a follower refused entries after some that it had acknowledged.
+//
+// If that was asked before the acknowledgement came, the refusal is old and must not lower
+// anything. Otherwise the follower's storage has failed its promise: the leader says so, and
+// goes by what is there from now on.
+func (n *Node) refusedWhatItHad(refusal AppendEntriesReply, follower *progress) {
+	if refusal.Round <= follower.matchRound {
+		// Which it is, the answer to the next heartbeat will tell.
+		if follower.matchRound == n.reads.latest {
+			n.reads.renew()
+		}
+		return
+	}
+	possibleMatch := n.log.LastPossibleMatch(refusal.HintIndex, refusal.HintTerm)
+	lost := LostEntries{follower.id, possibleMatch + 1, follower.matchIndex}
+	n.lost = append(n.lost, lost)
+	n.lostNow = append(n.lostNow, lost)
+	follower.beginAnew(possibleMatch, n.reads.renew())
+}
+
 // followsALeader reports whether a leader was heard of within the least election timeout, if
 // only by itself.
 func (n *Node) followsALeader() bool { return n.leaderHeard || n.role == Leader }
@@ -796,51 +842,70 @@ func (n *Node) handOver() {
 // replicate sends each follower what it lacks, and a heartbeat if one is due.
 func (n *Node) replicate() {
 	last := n.log.LastIndex()
+	// Followers that are as far as each other are sent the same.
+	var batch struct {
+		first, size int
+		entries     []Entry
+	}
 	for _, follower := range n.followers {
 		if follower.nextIndex < n.log.FirstIndex() && follower.snapshot == nil {
 			follower.install(n.snapshot)
 		}
+		silent := n.heartbeatDue
 		if follower.snapshot != nil {
 			if follower.maySend() {
-				n.sendPiece(follower)
+				n.sendItems(follower)
+			} else if silent {
+				n.sendPiece(follower, nil, false)
 			}
 			continue
 		}
-		silent := n.heartbeatDue
 		for follower.nextIndex <= last && follower.maySend() {
-			end := min(last, follower.nextIndex+n.settings.MaxEntries-1)
-			n.sendEntries(follower, end)
-			follower.sent(end)
+			if batch.first != follower.nextIndex {
+				batch.first = follower.nextIndex
+				end := min(last, batch.first+n.settings.MaxEntries-1)
+				batch.entries, batch.size = n.log.Batch(batch.first, end, n.settings.MaxBytes)
+			}
+			n.sendEntries(follower, batch.first-1, batch.entries)
+			follower.sent(batch.first+len(batch.entries)-1, batch.size)
 			silent = false
 		}
 		if silent {
-			n.sendEntries(follower, follower.nextIndex-1)
+			prev := follower.heartbeatIndex()
+			if prev < n.log.FirstIndex()-1 {
+				prev = follower.nextIndex - 1
+			}
+			n.sendEntries(follower, prev, nil)
 		}
 	}
 	n.heartbeatDue = false
 }
 
-func (n *Node) sendEntries(to *progress, end int) {
-	prev := to.nextIndex - 1
+func (n *Node) sendEntries(to *progress, prev int, entries []Entry) {
 	n.send(AppendEntries{
 		Term: n.term, From: n.id, To: to.id,
 		PrevLogIndex: prev, PrevLogTerm: n.log.TermAt(prev),
-		Entries: n.log.Slice(prev+1, end), LeaderCommit: n.commitIndex,
+		Entries: entries, LeaderCommit: n.commitIndex,
 		Round: n.reads.latest,
 	})
 }
 
-// sendPiece sends the next items of a snapshot (§7, figure 13).
-func (n *Node) sendPiece(to *progress) {
+// sendItems sends the next items of a snapshot (§7, figure 13).
+func (n *Node) sendItems(to *progress) {
+	items := to.snapshot.Items[to.offset:]
+	count, size := fitting(items[:min(n.settings.MaxEntries, len(items))], n.settings.MaxBytes)
+	n.sendPiece(to, items[:count], count == len(items))
+	to.sent(to.snapshot.LastIndex, size)
+}
+
+func (n *Node) sendPiece(to *progress, items []Item, done bool) {
 	snapshot := to.snapshot
-	end := min(to.offset+n.settings.MaxEntries, len(snapshot.Items))
 	n.send(InstallSnapshot{
 		Term: n.term, From: n.id, To: to.id,
 		SnapshotIndex: snapshot.LastIndex, SnapshotTerm: snapshot.LastTerm,
 		Configuration: snapshot.Configuration,
-		Offset:        to.offset, Items: snapshot.Items[to.offset:end], Done: end == len(snapshot.Items),
+		Offset:        to.offset, Items: items, Done: done, Round: n.reads.latest,
 	})
-	to.sent(snapshot.LastIndex)
 }
 
 func (n *Node) send(message Message) { n.messages = append(n.messages, message) }

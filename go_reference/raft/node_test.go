@@ -26,6 +26,7 @@ func newTestNodeWith(t *testing.T, cluster int, saved Saved, change func(*Settin
 	settings := Settings{
 		ElectionTimeout: Range{100 * time.Millisecond, 1100 * time.Millisecond},
 		Heartbeat:       10 * time.Millisecond,
+		MaxBytes:        DefaultMaxBytes,
 		MaxEntries:      4,
 		Window:          2,
 	}

@@ -27,6 +27,16 @@ func (r *readRounds) ask() uint64 {
 	return r.latest + 1
 }
 
+// renew returns the round that all that leaves from now on belongs to, at least, and nothing
+// before.
+func (r *readRounds) renew() uint64 {
+	if r.asked {
+		return r.latest + 1
+	}
+	r.latest++
+	return r.latest
+}
+
 // begin begins the round that was asked for; its reads are to see what is at index.
 func (r *readRounds) begin(index int) {
 	r.asked = false

@@ -177,6 +177,7 @@ var handlers = map[string]func(*interpreter, []string) error{
 	"cluster":   (*interpreter).cluster,
 	"join":      (*interpreter).join,
 	"log":       (*interpreter).log,
+	"damage":    (*interpreter).damage,
 	"status":    (*interpreter).status,
 	"timeout":   (*interpreter).timeout,
 	"propose":   (*interpreter).propose,
@@ -257,11 +258,13 @@ func (in *interpreter) cluster(words []string) error {
 		ElectionTimeout: raft.Range{Low: 160 * time.Millisecond, High: 320 * time.Millisecond},
 		Heartbeat:       50 * time.Millisecond,
 		MaxEntries:      1024,
+		MaxBytes:        256 << 10,
 		Window:          16,
 		SnapshotEntries: 16384,
 	}
 	numbers := map[string]*int{
-		"max_entries": &s.MaxEntries, "window": &s.Window, "snapshot_entries": &s.SnapshotEntries,
+		"max_entries": &s.MaxEntries, "max_bytes": &s.MaxBytes, "window": &s.Window,
+		"snapshot_entries": &s.SnapshotEntries,
 	}
 	flags := map[string]*bool{"pre_vote": &s.PreVote, "check_quorum": &s.CheckQuorum}
 	for _, word := range words[1:] {
@@ -340,6 +343,34 @@ func (in *interpreter) log(words []string) error {
 		return err
 	}
 	return in.perform(m)
+}
+
+// damage: the storage of a node that is down has lost its log from an index on.
+func (in *interpreter) damage(words []string) error {
+	m, err := in.member(words)
+	if err != nil {
+		return err
+	}
+	if len(words) != 2 || m.alive {
+		return usage("damage NODE INDEX, of a node that is down")
+	}
+	from, err := number(words[1])
+	if err != nil {
+		return err
+	}
+	saved, err := m.storage.Load()
+	if err != nil {
+		return err
+	}
+	first := 1
+	if saved.Snapshot != nil {
+		first = saved.Snapshot.LastIndex + 1
+	}
+	kept := saved.Entries[:min(len(saved.Entries), max(0, from-first))]
+	m.storage = raft.NewMemoryStorage()
+	return m.storage.Save(raft.Save{
+		HardState: &saved.HardState, FirstIndex: first, Entries: kept, Snapshot: saved.Snapshot,
+	})
 }
 
 func (in *interpreter) status([]string) error {
@@ -484,6 +515,9 @@ func (in *interpreter) perform(m *member) error {
 		m.machine.Restore(ready.Snapshot)
 	}
 	in.apply(m, ready)
+	for _, lost := range ready.Lost {
+		in.say("forgot %d->%d %d..%d", m.id, lost.Node, lost.First, lost.Last)
+	}
 	for _, read := range ready.Reads {
 		in.say("read %d %s", m.id, textOfRead(read))
 	}

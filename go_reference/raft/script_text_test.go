@@ -261,9 +261,9 @@ func textOfMessage(message raft.Message) string {
 		}
 		details += textOfRound(m.Round)
 	case raft.InstallSnapshot:
-		term, details = m.Term, fmt.Sprintf(" snapshot=%d/%d %s offset=%d %s%s",
+		term, details = m.Term, fmt.Sprintf(" snapshot=%d/%d %s offset=%d %s%s%s",
 			m.SnapshotIndex, m.SnapshotTerm, textOfConfiguration(m.Configuration),
-			m.Offset, textOfItems(m.Items), flagged("done", m.Done))
+			m.Offset, textOfItems(m.Items), flagged("done", m.Done), textOfRound(m.Round))
 	case raft.InstallSnapshotReply:
 		term, details = m.Term, fmt.Sprintf(" snapshot=%d received=%d", m.SnapshotIndex, m.Received)
 	case raft.TimeoutNow:
@@ -328,6 +328,9 @@ func textOfNode(id raft.NodeID, node *raft.Node, nodes []raft.NodeID) string {
 	}
 	if hint := node.LeaderHint(); hint != view.Leader {
 		text += " transfer=" + orNone(hint)
+	}
+	for _, lost := range node.Lost() {
+		text += fmt.Sprintf(" forgot=%d:%d..%d", lost.Node, lost.First, lost.Last)
 	}
 	return text + flagged("snapshot_due", node.SnapshotDue())
 }

@@ -52,6 +52,7 @@ func (w *world) start(id NodeID) {
 	settings := Settings{
 		ElectionTimeout: Range{10 * time.Millisecond, 20 * time.Millisecond},
 		Heartbeat:       time.Millisecond,
+		MaxBytes:        1 + w.random.IntN(100),
 		MaxEntries:      1 + w.random.IntN(5),
 		Window:          1 + w.random.IntN(3),
 		PreVote:         w.options&1 > 0,

@@ -142,7 +142,14 @@ func TestALostPieceIsSentAgain(t *testing.T) {
 	n := compacted(t)
 	n.Step(AppendEntriesReply{Term: 2, From: 3, To: 1, LogIndex: 4, HintIndex: 1, HintTerm: 1})
 	first := pieces(3, n.ready().Messages)
-	n.HeartbeatTimeout()
+	for range 3 {
+		n.HeartbeatTimeout()
+		asked := pieces(3, n.ready().Messages)
+		if len(asked) != 1 || len(asked[0].Items) > 0 || asked[0].Done {
+			t.Errorf("a silent follower was sent %+v", asked)
+		}
+	}
+	n.Step(InstallSnapshotReply{Term: 2, From: 3, To: 1, SnapshotIndex: 5})
 	if again := pieces(3, n.ready().Messages); !reflect.DeepEqual(again, first) {
 		t.Errorf("sent %+v", again)
 	}

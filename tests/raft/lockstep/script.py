@@ -35,6 +35,7 @@ from .text import (
 
 OPTIONS = {
     "max_entries": 1024,
+    "max_bytes": 256 * 1024,
     "window": 16,
     "pre_vote": False,
     "check_quorum": False,
@@ -180,6 +181,17 @@ class Interpreter:
         member.begin()
         self._perform(member)
 
+    def _damage(self, words: Sequence[str]) -> None:
+        """The storage of a node that is down has lost its log from an index on."""
+        member = self._member(words)
+        if len(words) != 2 or member.alive:
+            usage("damage NODE INDEX, of a node that is down")
+        state, entries, snapshot = member.storage.load()
+        first = snapshot.last_index + 1 if snapshot else 1
+        member.storage = MemoryStorage()
+        kept = tuple(entries[: max(0, number(words[1]) - first)])
+        member.storage.save(Save(state, first, kept, snapshot))
+
     def _status(self, _: Sequence[str]) -> None:
         for member in self.members.values():
             if member.alive:
@@ -261,6 +273,8 @@ class Interpreter:
             self._say(f"restore {member.id} {text_of_snapshot(ready.snapshot)}")
             member.machine.restore(ready.snapshot)
         self._apply(member, ready)
+        for lost in ready.lost:
+            self._say(f"forgot {member.id}->{lost.node} {lost.first}..{lost.last}")
         for read in ready.reads:
             self._say(f"read {member.id} {text_of_read(read)}")
         if ready.timer_ns is not None:
@@ -423,6 +437,7 @@ class Interpreter:
         "cluster": _cluster,
         "join": _join,
         "log": _log,
+        "damage": _damage,
         "status": _status,
         "timeout": _timeout,
         "propose": _propose,

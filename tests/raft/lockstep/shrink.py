@@ -13,7 +13,7 @@ SIMPLER = [
     (re.compile(r"^(crash \d+) .*$"), r"\1"),
     (re.compile(r"\*\d+"), ""),
     (re.compile(r" (pre_vote|check_quorum)\b"), ""),
-    (re.compile(r" (window|snapshot_entries|max_entries)=\d+"), ""),
+    (re.compile(r" (window|snapshot_entries|max_entries|max_bytes)=\d+"), ""),
     (re.compile(r"@\w+\.\d+"), ""),
     (re.compile(r"^(propose \d+) \S+ (.*)$"), r"\1 \2"),
     (re.compile(r"^(propose \d+) (?:set|get|cas)\(.*\)$"), r"\1 a"),

@@ -49,6 +49,7 @@ def test_the_go_core_does_what_the_scenario_says(scenario: Path, twin: Twin) -> 
         ("> cluster 3\n> propose 1\n", "line 2: write it as: propose NODE COMMAND"),
         ("> cluster 3\n> propose 1 add_server(x)\n", "line 2: add_server(x): name a server"),
         ("> cluster 3\n> join 5\n", "line 2: write it as: join 4"),
+        ("> cluster 3\n> damage 1 2\n", "line 2: write it as: damage NODE INDEX"),
         ("> cluster 3\n> log 1 a\n", "line 2: a where a number is expected"),
     ],
 )

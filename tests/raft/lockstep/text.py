@@ -191,6 +191,7 @@ def _install_snapshot(m: InstallSnapshot) -> str:
     return (
         f"snapshot={m.snapshot_index}/{m.snapshot_term} {text_of_configuration(m.configuration)}"
         f" offset={m.offset} {text_of_items(m.items)}{' done' * m.done}"
+        f"{text_of_round(m.round)}"
     )
 
 
@@ -271,6 +272,8 @@ def text_of_node(node: Node, nodes: tuple[int, ...]) -> str:
         text += f" {text_of_configuration(log.configuration)}"
     if node.leader_hint != node.leader:
         text += f" transfer={or_none(node.leader_hint)}"
+    for lost in node.lost:
+        text += f" forgot={lost.node}:{lost.first}..{lost.last}"
     return text + " snapshot_due" * node.snapshot_due
 
 

@@ -58,6 +58,7 @@ class Walk:
         """Begin a cluster."""
         random = self._random
         options = [f"max_entries={random.choice((1, 1, 2, 3, 1024))}"]
+        options.append(f"max_bytes={random.choice((1, 4, 9, 262144, 262144))}")
         options.append(f"window={random.choice((1, 2, 16))}")
         options += [option for option in ("pre_vote", "check_quorum") if random.random() < 0.5]
         entries = random.choice((0, 4, 10))
