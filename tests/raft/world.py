@@ -40,6 +40,7 @@ def settings_from(draw: random.Random, nodes: int) -> Settings:
     return settings_of(
         nodes,
         max_entries=draw.choice((1, 3, 3)),
+        max_bytes=draw.choice((8, 20, 1000, 1000)),
         window=draw.choice((1, 2, 4)),
         pre_vote=draw.random() < 0.5,
         check_quorum=draw.random() < 0.5,
