@@ -1,7 +1,13 @@
 """The report: the results of a run in, one self-contained HTML file out.
 
-`evidence` sorts the trials into those that count and those that do not, `analysis` compares the
-contenders in the headlines, `conclusion` puts the comparisons into sentences by stated rules, each
-module of `sections` makes the figures and `charts` of its part of the page, and `build` lays all
-of it out. Data flows in that order only.
+A run goes one way through it, each stage a function from one form to the next:
+
+- `findings.evidence.gather`: the trials that count, and those that do not;
+- `findings.estimates` and `findings.headlines`: the contenders' figures, and how they compare;
+- `findings.analysis.analyse`: all that the report says, as figures;
+- `findings.conclusion`: the same in sentences, by stated rules;
+- `pages.sections`: each section's figures and charts, drawn by `drawing`;
+- `pages.build.render`: the page.
+
+`model` has the forms in between, and imports none who makes or reads them.
 """

@@ -1,6 +1,6 @@
-"""What a report is made of: the figures of a run, and how its contenders compare.
+"""What a report is made of: figures, how contenders compare, and who they are.
 
-Only data here. `report.analysis` fills it in; `report.verdict` and `report.sections` read it.
+Only data here, which knows nothing of who makes it or reads it.
 """
 
 from __future__ import annotations
@@ -8,14 +8,15 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import Enum
-from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from raftmark.bench.codemetrics import WORDS_KNOWN, SourceMetrics
-from raftmark.report.findings.numbers import Interval
 
-if TYPE_CHECKING:
-    from raftmark.report.findings.evidence import Evidence
+Interval = tuple[float, float]
+"""The two ends of an interval."""
+
+Samples = Mapping[str, Mapping[int, float]]
+"""One value by contender and block; a contender without any is there with no block."""
 
 
 class Outcome(Enum):
@@ -198,50 +199,3 @@ class Section:
     title: str
     facts: Mapping[str, Any]
     workloads: tuple[str, ...] = ()
-
-
-@dataclass(frozen=True, slots=True)
-class Analysis:
-    """Everything that the report says, as figures.
-
-    `path` is the run's directory. `tallies` are by cell and contender; contenders keep the run's
-    order everywhere. The `environment` is facts as names and texts, by group. `command` measures
-    the same again. `machine` tells one machine from another; `before` is a run to compare with.
-    """
-
-    run: str
-    path: Path
-    profile: str
-    seed: int
-    command: str
-    started_at: str
-    resumed_at: tuple[str, ...]
-    schema: int
-    torn: int
-    blocks: int
-    evidence: Evidence
-    contenders: Mapping[str, Contender]
-    baseline: str | None
-    headlines: tuple[Headline, ...]
-    code: Mapping[str, Code | str]
-    tallies: Mapping[str, Mapping[str, Tally]]
-    environment: Mapping[str, tuple[tuple[str, str], ...]]
-    machine: str
-    before: Analysis | None = None
-
-    @property
-    def shown(self) -> dict[str, Contender]:
-        """The contenders that are compared: all but twins."""
-        return {name: found for name, found in self.contenders.items() if not found.twin}
-
-    @property
-    def expected(self) -> int:
-        """How many trials the complete run has."""
-        return sum(
-            t.ok + t.failed + t.missing for row in self.tallies.values() for t in row.values()
-        )
-
-    @property
-    def missing(self) -> int:
-        """How many of them are not there."""
-        return sum(tally.missing for row in self.tallies.values() for tally in row.values())

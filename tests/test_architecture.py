@@ -59,10 +59,20 @@ ARROWS = {
         "import rich.table",
         "Only the command line draws in a terminal",
     ),
-    "two sections import each other": (
+    "the report's model imports its maker": (
+        "report/model.py",
+        "import raftmark.report.findings.evidence",
+        "A report goes one way: what was found, how it is drawn, the pages",
+    ),
+    "a stage imports a later one": (
+        "report/findings/evidence.py",
+        "import raftmark.report.findings.estimates",
+        "Each stage of what was found is made of those before it",
+    ),
+    "a section imports another": (
         "report/pages/sections/scaling.py",
         "import raftmark.report.pages.sections.frontier",
-        "No circles",
+        "The sections of a page know nothing of each other",
     ),
     "two modules import each other for their types alone": (
         "raft/messages.py",

@@ -53,16 +53,12 @@ def appendix(
 
 def summary(run: _Run, results: _Results = Path("results")) -> None:
     """Print a run as Markdown: for a pull request, or the summary of a CI job."""
-    from raftmark.bench.contenders.places import ROOT
-    from raftmark.bench.contenders.registry import load_contenders
     from raftmark.bench.runs.store import Run, StoreError
-    from raftmark.report.findings.analysis import analyse
-    from raftmark.report.findings.sourcecode import measure_code
+    from raftmark.report.findings.analysis import examine
     from raftmark.report.pages.markdown import summary as in_markdown
 
     try:
         found = Run.open(find_run(run, results))
     except StoreError as error:
         raise typer.TyperException(str(error)) from error
-    specs = load_contenders()
-    print(in_markdown(analyse(found, specs, measure_code(specs, ROOT))), end="")
+    print(in_markdown(examine(found)), end="")

@@ -1,1 +1,1 @@
-"""How it is drawn: charts, SVG and LaTeX."""
+"""How it is drawn: charts, SVG and LaTeX. Estimates nothing, and knows no page."""

@@ -31,8 +31,7 @@ from matplotlib.ticker import (
 )
 
 from raftmark.report.drawing.svg import Tips, to_svg
-from raftmark.report.findings.numbers import Interval
-from raftmark.report.model import Contender
+from raftmark.report.model import Contender, Interval
 
 # Stand-ins, replaced by the page's CSS colours when a figure becomes SVG.
 INK, MUTED, GRID, PAPER = "#010101", "#020202", "#030303", "#040404"

@@ -7,9 +7,9 @@ from collections.abc import Callable, Sequence
 from raftmark.bench.analysis.metrics import Metric
 from raftmark.bench.design.specification import Cell
 from raftmark.report.drawing.charts import Point, Series
-from raftmark.report.findings.numbers import Interval
+from raftmark.report.findings.analysis import Analysis
 from raftmark.report.findings.wording import figure, ratio
-from raftmark.report.model import Analysis, Quantity
+from raftmark.report.model import Interval, Quantity
 
 
 def over_cells(
@@ -58,7 +58,7 @@ def _figure(
     where: str,
     unit: tuple[str, float],
 ) -> Point | None:
-    quantity = analysis.evidence.quantities(cell, metric).get(name)
+    quantity = analysis.estimates.quantities(cell, metric).get(name)
     if quantity is None:
         return None
     symbol, size = unit
@@ -80,9 +80,9 @@ def _ratio(
     if analysis.baseline is None:
         return None
     if name == analysis.baseline:
-        here = analysis.evidence.quantities(cell, metric)
+        here = analysis.estimates.quantities(cell, metric)
         return Point(x, 1.0, f"{where}the reference") if name in here else None
-    compared = analysis.evidence.ratio(cell, metric, name, analysis.baseline)
+    compared = analysis.estimates.ratio(cell, metric, name, analysis.baseline)
     if compared.ratio is None:
         return None
     spelled = ratio(compared.ratio)

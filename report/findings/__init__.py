@@ -1,1 +1,1 @@
-"""What was found: from a run's trials to comparisons, headlines and sentences."""
+"""What was found: from a run's trials to comparisons, headlines and sentences. Draws nothing."""

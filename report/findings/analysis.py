@@ -1,24 +1,30 @@
 """From a run to what its report says as a whole: plain functions, no drawing, no sentences.
 
 The unit of evidence is the trial, a fresh process, so each figure starts as one value per trial.
-`report.comparison` makes estimates and ratios of them. What a run does not have, because a
-contender failed or the run was cut short, has no figure here either. The figures of one section
-only are made in its module of `report.sections`.
+`evidence` has those values, `estimates` and `headlines` are made of them by the rules of
+`comparison`, and an `Analysis` is all of it. What a run does not have, because a contender failed
+or the run was cut short, has no figure here either. The figures of one section only are made in
+its module of `report.pages.sections`.
 """
 
 from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping
+from dataclasses import dataclass
 from itertools import cycle
+from pathlib import Path
 
-from raftmark.bench.contenders.registry import ContenderSpec
+from raftmark.bench.contenders.places import ROOT
+from raftmark.bench.contenders.registry import ContenderSpec, load_contenders
 from raftmark.bench.experiment.environment import machine
 from raftmark.bench.runs.store import Run
-from raftmark.report.findings import headlines, provenance
-from raftmark.report.findings.comparison import together
+from raftmark.report.findings import provenance
+from raftmark.report.findings.estimates import Estimates
 from raftmark.report.findings.evidence import Evidence, gather
-from raftmark.report.model import Analysis, Code, Contender, Failure, Tally
+from raftmark.report.findings.headlines import headlines
+from raftmark.report.findings.sourcecode import measure_code
+from raftmark.report.model import Code, Contender, Failure, Headline, Tally
 
 BASELINE = "go"
 """The contender that the others are compared with, if it has figures."""
@@ -30,6 +36,65 @@ _LINES = ("-", "--", ":", "-.")
 _FALLBACK_STYLES = (("#e69f00", "v"), ("#56b4e9", "P"), ("#999999", "X"), ("#f0e442", "*"))
 
 
+@dataclass(frozen=True, slots=True)
+class Analysis:
+    """Everything that the report says, as figures.
+
+    `path` is the run's directory. `tallies` are by cell and contender; contenders keep the run's
+    order everywhere. The `environment` is facts as names and texts, by group. `command` measures
+    the same again. `machine` tells one machine from another; `before` is a run to compare with.
+    """
+
+    run: str
+    path: Path
+    profile: str
+    seed: int
+    command: str
+    started_at: str
+    resumed_at: tuple[str, ...]
+    schema: int
+    torn: int
+    blocks: int
+    evidence: Evidence
+    estimates: Estimates
+    contenders: Mapping[str, Contender]
+    baseline: str | None
+    headlines: tuple[Headline, ...]
+    code: Mapping[str, Code | str]
+    tallies: Mapping[str, Mapping[str, Tally]]
+    environment: Mapping[str, tuple[tuple[str, str], ...]]
+    machine: str
+    before: Analysis | None = None
+
+    @property
+    def shown(self) -> dict[str, Contender]:
+        """The contenders that are compared: all but twins."""
+        return {name: found for name, found in self.contenders.items() if not found.twin}
+
+    @property
+    def expected(self) -> int:
+        """How many trials the complete run has."""
+        return sum(
+            t.ok + t.failed + t.missing for row in self.tallies.values() for t in row.values()
+        )
+
+    @property
+    def missing(self) -> int:
+        """How many of them are not there."""
+        return sum(tally.missing for row in self.tallies.values() for tally in row.values())
+
+
+def examine(run: Run, before: Run | None = None) -> Analysis:
+    """Analyse a run with the contenders' table and code of this project.
+
+    `before` is a run to compare with. Raises `StoreError` where a run is damaged.
+    """
+    specs = load_contenders()
+    code = measure_code(specs, ROOT)
+    earlier = None if before is None else analyse(before, specs, code)
+    return analyse(run, specs, code, earlier)
+
+
 def analyse(
     run: Run,
     specs: Mapping[str, ContenderSpec],
@@ -39,7 +104,7 @@ def analyse(
     """Turn a run, complete or not, into the figures of its report.
 
     `specs` gives the contenders their colours and markers; `code` is what
-    `report.sourcecode.measure_code` returns; `before` is of a run to compare with.
+    `measure_code` returns; `before` is of a run to compare with.
     """
     manifest = run.manifest
     evidence = gather(run)
@@ -64,12 +129,10 @@ def analyse(
         torn=run.torn,
         blocks=manifest.specification.blocks,
         evidence=evidence,
+        estimates=Estimates(evidence),
         contenders=contenders,
         baseline=baseline,
-        headlines=(
-            *together(headlines.of_trials(evidence, baseline, twins)),
-            *headlines.of_code(code, baseline),
-        ),
+        headlines=headlines(evidence, code, baseline, twins),
         code=code,
         tallies=_tallies(run, evidence),
         environment=provenance.environment(manifest.environment),

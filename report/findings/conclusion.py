@@ -16,10 +16,11 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from raftmark.report.findings.comparison import BLOCKS_FOR_95, blocks_for, coverage
+from raftmark.report.findings.analysis import Analysis
+from raftmark.report.findings.coverage import BLOCKS_FOR_95, blocks_for, coverage
 from raftmark.report.findings.numbers import spell_count
 from raftmark.report.findings.wording import cardinal, figure, headline_unit, listed, ratio
-from raftmark.report.model import Analysis, Comparison, Headline, Outcome, Quantity
+from raftmark.report.model import Comparison, Headline, Outcome, Quantity
 
 _GLUE = "\N{NO-BREAK SPACE}"
 _PERCENT = f"{_GLUE}%"

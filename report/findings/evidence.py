@@ -1,23 +1,26 @@
 """The evidence of a run: the trials that count, and those that do not, with the reason.
 
-A trial counts if it passed its safety check and its result can be read. `bench.metrics` says
-what is read off it; nothing is computed here.
+A trial counts if it passed its safety check and its result can be read. What is read
+off it, `bench.analysis.metrics` says; nothing is computed here.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 
 import msgspec
 
 from raftmark.bench.analysis.metrics import Metric, values
 from raftmark.bench.design.specification import Cell
+from raftmark.bench.runs import outcomes, readings, recordings
 from raftmark.bench.runs.forms import Trial
+from raftmark.bench.runs.outcomes import Outcomes
+from raftmark.bench.runs.readings import Reading
+from raftmark.bench.runs.recordings import Recording
 from raftmark.bench.runs.results import Result, parse_result
 from raftmark.bench.runs.store import Run
-from raftmark.report.findings.comparison import Samples, compare, quantities
-from raftmark.report.model import Comparison, Failure, Quantity
+from raftmark.report.model import Failure, Samples
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,13 +42,9 @@ class Evidence:
     cells: tuple[Cell, ...]
     measured: tuple[Measured, ...]
     failures: tuple[Failure, ...]
-    # Estimates that were asked for before.
-    _quantities: dict[tuple[str, str], dict[str, Quantity]] = field(
-        default_factory=dict, repr=False, compare=False
-    )
-    _ratios: dict[tuple[str, str, str, str], Comparison] = field(
-        default_factory=dict, repr=False, compare=False
-    )
+    readings: tuple[Reading, ...]
+    outcomes: tuple[Outcomes, ...]
+    recordings: tuple[Recording, ...]
 
     def cells_of(
         self, workload: str, fits: Callable[[Cell], bool] = lambda cell: True
@@ -65,34 +64,12 @@ class Evidence:
                 found[trial.contender][trial.block] = trial.values[metric]
         return found
 
-    def quantities(self, cell: Cell, metric: Metric) -> dict[str, Quantity]:
-        """Estimate a metric in a cell for each contender that has it."""
-        key = (cell.id, metric.key)
-        if key not in self._quantities:
-            self._quantities[key] = quantities(self.samples(cell, metric))
-        return self._quantities[key]
-
-    def estimates(self) -> Iterator[tuple[tuple[str, str], str, Quantity]]:
-        """Yield all that was estimated so far: cell and metric, by name, contender, figure."""
-        for key, found in self._quantities.items():
-            for name, quantity in found.items():
-                yield key, name, quantity
-
-    def ratio(self, cell: Cell, metric: Metric, subject: str, reference: str) -> Comparison:
-        """Compare two contenders in a metric in a cell, block by block."""
-        key = (cell.id, metric.key, subject, reference)
-        if key not in self._ratios:
-            samples = self.samples(cell, metric)
-            self._ratios[key] = compare(
-                samples.get(subject, {}),
-                samples.get(reference, {}),
-                higher_is_better=metric.higher_is_better,
-            )
-        return self._ratios[key]
-
 
 def gather(run: Run) -> Evidence:
-    """Sort a run's trials into those that count and those that failed."""
+    """Sort a run's trials into those that count and those that failed; read what else it keeps.
+
+    Raises `StoreError` where that is damaged.
+    """
     cells = {cell.id: cell for cell in run.manifest.specification.cells}
     measured: list[Measured] = []
     failures: list[Failure] = []
@@ -107,6 +84,9 @@ def gather(run: Run) -> Evidence:
         cells=tuple(cells.values()),
         measured=tuple(measured),
         failures=tuple(failures),
+        readings=tuple(readings.load(run.path)),
+        outcomes=tuple(outcomes.load(run.path)),
+        recordings=tuple(recordings.load(run.path)),
     )
 
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import replace
 from typing import NamedTuple
 
 from raftmark.bench.analysis.metrics import (
@@ -14,12 +15,13 @@ from raftmark.bench.analysis.metrics import (
     THROUGHPUT,
     Metric,
 )
+from raftmark.bench.analysis.statistics import CONFIDENCE, holm, noise_floor
 from raftmark.bench.codemetrics import SourceMetrics
 from raftmark.bench.design.specification import Cell
-from raftmark.report.findings.comparison import counted_headline, measured_headline
+from raftmark.report.findings.comparison import above, compare, compare_counts, quantities
 from raftmark.report.findings.evidence import Evidence
 from raftmark.report.findings.wording import outstanding, setting, timeouts
-from raftmark.report.model import Code, Headline
+from raftmark.report.model import Code, Comparison, Floor, Headline, Quantity, Samples
 
 OUTSTANDING = 64
 """Outstanding commands at which the contenders are compared under load, or the nearest."""
@@ -48,7 +50,20 @@ _COST = (
 )
 
 
-def of_trials(
+def headlines(
+    evidence: Evidence,
+    code: Mapping[str, Code | str],
+    baseline: str | None,
+    twins: Mapping[str, str],
+) -> tuple[Headline, ...]:
+    """Compare the contenders in what was measured, then in what was counted.
+
+    `twins` are the names of those measured once more, with whom they are.
+    """
+    return (*together(_of_trials(evidence, baseline, twins)), *_of_code(code, baseline))
+
+
+def _of_trials(
     evidence: Evidence, baseline: str | None, twins: Mapping[str, str]
 ) -> Iterator[Headline]:
     """Compare the contenders in what was measured; `twins` are those that are another again."""
@@ -83,7 +98,7 @@ def of_trials(
         yield from at(loads[busy], outstanding(busy), _COST)
 
 
-def of_code(code: Mapping[str, Code | str], baseline: str | None) -> Iterator[Headline]:
+def _of_code(code: Mapping[str, Code | str], baseline: str | None) -> Iterator[Headline]:
     """Compare the contenders in what was counted."""
 
     def counts(of: Callable[[SourceMetrics], int]) -> dict[str, int | None]:
@@ -106,3 +121,127 @@ def of_code(code: Mapping[str, Code | str], baseline: str | None) -> Iterator[He
         counts=counts(lambda metrics: metrics.complexity),
         baseline=baseline,
     )
+
+
+def measured_headline(
+    key: str,
+    title: str,
+    condition: str,
+    unit: str,
+    *,
+    setting: str,
+    samples: Samples,
+    higher_is_better: bool,
+    baseline: str | None,
+    twins: Mapping[str, str],
+) -> Headline:
+    """Compare all contenders in something measured, with the baseline and with the best.
+
+    `twins` are the names of those measured once more, with whom they are; they stand in no
+    comparison but in the noise floor.
+    """
+    noise = _noise(samples, twins)
+    samples = {name: values for name, values in samples.items() if name not in twins}
+    figures = quantities(samples)
+    best = _best({name: figure.value for name, figure in figures.items()}, higher_is_better)
+
+    def against(reference: str | None) -> dict[str, Comparison]:
+        referred = samples[reference] if reference is not None else {}
+        return {
+            name: above(noise, compare(values, referred, higher_is_better=higher_is_better))
+            for name, values in samples.items()
+            if name != reference
+        }
+
+    return Headline(
+        key=key,
+        title=title,
+        condition=condition,
+        setting=setting,
+        unit=unit,
+        higher_is_better=higher_is_better,
+        figures=figures,
+        against_baseline=against(baseline),
+        best=best,
+        against_best=against(best),
+        noise=noise,
+        samples=samples,
+    )
+
+
+def counted_headline(
+    key: str, title: str, condition: str, *, counts: Mapping[str, int | None], baseline: str | None
+) -> Headline:
+    """Compare all contenders in something counted exactly, of which less is better."""
+    known = {name: float(count) for name, count in counts.items() if count is not None}
+
+    def against(reference: str | None) -> dict[str, Comparison]:
+        return {
+            name: compare_counts(known.get(name), known.get(reference) if reference else None)
+            for name in counts
+            if name != reference
+        }
+
+    best = _best(known, higher_is_better=False)
+    return Headline(
+        key=key,
+        title=title,
+        condition=condition,
+        setting="",
+        unit="",
+        higher_is_better=False,
+        figures={name: Quantity(count, exact=True) for name, count in known.items()},
+        against_baseline=against(baseline),
+        best=best,
+        against_best=against(best),
+        counted=True,
+    )
+
+
+def together(headlines: Iterable[Headline]) -> tuple[Headline, ...]:
+    """Mark, of all measured comparisons with the baseline, those that hold all at once.
+
+    With so many looks some differences show up by chance; Holm's correction says which are there
+    at 5 % whatever the others are.
+    """
+    headlines = tuple(headlines)
+    adjusted = holm(
+        {
+            f"{headline.key}/{name}": compared.p_value
+            for headline in headlines
+            for name, compared in headline.against_baseline.items()
+            if compared.p_value is not None
+        }
+    )
+    return tuple(
+        replace(
+            headline,
+            against_baseline={
+                name: replace(
+                    compared,
+                    together=adjusted.get(f"{headline.key}/{name}", 1.0) < 1 - CONFIDENCE,
+                )
+                for name, compared in headline.against_baseline.items()
+            },
+        )
+        for headline in headlines
+    )
+
+
+def _noise(samples: Samples, twins: Mapping[str, str]) -> Floor | None:
+    floors = []
+    for twin, base in twins.items():
+        again, once = samples.get(twin, {}), samples.get(base, {})
+        found = compare(again, once, higher_is_better=True)
+        if found.ratio is not None and found.ratio.interval is not None:
+            common = sorted(again.keys() & once.keys())
+            floor = noise_floor([once[block] for block in common], [again[b] for b in common])
+            floors.append(Floor(twin, base, found, 1 + floor))
+    return max(floors, key=lambda floor: floor.factor, default=None)
+
+
+def _best(figures: Mapping[str, float], higher_is_better: bool) -> str | None:
+    if not figures:
+        return None
+    choose = max if higher_is_better else min
+    return choose(figures, key=lambda name: figures[name])

@@ -14,10 +14,10 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from itertools import count
 
+from raftmark.report.model import Interval
+
 _MAX_DIGITS = 4
 _UNSUPPORTED_DIGITS = 2
-
-Interval = tuple[float, float]
 
 
 @dataclass(frozen=True, slots=True)

@@ -18,17 +18,14 @@ from typing import Any
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from raftmark.bench.codemetrics import SourceMetrics
-from raftmark.bench.contenders.places import ROOT
-from raftmark.bench.contenders.registry import load_contenders
 from raftmark.bench.runs.store import Run
 from raftmark.report.drawing.charts import Chart
 from raftmark.report.drawing.latex import escape, long_table, table
 from raftmark.report.drawing.printed import write
 from raftmark.report.findings import conclusion
-from raftmark.report.findings.analysis import analyse
-from raftmark.report.findings.sourcecode import measure_code
+from raftmark.report.findings.analysis import Analysis, examine
 from raftmark.report.findings.wording import figure, headline_unit, ratio
-from raftmark.report.model import Analysis, Code, Comparison, Headline, Outcome
+from raftmark.report.model import Code, Comparison, Headline, Outcome
 from raftmark.report.pages.sections import SECTIONS
 from raftmark.report.pages.sections.elections import ElectionSample, elections
 
@@ -53,8 +50,7 @@ def write_appendix(run: Run, directory: Path) -> Path:
 
     Raises `AppendixError` if it does not compile, and OSError if it cannot be written.
     """
-    specs = load_contenders()
-    analysis = analyse(run, specs, measure_code(specs, ROOT))
+    analysis = examine(run)
     (directory / "figures").mkdir(parents=True, exist_ok=True)
     figures = list(_figures(analysis, directory / "figures"))
     environment = Environment(
@@ -178,7 +174,7 @@ def _comparison(compared: Comparison | None) -> list[str]:
 
 def _elections(analysis: Analysis) -> str | None:
     """The table of all elections by timeouts, with what the Raft paper reports of the same."""
-    cells = list(elections(analysis.evidence, [*analysis.shown]))
+    cells = list(elections(analysis))
     if not cells:
         return None
     groups = []

@@ -6,15 +6,11 @@ import base64
 import hashlib
 from pathlib import Path
 
-from raftmark.bench.contenders.places import ROOT
-from raftmark.bench.contenders.registry import load_contenders
 from raftmark.bench.runs.store import Run
 from raftmark.report.drawing.svg import marker_svg
 from raftmark.report.findings import conclusion
-from raftmark.report.findings.analysis import analyse
-from raftmark.report.findings.sourcecode import measure_code
+from raftmark.report.findings.analysis import Analysis, examine
 from raftmark.report.findings.wording import cardinal, figure, floor, ratio
-from raftmark.report.model import Analysis
 from raftmark.report.pages.sections import SECTIONS
 from raftmark.report.pages.templating import static, templates
 
@@ -24,11 +20,7 @@ def write_report(run: Run, output: Path, before: Run | None = None) -> None:
 
     With a run `before`, the report also tells what changed from that to this.
     """
-    specs = load_contenders()
-    code = measure_code(specs, ROOT)
-    earlier = None if before is None else analyse(before, specs, code)
-    analysis = analyse(run, specs, code, earlier)
-    text = render(analysis)
+    text = render(examine(run, before))
     partial = output.with_name(output.name + ".part")
     try:
         partial.write_text(text, encoding="utf-8")

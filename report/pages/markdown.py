@@ -6,8 +6,9 @@ import re
 from collections.abc import Sequence
 
 from raftmark.report.findings import conclusion
+from raftmark.report.findings.analysis import Analysis
 from raftmark.report.findings.wording import figure, headline_unit, ratio
-from raftmark.report.model import Analysis, Comparison, Headline, Outcome
+from raftmark.report.model import Comparison, Headline, Outcome
 
 _SIGNS = {
     Outcome.BETTER: "▲ ",

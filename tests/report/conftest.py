@@ -15,9 +15,9 @@ from playwright.sync_api import Browser, sync_playwright
 from raftmark.bench.contenders.places import ROOT
 from raftmark.bench.contenders.registry import load_contenders
 from raftmark.bench.runs.store import Run
-from raftmark.report.findings.analysis import analyse
+from raftmark.report.findings.analysis import Analysis, analyse
 from raftmark.report.findings.sourcecode import measure_code
-from raftmark.report.model import Analysis, Code
+from raftmark.report.model import Code
 from raftmark.report.pages.build import render
 
 from .example_runs import RUNS

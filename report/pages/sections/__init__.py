@@ -10,7 +10,8 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from raftmark.report.model import Analysis, Section
+from raftmark.report.findings.analysis import Analysis
+from raftmark.report.model import Section
 from raftmark.report.pages.sections import (
     catch_up,
     change,

@@ -5,15 +5,16 @@ from __future__ import annotations
 from raftmark.bench.analysis.metrics import CATCH_UP
 from raftmark.report.drawing.charts import Axis, Panel, Point, Series, chart, scales
 from raftmark.report.drawing.series import in_words, scaled
-from raftmark.report.model import Analysis, Section
+from raftmark.report.findings.analysis import Analysis
+from raftmark.report.model import Section
 
 _BY = {"entries": "by entries", "snapshot": "by snapshot"}
 
 
 def section(analysis: Analysis) -> Section | None:
     """Return the section, if a follower ever came back."""
-    evidence = analysis.evidence
-    cells = [c for c in evidence.cells_of("catch_up") if evidence.quantities(c, CATCH_UP)]
+    estimates = analysis.estimates
+    cells = [c for c in analysis.evidence.cells_of("catch_up") if estimates.quantities(c, CATCH_UP)]
     if not cells:
         return None
     titles = [f"{c.workload['entries']:,} missed, {_BY[c.workload['by']]}" for c in cells]
@@ -24,7 +25,7 @@ def section(analysis: Analysis) -> Section | None:
         for cell, title in zip(cells, titles, strict=True):
             series = []
             for row, name in enumerate(names):
-                quantity = evidence.quantities(cell, CATCH_UP).get(name)
+                quantity = estimates.quantities(cell, CATCH_UP).get(name)
                 if quantity is not None:
                     value, interval = scaled(quantity, 1e6)
                     tip = f"{analysis.contenders[name].label}: {in_words(quantity, 'ms', 1e6)}"
@@ -42,7 +43,7 @@ def section(analysis: Analysis) -> Section | None:
         row_height=34,
     )
     rows = [
-        (title, cell.cluster["storage"], evidence.quantities(cell, CATCH_UP))
+        (title, cell.cluster["storage"], estimates.quantities(cell, CATCH_UP))
         for cell, title in zip(cells, titles, strict=True)
     ]
     return Section("catch-up", "Catch-up", {"chart": drawn, "rows": rows}, ("catch_up",))

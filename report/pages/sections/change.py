@@ -5,9 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from raftmark.report.findings.comparison import compare_apart, coverage_apart
+from raftmark.report.findings.analysis import Analysis
+from raftmark.report.findings.comparison import compare_apart
+from raftmark.report.findings.coverage import coverage_apart
 from raftmark.report.findings.wording import headline_unit
-from raftmark.report.model import Analysis, Comparison, Headline, Quantity, Section
+from raftmark.report.model import Comparison, Headline, Quantity, Section
 
 
 @dataclass(frozen=True, slots=True)

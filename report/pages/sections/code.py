@@ -7,7 +7,8 @@ from collections.abc import Callable, Iterator, Mapping
 from raftmark.bench.codemetrics import SourceMetrics
 from raftmark.bench.codemetrics.vocabulary import KINDS
 from raftmark.report.drawing.charts import Axis, Chart, Panel, Point, Series, chart
-from raftmark.report.model import Analysis, Code, Section
+from raftmark.report.findings.analysis import Analysis
+from raftmark.report.model import Code, Section
 
 
 def section(analysis: Analysis) -> Section:

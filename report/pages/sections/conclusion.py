@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from raftmark.report.findings.analysis import Analysis
 from raftmark.report.findings.conclusion import findings, rule
-from raftmark.report.model import Analysis, Section
+from raftmark.report.model import Section
 
 
 def section(analysis: Analysis) -> Section:

@@ -11,7 +11,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from raftmark.bench.runs import outcomes, readings, recordings
-from raftmark.report.model import Analysis, Section
+from raftmark.report.findings.analysis import Analysis
+from raftmark.report.model import Section
 
 # What the page has room for, as base64; a longer one is left with the run.
 _MOST_BYTES = 1_500_000
@@ -72,7 +73,7 @@ def _zipped(content: bytes) -> bytes:
 def _figures(analysis: Analysis) -> bytes:
     def rows() -> Iterator[list[object]]:
         yield ["cell", "contender", "metric", "median", "low_95", "high_95", "blocks"]
-        for (cell, metric), name, found in analysis.evidence.estimates():
+        for (cell, metric), name, found in analysis.estimates.all():
             low, high = found.interval or (math.nan, math.nan)
             ends = [_number(end) for end in (found.value, low, high)]
             yield [cell, name, metric, *ends, found.blocks]

@@ -9,9 +9,10 @@ from dataclasses import dataclass
 from raftmark.bench.analysis.metrics import ELECTION_MEDIAN, VOTING_MEDIAN
 from raftmark.bench.runs.results import Election, ElectionResult
 from raftmark.report.drawing.charts import Axis, Panel, Point, Series, chart, scales, steps
-from raftmark.report.findings.evidence import Evidence, Measured
+from raftmark.report.findings.analysis import Analysis
+from raftmark.report.findings.evidence import Measured
 from raftmark.report.findings.wording import setting, timeouts
-from raftmark.report.model import Analysis, Quantity, Section
+from raftmark.report.model import Quantity, Section
 
 # What the Raft paper reports of its Figure 16 (Ongaro and Ousterhout, "In Search of an
 # Understandable Consensus Algorithm", extended version, section 9.3): by timeouts, the share of
@@ -77,7 +78,7 @@ class Elections:
 
 def section(analysis: Analysis) -> Section | None:
     """Return the section, if any election was held."""
-    cells = list(elections(analysis.evidence, [*analysis.shown]))
+    cells = list(elections(analysis))
     if not cells:
         return None
 
@@ -95,13 +96,14 @@ def section(analysis: Analysis) -> Section | None:
     return Section("elections", "Elections", facts, ("election",))
 
 
-def elections(evidence: Evidence, names: list[str]) -> Iterator[Elections]:
+def elections(analysis: Analysis) -> Iterator[Elections]:
     """Gather the elections of each cell in which any was held."""
+    evidence, estimates = analysis.evidence, analysis.estimates
     for cell in evidence.cells_of("election"):
-        medians = evidence.quantities(cell, ELECTION_MEDIAN)
-        voting = evidence.quantities(cell, VOTING_MEDIAN)
+        medians = estimates.quantities(cell, ELECTION_MEDIAN)
+        voting = estimates.quantities(cell, VOTING_MEDIAN)
         samples = {}
-        for name in names:
+        for name in analysis.shown:
             if name not in medians or name not in voting:
                 continue
             held = [e for trial in evidence.of(cell, name) for e in _held(trial)]

@@ -14,8 +14,9 @@ from raftmark.bench.design.specification import Cell
 from raftmark.bench.runs.results import FailoverResult
 from raftmark.report.drawing.charts import Axis, Panel, Point, Series, chart
 from raftmark.report.drawing.series import in_words
+from raftmark.report.findings.analysis import Analysis
 from raftmark.report.findings.wording import outstanding, setting, timeouts
-from raftmark.report.model import Analysis, Comparison, Quantity, Section
+from raftmark.report.model import Comparison, Quantity, Section
 
 _BIN_NS = 20_000_000
 _AROUND_S = (-0.2, 1.0)  # of the crash
@@ -50,16 +51,16 @@ def section(analysis: Analysis) -> Section | None:
 
 
 def _failover(analysis: Analysis, cell: Cell) -> Failover:
-    evidence = analysis.evidence
+    estimates = analysis.estimates
     results = {name: _results(analysis, cell, name) for name in analysis.shown}
     measured = {name: found for name, found in results.items() if found}
-    outages = evidence.quantities(cell, OUTAGE)
+    outages = estimates.quantities(cell, OUTAGE)
     return Failover(
         title=timeouts(cell),
         setting=f"{setting(cell)}, {outstanding(cell.workload['outstanding'])}",
         outages={name: outages[name] for name in measured if name in outages},
         ratios={
-            name: evidence.ratio(cell, OUTAGE, name, analysis.baseline)
+            name: estimates.ratio(cell, OUTAGE, name, analysis.baseline)
             for name in measured
             if analysis.baseline is not None and name != analysis.baseline
         },
@@ -112,7 +113,7 @@ def _series(analysis: Analysis, cell: Cell) -> Iterator[Series]:
 
 
 def _outage(analysis: Analysis, cell: Cell, name: str) -> list[Point]:
-    quantity = analysis.evidence.quantities(cell, OUTAGE).get(name)
+    quantity = analysis.estimates.quantities(cell, OUTAGE).get(name)
     if quantity is None:
         return []
     label, time = analysis.contenders[name].label, in_words(quantity, "ms", 1e6)

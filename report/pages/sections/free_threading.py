@@ -8,9 +8,10 @@ from dataclasses import dataclass
 from raftmark.bench.analysis.metrics import HEADLINES, LATENCY_P99, Metric
 from raftmark.bench.design.specification import Cell
 from raftmark.report.drawing.charts import Axis, Panel, Point, Series, chart, scales
+from raftmark.report.findings.analysis import Analysis
+from raftmark.report.findings.loads import plain_loads
 from raftmark.report.findings.wording import ratio
-from raftmark.report.model import Analysis, Comparison, Section
-from raftmark.report.pages.sections.scaling import plain_loads
+from raftmark.report.model import Comparison, Section
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,20 +85,20 @@ def _point(row: Row, height: float, analysis: Analysis) -> Point:
 
 
 def _rows(analysis: Analysis, form: str, base: str) -> Iterator[Row]:
-    evidence = analysis.evidence
     for cell, condition in _cells(analysis):
         metrics = [HEADLINES[cell.workload["name"]]]
         if cell.workload["name"] == "replicate":
             metrics.append(LATENCY_P99)
         for metric in metrics:
-            samples = evidence.samples(cell, metric)
+            samples = analysis.evidence.samples(cell, metric)
             if samples.get(form) and samples.get(base):
-                yield Row(form, condition, metric, evidence.ratio(cell, metric, form, base))
+                compared = analysis.estimates.ratio(cell, metric, form, base)
+                yield Row(form, condition, metric, compared)
 
 
 def _cells(analysis: Analysis) -> Iterator[tuple[Cell, str]]:
     """Yield the plain loads and the plain elections, with a few words for each."""
-    for cell in plain_loads(analysis):
+    for cell in plain_loads(analysis.evidence):
         yield cell, f"{cell.workload['outstanding']} outstanding"
     for cell in analysis.evidence.cells_of("election", lambda c: not c.workload.get("lagging")):
         low, high = cell.cluster["election_timeout_ms"]

@@ -8,15 +8,16 @@ from raftmark.bench.analysis.metrics import LATENCY_P50, LATENCY_P99, THROUGHPUT
 from raftmark.bench.design.specification import Cell
 from raftmark.report.drawing.charts import Axis, Panel, Point, Series, chart, scales
 from raftmark.report.drawing.series import in_words, scaled
+from raftmark.report.findings.analysis import Analysis
+from raftmark.report.findings.loads import plain_loads
 from raftmark.report.findings.wording import outstanding, setting
-from raftmark.report.model import Analysis, Section
-from raftmark.report.pages.sections.scaling import plain_loads
+from raftmark.report.model import Section
 
 
 def section(analysis: Analysis) -> Section | None:
     """Return the section, if there is a line to draw: two loads of the same cluster."""
-    cells = plain_loads(analysis)
-    if len(cells) < 2 or not any(analysis.evidence.quantities(cell, THROUGHPUT) for cell in cells):
+    cells = plain_loads(analysis.evidence)
+    if len(cells) < 2 or not any(analysis.estimates.quantities(cell, THROUGHPUT) for cell in cells):
         return None
 
     def panels(log: bool) -> list[Panel]:
@@ -51,8 +52,8 @@ def _series(analysis: Analysis, cells: Sequence[Cell], latency: Metric) -> list[
     for name, contender in analysis.shown.items():
         points = []
         for cell in cells:
-            rate = analysis.evidence.quantities(cell, THROUGHPUT).get(name)
-            time = analysis.evidence.quantities(cell, latency).get(name)
+            rate = analysis.estimates.quantities(cell, THROUGHPUT).get(name)
+            time = analysis.estimates.quantities(cell, latency).get(name)
             if rate is None or time is None:
                 continue
             value, interval = scaled(time, 1e3)

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from raftmark.report.model import Analysis, Section
+from raftmark.report.findings.analysis import Analysis
+from raftmark.report.model import Section
 
 
 def section(analysis: Analysis) -> Section:

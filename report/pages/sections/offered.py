@@ -10,8 +10,9 @@ from raftmark.bench.design.specification import Cell
 from raftmark.bench.runs.results import OfferedResult
 from raftmark.report.drawing.charts import Axis, Panel, chart, scales, shifted
 from raftmark.report.drawing.series import over_cells
+from raftmark.report.findings.analysis import Analysis
 from raftmark.report.findings.wording import setting
-from raftmark.report.model import Analysis, Quantity, Section
+from raftmark.report.model import Quantity, Section
 
 _PERCENTILES = (
     ("Median, µs", LATENCY_P50),
@@ -81,7 +82,7 @@ def _rows(analysis: Analysis, cells: list[Cell]) -> Iterator[Row]:
                     name,
                     _rate(cell),
                     tuple(
-                        analysis.evidence.quantities(cell, metric).get(name)
+                        analysis.estimates.quantities(cell, metric).get(name)
                         for _, metric in _PERCENTILES
                     ),
                     sum(result.saturated for result in results),

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 
 from markupsafe import Markup
 
-from raftmark.bench.runs.recordings import load
-from raftmark.report.model import Analysis, Section
+from raftmark.report.findings.analysis import Analysis
+from raftmark.report.model import Section
 from raftmark.report.pages.playback import Step, steps
 
 _KINDS = {"election": "An election", "replication": "A replication"}
@@ -31,7 +31,7 @@ class Played:
 
 def section(analysis: Analysis) -> Section | None:
     """Return the section; None if nothing was recorded."""
-    recordings = [r for r in load(analysis.path) if r.contender in analysis.contenders]
+    recordings = [r for r in analysis.evidence.recordings if r.contender in analysis.contenders]
     if not recordings:
         return None
     played = []

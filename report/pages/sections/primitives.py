@@ -8,13 +8,14 @@ from dataclasses import dataclass
 from operator import attrgetter
 
 from raftmark.bench.analysis.metrics import LATENCY_P50, THROUGHPUT
-from raftmark.bench.runs.readings import CASES, PRIMITIVES, Case, Reading, load, samples
+from raftmark.bench.runs.readings import CASES, PRIMITIVES, Case, Reading, samples
 from raftmark.report.drawing.charts import Axis, Chart, Panel, Point, Series, chart, scales
 from raftmark.report.drawing.series import in_words, scaled
+from raftmark.report.findings.analysis import Analysis
 from raftmark.report.findings.comparison import quantity
 from raftmark.report.findings.headlines import OUTSTANDING
-from raftmark.report.model import Analysis, Quantity, Section
-from raftmark.report.pages.sections.scaling import plain_loads
+from raftmark.report.findings.loads import plain_loads
+from raftmark.report.model import Quantity, Section
 
 _NS = 1e9
 _NAMES = {
@@ -57,7 +58,7 @@ class Share:
 
 def section(analysis: Analysis) -> Section:
     """Return the section, which says so if no primitive was measured."""
-    readings = [reading for reading in load(analysis.path) if reading.contender in analysis.shown]
+    readings = [r for r in analysis.evidence.readings if r.contender in analysis.shown]
     by_case = samples(readings)
     rows = [row for row in _rows(analysis, by_case) if row.times]
     facts = {
@@ -138,12 +139,12 @@ def _series(analysis: Analysis, rows: list[Row]) -> list[Series]:
 def _shares(analysis: Analysis, rows: list[Row]) -> Iterator[tuple[str, Share]]:
     """Yield each contender's share of its limit, where all that it takes was measured."""
     times = {row.case: row.times for row in rows}
-    loads = plain_loads(analysis)
+    loads = plain_loads(analysis.evidence)
     if not loads:
         return
     busy = min(loads, key=lambda cell: abs(cell.workload["outstanding"] - OUTSTANDING))
-    commits = analysis.evidence.quantities(loads[0], LATENCY_P50)
-    rates = analysis.evidence.quantities(busy, THROUGHPUT)
+    commits = analysis.estimates.quantities(loads[0], LATENCY_P50)
+    rates = analysis.estimates.quantities(busy, THROUGHPUT)
     for name in analysis.shown:
         round_trip = times.get(Case("ping_pong", "fastest"), {}).get(name)
         message = times.get(Case("one_way", "fastest"), {}).get(name)

@@ -6,8 +6,9 @@ from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from raftmark.bench.runs.outcomes import PROGRAMS, Outcomes, load
-from raftmark.report.model import Analysis, Section
+from raftmark.bench.runs.outcomes import PROGRAMS, Outcomes
+from raftmark.report.findings.analysis import Analysis
+from raftmark.report.model import Section
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,7 +23,7 @@ class Program:
 
 def section(analysis: Analysis) -> Section:
     """Return the section, which says so if nothing was counted."""
-    counted = [each for each in load(analysis.path) if each.contender in analysis.shown]
+    counted = [each for each in analysis.evidence.outcomes if each.contender in analysis.shown]
     programs = [
         _program(name, does, [each for each in counted if each.program == name])
         for name, does in PROGRAMS.items()

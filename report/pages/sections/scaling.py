@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
-from typing import Any
 
 from raftmark.bench.analysis.metrics import (
     CPU_PER_COMMAND,
@@ -21,9 +19,11 @@ from raftmark.bench.design.specification import Cell
 from raftmark.bench.runs.results import ReplicateResult
 from raftmark.report.drawing.charts import Axis, Chart, Panel, Scale, View, chart, shifted
 from raftmark.report.drawing.series import over_cells
+from raftmark.report.findings.analysis import Analysis
 from raftmark.report.findings.headlines import OUTSTANDING
+from raftmark.report.findings.loads import besides, plain_loads
 from raftmark.report.findings.wording import outstanding, setting
-from raftmark.report.model import Analysis, Quantity, Section
+from raftmark.report.model import Quantity, Section
 
 _RATE = ("commands/s", 1.0)
 _MICROSECONDS = ("µs", 1e3)
@@ -64,15 +64,8 @@ def section(analysis: Analysis) -> Section | None:
     return Section("scaling", "Scaling", facts, ("replicate",))
 
 
-def plain_loads(analysis: Analysis) -> list[Cell]:
-    """Return the cells that differ in their load alone, of the specification's first cluster."""
-    cells = analysis.evidence.cells_of("replicate")
-    alike = [c for c in cells if _but(c, "outstanding") == _but(cells[0], "outstanding")]
-    return sorted(alike, key=lambda cell: int(cell.workload["outstanding"]))
-
-
 def _dimensions(analysis: Analysis, cells: Sequence[Cell]) -> Iterator[Dimension]:
-    loads = plain_loads(analysis)
+    loads = plain_loads(analysis.evidence)
     busy = min(loads, key=lambda c: abs(c.workload["outstanding"] - OUTSTANDING))
     measures = (
         ("Commands committed per second", THROUGHPUT, _RATE),
@@ -96,7 +89,7 @@ def _dimensions(analysis: Analysis, cells: Sequence[Cell]) -> Iterator[Dimension
             "throughput; where it levels off, the model is saturated.",
         )
     for title, key, x_label, x, how in _AXES:
-        varied = sorted((c for c in cells if _but(c, key) == _but(busy, key)), key=x)
+        varied = sorted((c for c in cells if besides(c, key) == besides(busy, key)), key=x)
         if len(varied) > 1:
             yield Dimension(
                 title,
@@ -119,7 +112,7 @@ def _dimensions(analysis: Analysis, cells: Sequence[Cell]) -> Iterator[Dimension
             for c in cells
             if c.cluster["storage"] == storage
             and storage != loads[0].cluster["storage"]
-            and _but(c, "outstanding", "storage") == _but(loads[0], "outstanding", "storage")
+            and besides(c, "outstanding", "storage") == besides(loads[0], "outstanding", "storage")
         ]
         if len(kept) > 1:
             yield Dimension(
@@ -215,7 +208,7 @@ def _rows(analysis: Analysis, cells: Sequence[Cell]) -> Iterator[Row]:
     for cell in cells:
         for name in analysis.shown:
             figures = tuple(
-                (analysis.evidence.quantities(cell, metric).get(name), size)
+                (analysis.estimates.quantities(cell, metric).get(name), size)
                 for metric, _, size in _COLUMNS
             )
             if figures[0][0] is not None:
@@ -229,19 +222,6 @@ def _clients(analysis: Analysis) -> dict[str, str]:
         for trial in analysis.evidence.measured
         if isinstance(trial.result, ReplicateResult) and trial.contender in analysis.shown
     }
-
-
-# What makes a measured time longer or shorter, but not what is measured.
-_DURATIONS = ("warmup_s", "duration_s")
-
-
-def _but(cell: Cell, *keys: str) -> str:
-    """Return all that a cell is besides some of its fields, and besides how long it takes."""
-
-    def kept(fields: dict[str, Any]) -> dict[str, Any]:
-        return {k: v for k, v in fields.items() if k not in keys and k not in _DURATIONS}
-
-    return json.dumps([kept(cell.workload), kept(cell.cluster)], sort_keys=True)
 
 
 def _at(x: Callable[[Cell], float], unit: str, cell: Cell) -> str:

@@ -11,7 +11,8 @@ from pygments.lexers.go import GoLexer  # type: ignore[import-untyped]
 from pygments.lexers.python import PythonLexer  # type: ignore[import-untyped]
 from pygments.token import Token  # type: ignore[import-untyped]
 
-from raftmark.report.model import Analysis, Code, Section, Source
+from raftmark.report.findings.analysis import Analysis
+from raftmark.report.model import Code, Section, Source
 
 _TOPICS = {
     "election": "One election: from the timer to the request for votes",

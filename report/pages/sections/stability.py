@@ -7,8 +7,9 @@ from dataclasses import dataclass
 
 from raftmark.bench.design.specification import Cell
 from raftmark.bench.runs.results import StabilityResult
+from raftmark.report.findings.analysis import Analysis
 from raftmark.report.findings.wording import timeouts
-from raftmark.report.model import Analysis, Section
+from raftmark.report.model import Section
 
 
 @dataclass(frozen=True, slots=True)

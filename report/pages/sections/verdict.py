@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from raftmark.report.findings.analysis import Analysis
 from raftmark.report.findings.conclusion import rule
 from raftmark.report.findings.wording import headline_unit
-from raftmark.report.model import Analysis, Section
+from raftmark.report.model import Section
 
 
 def section(analysis: Analysis) -> Section:

@@ -7,18 +7,13 @@ from typing import Any
 import pytest
 
 from raftmark.report.findings.comparison import (
-    Samples,
-    blocks_for,
     compare,
     compare_apart,
-    counted_headline,
-    coverage,
-    coverage_apart,
-    measured_headline,
     quantity,
-    together,
 )
-from raftmark.report.model import Comparison, Headline, Outcome
+from raftmark.report.findings.coverage import blocks_for, coverage, coverage_apart
+from raftmark.report.findings.headlines import counted_headline, measured_headline, together
+from raftmark.report.model import Comparison, Headline, Outcome, Samples
 
 
 def compared(subject: list[float], reference: list[float], *, higher: bool = True) -> Comparison:

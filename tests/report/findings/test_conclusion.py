@@ -12,7 +12,8 @@ from typing import Any
 import pytest
 
 from raftmark.report.findings import conclusion
-from raftmark.report.model import Analysis, Outcome
+from raftmark.report.findings.analysis import Analysis
+from raftmark.report.model import Outcome
 from tests.report.example_runs import FAILING
 from tests.report.synthetic_runs import LABELS, REALISTIC, Behaviour, alike
 

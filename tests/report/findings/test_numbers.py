@@ -6,9 +6,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from raftmark.report.findings.numbers import Interval, spell, spell_count, spell_ratio, unit_of_time
+from raftmark.report.findings.numbers import spell, spell_count, spell_ratio, unit_of_time
 from raftmark.report.findings.wording import floor
-from raftmark.report.model import Comparison, Floor, Outcome
+from raftmark.report.model import Comparison, Floor, Interval, Outcome
 
 
 def read(text: str | None) -> float:

@@ -18,7 +18,7 @@ from raftmark.bench.runs.store import Run
 from raftmark.report.drawing.latex import escape, table
 from raftmark.report.drawing.printed import HEIGHT_IN
 from raftmark.report.findings import conclusion
-from raftmark.report.model import Analysis
+from raftmark.report.findings.analysis import Analysis
 from raftmark.report.pages.appendix import write_appendix
 from raftmark.report.pages.markdown import summary
 from tests.report.example_runs import HOSTILE, RUNS

@@ -11,8 +11,8 @@ import pytest
 
 from raftmark.bench.contenders.registry import load_contenders
 from raftmark.bench.runs.store import Run
-from raftmark.report.findings.analysis import analyse
-from raftmark.report.model import Analysis, Code, Outcome, Section
+from raftmark.report.findings.analysis import Analysis, analyse
+from raftmark.report.model import Code, Outcome, Section
 from raftmark.report.pages.build import render
 from raftmark.report.pages.sections import change
 from tests.report.page_reader import Element, read_page

@@ -6,7 +6,7 @@ import base64
 import gzip
 from collections.abc import Callable
 
-from raftmark.report.model import Analysis
+from raftmark.report.findings.analysis import Analysis
 from raftmark.report.pages.sections import data
 
 

@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 import pytest
 
-from raftmark.report.model import Analysis
+from raftmark.report.findings.analysis import Analysis
 from raftmark.report.pages.build import render
 from tests.report.page_reader import read_page
 from tests.report.synthetic_runs import FIGURE_16, LABELS

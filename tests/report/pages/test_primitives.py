@@ -7,7 +7,7 @@ from collections.abc import Callable
 import pytest
 
 from raftmark.bench.runs.readings import CASES
-from raftmark.report.model import Analysis
+from raftmark.report.findings.analysis import Analysis
 from raftmark.report.pages.sections import primitives
 from tests.report.page_reader import Element, Page
 from tests.report.synthetic_runs import LABELS, REALISTIC, alike
