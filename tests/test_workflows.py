@@ -11,8 +11,9 @@ import msgspec
 import pytest
 import yaml
 
+from raftmark.bench import git
 from raftmark.bench.runs.store import Run
-from tests.bench.repositories import Project
+from tests.bench.repositories import STUB, Project
 from tests.bench.support import LONG, contenders, election_cell, fake, manifest, measure_quietly
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -35,20 +36,22 @@ def check(*command, cwd=ROOT):
     assert done.returncode == 0, done.stdout + done.stderr
 
 
+def jobs(workflow):
+    return yaml.safe_load((ROOT / ".github" / "workflows" / workflow).read_text())["jobs"]
+
+
 def step(workflow, name):
     """Return what a named step of a workflow runs."""
-    (job,) = yaml.safe_load((ROOT / ".github" / "workflows" / workflow).read_text())[
-        "jobs"
-    ].values()
-    return next(each["run"] for each in job["steps"] if each.get("name") == name)
+    steps = [each for job in jobs(workflow).values() for each in job["steps"]]
+    return next(each["run"] for each in steps if each.get("name") == name)
 
 
-def run_step(project, command, **environment):
+def run_step(directory, command, **environment):
     """Run a step as the runner does."""
     return subprocess.run(
         ["bash", "--noprofile", "--norc", "-e", "-o", "pipefail", "-c", command],
-        cwd=project.path,
-        env={**os.environ, **environment},
+        cwd=directory,
+        env={**git.environment(), **environment},
         capture_output=True,
         text=True,
         timeout=LONG,
@@ -65,7 +68,7 @@ def project(tmp_path):
     project.commit()
     project.git("checkout", "--quiet", "main")
     project.git("merge", "--quiet", "--no-ff", "--message", "Merge", "topic")
-    project.git("init", "--quiet", "--bare", str(tmp_path / "origin"))
+    project.git("init", "--quiet", "--bare", "--initial-branch", "main", str(tmp_path / "origin"))
     project.git("remote", "add", "origin", str(tmp_path / "origin"))
     (project.path / ".venv").symlink_to(BIN.parent)
     return project
@@ -78,10 +81,32 @@ def test_the_workflows_are_valid(workflow):
 
 
 @pytest.mark.parametrize("workflow", WORKFLOWS, ids=lambda path: path.name)
-def test_actions_are_pinned_by_version(workflow):
-    used = re.findall(r"uses: (\S+)", workflow.read_text())
+def test_actions_are_pinned_by_commit_and_say_their_version(workflow):
+    used = re.findall(r"uses: (.+)", workflow.read_text())
     assert used
-    assert all(re.fullmatch(r"[\w./-]+@v\d+", action) for action in used)
+    assert all(re.fullmatch(r"[\w./-]+@[0-9a-f]{40} # v\d+\.\d+\.\d+", action) for action in used)
+
+
+@pytest.mark.parametrize("workflow", WORKFLOWS, ids=lambda path: path.name)
+def test_a_job_that_runs_what_somebody_proposed_may_write_nothing(workflow):
+    described = yaml.safe_load(workflow.read_text())
+    for job in described["jobs"].values():
+        ours = re.search(r"raftmark \w|make|\.ci/run", str([s.get("run") for s in job["steps"]]))
+        granted = job.get("permissions", described["permissions"])
+        if not ours:
+            continue
+        assert set(granted.values()) <= {"read"}
+        (checkout,) = [s for s in job["steps"] if s.get("uses", "").startswith("actions/checkout@")]
+        assert checkout["with"]["persist-credentials"] is False
+        assert "github.token" not in str(job)
+        assert "secrets." not in str(job)
+
+
+def test_the_tests_run_on_every_python_that_is_supported():
+    ((_, job),) = jobs("test.yml").items()
+    assert [row["python"] for row in job["strategy"]["matrix"]["include"]] == [
+        *("3.11", "3.12", "3.13", "3.14", "3.14t")
+    ]
 
 
 def test_the_example_for_gitlab_is_valid(tmp_path):
@@ -104,30 +129,82 @@ def docs():
 
 def test_the_gates_steps_find_a_planted_message_and_show_it(project):
     # No time for more than the pair under way: what is counted is enough.
-    found = run_step(project, step("gate.yml", "Measure"), MINUTES="0.05")
+    found = run_step(project.path, step("gate.yml", "Measure"), MINUTES="0.05")
     assert found.returncode == 4, found.stderr
     summary = project.path / "summary"
     shown = run_step(
-        project, step("gate.yml", "Show what was found"), GITHUB_STEP_SUMMARY=str(summary)
+        project.path, step("gate.yml", "Show what was found"), GITHUB_STEP_SUMMARY=str(summary)
     )
     assert shown.returncode == 0, shown.stderr
     assert summary.read_text().startswith("### Raftmark")
     assert project.worktrees() == []
 
 
+def test_a_first_pull_request_succeeds_and_leaves_what_is_commented(project):
+    project.git("mv", "bench/contenders.toml", "bench/later.toml")
+    project.commit()
+    project.set_table({"a": STUB})
+    project.commit()
+    found = run_step(project.path, step("gate.yml", "Measure"), MINUTES="1")
+    assert found.returncode == 0, found.stderr
+    assert "There is nothing to compare with yet." in (project.path / "gate.md").read_text()
+
+
+GH = """#!/bin/sh
+echo "$@" >> calls
+case "$*" in *--jq*) cat there;; *) cat comment.md > posted;; esac
+"""
+
+
+@pytest.mark.parametrize(
+    ("there", "call"),
+    [("", "--method POST comments --field"), ("7\n8\n", "--method PATCH comment/7 --field")],
+)
+def test_there_is_one_comment_which_is_told_by_a_hidden_mark(tmp_path, there, call):
+    (tmp_path / "gh").write_text(GH)
+    (tmp_path / "gh").chmod(0o755)
+    (tmp_path / "there").write_text(there)
+    found = "### Raftmark\n" + 10_000 * "ééé\n"
+    (tmp_path / "gate.md").write_text(found, encoding="utf-8")
+    mark = "<!-- raftmark gate -->"
+    done = run_step(
+        tmp_path,
+        step("gate.yml", "Comment"),
+        PATH=f"{tmp_path}:{os.environ['PATH']}",
+        COMMENTS="comments",
+        COMMENT="comment",
+        MARK=mark,
+        GH_TOKEN="",
+    )
+    assert done.returncode == 0, done.stderr
+    looked, wrote = (tmp_path / "calls").read_text().splitlines()
+    assert "startswith(env.MARK)" in looked
+    assert call in wrote
+    posted = (tmp_path / "posted").read_text(encoding="utf-8")
+    assert posted.startswith(f"{mark}\n### Raftmark\né")
+    assert len(posted.encode()) < 65_536  # More is refused.
+
+
 @pytest.mark.slow
 def test_the_nights_steps_keep_a_history_on_a_branch_of_its_own(project, tmp_path):
     specs = contenders(tmp_path, {"a": fake("stub")})
+    project.git("push", "--quiet", "origin", "main")
     for number in range(2):
-        shutil.rmtree(project.path / ".cache", ignore_errors=True)
-        project.git("worktree", "prune")
         described = msgspec.structs.replace(manifest(["a"], [election_cell()]), run=f"run-{number}")
         run = Run.create(project.path / "results", described)
         measure_quietly(run, specs)
-        done = run_step(project, step("nightly.yml", "Add to the history"))
+        project.git("fetch", "--quiet", "origin")
+        done = run_step(project.path, step("nightly.yml", "Add to the history"))
+        assert done.returncode == 0, done.stderr
+        # The other job has a checkout of its own, and what was found.
+        keeping = tmp_path / f"keeping-{number}"
+        project.git("clone", "--quiet", str(tmp_path / "origin"), str(keeping))
+        shutil.move(project.path / "entry", keeping / "entry")
+        done = run_step(keeping, step("nightly.yml", "Keep the run"))
         assert done.returncode == 0, done.stderr
         project.git("fetch", "--quiet", "origin", HISTORY)
         kept = project.git("ls-tree", "-r", "--name-only", "FETCH_HEAD").splitlines()
         assert len(kept) == number + 1
         assert all(re.fullmatch(r"runs/\w+-\w+\.json", path) for path in kept)
+        shutil.rmtree(project.path / "history")
     assert "2 runs" in (project.path / "history.html").read_text()
