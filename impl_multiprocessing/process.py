@@ -38,7 +38,7 @@ def run_node(
     sockets: Mapping[int, socket.socket],
 ) -> None:
     """Be a node until the contender says stop, or is gone."""
-    gc.disable()  # as in the contender itself, see raft.host.main
+    gc.disable()  # as in the contender itself, see raft.host.host.main
     # A Ctrl-C reaches the whole group; it is the contender that ends its nodes.
     for each in (signal.SIGINT, signal.SIGTERM):
         signal.signal(each, signal.SIG_IGN)

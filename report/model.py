@@ -80,7 +80,7 @@ class Headline:
     """One thing that contenders are compared in, such as throughput at 64 outstanding.
 
     `condition` is what the figure depends on most, such as the outstanding commands; `setting` is
-    rest of it. `unit` is one of `bench.metrics`. `figures` has the
+    rest of it. `unit` is one of `bench.analysis.metrics`. `figures` has the
     contenders that have one; the two mappings of comparisons have every contender but their
     reference. `noise` is None for what is counted, and where no twin was measured;
     `samples` are what is measured by contender and block.

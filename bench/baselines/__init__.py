@@ -1,1 +1,1 @@
-"""What the contenders are held against: another Raft, and the bare models. See `bench.floors`."""
+"""What the contenders are held against: another Raft, and the bare models. See `floors`."""

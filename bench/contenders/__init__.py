@@ -1,1 +1,4 @@
-"""Who takes part: the table, interpreters and the process at the other end of the pipe."""
+"""Who takes part: the table, interpreters, and the process at the other end of the pipe.
+
+Nothing here knows what is measured.
+"""

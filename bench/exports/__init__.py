@@ -1,8 +1,8 @@
 """A run in the formats of other tools: `raftmark export`.
 
 Each format is one module with a function from a run to files, by name; `FORMATS` is the table of
-them. Every figure comes from `bench.metrics`, one for each trial that is ok, and a trial that
-failed is in none; `docs/exports.md` says which tool reads what.
+them. Every figure comes from `bench.analysis.metrics`, one for each trial that is ok, and a trial
+that failed is in none; `docs/exports.md` says which tool reads what.
 """
 
 from __future__ import annotations

@@ -1,1 +1,1 @@
-"""What is to be measured, from what a pilot found: how many processes, how long each."""
+"""What to measure next, from what a pilot found: how many processes, and how long each."""

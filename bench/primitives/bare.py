@@ -1,7 +1,7 @@
 """The bare models of the contenders: how the programs that have no Raft in them are launched.
 
-`bench.models` has Python's, `go_reference/primitives` Go's. A variant's programs run on its own
-interpreter, which needs pyperf for them, and on its own event loop.
+`bench.primitives.models` has Python's, `go_reference/primitives` Go's. A variant's programs run on
+its own interpreter, which needs pyperf for them, and on its own event loop.
 """
 
 from __future__ import annotations

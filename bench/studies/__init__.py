@@ -1,1 +1,1 @@
-"""Studies beside the harness, each a program of its own."""
+"""Studies beside the harness, each a program of its own that nothing imports."""

@@ -1,1 +1,4 @@
-"""Two revisions, and time: comparisons, the gate and the history."""
+"""Two revisions, and time: comparisons, the gate and the history.
+
+Built of all that measures and all that analyses; nothing else of the harness imports it.
+"""

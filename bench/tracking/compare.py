@@ -6,8 +6,8 @@ before the first trial, and with what margin and error. So it can be looked at a
 process that measured it was killed.
 
 Every figure gets an interval for its ratio, HEAD over BASE, that holds under peeking
-(`bench.sequential`). All intervals of a comparison hold together with probability 1 - `error`:
-each has its share of the error (Bonferroni), whatever the figures have in common.
+(`bench.analysis.sequential`). All intervals of a comparison hold together with probability 1 -
+`error`: each has its share of the error (Bonferroni), whatever the figures have in common.
 """
 
 from __future__ import annotations

@@ -3,8 +3,8 @@
 In a block, each contender of HEAD runs right after the same contender of BASE in the same cell, or
 right before it, as a fair coin says; the pairs come in random order. What drifts on the machine
 then hits both alike, and without a difference either is as likely to come out ahead, which is all
-that `bench.sequential` asks for. What is decided is measured no more. What is counted is measured
-once.
+that `bench.analysis.sequential` asks for. What is decided is measured no more. What is counted is
+measured once.
 """
 
 from __future__ import annotations

@@ -73,7 +73,7 @@ def draw(
 
 
 def judge_all(gates: Array, plan: Plan) -> Outcome:
-    """Judge a figure after every block of every gate, as `bench.sequential.judge` does."""
+    """Judge a figure after every block of every gate, as `bench.analysis.sequential.judge` does."""
     richness = math.log(2 / plan.error_each)
     margin = math.log1p(plan.margin)
 

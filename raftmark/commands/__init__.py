@@ -1,1 +1,4 @@
-"""Groups of the command line's commands, each in a module of its own."""
+"""The commands of the command line, a module for each family of them.
+
+A command reads what it was given, calls those below, and turns what they raise into one line.
+"""

@@ -1,1 +1,1 @@
-"""How it is drawn: charts, SVG and LaTeX. Estimates nothing, and knows no page."""
+"""How it is drawn: charts, SVG and LaTeX. Nothing is estimated here, and no page is known."""

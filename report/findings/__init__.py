@@ -1,1 +1,4 @@
-"""What was found: from a run's trials to comparisons, headlines and sentences. Draws nothing."""
+"""What was found: from a run's trials to comparisons, headlines and sentences, stage by stage.
+
+Nothing is drawn here.
+"""

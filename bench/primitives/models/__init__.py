@@ -1,7 +1,8 @@
 """The bare concurrency models, without any Raft: programs for any Python interpreter.
 
 They import pyperf and the standard library alone (and uvloop where it is asked for), so that they
-run on interpreters that have nothing else. `bench.primitives` and `bench.races` launch them.
+run on interpreters that have nothing else. `bench.primitives` and `bench.primitives.races` launch
+them.
 
 Each primitive is a function that does `loops` operations and returns the seconds that they took,
 without what comes before and after: starting the other side and ending it.

@@ -16,7 +16,7 @@ REPORT = pytest.StashKey[list[str]]()
 @pytest.fixture(scope="session")
 def binary(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The Go core's test binary."""
-    path = tmp_path_factory.mktemp("lockstep") / "raftmark.raft.test"
+    path = tmp_path_factory.mktemp("lockstep") / "raft.test"
     build(path)
     return path
 

@@ -147,7 +147,7 @@ def test_a_fault_of_the_go_core_is_found(tmp_path: Path) -> None:
     right, mutant = " && n.log.TermAt(index) == n.term", tmp_path / "node.go"
     assert right in source.read_text(), "the mutant must follow the core"
     mutant.write_text(source.read_text().replace(right, ""))
-    overlay, binary = tmp_path / "overlay.json", tmp_path / "raftmark.raft.test"
+    overlay, binary = tmp_path / "overlay.json", tmp_path / "raft.test"
     overlay.write_text(json.dumps({"Replace": {str(source): str(mutant)}}))
     build(binary, f"-overlay={overlay}")
     with Twin(binary) as twin, pytest.raises(Difference) as found:
