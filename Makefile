@@ -109,7 +109,7 @@ mutants: setup-test
 	$(BIN)/python -m tests.mutants
 
 fuzz: setup-test
-	$(BIN)/pytest tests/fuzz tests/conformance/test_parsers.py --hypothesis-profile long --timeout 0
+	$(BIN)/pytest tests/fuzz --hypothesis-profile long --timeout 0
 	cd go_reference && go test ./raft -run '^$$' -fuzz '^FuzzReplay$$' -fuzztime 60s
 	cd go_reference && go test ./raft -run '^$$' -fuzz '^FuzzPayload$$' -fuzztime 60s
 	cd go_reference && go test ./host -run '^$$' -fuzz '^FuzzRequest$$' -fuzztime 60s

@@ -145,6 +145,8 @@ def host(
     argv = spec.argv()
     signal.signal(signal.SIGPIPE, signal.SIG_DFL)  # Python ignores it, and exec would keep that.
     try:
+        if spec.directory != ROOT:
+            os.chdir(spec.directory)
         os.execvp(argv[0], argv)
     except OSError as error:
         raise Unavailable(f"cannot start {argv[0]}: {error.strerror}") from error

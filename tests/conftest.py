@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import random
 import signal
 import subprocess
 import sys
@@ -12,9 +11,9 @@ from pathlib import Path
 import pytest
 from hypothesis import HealthCheck, settings
 
-from raftmark.bench.contenders.registry import RegistryError, Unavailable, load_contenders
-from raftmark.bench.contenders.variants import Contenders
 from raftmark.cli import main
+
+pytest_plugins = ["tests.conformance.options"]
 
 Command = Callable[..., subprocess.CompletedProcess[str]]
 
@@ -28,43 +27,11 @@ settings.load_profile("untimed")
 def pytest_addoption(parser: pytest.Parser) -> None:
     group = parser.getgroup("raftmark")
     group.addoption(
-        "--contender",
-        action="append",
-        metavar="NAME",
-        help="run the conformance suite for this contender only (may be repeated), "
-        "or for a variant such as threading@3.14t or asyncio@uvloop",
-    )
-    group.addoption(
-        "--skip-unavailable",
-        action="store_true",
-        help="skip a contender that cannot run here, instead of failing its tests",
-    )
-    group.addoption(
-        "--seed",
-        type=int,
-        metavar="N",
-        help="replay the random tests of an earlier run, which printed N",
-    )
-    group.addoption(
         "--lives",
         type=int,
         default=1,
         metavar="N",
         help="simulate N times as many lives of clusters as usual",
-    )
-    group.addoption(
-        "--soak-seconds",
-        type=float,
-        default=10,
-        metavar="S",
-        help="watch the memory of each contender under load for so long (default 10)",
-    )
-    group.addoption(
-        "--kills",
-        type=int,
-        default=10,
-        metavar="N",
-        help="kill each contender, and the harness, N times at random moments (default 10)",
     )
     group.addoption(
         "--kill-contenders",
@@ -90,25 +57,6 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         metavar="N",
         help="hold the two cores to N random events (default 50000; nightly 1000000)",
     )
-
-
-def pytest_configure(config: pytest.Config) -> None:
-    if config.option.seed is None:
-        config.option.seed = random.SystemRandom().randrange(2**32)
-    try:
-        known = Contenders(load_contenders())
-        config.option.contender = list(known.choose(config.option.contender or known))
-    except (RegistryError, Unavailable) as error:
-        raise pytest.UsageError(str(error)) from error
-
-
-def pytest_report_header(config: pytest.Config) -> str:
-    return f"seed of the random tests: {config.option.seed} (replay with --seed)"
-
-
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Run the fast tests first: most mistakes show within seconds."""
-    items.sort(key=lambda item: item.get_closest_marker("slow") is not None)
 
 
 @pytest.fixture

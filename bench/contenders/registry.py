@@ -1,7 +1,8 @@
 """The contenders' table: which contenders there are, how each is built and launched.
 
-The table is a TOML file; `contenders.toml` beside this module is the project's own, and any other
-file of the same form can take its place to try a further contender.
+The table is a TOML file; `bench/contenders.toml` is the project's own, and any other file of the
+same form can take its place to try a further contender. Relative paths in a table are relative to
+it, but those in a project's own table to that project.
 """
 
 from __future__ import annotations
@@ -65,18 +66,18 @@ class Build(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     output: str
     env: dict[str, str] = {}
 
-    def bring_up_to_date(self) -> Path:
+    def bring_up_to_date(self, root: Path = ROOT) -> Path:
         """Make the program anew if its sources have changed; return its path.
 
-        Raises `Unavailable` when that cannot be done.
+        `cwd` is relative to `root`. Raises `Unavailable` when that cannot be done.
         """
         output = Path(expand([self.output])[0])
         output.parent.mkdir(parents=True, exist_ok=True)
         # The lock lets several harnesses share one program: one builds, the others wait.
         with open(output.with_name(output.name + ".lock"), "w") as lock:
             fcntl.flock(lock, fcntl.LOCK_EX)
-            if not _is_fresh(output, self):
-                _run_build(output, self)
+            if not _is_fresh(output, self, root):
+                _run_build(output, self, root)
         return output
 
 
@@ -89,8 +90,9 @@ class Form(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class ContenderSpec(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """One entry of the contenders' table; paths are relative to the project.
+    """One entry of the contenders' table; its relative paths are relative to `root`.
 
+    `root` is itself relative to the table, and the table's directory where the entry says nothing.
     `excerpts` are the functions that show how its model does one thing, as `file:function`.
     `requires` are the packages without which it cannot start, and `uses` those without which it
     offers less: what another interpreter is given, as far as it can be had there. `base` is the
@@ -110,6 +112,17 @@ class ContenderSpec(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     uses: list[str] = []
     forms: dict[str, Form] = {}
     base: str | None = None
+    root: str = ""
+
+    @property
+    def directory(self) -> Path:
+        """What its relative paths are relative to."""
+        return Path(self.root or ROOT)
+
+    @property
+    def started_in(self) -> Path:
+        """Where it is started: in its directory, the project's own where their package is found."""
+        return start_directory() if self.directory == ROOT else self.directory
 
     @property
     def is_python(self) -> bool:
@@ -123,8 +136,8 @@ class ContenderSpec(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     def launch(
         self, *, stderr: Path | None = None, env: Mapping[str, str] | None = None
     ) -> Contender:
-        """Start the contender where its package is found; see `Contender`."""
-        return Contender(self.argv(), cwd=start_directory(), stderr=stderr, env=env)
+        """Start the contender in its directory; see `Contender`."""
+        return Contender(self.argv(), cwd=self.started_in, stderr=stderr, env=env)
 
     def prepare(self) -> None:
         """Build the contender's program if its sources have changed.
@@ -132,7 +145,7 @@ class ContenderSpec(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         Raises `Unavailable` when the build cannot be done.
         """
         if self.build is not None:
-            self.build.bring_up_to_date()
+            self.build.bring_up_to_date(self.directory)
 
     def probe(self) -> dict[str, Any]:
         """Build and launch the contender, and return its answer to `hello`.
@@ -198,14 +211,23 @@ def load_contenders(table: Path = DEFAULT_TABLE) -> dict[str, ContenderSpec]:
         ) from error
     except (msgspec.DecodeError, RecursionError) as error:
         raise RegistryError(f"{table} is not a contenders' table: {error}") from error
+    base = _base(table)
     contenders: dict[str, ContenderSpec] = {}
     for number, entry in enumerate(entries, 1):
         if fault := next(faults(entry), None):
             raise RegistryError(f"{table}, contender {number} ({entry.name!a}): {fault}")
         if entry.name in contenders:
             raise RegistryError(f"{table}, contender {number}: `name`: {entry.name} is there twice")
-        contenders[entry.name] = entry
+        contenders[entry.name] = msgspec.structs.replace(entry, root=str(base / entry.root))
     return contenders
+
+
+def _base(table: Path) -> Path:
+    """Return what a table's paths are relative to: its directory, or the project of which it is."""
+    table = table.absolute()
+    directory = table.parent
+    is_a_projects = (directory.name, table.name) == (DEFAULT_TABLE.parent.name, DEFAULT_TABLE.name)
+    return directory.parent if is_a_projects else directory
 
 
 def faults(entry: ContenderSpec) -> Iterator[str]:
@@ -276,22 +298,22 @@ def expand(arguments: list[str], **more: str) -> list[str]:
     return arguments
 
 
-def _is_fresh(output: Path, build: Build) -> bool:
+def _is_fresh(output: Path, build: Build, root: Path) -> bool:
     if not output.exists():
         return False
     built = output.stat().st_mtime_ns
-    sources = (path for glob in build.inputs for path in (ROOT / build.cwd).glob(glob))
+    sources = (path for glob in build.inputs for path in (root / build.cwd).glob(glob))
     return all(path.stat().st_mtime_ns <= built for path in sources)
 
 
-def _run_build(output: Path, build: Build) -> None:
+def _run_build(output: Path, build: Build, root: Path) -> None:
     new = output.with_name(output.name + ".new")
     command = expand(build.command, output=str(new))
     started = time.time_ns()
     try:
         done = subprocess.run(
             command,
-            cwd=ROOT / build.cwd,
+            cwd=root / build.cwd,
             env={**git.environment(), **build.env},
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,

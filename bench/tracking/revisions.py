@@ -19,13 +19,12 @@ import os
 import re
 import shutil
 import tempfile
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
 import msgspec
 
-from raftmark.bench.contenders.contender import Contender
 from raftmark.bench.contenders.registry import ContenderSpec, RegistryError, load_contenders
 from raftmark.bench.git import GitError, git
 
@@ -66,8 +65,6 @@ class Revision(NamedTuple):
 class Placed(ContenderSpec, frozen=True, kw_only=True):
     """A contender of a revision: built and launched in that revision's directory."""
 
-    directory: Path
-
     @classmethod
     def of(cls, spec: ContenderSpec, directory: Path, name: str, label: str) -> Placed:
         """Return a contender as it is in `directory`, under a name of its own."""
@@ -84,16 +81,15 @@ class Placed(ContenderSpec, frozen=True, kw_only=True):
             fields["build"] = msgspec.structs.replace(
                 spec.build,
                 command=place(spec.build.command),
-                cwd=str(directory / spec.build.cwd),
+                cwd=str(spec.directory / spec.build.cwd),
                 output=place([spec.build.output])[0],
             )
-        return cls(**fields, directory=directory)
+        return cls(**fields)
 
-    def launch(
-        self, *, stderr: Path | None = None, env: Mapping[str, str] | None = None
-    ) -> Contender:
-        """Start the contender in its revision's directory; see `Contender`."""
-        return Contender(self.argv(), cwd=self.directory, stderr=stderr, env=env)
+    @property
+    def started_in(self) -> Path:
+        """The revision's own directory, not where this harness's package is found."""
+        return self.directory
 
 
 class Repository:

@@ -15,7 +15,6 @@ from dataclasses import dataclass
 from itertools import cycle
 from pathlib import Path
 
-from raftmark.bench.contenders.places import ROOT
 from raftmark.bench.contenders.registry import ContenderSpec, load_contenders
 from raftmark.bench.experiment.environment import machine
 from raftmark.bench.runs.store import Run
@@ -90,7 +89,7 @@ def examine(run: Run, before: Run | None = None) -> Analysis:
     `before` is a run to compare with. Raises `StoreError` where a run is damaged.
     """
     specs = load_contenders()
-    code = measure_code(specs, ROOT)
+    code = measure_code(specs)
     earlier = None if before is None else analyse(before, specs, code)
     return analyse(run, specs, code, earlier)
 

@@ -20,22 +20,22 @@ from raftmark.bench.contenders.registry import ContenderSpec
 from raftmark.report.model import Code, Source
 
 
-def measure_code(specs: Mapping[str, ContenderSpec], root: Path) -> dict[str, Code | str]:
-    """Measure each contender's sources below `root`, or say why that cannot be done."""
+def measure_code(specs: Mapping[str, ContenderSpec]) -> dict[str, Code | str]:
+    """Measure each contender's sources, or say why that cannot be done."""
     measured: dict[str, Code | str] = {}
-    # Contenders share theirs.
-    core = cache(lambda patterns, besides: measure_modules(root, patterns, besides))
+    core = cache(measure_modules)  # contenders share theirs
     for name, spec in specs.items():
         if not spec.sources:
             measured[name] = "its entry in the contenders' table names no `sources`"
             continue
+        root = spec.directory
         try:
             components = find_components(root, spec.sources)
             runtime = tuple(path for paths in components.values() for path in paths)
             measured[name] = Code(
                 language=_language(runtime),
                 runtime=measure_components(root, spec.sources),
-                core=core(tuple(spec.core), runtime),
+                core=core(root, tuple(spec.core), runtime),
                 sources={c: _sources(root, paths) for c, paths in components.items()},
                 excerpts={topic: _excerpts(root, names) for topic, names in spec.excerpts.items()},
             )

@@ -54,10 +54,13 @@ def cas(key: str, expect: str | None, value: str) -> dict[str, Any]:
     return {"op": "cas", "key": key, "expect": expect, "value": value}
 
 
-def demand_disk(contender: Contender) -> None:
-    """Skip the test where a contender offers no disk, as a variant without a serialiser may."""
-    if "disk" not in contender.call("hello")["features"]:
-        pytest.skip("it does not offer to store on disk")
+# Settings that are not sent to who does not offer what they are about.
+OPTIONAL = {
+    "snapshot_entries": "snapshot",
+    "pre_vote": "pre_vote",
+    "check_quorum": "check_quorum",
+    "trace": "trace",
+}
 
 
 class ClusterUnderTest:
@@ -65,8 +68,12 @@ class ClusterUnderTest:
 
     def __init__(self, contender: Contender, nodes: int = 3, **settings: Any) -> None:
         self.contender = contender
-        if settings.get("storage") == "disk":
-            demand_disk(contender)
+        features = contender.call("hello")["features"]
+        settings = {
+            name: value
+            for name, value in settings.items()
+            if name not in OPTIONAL or OPTIONAL[name] in features
+        }
         self._first_event = len(contender.events.all())
         self._history: dict[int, LogEntry] = {}
         self._log_hash_at: dict[tuple[int, int], str] = {}

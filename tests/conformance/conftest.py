@@ -9,12 +9,30 @@ from typing import Any, Protocol
 import pytest
 
 from raftmark.bench.contenders.contender import Contender
-from raftmark.bench.contenders.registry import ContenderSpec, load_contenders
+from raftmark.bench.contenders.registry import ContenderSpec, Unavailable, load_contenders
 from raftmark.bench.contenders.variants import Contenders as KnownContenders
 
 from .cluster import ClusterUnderTest
 
 _failed = pytest.StashKey[bool]()
+
+
+LEVELS = ("elects", "replicates", "survives", "complete")
+"""What a contender can do, each level with all that is below it."""
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    here = Path(__file__).resolve().parent
+    for item in items:
+        asks = "contender_name" in getattr(item, "fixturenames", ())
+        if asks and item.path.resolve().parent == here and level_of(item) not in LEVELS:
+            raise pytest.UsageError(f"{item.nodeid} has no level: mark it with one of {LEVELS}")
+
+
+def level_of(item: pytest.Item) -> str | None:
+    """Return the level of which a contender has to pass this test; None for the suite's own."""
+    mark = item.get_closest_marker("level")
+    return mark.args[0] if mark is not None and mark.args else None
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
@@ -36,9 +54,9 @@ def pytest_runtest_makereport(
 class Contenders:
     """The contenders' processes that tests share, launched when first asked for."""
 
-    def __init__(self) -> None:
-        self._specs = KnownContenders(load_contenders())
-        self._unavailable: dict[str, str | None] = {}
+    def __init__(self, table: Path) -> None:
+        self._specs = KnownContenders(load_contenders(table))
+        self._hello: dict[str, dict[str, Any] | Unavailable] = {}
         self._running: dict[str, Contender] = {}
 
     def spec(self, name: str) -> ContenderSpec:
@@ -46,9 +64,21 @@ class Contenders:
 
     def unavailable(self, name: str) -> str | None:
         """Return None, or why the contender cannot run here."""
-        if name not in self._unavailable:
-            self._unavailable[name] = self._specs[name].available()
-        return self._unavailable[name]
+        hello = self._ask(name)
+        return str(hello) if isinstance(hello, Unavailable) else None
+
+    def features(self, name: str) -> set[str]:
+        """Return what the contender says that it offers."""
+        hello = self._ask(name)
+        return set() if isinstance(hello, Unavailable) else set(hello["features"])
+
+    def _ask(self, name: str) -> dict[str, Any] | Unavailable:
+        if name not in self._hello:
+            try:
+                self._hello[name] = self._specs[name].probe()
+            except Unavailable as reason:
+                self._hello[name] = reason
+        return self._hello[name]
 
     def shared(self, name: str) -> Contender:
         """Return the running contender that tests share; none of its clusters is running."""
@@ -70,8 +100,8 @@ class Contenders:
 
 
 @pytest.fixture(scope="session")
-def contenders() -> Iterator[Contenders]:
-    contenders = Contenders()
+def contenders(pytestconfig: pytest.Config) -> Iterator[Contenders]:
+    contenders = Contenders(pytestconfig.option.contenders_file)
     yield contenders
     contenders.close()
 
@@ -88,6 +118,20 @@ def demand(contenders: Contenders, pytestconfig: pytest.Config) -> Callable[[str
             pytest.fail(f"{name} cannot run: {reason}\n(--skip-unavailable skips its tests)", False)
 
     return demand
+
+
+@pytest.fixture(autouse=True)
+def only_what_is_offered(
+    request: pytest.FixtureRequest, contenders: Contenders, demand: Callable[[str], None]
+) -> None:
+    """Skip a test that `needs` what the contender's hello does not offer."""
+    needed = [feature for mark in request.node.iter_markers("needs") for feature in mark.args]
+    if needed and "contender_name" in request.fixturenames:
+        name = request.getfixturevalue("contender_name")
+        demand(name)
+        missing = [each for each in dict.fromkeys(needed) if each not in contenders.features(name)]
+        if missing:
+            pytest.skip(f"{name} does not offer {', '.join(missing)}")
 
 
 @pytest.fixture
@@ -154,7 +198,7 @@ def launch(spec: ContenderSpec, tmp_path: Path) -> Iterator[Launch]:
         contender.kill()
 
 
-@pytest.fixture(params=["memory", "disk"])
+@pytest.fixture(params=["memory", pytest.param("disk", marks=pytest.mark.needs("disk"))])
 def storage(request: pytest.FixtureRequest, tmp_path: Path) -> dict[str, Any]:
     """Return the settings of `start` for each kind of storage in turn."""
     if request.param == "disk":

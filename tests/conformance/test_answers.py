@@ -13,6 +13,8 @@ from .cluster import LIVELY, STEADY, ClusterUnderTest, Status, get, set_
 from .conftest import StartCluster
 from .waiting import DEADLINE_S
 
+pytestmark = pytest.mark.level("survives")
+
 
 def code_of(answer: Future[dict[str, Any]]) -> str:
     """Wait for a request's error, and return its code."""
@@ -70,7 +72,9 @@ def test_a_node_that_is_down_is_unavailable(start: StartCluster, fault: str) -> 
         ("partition", {"groups": [[1]]}),
         ("heal", {}),
         ("links", {"drop": 0.5}),
-        ("run", {"workload": {"name": "election"}}),
+        pytest.param(
+            "run", {"workload": {"name": "election"}}, marks=pytest.mark.needs("election")
+        ),
         ("stop", {}),
     ],
 )

@@ -15,16 +15,13 @@ import pytest
 from raftmark.bench.contenders.contender import Contender, ContenderError
 
 from .clients import BusyClients, check_nothing_lost
-from .cluster import LIVELY, STEADY, ClusterUnderTest, cas, demand_disk, set_
+from .cluster import LIVELY, STEADY, ClusterUnderTest, cas, set_
 from .conftest import Contenders, Launch, StartCluster
 from .model import Store
 from .processes import Footprint, footprint
 from .waiting import looks
 
-
-@pytest.fixture(autouse=True)
-def offered(contender: Contender) -> None:
-    demand_disk(contender)
+pytestmark = [pytest.mark.level("survives"), pytest.mark.needs("disk")]
 
 
 @pytest.fixture
@@ -117,6 +114,7 @@ def test_a_kill_of_everything_under_load_loses_nothing_acknowledged(
     reborn.all_agree()
 
 
+@pytest.mark.needs("replicate")
 @pytest.mark.slow
 def test_again_and_again_killed_while_it_runs_a_workload(launch: Launch, data: Path) -> None:
     whole = {**STEADY, "storage": "disk", "data_dir": str(data), "snapshot_entries": 0}

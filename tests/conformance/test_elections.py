@@ -13,6 +13,8 @@ import pytest
 from .cluster import LIVELY, STEADY, Status, get, set_
 from .conftest import StartCluster
 
+pytestmark = pytest.mark.level("elects")
+
 
 @pytest.mark.parametrize("nodes", [1, 2, 3, 4, 5, 7, 9])
 def test_a_leader_appears_and_is_the_only_one_of_its_term(start: StartCluster, nodes: int) -> None:
@@ -37,6 +39,7 @@ def test_the_defaults_make_three_nodes_that_elect(start: StartCluster) -> None:
     assert cluster.nodes == [1, 2, 3]
 
 
+@pytest.mark.level("survives")
 def test_durations_may_have_fractions(start: StartCluster) -> None:
     cluster = start(election_timeout_ms=[50.5, 100], heartbeat_ms=10.25)
     cluster.links(drop=0.0, duplicate=0, delay_ms=[0, 0.5])
@@ -79,6 +82,7 @@ def test_a_crashed_leader_is_replaced_in_a_higher_term(start: StartCluster) -> N
     assert elected.at_ns > crashed_at
 
 
+@pytest.mark.level("replicates")
 def test_leaders_are_replaced_while_a_majority_is_left(start: StartCluster) -> None:
     cluster = start(5, **LIVELY)
     gone = []
@@ -114,6 +118,7 @@ def test_a_restarted_node_announces_itself_as_a_follower(start: StartCluster) ->
     assert cluster.eventually("the restarted node speaks", first_words) == "follower"
 
 
+@pytest.mark.level("survives")
 def test_a_paused_leader_is_replaced_and_steps_down_when_it_wakes(start: StartCluster) -> None:
     cluster = start(**LIVELY)
     leader = cluster.elected_leader()
@@ -134,6 +139,7 @@ def test_a_paused_leader_is_replaced_and_steps_down_when_it_wakes(start: StartCl
     cluster.all_agree()
 
 
+@pytest.mark.level("survives")
 def test_four_nodes_split_two_and_two_elect_and_commit_nothing(start: StartCluster) -> None:
     cluster = start(4, **LIVELY)
     cluster.committed("x", "before")

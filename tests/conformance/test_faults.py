@@ -17,6 +17,8 @@ from .messages import LogEntry
 from .model import Store
 from .processes import memory_bytes
 
+pytestmark = pytest.mark.level("survives")
+
 MIB = 2**20
 
 

@@ -14,6 +14,8 @@ from .messages import Hello, read
 from .processes import memory_bytes
 from .waiting import DEADLINE_S
 
+pytestmark = pytest.mark.level("elects")
+
 MIB = 2**20
 LARGEST_ID = 2**53 - 1
 
@@ -27,12 +29,9 @@ def no_other_reply(contender: Contender) -> None:
 
 def test_hello_tells_who_answers(contender: Contender, contender_name: str) -> None:
     hello = read(Hello, contender.call("hello"))
-    name, variant, _ = contender_name.partition("@")
-    assert hello.contender == name
-    assert set(hello.features) >= {"memory", "replicate", "election"}
-    assert variant or "disk" in hello.features
-    assert set(hello.features) >= {"read", "snapshot", "transfer", "membership"}
-    assert set(hello.features) >= {"pre_vote", "check_quorum", "trace"}
+    assert hello.contender == contender_name.partition("@")[0]
+    assert "memory" in hello.features
+    assert len(hello.features) == len(set(hello.features))
     assert isinstance(hello.runtime["name"], str)
     assert isinstance(hello.runtime["version"], str)
     if hello.language == "Python":
@@ -51,6 +50,7 @@ def test_hello_is_answered_beside_a_running_cluster(
     assert contender.call("hello") == before
 
 
+@pytest.mark.level("survives")
 def test_every_request_gets_exactly_one_reply(contender: Contender, start: StartCluster) -> None:
     start(**LIVELY)
     replies = [contender.send(op) for _ in range(200) for op in ("hello", "status", "heal")]
@@ -91,6 +91,7 @@ def test_a_line_of_one_mebibyte_is_read(contender: Contender) -> None:
     read(Hello, reply["ok"])
 
 
+@pytest.mark.level("survives")
 @pytest.mark.parametrize("size", [MIB + 1, MIB + 4096, 3 * MIB])
 def test_a_longer_line_is_refused_and_the_next_one_read(contender: Contender, size: int) -> None:
     contender.send_line(padded_hello(size))
@@ -100,6 +101,7 @@ def test_a_longer_line_is_refused_and_the_next_one_read(contender: Contender, si
     no_other_reply(contender)
 
 
+@pytest.mark.level("survives")
 def test_a_line_without_end_takes_no_memory(launch: Launch) -> None:
     contender = launch()
     contender.call("hello")

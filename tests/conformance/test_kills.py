@@ -9,17 +9,16 @@ from __future__ import annotations
 import random
 import time
 from pathlib import Path
-from typing import Any
 
 import pytest
-
-from raftmark.bench.contenders.contender import Contender
 
 from .cluster import LIVELY, STEADY, ClusterUnderTest, Status
 from .conftest import Launch
 from .messages import LogEntry, LogPage, read
 from .model import Store
 from .streams import Load, Stream
+
+pytestmark = [pytest.mark.level("survives"), pytest.mark.needs("disk")]
 
 KILLS_A_ROUND = 10
 STREAMS = 16
@@ -48,7 +47,7 @@ def test_whatever_was_acknowledged_outlives_every_kill(
         cluster = ClusterUnderTest(
             contender,
             **chance.choice([LIVELY, STEADY]),
-            **often_compacted(contender, chance),
+            snapshot_entries=chance.choice([0, 10, 100, 1000]),
             storage="disk",
             data_dir=str(tmp_path / "data"),
         )
@@ -65,13 +64,6 @@ def test_whatever_was_acknowledged_outlives_every_kill(
     steps = sum(stream.acknowledged for stream in streams)
     print(f"{kills} kills, {steps} steps, {sum(killed_s) / len(killed_s):.2f} s a life")
     assert steps >= STREAMS, "or it tested nothing"
-
-
-def often_compacted(contender: Contender, chance: random.Random) -> dict[str, Any]:
-    """Return settings under which logs are compacted again and again, where that is on offer."""
-    if "snapshot" not in contender.call("hello")["features"]:
-        return {}
-    return {"snapshot_entries": chance.choice([0, 10, 100, 1000])}
 
 
 def check_replicas(cluster: ClusterUnderTest, streams: dict[str, Stream]) -> None:

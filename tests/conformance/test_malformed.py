@@ -17,6 +17,8 @@ from .conftest import Contenders
 from .malformed import BAD_STARTS, CASES, Case
 from .waiting import DEADLINE_S
 
+pytestmark = pytest.mark.level("survives")
+
 
 def check_refused(contender: Contender, case: Case) -> None:
     """Check that the line gets one reply, a `bad_request`, and the next line its own."""

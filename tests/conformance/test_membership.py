@@ -17,6 +17,8 @@ from .messages import LogEntry
 from .processes import Footprint, footprint
 from .waiting import DEADLINE_S, looks
 
+pytestmark = [pytest.mark.level("complete"), pytest.mark.needs("membership")]
+
 BOTH: dict[str, Any] = {"pre_vote": True, "check_quorum": True}
 
 
@@ -64,6 +66,8 @@ def lonely_leader(cluster: ClusterUnderTest) -> int:
 # Added
 
 
+@pytest.mark.needs("read")
+@pytest.mark.needs("transfer", "snapshot")
 @pytest.mark.parametrize("compacted", [False, True], ids=["whole", "compacted"])
 @pytest.mark.parametrize("nodes", [1, 3])
 def test_a_new_node_gets_the_whole_state_and_a_vote(
@@ -89,6 +93,7 @@ def test_a_new_node_gets_the_whole_state_and_a_vote(
     assert cluster.read_value("k") == "1"
 
 
+@pytest.mark.needs("read")
 def test_a_cluster_grows_from_one_to_nine_and_shrinks_to_one(start: StartCluster) -> None:
     cluster = start(1, **STEADY)
     for node in range(2, 10):
@@ -151,6 +156,7 @@ def test_a_new_node_is_added_over_bad_links(start: StartCluster, seed: int) -> N
 # Removed
 
 
+@pytest.mark.needs("transfer", "snapshot", "read")
 @pytest.mark.parametrize("settings", [{}, BOTH], ids=["plain", "both"])
 @pytest.mark.parametrize("state", ["running", "crashed", "paused", "leader"])
 def test_a_removed_node_is_gone(start: StartCluster, state: str, settings: dict[str, Any]) -> None:
@@ -199,6 +205,7 @@ def test_a_removed_node_can_be_added_again(start: StartCluster, storage: dict[st
         check_members(cluster, [1, 2, 3])
 
 
+@pytest.mark.needs("disk")
 def test_nothing_piles_up_as_nodes_come_and_go(launch: Launch, tmp_path: Path) -> None:
     contender = launch()
     settings = {**STEADY, "storage": "disk", "data_dir": str(tmp_path)}
@@ -227,6 +234,7 @@ def test_nothing_piles_up_as_nodes_come_and_go(launch: Launch, tmp_path: Path) -
 # Majorities
 
 
+@pytest.mark.needs("read")
 def test_two_of_four_are_no_majority(start: StartCluster) -> None:
     cluster = start(**LIVELY)
     cluster.committed("k", "before")
@@ -340,6 +348,7 @@ def test_a_change_that_waits_is_answered_when_the_cluster_stops(
 # What endures
 
 
+@pytest.mark.needs("snapshot")
 @pytest.mark.parametrize("compacted", [False, True], ids=["whole", "compacted"])
 def test_members_outlive_the_crash_of_all_nodes(
     start: StartCluster, storage: dict[str, Any], compacted: bool
@@ -360,6 +369,7 @@ def test_members_outlive_the_crash_of_all_nodes(
     check_members(cluster, [2, 3, 4])
 
 
+@pytest.mark.needs("disk", "snapshot")
 @pytest.mark.parametrize("compacted", [False, True], ids=["whole", "compacted"])
 def test_members_outlive_the_cluster(start: StartCluster, tmp_path: Path, compacted: bool) -> None:
     on_disk = {**LIVELY, "storage": "disk", "data_dir": str(tmp_path)}
@@ -377,6 +387,7 @@ def test_members_outlive_the_cluster(start: StartCluster, tmp_path: Path, compac
     check_members(again, [1, 2, 3])
 
 
+@pytest.mark.needs("snapshot")
 @pytest.mark.parametrize("settings", [{}, BOTH], ids=["plain", "both"])
 def test_nothing_is_lost_while_members_change(
     start: StartCluster, seed: int, settings: dict[str, Any]

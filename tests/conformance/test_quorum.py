@@ -10,9 +10,12 @@ from .cluster import LIVELY, STEADY, Status
 from .conftest import StartCluster
 from .messages import ElectionResult, read
 
+pytestmark = pytest.mark.level("complete")
+
 BOTH: dict[str, Any] = {"pre_vote": True, "check_quorum": True}
 
 
+@pytest.mark.needs("check_quorum", "pre_vote")
 @pytest.mark.parametrize("nodes", [1, 2, 3])
 @pytest.mark.parametrize("settings", [{"pre_vote": True}, {"check_quorum": True}, BOTH], ids=str)
 def test_leaders_are_elected_and_replaced_as_without(
@@ -36,6 +39,7 @@ def test_leaders_are_elected_and_replaced_as_without(
     assert ("pre_candidate" in roles) == (bool(settings.get("pre_vote")) and nodes > 1)
 
 
+@pytest.mark.needs("pre_vote")
 @pytest.mark.parametrize("pre_vote", [False, True])
 def test_a_node_that_was_alone_disturbs_unless_it_asks_first(
     start: StartCluster, pre_vote: bool
@@ -71,6 +75,7 @@ def test_a_node_that_was_alone_disturbs_unless_it_asks_first(
     cluster.undisturbed(rejoin) if pre_vote else rejoin(cluster.elected_leader())
 
 
+@pytest.mark.needs("check_quorum")
 def test_an_isolated_leader_steps_down_by_itself(start: StartCluster) -> None:
     cluster = start(5, **LIVELY, check_quorum=True)
     cluster.committed("k", "1")
@@ -84,6 +89,7 @@ def test_an_isolated_leader_steps_down_by_itself(start: StartCluster) -> None:
     cluster.all_agree()
 
 
+@pytest.mark.needs("check_quorum")
 def test_a_leader_with_half_of_four_steps_down(start: StartCluster) -> None:
     cluster = start(4, **LIVELY, check_quorum=True)
     cluster.committed("k", "1")
@@ -96,6 +102,7 @@ def test_a_leader_with_half_of_four_steps_down(start: StartCluster) -> None:
     cluster.all_agree()
 
 
+@pytest.mark.needs("check_quorum", "pre_vote")
 @pytest.mark.parametrize("settings", [{"check_quorum": True}, {"pre_vote": True}, BOTH], ids=str)
 def test_who_does_not_hear_the_leader_does_not_replace_it(
     start: StartCluster, settings: dict[str, Any]
@@ -129,15 +136,18 @@ def test_who_does_not_hear_the_leader_does_not_replace_it(
     cluster.all_agree()
 
 
+@pytest.mark.needs("read")
+@pytest.mark.needs("check_quorum", "pre_vote", "transfer")
 def test_a_leader_hands_over_though_all_hear_it(start: StartCluster) -> None:
     cluster = start(**STEADY, **BOTH)
     cluster.committed("k", "1")
     for node in cluster.nodes:
-        cluster.undisturbed(lambda _, node=node: cluster.transfer(node))
+        cluster.undisturbed(lambda _, to=node: cluster.transfer(to))  # type: ignore[misc]
         assert cluster.read_value("k") == "1"
     cluster.all_agree()
 
 
+@pytest.mark.needs("election", "pre_vote")
 def test_elections_are_measured_from_the_pre_vote(start: StartCluster) -> None:
     cluster = start(**STEADY, **BOTH)
     answer = cluster.contender.call("run", workload={"name": "election", "elections": 3})

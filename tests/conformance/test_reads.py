@@ -16,6 +16,8 @@ from .conftest import StartCluster
 from .messages import Value
 from .waiting import DEADLINE_S
 
+pytestmark = [pytest.mark.level("complete"), pytest.mark.needs("read")]
+
 
 @pytest.mark.parametrize("nodes", [1, 2, 3, 4])
 def test_a_read_sees_the_latest_set_and_leaves_no_entry(start: StartCluster, nodes: int) -> None:
@@ -73,7 +75,9 @@ def test_a_new_leader_sees_what_the_one_before_acknowledged(start: StartCluster)
         cluster.restart(leader)
 
 
-@pytest.mark.parametrize("check_quorum", [False, True])
+@pytest.mark.parametrize(
+    "check_quorum", [False, pytest.param(True, marks=pytest.mark.needs("check_quorum"))]
+)
 def test_an_isolated_old_leader_serves_no_stale_read(
     start: StartCluster, check_quorum: bool
 ) -> None:
@@ -201,7 +205,10 @@ class BusyReaders:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("check_quorum", [False, True])
+@pytest.mark.parametrize(
+    "check_quorum",
+    [False, pytest.param(True, marks=pytest.mark.needs("check_quorum", "pre_vote"))],
+)
 def test_no_read_is_stale_while_leaders_change(
     start: StartCluster, seed: int, check_quorum: bool
 ) -> None:

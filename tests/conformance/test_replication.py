@@ -14,6 +14,8 @@ from .conftest import StartCluster
 from .messages import LogPage, Submitted, read
 from .waiting import DEADLINE_S
 
+pytestmark = pytest.mark.level("replicates")
+
 # Byte order of UTF-8, of UTF-16 and of the alphabet differ for these.
 KEYS = ["", "a", "B", "ä", "\u0000", "\uffff", "😀", "a b\n\t\"\\'", "k" * 65536]
 # What KEYS with `VALUES` come to, in every contender and on every node.

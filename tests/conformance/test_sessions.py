@@ -4,11 +4,15 @@ from __future__ import annotations
 
 from typing import Any
 
+import pytest
+
 from .cluster import LIVELY, STEADY, ClusterUnderTest, cas, get, set_
 from .conftest import StartCluster
 from .messages import LogEntry
 from .model import Store
 from .waiting import DEADLINE_S
+
+pytestmark = pytest.mark.level("replicates")
 
 ANNA_1 = {"client": "anna", "serial": 1}
 ANNA_2 = {"client": "anna", "serial": 2}
@@ -103,6 +107,7 @@ def test_the_next_leader_knows_the_session(start: StartCluster) -> None:
     cluster.all_agree()
 
 
+@pytest.mark.level("survives")
 def test_a_retry_of_what_the_old_leader_left_unanswered_is_applied_once(
     start: StartCluster,
 ) -> None:

@@ -15,6 +15,8 @@ from .conftest import Contenders, StartCluster
 from .messages import Snapshotted
 from .waiting import DEADLINE_S
 
+pytestmark = [pytest.mark.level("complete"), pytest.mark.needs("snapshot")]
+
 # More items than go in two pieces of a snapshot.
 MANY = 2100
 
@@ -40,6 +42,7 @@ def compact_all(cluster: ClusterUnderTest) -> int:
     return last
 
 
+@pytest.mark.needs("read")
 def test_a_snapshot_takes_the_place_of_the_log(
     start: StartCluster, storage: dict[str, Any]
 ) -> None:
@@ -138,6 +141,7 @@ def test_sessions_outlive_the_log_that_made_them(
 # On disk
 
 
+@pytest.mark.needs("disk")
 def test_a_snapshot_shrinks_the_file(start: StartCluster, tmp_path: Path) -> None:
     cluster = start(1, **LIVELY, storage="disk", data_dir=str(tmp_path))
     for number in range(100):
@@ -155,6 +159,8 @@ def test_a_snapshot_shrinks_the_file(start: StartCluster, tmp_path: Path) -> Non
     assert (again.status()[1].first_index or 0) > 100
 
 
+@pytest.mark.needs("read", "membership")
+@pytest.mark.needs("disk")
 @pytest.mark.slow
 def test_a_snapshot_is_continued_by_every_contender(
     contender_name: str,
@@ -164,7 +170,7 @@ def test_a_snapshot_is_continued_by_every_contender(
     tmp_path: Path,
 ) -> None:
     settings: dict[str, Any] = {**LIVELY, "storage": "disk", "data_dir": str(tmp_path)}
-    latest: dict[str, tuple[int | None, str | None]] = {}
+    latest: dict[int, tuple[int | None, str | None]] = {}
     for life, name in enumerate((contender_name, reader_name, contender_name)):
         demand(name)
         cluster = ClusterUnderTest(contenders.shared(name), 4 if life else 3, **settings)
@@ -221,6 +227,7 @@ def test_nodes_that_have_applied_as_much_keep_as_much(start: StartCluster) -> No
     assert log[0].index == 1
 
 
+@pytest.mark.needs("replicate")
 @pytest.mark.parametrize("settings", [{}, {"snapshot_entries": 0}], ids=["default", "never"])
 def test_the_default_is_16384_and_0_is_never(start: StartCluster, settings: dict[str, Any]) -> None:
     cluster = start(1, **STEADY, **settings)
@@ -274,6 +281,8 @@ def check_caught_up(cluster: ClusterUnderTest, node: int) -> None:
     cluster.all_agree()
 
 
+@pytest.mark.needs("read")
+@pytest.mark.needs("transfer")
 def test_a_follower_far_behind_gets_the_snapshot(
     behind: Callable[..., tuple[ClusterUnderTest, int]], storage: dict[str, Any]
 ) -> None:
@@ -285,6 +294,7 @@ def test_a_follower_far_behind_gets_the_snapshot(
     assert cluster.read_value("k") == "again", "the session came with the snapshot"
 
 
+@pytest.mark.needs("read")
 @pytest.mark.parametrize(
     "faults",
     [
@@ -312,6 +322,7 @@ def receiving(node: int) -> Callable[[Status], bool]:
     return heard
 
 
+@pytest.mark.needs("read")
 def test_a_follower_may_crash_while_it_gets_the_snapshot(
     behind: Callable[..., tuple[ClusterUnderTest, int]],
 ) -> None:
@@ -326,6 +337,7 @@ def test_a_follower_may_crash_while_it_gets_the_snapshot(
     check_caught_up(cluster, node)
 
 
+@pytest.mark.needs("read")
 def test_the_next_leader_begins_its_snapshot_anew(
     behind: Callable[..., tuple[ClusterUnderTest, int]],
 ) -> None:

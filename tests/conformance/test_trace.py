@@ -4,8 +4,12 @@ from __future__ import annotations
 
 from collections import Counter
 
+import pytest
+
 from .cluster import STEADY
 from .conftest import StartCluster
+
+pytestmark = [pytest.mark.level("complete"), pytest.mark.needs("trace")]
 
 CONTENT = {
     "request_vote": {"last_index", "last_term", "pre_vote"},

@@ -11,6 +11,8 @@ from .cluster import LIVELY, STEADY, UNSHAKABLE, ClusterUnderTest, Status, get
 from .conftest import StartCluster
 from .waiting import DEADLINE_S, looks
 
+pytestmark = [pytest.mark.level("complete"), pytest.mark.needs("transfer")]
+
 
 def hand_over(cluster: ClusterUnderTest, to: int) -> None:
     """Transfer the leadership until it is done: elections may come between."""
@@ -27,6 +29,7 @@ def hand_over(cluster: ClusterUnderTest, to: int) -> None:
     raise AssertionError(f"node {to} never led; last: {refusal}")
 
 
+@pytest.mark.needs("read")
 def test_each_node_in_turn_leads_in_the_next_term(start: StartCluster) -> None:
     cluster = start(**UNSHAKABLE)
     cluster.committed("k", "1")
@@ -101,6 +104,8 @@ def test_to_whom_is_down_it_takes_too_long_and_the_old_leader_goes_on(
     cluster.all_agree()
 
 
+@pytest.mark.needs("read")
+@pytest.mark.needs("pre_vote", "snapshot")
 @pytest.mark.parametrize("compacted", [False, True], ids=["entries", "snapshot"])
 def test_whoever_lags_gets_all_that_it_lacks_first(start: StartCluster, compacted: bool) -> None:
     # So that the node, when it is back, follows the leader that there is.
@@ -120,6 +125,7 @@ def test_whoever_lags_gets_all_that_it_lacks_first(start: StartCluster, compacte
     cluster.all_agree()
 
 
+@pytest.mark.needs("membership")
 def test_a_learner_cannot_lead(start: StartCluster) -> None:
     cluster = start(1, **LIVELY)
     cluster.committed("k", "1")

@@ -22,6 +22,8 @@ from .messages import (
 from .waiting import DEADLINE_S
 from .workloads import check_election, commands_by_client
 
+pytestmark = pytest.mark.level("complete")
+
 # For tests that read a log in which there may be more than fits between two snapshots.
 WHOLE: dict[str, Any] = {**STEADY, "snapshot_entries": 0}
 BRIEF: dict[str, Any] = {"name": "replicate", "warmup_s": 0.05, "duration_s": 0.2}
@@ -38,6 +40,7 @@ def replicate(cluster: ClusterUnderTest, **workload: Any) -> ReplicateResult:
     return read(ReplicateResult, cluster.undisturbed(run))
 
 
+@pytest.mark.needs("replicate")
 @pytest.mark.parametrize("nodes", [1, 3])
 @pytest.mark.parametrize("outstanding", [1, 16])
 def test_replicate_reports_what_it_measured(
@@ -70,6 +73,7 @@ def test_replicate_reports_what_it_measured(
     assert result.counters.saves <= result.counters.entries <= sum(result.acknowledged)
 
 
+@pytest.mark.needs("replicate")
 @pytest.mark.parametrize("nodes", [1, 3])
 def test_replicate_counts_what_the_leader_did_meanwhile(start: StartCluster, nodes: int) -> None:
     cluster = start(nodes, **STEADY)
@@ -86,6 +90,7 @@ def test_replicate_counts_what_the_leader_did_meanwhile(start: StartCluster, nod
         assert not result.counters.bytes
 
 
+@pytest.mark.needs("replicate")
 def test_replicate_puts_every_acknowledged_command_in_the_log_once(
     start: StartCluster, storage: dict[str, Any]
 ) -> None:
@@ -116,6 +121,7 @@ def sessions(log: list[LogEntry]) -> list[str]:
     return [name for name in dict.fromkeys(names) if name]
 
 
+@pytest.mark.needs("replicate")
 def test_replicate_has_the_documented_defaults(start: StartCluster) -> None:
     cluster = start(1, **WHOLE)
     cluster.elected_leader()
@@ -130,6 +136,7 @@ def test_replicate_has_the_documented_defaults(start: StartCluster) -> None:
     assert command["key"] == f"key-{number + 64}"
 
 
+@pytest.mark.needs("replicate")
 def test_replicate_takes_an_empty_value(start: StartCluster) -> None:
     cluster = start(1, **WHOLE)
     replicate(cluster, outstanding=1, payload=0, keys=1, warmup_s=0)
@@ -139,6 +146,7 @@ def test_replicate_takes_an_empty_value(start: StartCluster) -> None:
     assert (command["key"], command["value"]) == ("key-0", "")
 
 
+@pytest.mark.needs("replicate")
 def test_progress_grows_from_0_to_1(start: StartCluster) -> None:
     cluster = start(**STEADY)
     before = len(cluster.contender.events.all())
@@ -149,6 +157,7 @@ def test_progress_grows_from_0_to_1(start: StartCluster) -> None:
         assert earlier.run != later.run or earlier.done <= later.done
 
 
+@pytest.mark.needs("replicate", "election")
 def test_one_workload_runs_at_a_time_and_the_rest_is_answered_beside_it(
     start: StartCluster,
 ) -> None:
@@ -178,6 +187,7 @@ def running_replicate(cluster: ClusterUnderTest) -> tuple[int, Any]:
     return leader, running
 
 
+@pytest.mark.needs("replicate")
 def test_replicate_fails_when_its_leader_crashes(start: StartCluster) -> None:
     cluster = start(**STEADY)
     leader, running = running_replicate(cluster)
@@ -190,6 +200,7 @@ def test_replicate_fails_when_its_leader_crashes(start: StartCluster) -> None:
     assert replicate(cluster, session="after").commands > 0
 
 
+@pytest.mark.needs("replicate")
 def test_replicate_fails_when_the_cluster_stops(start: StartCluster) -> None:
     cluster = start(**STEADY)
     _, running = running_replicate(cluster)
@@ -199,6 +210,7 @@ def test_replicate_fails_when_the_cluster_stops(start: StartCluster) -> None:
     assert refusal.value.code == "unavailable"
 
 
+@pytest.mark.needs("election")
 @pytest.mark.parametrize("nodes", [3, 5])
 def test_election_reports_every_election(start: StartCluster, nodes: int) -> None:
     cluster = start(nodes, **STEADY)
@@ -215,6 +227,7 @@ def test_election_reports_every_election(start: StartCluster, nodes: int) -> Non
     cluster.all_agree()
 
 
+@pytest.mark.needs("election")
 def test_crashes_fall_anywhere_within_the_heartbeat_interval(start: StartCluster) -> None:
     cluster = start(**LIVELY)
     answer = cluster.contender.call("run", workload={"name": "election", "elections": 12})
@@ -223,6 +236,7 @@ def test_crashes_fall_anywhere_within_the_heartbeat_interval(start: StartCluster
     assert len(crashed) >= 2, "leaders crash, not one node"
 
 
+@pytest.mark.needs("election")
 def test_an_election_that_is_not_decided_ends_the_run(start: StartCluster) -> None:
     cluster = start(election_timeout_ms=[400, 500], heartbeat_ms=10)
     cluster.elected_leader()

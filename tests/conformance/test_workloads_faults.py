@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from raftmark.bench.contenders.contender import Contender, ContenderError
+from raftmark.bench.contenders.contender import ContenderError
 
 from .cluster import LIVELY, STEADY, ClusterUnderTest
 from .conftest import StartCluster
@@ -21,17 +21,12 @@ from .messages import (
 from .waiting import DEADLINE_S, looks
 from .workloads import check_election, commands_by_client
 
+pytestmark = pytest.mark.level("complete")
+
 WHOLE: dict[str, Any] = {**STEADY, "snapshot_entries": 0}
 PIECE_NS = 10_000_000
 # So that the fastest contender fills no log that takes long to read, either.
 SLOW = {"delay_ms": [1, 2]}
-
-
-@pytest.fixture(autouse=True)
-def offers(contender: Contender) -> None:
-    """Skip where the contender does not offer these workloads yet."""
-    if "failover" not in contender.call("hello")["features"]:
-        pytest.skip("the contender does not offer it")
 
 
 def check_acknowledged(cluster: ClusterUnderTest, session: str, acknowledged: list[int]) -> None:
@@ -77,6 +72,7 @@ def check_no_outage(result: FailoverResult) -> None:
     assert (result.leader, result.candidate_ns, result.leader_ns) == (None, None, None)
 
 
+@pytest.mark.needs("failover")
 @pytest.mark.parametrize("nodes", [3, 5])
 def test_failover_reports_the_outage(start: StartCluster, nodes: int) -> None:
     cluster = start(nodes, **WHOLE)
@@ -117,6 +113,7 @@ def test_failover_reports_the_outage(start: StartCluster, nodes: int) -> None:
     check_acknowledged(cluster, session, result.acknowledged)
 
 
+@pytest.mark.needs("failover")
 def test_failover_loses_nothing_on_either_storage(
     start: StartCluster, storage: dict[str, Any]
 ) -> None:
@@ -126,6 +123,7 @@ def test_failover_loses_nothing_on_either_storage(
     check_acknowledged(cluster, session, result.acknowledged)
 
 
+@pytest.mark.needs("failover")
 def test_failover_tells_of_its_progress(start: StartCluster) -> None:
     cluster = start(**STEADY)
     before = len(cluster.contender.events.all())
@@ -136,6 +134,7 @@ def test_failover_tells_of_its_progress(start: StartCluster) -> None:
     assert last == sorted(last)
 
 
+@pytest.mark.needs("failover")
 def test_failover_ends_when_the_cluster_stops(start: StartCluster) -> None:
     cluster = start(**STEADY)
     cluster.elected_leader()
@@ -148,6 +147,7 @@ def test_failover_ends_when_the_cluster_stops(start: StartCluster) -> None:
     assert refusal.value.code == "unavailable"
 
 
+@pytest.mark.needs("failover", "catch_up")
 @pytest.mark.parametrize("workload", ["failover", "catch_up"])
 def test_a_crash_needs_a_majority_of_survivors(start: StartCluster, workload: str) -> None:
     cluster = start(2, **STEADY)
@@ -157,7 +157,10 @@ def test_a_crash_needs_a_majority_of_survivors(start: StartCluster, workload: st
 # Catching up
 
 
-@pytest.mark.parametrize("by", ["entries", "snapshot"])
+@pytest.mark.needs("catch_up")
+@pytest.mark.parametrize(
+    "by", ["entries", pytest.param("snapshot", marks=pytest.mark.needs("snapshot"))]
+)
 def test_catch_up_reports_a_followers_return(
     start: StartCluster, by: str, storage: dict[str, Any]
 ) -> None:
@@ -182,6 +185,7 @@ def test_catch_up_reports_a_followers_return(
         assert (cluster.status()[result.node].snapshot_index or 0) >= 500
 
 
+@pytest.mark.needs("catch_up")
 def test_a_follower_may_miss_less_than_a_command_a_client(start: StartCluster) -> None:
     cluster = start(**WHOLE)
     workload = {"name": "catch_up", "entries": 3}
@@ -191,6 +195,7 @@ def test_a_follower_may_miss_less_than_a_command_a_client(start: StartCluster) -
     check_acknowledged(cluster, "client", result.acknowledged)
 
 
+@pytest.mark.needs("catch_up")
 def test_catch_up_ends_when_the_cluster_stops(start: StartCluster) -> None:
     cluster = start(**STEADY)
     cluster.elected_leader()
@@ -226,11 +231,13 @@ def leave_alone(cluster: ClusterUnderTest, **workload: Any) -> StabilityResult:
     return result
 
 
+@pytest.mark.needs("stability")
 def test_a_cluster_left_alone_is_idle(start: StartCluster) -> None:
     result = leave_alone(start(**STEADY))
     assert (result.commands, result.acknowledged) == (0, [])
 
 
+@pytest.mark.needs("stability")
 def test_needless_elections_are_counted(start: StartCluster) -> None:
     """The leader speaks so seldom that its followers must take it for gone."""
     cluster = start(election_timeout_ms=[20, 40], heartbeat_ms=60_000)
@@ -242,6 +249,7 @@ def test_needless_elections_are_counted(start: StartCluster) -> None:
     raise AssertionError("no election came of a leader that does not speak")
 
 
+@pytest.mark.needs("stability")
 @pytest.mark.parametrize("settings", [STEADY, LIVELY], ids=["steady", "lively"])
 def test_a_cluster_is_left_alone_with_its_clients(
     start: StartCluster, settings: dict[str, Any]
@@ -254,6 +262,7 @@ def test_a_cluster_is_left_alone_with_its_clients(
     check_acknowledged(cluster, "load", result.acknowledged)
 
 
+@pytest.mark.needs("stability")
 def test_a_single_node_needs_no_election(start: StartCluster) -> None:
     result = leave_alone(start(1, **STEADY), outstanding=1)
     assert (result.candidacies, result.terms) == (0, 0)
@@ -263,6 +272,7 @@ def test_a_single_node_needs_no_election(start: StartCluster) -> None:
 # Elections in which some lag
 
 
+@pytest.mark.needs("election")
 @pytest.mark.parametrize(("nodes", "lagging"), [(3, 1), (5, 2), (5, 1)])
 def test_who_lags_is_not_elected(start: StartCluster, nodes: int, lagging: int) -> None:
     cluster = start(nodes, **STEADY)
@@ -279,12 +289,14 @@ def test_who_lags_is_not_elected(start: StartCluster, nodes: int, lagging: int) 
     cluster.all_agree()
 
 
+@pytest.mark.needs("election")
 def test_nobody_lags_unless_asked(start: StartCluster) -> None:
     cluster = start(**STEADY)
     answer = cluster.contender.call("run", workload={"name": "election", "elections": 1})
     assert [e.lagging for e in read(ElectionResult, answer).elections] == [[]]
 
 
+@pytest.mark.needs("election")
 @pytest.mark.parametrize(("nodes", "lagging"), [(3, 2), (4, 2), (5, 3)])
 def test_only_a_minority_may_lag(start: StartCluster, nodes: int, lagging: int) -> None:
     cluster = start(nodes, **STEADY)

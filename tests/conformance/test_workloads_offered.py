@@ -17,6 +17,8 @@ from .messages import OfferedResult, read
 from .waiting import DEADLINE_S, looks
 from .workloads import commands_by_client
 
+pytestmark = [pytest.mark.level("complete"), pytest.mark.needs("offered")]
+
 WHOLE: dict[str, Any] = {**STEADY, "snapshot_entries": 0}
 SECOND = 1_000_000_000
 

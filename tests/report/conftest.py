@@ -12,7 +12,6 @@ from typing import Any
 import pytest
 from playwright.sync_api import Browser, sync_playwright
 
-from raftmark.bench.contenders.places import ROOT
 from raftmark.bench.contenders.registry import load_contenders
 from raftmark.bench.runs.store import Run
 from raftmark.report.findings.analysis import Analysis, analyse
@@ -45,7 +44,7 @@ def browser() -> Iterator[Browser]:
 @pytest.fixture(scope="session")
 def code() -> Mapping[str, Code | str]:
     """The contenders' code, measured once."""
-    return measure_code(load_contenders(), ROOT)
+    return measure_code(load_contenders())
 
 
 @pytest.fixture

@@ -32,7 +32,7 @@ def test_a_function_is_cut_out_with_what_is_said_above_it(tmp_path: Path) -> Non
 
 
 def test_every_contender_shows_its_parts_and_the_same_excerpts() -> None:
-    codes = measure_code(load_contenders(), ROOT)
+    codes = measure_code(load_contenders())
     shown = {name: code for name, code in codes.items() if isinstance(code, Code)}
     assert shown.keys() == codes.keys()
     assert {tuple(code.excerpts) for code in shown.values()} == {("election", "fan-out")}

@@ -14,10 +14,10 @@ from hypothesis import assume, example, given
 from hypothesis import strategies as st
 
 from raftmark.bench.contenders.contender import Contender, ContenderFailed
+from tests.conformance.conftest import Contenders
+from tests.conformance.waiting import DEADLINE_S
 
-from ..fuzz.damage import Damage, damages
-from .conftest import Contenders
-from .waiting import DEADLINE_S
+from .damage import Damage, damages
 
 PARSERS = ("threading", "go")
 ID = 2**53 - 1
