@@ -3,13 +3,17 @@
 A frame is a header (length of the body, when it is due, the message's type) and the
 body, the message as a MessagePack array. A socket that is full is not waited for: what
 it does not take is kept up to a bound, and what exceeds that is dropped, as Raft allows.
+Votes, answers and heartbeats overtake the entries that wait, so that a peer which is sent
+much does not take its leader for dead.
 """
 
 import selectors
 import socket
 import struct
 import time
+from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from itertools import islice
 
 import msgspec
 
@@ -36,7 +40,9 @@ TYPES: tuple[type[Message], ...] = (
     TimeoutNow,
 )
 TAGS = {kind: tag for tag, kind in enumerate(TYPES)}
+HASTY = (RequestVote, RequestVoteReply, AppendEntriesReply, InstallSnapshotReply)
 MAX_BACKLOG = 16 << 20
+MAX_FRAMES = 1024  # in one call of the system (IOV_MAX)
 READ_SIZE = 1 << 16
 # Above the largest body that is sent: a full batch of the longest commands.
 MAX_BODY = 1 << 30
@@ -71,7 +77,10 @@ class Channel:
         self.peer = peer
         self.sock = sock
         self._received = bytearray()
-        self._unsent = bytearray()
+        # Frames, each with the index that it follows on; the first may lack its beginning.
+        self._unsent: deque[tuple[int, memoryview]] = deque()
+        self._unsent_bytes = 0
+        self._ahead = 0  # how many of the first frames are not to be overtaken
         self._buffer = bytearray(READ_SIZE)
 
     def read(self) -> Iterator[tuple[int, Message]]:
@@ -99,20 +108,49 @@ class Channel:
             start = end
         del received[:start]
 
-    def queue(self, frame: bytes) -> None:
-        """Add a frame to what `flush` sends, or drop it if too much waits already."""
-        if len(self._unsent) < MAX_BACKLOG:
-            self._unsent += frame
+    def queue(self, message: Message, frame: bytes) -> None:
+        """Add a message to what `flush` sends, or drop it if too much waits already."""
+        if self._unsent_bytes >= MAX_BACKLOG:
+            return
+        follows = message.prev_log_index if isinstance(message, AppendEntries) else 0
+        self._unsent_bytes += len(frame)
+        if self._overtakes(message, follows):
+            self._unsent.insert(self._ahead, (follows, memoryview(frame)))
+            self._ahead += 1
+        else:
+            self._unsent.append((follows, memoryview(frame)))
+
+    def _overtakes(self, message: Message, follows: int) -> bool:
+        """Whether a message may go before those that wait.
+
+        A heartbeat may that asks for none of the entries which wait: the others would be refused.
+        """
+        if len(self._unsent) == self._ahead:
+            return False
+        if isinstance(message, AppendEntries):
+            return not message.entries and follows <= self._unsent[self._ahead][0]
+        return isinstance(message, HASTY)
 
     def flush(self) -> bool:
         """Send what the socket takes; whether something is left."""
         try:
-            del self._unsent[: self.sock.send(self._unsent)]
+            sent = self.sock.sendmsg([frame for _, frame in islice(self._unsent, MAX_FRAMES)])
         except BlockingIOError:
-            pass
+            return True
         except (BrokenPipeError, ConnectionResetError):
             # The peer's process is gone; reading from the socket will say so too.
             self._unsent.clear()
+            self._unsent_bytes = self._ahead = 0
+            return False
+        self._unsent_bytes -= sent
+        while sent:
+            follows, frame = self._unsent.popleft()
+            self._ahead = max(0, self._ahead - 1)
+            if sent < len(frame):
+                self._unsent.appendleft((follows, frame[sent:]))
+                self._ahead += 1
+                break
+            sent -= len(frame)
         return bool(self._unsent)
 
 
@@ -153,7 +191,7 @@ class Transport:
                 due_ns = time.monotonic_ns() + delay_ns if delay_ns else 0
                 frame = encode(message, due_ns)
                 self.bytes += len(frame)
-                channel.queue(frame)
+                channel.queue(message, frame)
                 receivers.add(channel)
         for channel in receivers:
             self._flush(channel)
