@@ -5,9 +5,14 @@ from multiprocessing import forkserver
 from raftmark.impl_multiprocessing.cluster import ProcessCluster
 from raftmark.raft.host.host import main
 
-if __name__ == "__main__":
-    # Part of the contender, not of a cluster: nodes are forked from a process that has
-    # their code loaded already and no threads.
+
+def start_fork_server() -> None:
+    """Part of the contender, not of a cluster: nodes are forked from a process that has their
+    code loaded already and no threads.
+    """
     forkserver.set_forkserver_preload(["raftmark.impl_multiprocessing.process"])
     forkserver.ensure_running()
-    main("multiprocessing", ProcessCluster)
+
+
+if __name__ == "__main__":
+    main("multiprocessing", ProcessCluster, prepare=start_fork_server)

@@ -39,8 +39,8 @@ def run_node(
 ) -> None:
     """Be a node until the contender says stop, or is gone."""
     gc.disable()  # as in the contender itself, see raft.host.host.main
-    # A Ctrl-C reaches the whole group; it is the contender that ends its nodes.
-    for each in (signal.SIGINT, signal.SIGTERM):
+    # What a terminal sends reaches the whole group; it is the contender that ends its nodes.
+    for each in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(each, signal.SIG_IGN)
     NodeProcess(node_id, config, control, sockets).run()
 

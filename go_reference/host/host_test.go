@@ -342,8 +342,15 @@ func TestARetryIsAnsweredTwiceAndAppliedOnce(t *testing.T) {
 
 func TestWithoutAClusterNothingIsAvailable(t *testing.T) {
 	session(t, func(c *caller) {
-		for _, op := range []string{"status", "submit", "log", "crash", "restart", "pause", "resume", "read", "snapshot", "transfer", "add_server", "remove_server", "partition", "heal", "links", "run", "stop"} {
-			c.refused(raft.Unavailable, op, "")
+		for op, fields := range map[string]string{
+			"status": "", "submit": `"command": {"op": "get", "key": "k"}`, "read": `"key": "k"`, "log": `"node": 9`,
+			"crash": `"node": 1`, "restart": `"node": 1`, "pause": `"node": 1`, "resume": `"node": 1`,
+			"snapshot": `"node": 1`, "transfer": `"node": 1`, "add_server": `"node": 4`, "remove_server": `"node": 1`,
+			"partition": `"groups": [[1, 9]]`, "heal": "", "links": `"drop": 1`, "run": `"workload": {"name": "election"}`,
+			"stop": "",
+		} {
+			c.refused(raft.Unavailable, op, fields)
+			c.refused(raft.BadRequest, op, strings.TrimPrefix(fields+`, "sudo": true`, ", "))
 		}
 		c.start(`"nodes": 1`)
 		c.refused(raft.BadRequest, "start", "")
@@ -504,14 +511,29 @@ func TestLinesThatAreNoRequests(t *testing.T) {
 		for _, line := range []string{
 			`nonsense`, `[]`, `null`, `1`, `"hello"`, `{}`, `{"op": "hello"}`, `{"id": 1, "op": "hello"`,
 			`{"id": 1, "op": "hello"} x`, `{"id": 1, "op": "hello"}{}`, `{"id": 1, "op": "hello",}`,
-			`{"id": 1, "id": 1, "op": "hello"}`, `{"id": true, "op": "hello"}`, `{"id": "1", "op": "hello"}`,
+			`{"id": 1, "id": 1, "op": "hello"}`, `{"id": 1, "id": 2}`, `[["id", 1]]`, `{"id": true, "op": "hello"}`, `{"id": "1", "op": "hello"}`,
 			`{"id": 1.0, "op": "hello"}`, `{"id": 1e0, "op": "hello"}`, `{"id": -1, "op": "hello"}`,
 			`{"id": 9007199254740992, "op": "hello"}`, `{"id": NaN, "op": "hello"}`, `{"id": 1, "op": "hello", "x": NaN}`,
-			"{\"id\": 1, \"op\": \"\xff\"}", "{\"id\": 1, \"op\": \"\xed\xa0\x80\"}", `{"id": 1, "op": "\ud800"}`,
-			"{\"id\": 1, \"op\": \"he\tllo\"}", strings.Repeat("[", 500_000), strings.Repeat(`{"a":`, 100_000),
+			"{\"id\": 1, \"op\": \"\xff\"}", "{\"id\": 1, \"op\": \"\xed\xa0\x80\"}", `{"id": 1, "op": "\ud800"`,
+			"{\"id\": 1, \"op\": \"he\tllo\"}", `{"id": 1, "x": ` + strings.Repeat("[", 20_000) + "}", strings.Repeat("[", 500_000), strings.Repeat(`{"a":`, 100_000),
 		} {
 			c.send(line)
 			c.wantRefused(raft.BadRequest, "null")
+		}
+	})
+}
+
+func TestALineThatIsRefusedKeepsItsID(t *testing.T) {
+	deep := strings.Repeat(`[{"a":"]",`+"\"b\":", 20_000) + "0" + strings.Repeat("}]", 20_000)
+	session(t, func(c *caller) {
+		for _, line := range []string{
+			`{"id": 7, "op": "\ud800"}`, `{"id": 7, "op": "start", "data_dir": "\udc00"}`, `{"\ud800": 1, "id": 7}`,
+			`{"id": 7, "op": "start", "seed": ` + strings.Repeat("9", 20_000) + "}",
+			`{"id": 7, "op": "hello", "x": ` + deep + "}", `{"x": ` + deep + `, "id": 7, "op": "hello"}`,
+			`{"id": 7, "op": "hello", "op": "hello"}`, `{"op": {"a": 1, "a": 1}, "id": 7}`, `{"id": 7, "x": 1e400}`,
+		} {
+			c.send(line)
+			c.wantRefused(raft.BadRequest, 7)
 		}
 	})
 }

@@ -26,51 +26,56 @@ var operations = map[string]operation{
 	"start":         (*host).start,
 	"stop":          (*host).stop,
 	"quit":          (*host).quit,
-	"status":        running((*host).status),
-	"submit":        running((*host).submit),
-	"read":          running((*host).read),
-	"log":           running((*host).log),
-	"snapshot":      running((*host).snapshot),
+	"status":        steady((*host).status),
+	"submit":        steady((*host).submit),
+	"read":          steady((*host).read),
+	"log":           steady((*host).log),
+	"snapshot":      steady((*host).snapshot),
 	"transfer":      patient((*host).node, (*control).transfer),
 	"add_server":    patient(anyServer, (*control).add),
 	"remove_server": patient((*host).node, (*control).remove),
-	"crash":         running((*host).crash),
+	"crash":         steady((*host).crash),
 	"restart":       nodeOperation((*cluster.Cluster).Restart),
 	"pause":         nodeOperation((*cluster.Cluster).Pause),
 	"resume":        nodeOperation((*cluster.Cluster).Resume),
-	"partition":     running((*host).partition),
-	"heal":          running((*host).heal),
-	"links":         running((*host).links),
-	"run":           running((*host).run),
+	"partition":     steady((*host).partition),
+	"heal":          steady((*host).heal),
+	"links":         steady((*host).links),
+	"run":           steady((*host).run),
 }
 
 var errNotRunning = raft.Errorf(raft.Unavailable, "no cluster is running; start one first")
 
-// running is an operation on a cluster, whose members stay the same meanwhile.
-func running(perform operation) operation {
-	return clustered(func(h *host, id int, f *fields) (any, error) {
-		h.control.membership.RLock()
-		defer h.control.membership.RUnlock()
-		return perform(h, id, f)
-	})
-}
-
-func clustered(perform operation) operation {
+// steady is an operation during which the cluster's members, if one runs, stay the same.
+func steady(perform operation) operation {
 	return func(h *host, id int, f *fields) (any, error) {
-		if h.control == nil {
-			return nil, errNotRunning
+		if h.control != nil {
+			h.control.membership.RLock()
+			defer h.control.membership.RUnlock()
 		}
 		return perform(h, id, f)
 	}
 }
 
+// running is the cluster that a request is for, all of whose fields were read.
+func (h *host) running(f *fields) (*control, error) {
+	if err := f.end(); err != nil {
+		return nil, err
+	}
+	if h.control == nil {
+		return nil, errNotRunning
+	}
+	return h.control, nil
+}
+
 func nodeOperation(perform func(*cluster.Cluster, raft.NodeID) error) operation {
-	return running(func(h *host, _ int, f *fields) (any, error) {
+	return steady(func(h *host, _ int, f *fields) (any, error) {
 		id := required(f, "node", h.node())
-		if err := f.end(); err != nil {
+		control, err := h.running(f)
+		if err != nil {
 			return nil, err
 		}
-		return nothing{}, perform(h.control.Cluster, id)
+		return nothing{}, perform(control.Cluster, id)
 	})
 }
 
@@ -80,20 +85,21 @@ func patient(
 	node func(*host) check[raft.NodeID],
 	begin func(*control, raft.NodeID) (done func(context.Context) error, err error),
 ) operation {
-	return clustered(func(h *host, id int, f *fields) (any, error) {
+	return func(h *host, id int, f *fields) (any, error) {
 		node := required(f, "node", node(h))
 		timeout := optionalTimeout(f)
-		if err := f.end(); err != nil {
+		control, err := h.running(f)
+		if err != nil {
 			return nil, err
 		}
-		ctx, stop := context.WithTimeoutCause(h.control.running, timeout,
+		ctx, stop := context.WithTimeoutCause(control.running, timeout,
 			raft.Errorf(raft.OutcomeUnknown, "it did not happen in time; it still may"))
-		done, err := begin(h.control, node)
+		done, err := begin(control, node)
 		if err != nil {
 			stop()
 			return nil, err
 		}
-		h.control.working.Go(func() {
+		control.working.Go(func() {
 			defer stop()
 			if err := done(ctx); err != nil {
 				h.refuse(&id, err)
@@ -102,14 +108,30 @@ func patient(
 			}
 		})
 		return nil, nil
-	})
+	}
 }
 
 func optionalTimeout(f *fields) time.Duration {
 	return optional(f, "timeout_ms", duration(1, 600_000, time.Millisecond), 5*time.Second)
 }
 
-func (h *host) node() check[raft.NodeID] { return node(h.control.members()) }
+func (h *host) node() check[raft.NodeID] { return node(h.nodes()) }
+
+// nodes are those that a request may name: the cluster's, while none runs any cluster's.
+func (h *host) nodes() []raft.NodeID {
+	if h.control == nil {
+		return numbered(maxNodes)
+	}
+	return h.control.members()
+}
+
+// numbered are so many nodes.
+func numbered(nodes int) (ids []raft.NodeID) {
+	for id := range nodes {
+		ids = append(ids, raft.NodeID(id+1))
+	}
+	return ids
+}
 
 func anyServer(*host) check[raft.NodeID] { return server() }
 
@@ -155,9 +177,7 @@ func (h *host) start(_ int, f *fields) (any, error) {
 	if h.control != nil {
 		return nil, badRequest("a cluster is running; stop it first")
 	}
-	for id := range nodes {
-		config.Settings.Nodes = append(config.Settings.Nodes, raft.NodeID(id+1))
-	}
+	config.Settings.Nodes = numbered(nodes)
 	events := cluster.Events{
 		RoleChanged: h.announce,
 		Failed: func(id raft.NodeID, err error) {
@@ -190,11 +210,8 @@ func (h *host) announce(change cluster.RoleChange) {
 }
 
 func (h *host) stop(_ int, f *fields) (any, error) {
-	if err := f.end(); err != nil {
+	if _, err := h.running(f); err != nil {
 		return nil, err
-	}
-	if h.control == nil {
-		return nil, errNotRunning
 	}
 	h.stopCluster()
 	return nothing{}, nil
@@ -209,12 +226,13 @@ func (h *host) quit(_ int, f *fields) (any, error) {
 }
 
 func (h *host) status(_ int, f *fields) (any, error) {
-	if err := f.end(); err != nil {
+	control, err := h.running(f)
+	if err != nil {
 		return nil, err
 	}
 	var nodes []nodeStatus
-	for _, id := range h.control.members() {
-		nodes = append(nodes, describeNode(id, h.control.Replica(id)))
+	for _, id := range control.members() {
+		nodes = append(nodes, describeNode(id, control.Replica(id)))
 	}
 	return statuses{nodes}, nil
 }
@@ -229,15 +247,15 @@ func (h *host) submit(id int, f *fields) (any, error) {
 		client = new(required(f, "client", text(0, maxKeyBytes)))
 		serial = required(f, "serial", integer(1, maxID))
 	}
-	if err := f.end(); err != nil {
-		return nil, err
-	}
-	proposed.Client, proposed.Serial = client, uint64(serial)
-	node, err := h.control.asked(node)
+	control, err := h.running(f)
 	if err != nil {
 		return nil, err
 	}
-	outcome := h.control.Submit(node, proposed)
+	proposed.Client, proposed.Serial = client, uint64(serial)
+	if node, err = control.asked(node); err != nil {
+		return nil, err
+	}
+	outcome := control.Submit(node, proposed)
 	h.submits.Go(func() {
 		h.await(id, outcome, timeout, func(o raft.Outcome) any { return applied{o.Index, o.Term, o.Result} })
 	})
@@ -248,14 +266,14 @@ func (h *host) read(id int, f *fields) (any, error) {
 	key := required(f, "key", text(0, maxKeyBytes))
 	node := optional(f, "node", h.node(), 0)
 	timeout := optionalTimeout(f)
-	if err := f.end(); err != nil {
-		return nil, err
-	}
-	node, err := h.control.asked(node)
+	control, err := h.running(f)
 	if err != nil {
 		return nil, err
 	}
-	outcome := h.control.Read(node, key)
+	if node, err = control.asked(node); err != nil {
+		return nil, err
+	}
+	outcome := control.Read(node, key)
 	h.submits.Go(func() {
 		h.await(id, outcome, timeout, func(o raft.Outcome) any { return value{o.Index, o.Result} })
 	})
@@ -284,13 +302,14 @@ func (h *host) log(_ int, f *fields) (any, error) {
 	node := required(f, "node", h.node())
 	first := optional(f, "from", integer(1, maxID), 1)
 	last := optional(f, "to", integer(1, maxID), maxID)
-	if err := f.end(); err != nil {
+	control, err := h.running(f)
+	if err != nil {
 		return nil, err
 	}
-	log, err := h.control.Log(node, first, min(last, first+maxLogEntries-1))
+	log, err := control.Log(node, first, min(last, first+maxLogEntries-1))
 	if err == nil && log.First >= first+maxLogEntries {
 		// All of that is compacted away.
-		log, err = h.control.Log(node, log.First, min(last, log.First+maxLogEntries-1))
+		log, err = control.Log(node, log.First, min(last, log.First+maxLogEntries-1))
 	}
 	if err != nil {
 		return nil, err
@@ -305,10 +324,11 @@ func (h *host) log(_ int, f *fields) (any, error) {
 
 func (h *host) snapshot(_ int, f *fields) (any, error) {
 	node := required(f, "node", h.node())
-	if err := f.end(); err != nil {
+	control, err := h.running(f)
+	if err != nil {
 		return nil, err
 	}
-	snapshot, err := h.control.Compact(node)
+	snapshot, err := control.Compact(node)
 	if err != nil {
 		return nil, err
 	}
@@ -317,10 +337,11 @@ func (h *host) snapshot(_ int, f *fields) (any, error) {
 
 func (h *host) crash(_ int, f *fields) (any, error) {
 	node := required(f, "node", h.node())
-	if err := f.end(); err != nil {
+	control, err := h.running(f)
+	if err != nil {
 		return nil, err
 	}
-	atNs, err := h.control.Crash(node)
+	atNs, err := control.Crash(node)
 	return ceased{atNs}, err
 }
 
@@ -329,24 +350,26 @@ func (h *host) partition(_ int, f *fields) (any, error) {
 	if asked == f.has("blocked") {
 		return nil, badRequest("a partition has either groups or blocked")
 	}
-	groups := optional(f, "groups", groups(h.control.members()), nil)
-	blocked := optional(f, "blocked", ways(h.control.members()), nil)
-	if err := f.end(); err != nil {
+	groups := optional(f, "groups", groups(h.nodes()), nil)
+	blocked := optional(f, "blocked", ways(h.nodes()), nil)
+	control, err := h.running(f)
+	if err != nil {
 		return nil, err
 	}
 	if asked {
-		h.control.Partition(groups)
+		control.Partition(groups)
 	} else {
-		h.control.Block(blocked)
+		control.Block(blocked)
 	}
 	return nothing{}, nil
 }
 
 func (h *host) heal(_ int, f *fields) (any, error) {
-	if err := f.end(); err != nil {
+	control, err := h.running(f)
+	if err != nil {
 		return nil, err
 	}
-	h.control.Partition(nil)
+	control.Partition(nil)
 	return nothing{}, nil
 }
 
@@ -356,10 +379,11 @@ func (h *host) links(_ int, f *fields) (any, error) {
 		Duplicate: optional(f, "duplicate", number(0, 1), 0),
 		Delay:     optional(f, "delay_ms", span(0, 60_000), raft.Range{}),
 	}
-	if err := f.end(); err != nil {
+	control, err := h.running(f)
+	if err != nil {
 		return nil, err
 	}
-	h.control.Degrade(faults)
+	control.Degrade(faults)
 	return nothing{}, nil
 }
 
@@ -368,13 +392,16 @@ func (h *host) run(id int, f *fields) (any, error) {
 	if err := f.end(); err != nil {
 		return nil, err
 	}
-	work, err := readWorkload(h.control, w)
+	work, err := readWorkload(len(h.nodes()), w)
 	if err != nil {
 		return nil, err
 	}
-	control := h.control
+	control, err := h.running(f)
+	if err != nil {
+		return nil, err
+	}
 	return nil, control.work(func() {
-		result, err := work(func(done float64) {
+		result, err := work(control, func(done float64) {
 			h.out.put(progressEvent{"progress", id, done})
 		})
 		control.busy.Store(false)

@@ -1,14 +1,18 @@
 package host
 
 import (
+	"bytes"
 	"encoding/json/jsontext"
 	"encoding/json/v2"
+	"errors"
 	"fmt"
+	"io"
 	"maps"
 	"slices"
 	"strconv"
 	"strings"
 	"time"
+	"unicode/utf8"
 
 	"raftmark/raft"
 )
@@ -19,6 +23,7 @@ const (
 	maxValueBytes = 512 << 10
 	maxPathBytes  = 4096
 	maxNodes      = 9
+	maxDepth      = 100 // to which a line is looked through for its id
 )
 
 // badRequest is the error for a request that does not keep to docs/protocol.md.
@@ -36,6 +41,7 @@ type request struct {
 // parseRequest reads a line as far as it is a request.
 func parseRequest(line []byte) (r request, err error) {
 	if r.fields, err = parse(line); err != nil {
+		r.id = idOf(line)
 		return r, err
 	}
 	id := required(r.fields, "id", integer(0, maxID))
@@ -45,6 +51,71 @@ func parseRequest(line []byte) (r request, err error) {
 	r.id = &id
 	r.op = required(r.fields, "op", text(0, maxLine))
 	return r, r.err
+}
+
+// idOf is the one valid id of a line that parse refuses and that is a JSON object all the same:
+// its names may be repeated, its strings have halves of characters, and it may be nested to any
+// depth.
+func idOf(line []byte) *int {
+	if !utf8.Valid(line) {
+		return nil
+	}
+	members := jsontext.NewDecoder(bytes.NewReader(shallow(line)),
+		jsontext.AllowDuplicateNames(true), jsontext.AllowInvalidUTF8(true))
+	if begin, err := members.ReadToken(); err != nil || begin.Kind() != '{' {
+		return nil
+	}
+	var ids []jsontext.Value
+	for members.PeekKind() == '"' {
+		name, err := members.ReadToken()
+		isID := err == nil && name.String() == "id"
+		value, err := members.ReadValue()
+		if err != nil {
+			return nil
+		}
+		if isID {
+			ids = append(ids, value.Clone())
+		}
+	}
+	if end, err := members.ReadToken(); err != nil || end.Kind() != '}' || len(ids) != 1 {
+		return nil
+	}
+	if _, err := members.ReadToken(); !errors.Is(err, io.EOF) {
+		return nil
+	}
+	id, err := integer(0, maxID)(ids[0])
+	if err != nil {
+		return nil
+	}
+	return &id
+}
+
+// shallow is the line without what is nested too deep for a parser.
+func shallow(line []byte) (kept []byte) {
+	start, depth, quoted := 0, 0, false
+	for i := 0; i < len(line); i++ {
+		switch c := line[i]; {
+		case quoted && c == '\\':
+			i++
+		case c == '"':
+			quoted = !quoted
+		case quoted:
+		case c == '[' || c == '{':
+			if depth == maxDepth {
+				kept = append(kept, line[start:i+1]...)
+			}
+			depth++
+		case c == ']' || c == '}':
+			depth--
+			if depth == maxDepth {
+				start = i
+			}
+		}
+	}
+	if depth > maxDepth {
+		return kept
+	}
+	return append(kept, line[start:]...)
 }
 
 // Fields are what is left to be read of an object. After the first fault all further

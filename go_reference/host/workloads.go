@@ -13,10 +13,10 @@ import (
 )
 
 // A run performs a workload that was read; progress hears the share that is done.
-type run func(progress func(float64)) (result any, err error)
+type run func(c *control, progress func(float64)) (result any, err error)
 
-// The workloads, each of which reads its own fields.
-var workloads = map[string]func(c *control, f *fields) run{
+// The workloads, each of which reads its own fields, for a cluster of so many nodes.
+var workloads = map[string]func(nodes int, f *fields) run{
 	"replicate": readReplicate,
 	"election":  readElection,
 	"offered":   readOffered,
@@ -25,21 +25,21 @@ var workloads = map[string]func(c *control, f *fields) run{
 	"stability": readStability,
 }
 
-func readWorkload(c *control, f *fields) (run, error) {
+func readWorkload(nodes int, f *fields) (run, error) {
 	name := required(f, "name", choice(slices.Sorted(maps.Keys(workloads))...))
 	if f.err != nil {
 		return nil, f.err
 	}
-	run := workloads[name](c, f)
+	run := workloads[name](nodes, f)
 	return run, f.end()
 }
 
-func bound[S, R any](c *control, spec S, perform func(*control, S, func(float64)) (R, error)) run {
-	return func(progress func(float64)) (any, error) { return perform(c, spec, progress) }
+func bound[S, R any](spec S, perform func(*control, S, func(float64)) (R, error)) run {
+	return func(c *control, progress func(float64)) (any, error) { return perform(c, spec, progress) }
 }
 
-func readReplicate(c *control, f *fields) run {
-	return bound(c, workload.Replicate{
+func readReplicate(_ int, f *fields) run {
+	return bound(workload.Replicate{
 		Load:        readLoad(f),
 		Outstanding: optional(f, "outstanding", integer(1, 4096), 64),
 		Warmup:      optional(f, "warmup_s", duration(0, 3600, time.Second), time.Second/2),
@@ -47,8 +47,8 @@ func readReplicate(c *control, f *fields) run {
 	}, (*control).replicate)
 }
 
-func readOffered(c *control, f *fields) run {
-	return bound(c, workload.Offered{
+func readOffered(_ int, f *fields) run {
+	return bound(workload.Offered{
 		Load:     readLoad(f),
 		Rate:     optional(f, "rate", number(1, 10_000_000), 1000),
 		Clients:  optional(f, "sessions", integer(1, 4096), 64),
@@ -58,18 +58,18 @@ func readOffered(c *control, f *fields) run {
 	}, (*control).offered)
 }
 
-func readElection(c *control, f *fields) run {
-	minority := needSurvivors(c, f)
-	return bound(c, elections{
+func readElection(nodes int, f *fields) run {
+	minority := needSurvivors(nodes, f)
+	return bound(elections{
 		count:   optional(f, "elections", integer(1, 100_000), 10),
 		lagging: optional(f, "lagging", integer(0, minority), 0),
 		limit:   readLimit(f),
 	}, (*control).elect)
 }
 
-func readFailover(c *control, f *fields) run {
-	needSurvivors(c, f)
-	return bound(c, failover{
+func readFailover(nodes int, f *fields) run {
+	needSurvivors(nodes, f)
+	return bound(failover{
 		Load:        readLoad(f),
 		outstanding: optional(f, "outstanding", integer(1, 4096), 16),
 		before:      optional(f, "before_s", duration(0.1, 3600, time.Second), time.Second),
@@ -77,9 +77,9 @@ func readFailover(c *control, f *fields) run {
 	}, (*control).failOver)
 }
 
-func readCatchUp(c *control, f *fields) run {
-	needSurvivors(c, f)
-	return bound(c, catchUp{
+func readCatchUp(nodes int, f *fields) run {
+	needSurvivors(nodes, f)
+	return bound(catchUp{
 		Load:    readLoad(f),
 		entries: optional(f, "entries", integer(1, 1_000_000), 10_000),
 		by:      optional(f, "by", choice("entries", "snapshot"), "entries"),
@@ -87,8 +87,8 @@ func readCatchUp(c *control, f *fields) run {
 	}, (*control).catchUp)
 }
 
-func readStability(c *control, f *fields) run {
-	return bound(c, stability{
+func readStability(_ int, f *fields) run {
+	return bound(stability{
 		Load:        readLoad(f),
 		outstanding: optional(f, "outstanding", integer(0, 4096), 0),
 		duration:    optional(f, "duration_s", duration(0.1, 3600, time.Second), 2*time.Second),
@@ -117,8 +117,7 @@ func readLimit(f *fields) time.Duration {
 
 // needSurvivors refuses a workload that crashes a node where the others would be no majority,
 // and returns how many nodes may lack what a majority has.
-func needSurvivors(c *control, f *fields) (minority int) {
-	nodes := len(c.members())
+func needSurvivors(nodes int, f *fields) (minority int) {
 	if f.err == nil && nodes < 3 {
 		f.err = badRequest("this needs 3 nodes: a majority has to survive the crash")
 	}

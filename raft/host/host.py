@@ -97,8 +97,10 @@ class Output:
             try:
                 while data:
                     data = data[os.write(sys.stdout.fileno(), data) :]
-            except BrokenPipeError:
+            except OSError as error:
                 # No one listens any more; the end of standard input is to follow.
+                if not isinstance(error, BrokenPipeError):
+                    print(f"standard output: {error.strerror}", file=sys.stderr)
                 return
 
 
@@ -168,13 +170,18 @@ class Host:
     def _handle(self, line: bytes | None) -> bool:
         """Answer one line; False if it was `quit`."""
         request: Request | None = None
+        request_id: int | None = None
         try:
             if line is None:
                 raise BadRequest(f"a line has at most {MAX_LINE} bytes")
             if not line.strip():
                 return True
-            fields = requests.parse(line)
-            request_id = requests.integer(0, 2**53 - 1)("id", fields.pop("id", None))
+            try:
+                fields = requests.parse(line)
+            except BadRequest:
+                request_id = requests.id_of(line)
+                raise
+            request_id = requests.request_id("id", fields.pop("id", None))
             request = self._replies.expect(request_id)
             op = fields.pop("op", None)
             if op == "quit":
@@ -190,7 +197,7 @@ class Host:
                 self._replies.give(request, {"ok": reply})
         except Exception as error:  # noqa: BLE001 (answered, and the cluster goes on)
             if request is None:
-                self._output.put({"id": None, "error": refusal(error)})
+                self._output.put({"id": request_id, "error": refusal(error)})
             else:
                 self._replies.give(request, {"error": refusal(error)})
         return True
@@ -280,12 +287,11 @@ class Host:
         return {"nodes": self._running().status()}
 
     def _submit(self, request: Request, fields: dict[str, Any]) -> None:
-        control = self._running()
         values = requests.read(
             fields,
             {
                 "command": (requests.command, REQUIRED),
-                "node": (requests.node_of(control.nodes), None),
+                "node": (self._any_node(), None),
                 "client": (requests.string(requests.MAX_KEY_BYTES), None),
                 "serial": (requests.integer(1, 2**53 - 1), None),
                 "timeout_ms": TIMEOUT,
@@ -296,18 +302,19 @@ class Host:
         command: Command = values["command"]
         if values["client"] is not None:
             command = command._replace(client=values["client"], serial=values["serial"])
+        control = self._running()
         control.submit(values["node"], command, self._awaited(request, values["timeout_ms"]))
 
     def _read(self, request: Request, fields: dict[str, Any]) -> None:
-        control = self._running()
         values = requests.read(
             fields,
             {
                 "key": (requests.string(requests.MAX_KEY_BYTES), REQUIRED),
-                "node": (requests.node_of(control.nodes), None),
+                "node": (self._any_node(), None),
                 "timeout_ms": TIMEOUT,
             },
         )
+        control = self._running()
         done = self._awaited(request, values["timeout_ms"])
         control.read(values["node"], Query(values["key"], done))
 
@@ -320,16 +327,16 @@ class Host:
         return lambda outcome: self._replies.give(request, described(outcome))
 
     def _log(self, _request: Request, fields: dict[str, Any]) -> Reply:
-        control = self._running()
         index = requests.integer(1, 2**53 - 1)
         values = requests.read(
             fields,
             {
-                "node": (requests.node_of(control.nodes), REQUIRED),
+                "node": (self._any_node(), REQUIRED),
                 "from": (index, 1),
                 "to": (index, 2**53 - 1),
             },
         )
+        control = self._running()
         node, first = values["node"], values["from"]
         piece = control.log(node, first, min(values["to"], first + MAX_LOG_ENTRIES - 1))
         if piece.first_index >= first + MAX_LOG_ENTRIES:
@@ -346,40 +353,40 @@ class Host:
         }
 
     def _snapshot(self, _request: Request, fields: dict[str, Any]) -> Reply:
-        control = self._running()
-        index, term = control.snapshot(self._node(fields))
+        node = self._node(fields)
+        index, term = self._running().snapshot(node)
         return {"index": index, "term": term}
 
     def _crash(self, _request: Request, fields: dict[str, Any]) -> Reply:
-        control = self._running()
-        return {"at_ns": control.crash(self._node(fields))}
+        node = self._node(fields)
+        return {"at_ns": self._running().crash(node)}
 
     def _node_operation(
         self, operation: Callable[[Control, int], None]
     ) -> Callable[[Request, dict[str, Any]], Reply]:
         def perform(_request: Request, fields: dict[str, Any]) -> Reply:
-            control = self._running()
-            operation(control, self._node(fields))
+            node = self._node(fields)
+            operation(self._running(), node)
             return {}
 
         return perform
 
     def _node(self, fields: dict[str, Any]) -> int:
-        known = {"node": (requests.node_of(self._running().nodes), REQUIRED)}
+        known = {"node": (self._any_node(), REQUIRED)}
         node: int = requests.read(fields, known)["node"]
         return node
 
     def _partition(self, _request: Request, fields: dict[str, Any]) -> Reply:
-        control = self._running()
         values = requests.read(
             fields,
             {
-                "groups": (requests.groups_of(control.nodes), None),
-                "blocked": (requests.ways_of(control.nodes), None),
+                "groups": (requests.groups_of(self._nodes()), None),
+                "blocked": (requests.ways_of(self._nodes()), None),
             },
         )
         if (values["groups"] is None) == (values["blocked"] is None):
             raise BadRequest("a partition has either groups or blocked")
+        control = self._running()
         if values["groups"] is not None:
             control.partition(values["groups"])
         else:
@@ -392,7 +399,6 @@ class Host:
         return {}
 
     def _links(self, _request: Request, fields: dict[str, Any]) -> Reply:
-        control = self._running()
         probability = requests.number(0, 1)
         values = requests.read(
             fields,
@@ -402,36 +408,33 @@ class Host:
                 "delay_ms": (requests.range_ns(0, 60_000), (0, 0)),
             },
         )
-        control.degrade(Faults(values["drop"], values["duplicate"], values["delay_ms"]))
+        faults = Faults(values["drop"], values["duplicate"], values["delay_ms"])
+        self._running().degrade(faults)
         return {}
 
     # -- members and leadership ----------------------------------------------------------
 
     def _transfer(self, request: Request, fields: dict[str, Any]) -> None:
-        control = self._running()
-        node = requests.node_of(control.nodes)
-        self._patiently(request, fields, node, control.transfer)
+        self._patiently(request, fields, self._any_node(), Control.transfer)
 
     def _add_server(self, request: Request, fields: dict[str, Any]) -> None:
-        control = self._running()
-        self._patiently(request, fields, requests.integer(1, MAX_NODES), control.add_server)
+        server = requests.integer(1, MAX_NODES)
+        self._patiently(request, fields, server, Control.add_server)
 
     def _remove_server(self, request: Request, fields: dict[str, Any]) -> None:
-        control = self._running()
-        node = requests.node_of(control.nodes)
-        self._patiently(request, fields, node, control.remove_server)
+        self._patiently(request, fields, self._any_node(), Control.remove_server)
 
     def _patiently(
         self,
         request: Request,
         fields: dict[str, Any],
         node: requests.Check,
-        begin: Callable[[int], Completion],
+        begin: Callable[[Control, int], Completion],
     ) -> None:
         """Begin what takes its time; a thread waits for it, so that other requests need not."""
         values = requests.read(fields, {"node": (node, REQUIRED), "timeout_ms": TIMEOUT})
         deadline_ns = time.monotonic_ns() + values["timeout_ms"]
-        complete = begin(values["node"])
+        complete = begin(self._running(), values["node"])
 
         def wait() -> Reply:
             complete(deadline_ns)
@@ -459,9 +462,9 @@ class Host:
     # -- workloads ---------------------------------------------------------------------
 
     def _start_run(self, request: Request, fields: dict[str, Any]) -> None:
-        control = self._running()
         values = requests.read(fields, {"workload": (requests.mapping, REQUIRED)})
-        work = runs.requested(control, values["workload"])
+        work = runs.requested(len(self._nodes()), values["workload"])
+        control = self._running()
         if self._busy:
             raise BadRequest("a workload is running; one at a time")
 
@@ -472,9 +475,16 @@ class Host:
             self._busy = False  # Before the answer, which invites the next run.
 
         self._busy = True
-        self._in_background(request, lambda: work(progress), idle)
+        self._in_background(request, lambda: work(control, progress), idle)
 
     # -- the cluster -------------------------------------------------------------------
+
+    def _nodes(self) -> Sequence[int]:
+        """The nodes that a request may name: the cluster's, while none runs any cluster's."""
+        return range(1, MAX_NODES + 1) if self._control is None else self._control.nodes
+
+    def _any_node(self) -> requests.Check:
+        return requests.node_of(self._nodes())
 
     def _running(self) -> Control:
         if self._control is None:
@@ -553,26 +563,49 @@ def storages() -> list[str]:
     return ["memory", "disk"]
 
 
+def open_closed_streams() -> None:
+    """Let a standard stream that is closed be the null device, as in Go.
+
+    Otherwise the next file to be opened is taken for it.
+    """
+    for number, (name, mode) in enumerate([("stdin", "r"), ("stdout", "w"), ("stderr", "w")]):
+        if getattr(sys, name) is None:
+            # The lowest number that is free: this one, as long as nothing else was opened.
+            os.open(os.devnull, os.O_RDWR)
+            setattr(sys, name, os.fdopen(number, mode))
+
+
 def main(
-    name: str, factory: ClusterFactory, runtime: Mapping[str, object] | None = None
+    name: str,
+    factory: ClusterFactory,
+    runtime: Mapping[str, object] | None = None,
+    prepare: Callable[[], None] = lambda: None,
 ) -> NoReturn:
     """Serve a contender on standard input and output; exits with 0 at their end.
 
-    `runtime` is what `hello` tells of the contender's runtime besides Python's own.
+    `runtime` is what `hello` tells of the contender's runtime besides Python's own. `prepare`
+    is called before all else, once there are standard streams.
 
-    SIGINT and SIGTERM stop the cluster too and exit with 128 + the signal's number.
+    SIGINT, SIGTERM and SIGHUP stop the cluster too and exit with 128 + the signal's number. Who
+    had SIGHUP ignored, as nohup does, is left alone by it.
 
     The cyclic garbage collector is off, as the implementations make no cycles: a full
     collection walks the whole log, and while it does every node of the process is
     still, soon for longer than an election timeout.
     """
     gc.disable()
+    open_closed_streams()
+    prepare()
 
     # A handler that raised would do so anywhere, in the middle of a lock's release too;
     # this way a signal is one more thing to read between two requests.
     signals, wakeup = os.pipe()
     os.set_blocking(wakeup, False)
     signal.set_wakeup_fd(wakeup)
-    for each in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(each, lambda _signum, _frame: None)
-    sys.exit(Host(name, factory, runtime).serve(signals))
+    for each in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        if each is not signal.SIGHUP or signal.getsignal(each) is not signal.SIG_IGN:
+            signal.signal(each, lambda _signum, _frame: None)
+    status = Host(name, factory, runtime).serve(signals)
+    if status:
+        print(f"{name}: ended by {signal.Signals(status - 128).name}", file=sys.stderr)
+    sys.exit(status)

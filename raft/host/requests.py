@@ -1,6 +1,7 @@
 """What a request may hold: each field of docs/protocol.md checked, so that ops need not."""
 
 import json
+import re
 from collections.abc import Callable, Collection
 from typing import Any, TypeAlias
 
@@ -13,6 +14,7 @@ REQUIRED = object()
 MAX_KEY_BYTES = 64 * 1024
 MAX_VALUE_BYTES = 512 * 1024
 MAX_PATH_BYTES = 4096
+MAX_DEPTH = 100
 MILLISECOND = 1_000_000
 SECOND = 1_000_000_000
 
@@ -43,6 +45,52 @@ def _refuse_repetition(members: list[tuple[str, Any]]) -> dict[str, Any]:
     return named
 
 
+class _Members(list[tuple[str, Any]]):
+    """An object's names and values, repeated ones too."""
+
+
+def id_of(line: bytes) -> int | None:
+    """The one valid id of a line that `parse` refuses and that is a JSON object all the same.
+
+    Its names may be repeated, its numbers of any length, and it may be nested to any depth.
+    """
+    try:
+        members = json.loads(
+            _shallow(line.decode("utf-8")),
+            # More digits than these are out of every range.
+            parse_int=lambda digits: int(digits[:20]),
+            parse_constant=_refuse_constant,
+            object_pairs_hook=_Members,
+        )
+    except ValueError:
+        return None
+    if not isinstance(members, _Members):
+        return None
+    ids = [value for name, value in members if name == "id"]
+    try:
+        return request_id("id", ids[0]) if len(ids) == 1 else None
+    except BadRequest:
+        return None
+
+
+_BRACKETS = re.compile(r'"(?:[^"\\]|\\.)*"?|[\[\]{}]', re.DOTALL)
+
+
+def _shallow(text: str) -> str:
+    """The text without what is nested too deep for a parser that calls itself."""
+    kept, start, depth = [], 0, 0
+    for token in _BRACKETS.finditer(text):
+        if token[0] in "[{":
+            if depth == MAX_DEPTH:
+                kept.append(text[start : token.end()])
+            depth += 1
+        elif token[0] in "]}":
+            depth -= 1
+            if depth == MAX_DEPTH:
+                start = token.start()
+    return "".join(kept) + (text[start:] if depth <= MAX_DEPTH else "")
+
+
 def read(fields: dict[str, Any], known: dict[str, tuple[Check, Any]]) -> dict[str, Any]:
     """The checked values of all `known` fields; BadRequest for unknown, missing, wrong ones.
 
@@ -71,6 +119,9 @@ def integer(low: int, high: int) -> Check:
         return value
 
     return check
+
+
+request_id = integer(0, 2**53 - 1)
 
 
 def number(low: float, high: float) -> Check:

@@ -405,16 +405,18 @@ WORKLOADS = {
 }
 
 
-def requested(control: Control, fields: dict[str, Any]) -> Callable[[Progress], Result]:
-    """What a request's `workload` asks for, to be run. BadRequest for anything else."""
+def requested(nodes: int, fields: dict[str, Any]) -> Callable[[Control, Progress], Result]:
+    """What a request's `workload` asks of a cluster of so many nodes, to be run.
+
+    BadRequest for anything else.
+    """
     fields = dict(fields)
     name = requests.choice(*WORKLOADS)("name", fields.pop("name", None))
     workload = WORKLOADS[name]
     spec = workload.spec(*requests.read(fields, workload.fields).values())
-    nodes = len(control.nodes)
     if nodes < workload.least_nodes:
         raise BadRequest(f"{name} needs a majority of survivors: at least 3 nodes")
     minority = (nodes - 1) // 2
     if isinstance(spec, ElectionSpec) and spec.lagging > minority:
         raise BadRequest(f"lagging: of {nodes} nodes, {minority} may lack what a majority has")
-    return lambda progress: workload.run(control, spec, progress)
+    return lambda control, progress: workload.run(control, spec, progress)

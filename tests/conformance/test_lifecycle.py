@@ -225,10 +225,26 @@ def test_input_that_is_empty_from_the_beginning_ends_it_with_status_0(
     assert (done.returncode, done.stdout, done.stderr) == (0, b"", b"")
 
 
+@pytest.mark.needs("disk")
+@pytest.mark.parametrize("closed", ["<&-", ">&-", "2>&-", "<&- >&- 2>&-"])
+def test_a_standard_stream_that_is_closed_is_as_one_that_is_empty(
+    spec: ContenderSpec, closed: str, tmp_path: Path
+) -> None:
+    request = f'{{"id": 1, "op": "start", "storage": "disk", "data_dir": "{tmp_path}"}}\n'
+    done = subprocess.run(
+        ["sh", "-c", f'exec "$@" {closed}', "sh", *spec.argv()], cwd=spec.started_in,
+        input=request, capture_output=True, text=True, timeout=DEADLINE_S, check=False,
+    )  # fmt: skip
+    assert (done.returncode, done.stderr) == (0, "")
+    # No file was taken for a stream: what was answered is on standard output, or nowhere.
+    answered = [line for line in done.stdout.splitlines() if line.startswith('{"id":')]
+    assert answered == (['{"id":1,"ok":{"nodes":[1,2,3]}}'] if closed == "2>&-" else [])
+
+
 @pytest.mark.needs("disk", "replicate")
 @pytest.mark.slow
 @pytest.mark.parametrize("whole_group", [False, True], ids=["process", "group"])
-@pytest.mark.parametrize("signum", [signal.SIGTERM, signal.SIGINT])
+@pytest.mark.parametrize("signum", [signal.SIGTERM, signal.SIGINT, signal.SIGHUP])
 def test_a_signal_ends_everything_without_a_traceback(
     launch: Launch, signum: signal.Signals, whole_group: bool, tmp_path: Path
 ) -> None:
@@ -244,6 +260,7 @@ def test_a_signal_ends_everything_without_a_traceback(
     said = contender.stderr_tail()
     assert "Traceback" not in said
     assert "goroutine" not in said
+    assert signum.name in said
 
 
 @pytest.mark.slow

@@ -14,7 +14,7 @@ from raftmark.bench.contenders.contender import Contender, ContenderError
 
 from .cluster import UNSHAKABLE, ClusterUnderTest
 from .conftest import Contenders
-from .malformed import BAD_STARTS, CASES, Case
+from .malformed import ALWAYS_WRONG, CASES, ID, Case, as_text
 from .waiting import DEADLINE_S
 
 pytestmark = pytest.mark.level("survives")
@@ -29,7 +29,7 @@ def check_refused(contender: Contender, case: Case) -> None:
     assert reply["error"]["code"] == "bad_request", reply
     assert reply["error"]["message"], "a message says what is wrong"
 
-    assert reply["id"] in case.ids, reply
+    assert reply["id"] == case.id, reply
     contender.call("hello")
     with pytest.raises(TimeoutError):
         print(contender.next_unmatched(0))
@@ -94,9 +94,34 @@ def test_after_all_malformed_requests_the_cluster_works(
     cluster.all_agree()
 
 
-@pytest.mark.parametrize("case", BAD_STARTS.values(), ids=BAD_STARTS)
-def test_a_malformed_start_starts_nothing(contender: Contender, case: Case) -> None:
-    check_refused(contender, case)
+def test_a_malformed_request_is_refused_for_that_where_no_cluster_runs(
+    contender: Contender,
+) -> None:
+    for case in ALWAYS_WRONG.values():
+        check_refused(contender, case)
     with pytest.raises(ContenderError) as refusal:
         contender.call("status")
     assert refusal.value.code == "unavailable"
+
+
+@pytest.mark.parametrize(
+    ("op", "fields"),
+    [
+        ("status", ""),
+        ("submit", ', "command": {"op": "get", "key": "k"}, "node": 9'),
+        ("read", ', "key": "k"'),
+        ("log", ', "node": 9'),
+        ("partition", ', "groups": [[1, 9]]'),
+        ("run", ', "workload": {"name": "election", "lagging": 4}'),
+        ("stop", ""),
+        *((op, ', "node": 9') for op in ("snapshot", "transfer", "add_server", "remove_server")),
+        *((op, ', "node": 9') for op in ("crash", "restart", "pause", "resume")),
+        *((op, "") for op in ("heal", "links")),
+    ],
+)
+def test_what_some_cluster_could_do_is_unavailable_where_none_runs(
+    contender: Contender, op: str, fields: str
+) -> None:
+    contender.send_line(as_text(f'{{"id": @, "op": "{op}"{fields}}}').line)
+    reply = contender.next_unmatched(DEADLINE_S)
+    assert (reply["id"], reply["error"]["code"]) == (ID, "unavailable")

@@ -50,22 +50,22 @@ def parsers(contenders: Contenders, pytestconfig: pytest.Config) -> Iterator[lis
 
 
 def answer(contender: Contender, line: bytes) -> tuple[Any, ...]:
-    """Return the id that the answer to a line has, and whether that is a refusal."""
+    """Return the id that the answer to a line has, and the code of a refusal."""
     contender.send_line(line)
     contender.call("hello")
     if not line.strip():
         return ()
     reply = contender.next_unmatched(DEADLINE_S)
     assert reply.keys() in ({"id", "ok"}, {"id", "error"}), reply
-    # Without a cluster a request may be wrong twice over.
-    assert reply.get("error", {}).get("code") in (None, "bad_request", "unavailable"), reply
-    return reply["id"], "error" in reply
+    code = reply.get("error", {}).get("code")
+    assert code in (None, "bad_request", "unavailable"), reply
+    return reply["id"], code
 
 
 def check_alike(parsers: list[Contender], line: bytes) -> None:
-    """Check that all give the same answer; where two do not agree, which id it was, null."""
+    """Check that all give the same answer."""
     # A start that is right would start a cluster, on whatever path it names.
-    assume(b"start" not in line and b"\\" not in line and b"\n" not in line)
+    assume(b"start" not in line and b"\\u00" not in line and b"\n" not in line)
     try:
         answers = {answer(contender, line) for contender in parsers}
     except ContenderFailed as failure:
@@ -75,6 +75,10 @@ def check_alike(parsers: list[Contender], line: bytes) -> None:
 
 @given(request_=st.sampled_from(RIGHT), done=st.lists(damages(), min_size=1, max_size=2))
 @example(request_={"op": "hello"}, done=[Damage(0, 0, b'{"id":1,"id":1}')])
+@example(request_={"op": "hello"}, done=[Damage(1, 0, b'"op":"\\ud800",')])
+@example(request_={"op": "hello"}, done=[Damage(1, 0, b'"x":' + b"9" * 5000 + b",")])
+@example(request_={"op": "hello"}, done=[Damage(1, 0, b'"x":' + b"[" * 2000 + b"]" * 2000 + b",")])
+@example(request_={"op": "hello"}, done=[Damage(1, 0, b'"x":' + b"[" * 2000 + b'"]' * 999 + b",")])
 def test_a_damaged_request_is_answered_alike(
     parsers: list[Contender], request_: dict[str, Any], done: list[Damage]
 ) -> None:

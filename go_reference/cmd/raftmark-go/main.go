@@ -1,8 +1,8 @@
 // Command raftmark-go is a contender: it runs Raft clusters of goroutines, and speaks the
 // protocol of docs/protocol.md on its standard input and output.
 //
-// It exits with 0 at the end of its input, and with 128 + the signal's number when SIGINT or
-// SIGTERM ends it.
+// It exits with 0 at the end of its input, and with 128 + the signal's number when SIGINT,
+// SIGTERM or SIGHUP ends it.
 package main
 
 import (
@@ -12,6 +12,8 @@ import (
 	"os"
 	"os/signal"
 	"syscall"
+
+	"golang.org/x/sys/unix"
 
 	"raftmark/host"
 )
@@ -28,11 +30,15 @@ func main() {
 	}
 	signals := make(chan os.Signal, 1)
 	signal.Notify(signals, syscall.SIGINT, syscall.SIGTERM)
+	if !signal.Ignored(syscall.SIGHUP) { // as nohup has it
+		signal.Notify(signals, syscall.SIGHUP)
+	}
 	ctx, cancel := context.WithCancelCause(context.Background())
 	go func() { cancel(interruption{(<-signals).(syscall.Signal)}) }()
 
 	err := host.Serve(ctx, os.Stdin, os.Stdout, os.Stderr)
 	if interrupted := (interruption{}); errors.As(err, &interrupted) {
+		fmt.Fprintln(os.Stderr, "raftmark-go: ended by", unix.SignalName(interrupted.Signal))
 		os.Exit(128 + int(interrupted.Signal))
 	}
 	if err != nil {

@@ -72,6 +72,7 @@ def parsed(line: bytes) -> dict[str, Any] | None:
 def test_any_bytes_are_an_object_or_a_bad_request(line: bytes) -> None:
     result = parsed(line)
     assert result is None or isinstance(result, dict)
+    assert requests.id_of(line) is None or line.lstrip().startswith(b"{")
 
 
 @given(anything)
@@ -80,6 +81,30 @@ def test_any_json_is_an_object_or_a_bad_request(value: Any) -> None:
     result = parsed(line)
     assert result is None or json.dumps(result).encode() == line
     assert (result is not None) is isinstance(value, dict)
+
+
+@pytest.mark.parametrize(
+    ("line", "request_id"),
+    [
+        (b'{"id": 7, "op": "a", "op": "b"}', 7),
+        (b'{"op": {"x": 1, "x": 1}, "id": 7}', 7),
+        (b'{"id": 7, "seed": ' + b"9" * 5000 + b"}", 7),
+        (b'{"x": ' + b'[{"]": ' * 5000 + b"1" + b"}]" * 5000 + b', "id": 7}', 7),
+        (b'{"id": -0, "op": 1, "op": 1}', 0),
+        (b'{"id": 7, "id": 7}', None),
+        (b'{"id": 7, "\\u0069d": 7}', None),
+        (b'{"x": {"id": 7}, "x": 1}', None),
+        (b'[["id", 7]]', None),
+        (b'{"id": 1' + b"0" * 5000 + b"}", None),
+        (b'{"id": 7, "x": ' + b"[" * 5000 + b"}", None),
+        (b'{"id": 7, "x": ' + b"[" * 5000 + b'"' + b"]" * 5000 + b"}", None),
+        (b'{"id": 7, "op": "a", "op": "\xff"}', None),
+        (b'{"id": 7', None),
+    ],
+)
+def test_a_line_that_is_refused_keeps_its_one_valid_id(line: bytes, request_id: int | None) -> None:
+    assert parsed(line) is None
+    assert requests.id_of(line) == request_id
 
 
 @pytest.mark.parametrize("name", CHECKS)

@@ -16,7 +16,7 @@ from raftmark.raft.host import runs
 from raftmark.raft.host.runs import Result
 from raftmark.raft.loads import OfferedSpec, ReplicateSpec
 from raftmark.raft.workload.specs import CatchUpSpec, ElectionSpec, FailoverSpec, StabilitySpec
-from tests.raft.fake_cluster import CONFIG, SETTINGS, Fixture
+from tests.raft.fake_cluster import Fixture
 
 SECOND = 1_000_000_000
 TENTH = SECOND // 10
@@ -326,7 +326,7 @@ def test_a_request_without_fields_has_the_defaults(
     asked: list[Any] = []
     workload = runs.WORKLOADS[name]._replace(run=lambda _control, spec, _: asked.append(spec) or {})
     monkeypatch.setitem(runs.WORKLOADS, name, workload)
-    runs.requested(fixture.control, {"name": name})(ignore)
+    runs.requested(3, {"name": name})(fixture.control, ignore)
     assert asked == [spec]
 
 
@@ -344,16 +344,12 @@ def test_fields_become_those_of_the_specification(
 
 @pytest.mark.parametrize("name", ["election", "failover", "catch_up"])
 def test_a_crash_needs_a_majority_of_survivors(name: str) -> None:
-    small = Fixture(CONFIG._replace(settings=SETTINGS._replace(nodes=(1, 2))))
     with pytest.raises(BadRequest, match="at least 3 nodes"):
-        runs.requested(small.control, {"name": name})
+        runs.requested(2, {"name": name})
 
 
 @pytest.mark.parametrize(("nodes", "most"), [(3, 1), (4, 1), (5, 2), (9, 4)])
 def test_only_a_minority_may_lag(nodes: int, most: int) -> None:
-    of_any_size = Fixture(
-        CONFIG._replace(settings=SETTINGS._replace(nodes=tuple(range(1, nodes + 1))))
-    )
-    runs.requested(of_any_size.control, {"name": "election", "lagging": most})
+    runs.requested(nodes, {"name": "election", "lagging": most})
     with pytest.raises(BadRequest, match="lagging"):
-        runs.requested(of_any_size.control, {"name": "election", "lagging": most + 1})
+        runs.requested(nodes, {"name": "election", "lagging": most + 1})
