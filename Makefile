@@ -13,7 +13,7 @@ export GOTOOLCHAIN := local
 export PATH := $(abspath $(BIN)):$(PATH)
 
 .PHONY: help setup setup-test bench bench-full paper floors gate test nightly mutants fuzz coverage \
-  lint format microbench lock clean
+  lint picture format microbench lock clean
 
 help:
 	@echo 'make bench       measure the quick profile (about 5 minutes) and write the report'
@@ -25,6 +25,7 @@ help:
 	@echo 'make fuzz        feed nonsense to whatever reads, for some minutes'
 	@echo 'make coverage    which branches of the two cores their tests reach'
 	@echo 'make lint        linters and type checks alone'
+	@echo 'make picture     draw the rooms of the house again, in docs/architecture.md'
 	@echo 'make gate BASE=<rev>  does the working tree make anything slower? see docs/ci.md'
 	@echo 'make floors      compare with PySyncObj and with the bare models'
 	@echo 'make microbench  time the hot paths of the core, in both languages'
@@ -135,6 +136,10 @@ lint: setup-test
 	cd go_reference && GOOS=darwin GOARCH=amd64 go vet ./... && GOOS=darwin GOARCH=amd64 go build ./...
 	cd go_reference && GOOS=darwin GOARCH=arm64 go vet ./... && GOOS=darwin GOARCH=arm64 go build ./...
 	cd go_reference && go tool staticcheck ./...
+
+# The rooms of the house, as docs/architecture.md shows them.
+picture: setup-test
+	$(BIN)/python docs/architecture.py
 
 format: setup-test
 	$(BIN)/ruff check --fix-only .

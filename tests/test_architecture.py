@@ -1,5 +1,7 @@
 """The plan of the house is kept: a linter holds each arrow, and turns red at one that is wrong."""
 
+import ast
+import importlib.util
 import re
 import shutil
 import subprocess
@@ -10,7 +12,21 @@ import pytest
 
 ROOT = Path(__file__).resolve().parents[1]
 ROOMS = ("bench", "impl_asyncio", "impl_multiprocessing", "impl_threading", "raft", "report")
+DOCS = ROOT / "docs"
 BIN = Path(sys.executable).parent
+
+# A file, and a function in it, as prose names them; a module as prose does.
+PLACE = re.compile(
+    r"`((?:bench|docs|go_reference|impl_\w+|raft|raftmark|report|tests)/[\w./*-]+)"
+    r"\.(go|html|md|py|toml)(?::([\w.]+))?`"
+)
+MODULE = re.compile(r"`(?:raftmark\.)?((?:bench|impl_\w+|raft|report)(?:\.(?!Test)[A-Za-z_]\w*)+)`")
+
+_spec = importlib.util.spec_from_file_location("architecture", DOCS / "architecture.py")
+assert _spec is not None
+assert _spec.loader is not None
+architecture = importlib.util.module_from_spec(_spec)
+_spec.loader.exec_module(architecture)
 
 # A line at the end of a file, and what the linter says is broken by it.
 ARROWS = {
@@ -86,9 +102,11 @@ ARROWS = {
 def house(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A copy of the package and of its rules."""
     copy = tmp_path_factory.mktemp("house")
-    for room in (*ROOMS, "raftmark"):
-        ignored = shutil.ignore_patterns("__pycache__", "static", "templates")
-        shutil.copytree(ROOT / room, copy / room, symlinks=True, ignore=ignored)
+    ignored = shutil.ignore_patterns("__pycache__", "static", "templates")
+    links = [path for path in (ROOT / "raftmark").iterdir() if path.is_symlink() and path.is_dir()]
+    for room in (ROOT / "raftmark", *(link.resolve() for link in links)):
+        to = copy / room.relative_to(ROOT)
+        shutil.copytree(room, to, symlinks=True, ignore=ignored)
     shutil.copy(ROOT / "pyproject.toml", copy)
     return copy
 
@@ -141,3 +159,90 @@ def test_a_room_is_imported_by_the_packages_name_alone(room: str) -> None:
     )
     assert done.returncode == 1
     assert f"import raftmark.{room}" in done.stdout
+
+
+def test_the_picture_is_that_of_the_code() -> None:
+    text = architecture.DOCUMENT.read_text(encoding="utf-8")
+    assert text == architecture.drawn(text), "draw it again: make picture"
+
+
+def test_an_arrow_that_another_way_has_is_not_drawn() -> None:
+    imports = {"page": {"chart", "figure"}, "chart": {"figure"}, "figure": set()}
+    expected = {"page": {"chart"}, "chart": {"figure"}, "figure": set()}
+    assert architecture.reduced(imports) == expected
+
+
+PAGES = ("CONTRIBUTING.md", "README.md", *(f"docs/{path.name}" for path in DOCS.glob("*.md")))
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_the_places_that_a_page_names_are_there(page: str) -> None:
+    text = (ROOT / page).read_text(encoding="utf-8")
+    gone = []
+    for path, suffix, name in PLACE.findall(text):
+        file = ROOT / f"{path}.{suffix}"
+        if "NAME" in path or "*" in path:
+            continue
+        if not file.is_file() or (name and not defines(file, name)):
+            gone.append(f"{path}.{suffix}{':' if name else ''}{name}")
+    assert gone == []
+
+
+def defines(file: Path, name: str) -> bool:
+    """Whether a file has a function, a method as `Class.method`, or a type of this name."""
+    text = file.read_text(encoding="utf-8")
+    if file.suffix == ".go":
+        return re.search(rf"^func (\([^)]*\) )?{name}\(", text, re.MULTILINE) is not None
+    body = ast.parse(text).body
+    for part in name.split("."):
+        found = [node for node in body if getattr(node, "name", None) == part]
+        if not found:
+            return False
+        body = getattr(found[0], "body", [])
+    return True
+
+
+@pytest.mark.parametrize(
+    ("text", "there"),
+    [
+        ("`bench/runs/store.py:Run.append`", True),
+        ("`bench/runs/store.py:Run.forget`", False),
+        ("`go_reference/raft/node.go:Propose`", True),
+        ("`go_reference/raft/node.go:Persuade`", False),
+    ],
+)
+def test_a_place_is_looked_for(text: str, there: bool) -> None:
+    ((path, suffix, name),) = PLACE.findall(text)
+    assert defines(ROOT / f"{path}.{suffix}", name) is there
+
+
+def test_the_modules_that_the_code_names_are_there() -> None:
+    listed = subprocess.run(
+        ["git", "ls-files", "*.py", "*.md"],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    gone = []
+    for file in listed.stdout.split():
+        path = ROOT / file
+        if path.is_file() and path.resolve() != Path(__file__):
+            names = MODULE.findall(path.read_text(encoding="utf-8"))
+            gone += [f"{file}: {name}" for name in names if not _is_there(name)]
+    assert gone == []
+
+
+def _is_there(name: str) -> bool:
+    """Whether a dotted name leads to a module, or to a name that one of the modules on it has."""
+    path, parts = ROOT, name.split(".")
+    while parts and (path / parts[0]).is_dir():
+        path /= parts.pop(0)
+    module = path / f"{parts[0]}.py" if parts else path
+    if parts and module.is_file():
+        parts.pop(0)
+    else:
+        module = path / "__init__.py"
+    return (
+        not parts or re.search(rf"\b{parts[0]}\b", module.read_text(encoding="utf-8")) is not None
+    )
