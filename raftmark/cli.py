@@ -37,7 +37,7 @@ if TYPE_CHECKING:
 
     from raftmark.bench.design.specification import Specification
     from raftmark.bench.experiment.measure import End
-    from raftmark.bench.runs.forms import ContenderEntry
+    from raftmark.bench.runs.forms import Asked, ContenderEntry
     from raftmark.bench.runs.store import Run
 
 _FAILED, _USAGE, _INTERRUPTED = 1, 2, 130
@@ -86,6 +86,15 @@ Pythons = Annotated[
         help="Another interpreter for the Python contenders: a version, such as 3.14 or 3.14t "
         "(free-threaded), or the path of its executable. May be repeated.",
         show_default="auto: only the one that runs raftmark",
+    ),
+]
+Variables = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--env",
+        metavar="NAME[=VALUE]",
+        help="A variable that the contenders start with, besides the few that all have; without a "
+        "value, that which it has here. May be repeated. It is kept with the run.",
     ),
 ]
 ContenderNames = Annotated[
@@ -137,17 +146,18 @@ def _print_all_that_is_said() -> None:
 @app.command()
 def host(
     name: Annotated[str, typer.Argument(help="The contender's name.")],
+    env: Variables = None,
     contenders_file: ContendersFile = DEFAULT_TABLE,
 ) -> None:
     """Become a contender: it reads requests from standard input and answers on standard output."""
-    (spec,) = _choose(name, Contenders(load_contenders(contenders_file))).values()
+    (spec,) = _choose(name, _contenders(contenders_file, None, env)).values()
     spec.prepare()
     argv = spec.argv()
     signal.signal(signal.SIGPIPE, signal.SIG_DFL)  # Python ignores it, and exec would keep that.
     try:
         if spec.directory != ROOT:
             os.chdir(spec.directory)
-        os.execvp(argv[0], argv)
+        os.execvpe(argv[0], argv, spec.environment())
     except OSError as error:
         raise Unavailable(f"cannot start {argv[0]}: {error.strerror}") from error
 
@@ -156,6 +166,7 @@ def host(
 def contenders(
     json: Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")] = False,
     python: Pythons = None,
+    env: Variables = None,
     contenders_file: ContendersFile = DEFAULT_TABLE,
 ) -> None:
     """List the contenders, what they run on, and for one that cannot run, why."""
@@ -164,7 +175,7 @@ def contenders(
     from raftmark.bench.experiment.entries import describe
     from raftmark.terminal.tables import contenders_table
 
-    known = _contenders(contenders_file, python)
+    known = _contenders(contenders_file, python, env)
     entries = [describe(spec) for spec in known.spread(known.forms()).values()]
     if json:
         print(msgspec.json.format(msgspec.json.encode(entries), indent=2).decode())
@@ -222,6 +233,7 @@ def bench(
         bool, typer.Option("--primitives", help="Measure what the models consist of, too.")
     ] = False,
     report: Annotated[bool, typer.Option(help="Write the HTML report at the end.")] = True,
+    env: Variables = None,
     contenders_file: ContendersFile = DEFAULT_TABLE,
 ) -> None:
     """Measure the contenders and write a report.
@@ -235,7 +247,8 @@ def bench(
     from raftmark.bench.design.specification import SpecificationError
     from raftmark.bench.runs.store import Run, StoreError
 
-    specs = _contenders(contenders_file, python)
+    specs = _contenders(contenders_file, python, env)
+    asked = _asked(contenders_file, python, env)
     try:
         if resume is None:
             if twin is not None and no_twin:
@@ -255,6 +268,7 @@ def bench(
                 not no_twin,
                 None if precision is None else _precision(precision),
                 contenders_file.parent,
+                asked,
             )
         else:
             chosen = (profile, contenders, workloads, cells, blocks, precision, seed, twin)
@@ -356,6 +370,7 @@ def primitives(
     ] = None,
     contenders: ContenderNames = None,
     python: Pythons = None,
+    env: Variables = None,
     seed: Annotated[int | None, typer.Option(min=0, help="Determines the order.")] = None,
     run: IntoRun = None,
     results: Results = Path("results"),
@@ -375,7 +390,7 @@ def primitives(
     effort = effort._replace(blocks=blocks or effort.blocks)
     try:
         chosen, specs = _bare_run(
-            "primitives", contenders, python, effort.blocks, seed, run, results
+            "primitives", contenders, python, env, effort.blocks, seed, run, results
         )
         with chosen.lock():
             measure_primitives(chosen, models(specs, go_benchmarks, _say), effort, _say)
@@ -390,6 +405,7 @@ def races(
     runs: Annotated[int, typer.Option(min=1, help="How often each program runs.")] = 1000,
     contenders: ContenderNames = None,
     python: Pythons = None,
+    env: Variables = None,
     run: IntoRun = None,
     results: Results = Path("results"),
 ) -> None:
@@ -405,7 +421,7 @@ def races(
     from raftmark.terminal.tables import races_table
 
     try:
-        chosen, specs = _bare_run("races", contenders, python, 1, None, run, results)
+        chosen, specs = _bare_run("races", contenders, python, env, 1, None, run, results)
         with chosen.lock():
             count_races(chosen.path, models(specs, go_races, _say), runs, _say)
         _console(sys.stdout).print(races_table(load(chosen.path)))
@@ -418,6 +434,7 @@ def _bare_run(
     kind: str,
     contenders: str | None,
     python: list[str] | None,
+    env: list[str] | None,
     blocks: int,
     seed: int | None,
     into: str | None,
@@ -427,15 +444,17 @@ def _bare_run(
     from raftmark.bench.design.specification import Specification
     from raftmark.bench.runs.store import Run
 
-    specs = _contenders(DEFAULT_TABLE, python)
+    specs = _contenders(DEFAULT_TABLE, python, env)
     if into is None:
         chosen = specs.spread(_choose(contenders, specs))
         seed = secrets.randbelow(2**32) if seed is None else seed
-        run = _create(chosen, Specification(blocks, []), kind, seed, results)
+        asked = _asked(DEFAULT_TABLE, python, env)
+        run = _create(chosen, Specification(blocks, []), kind, seed, results, asked=asked)
     elif seed is not None or contenders is not None:
         raise typer.BadParameter("--run has its contenders and its seed: leave these options out")
     else:
         run = Run.open(find_run(into, results))
+        _check_surroundings(run, specs)
     return run, _able(run, specs)
 
 
@@ -459,6 +478,7 @@ def _new_run(
     with_twin: bool,
     precision: float | None,
     project: Path,
+    asked: Asked,
 ) -> Run:
     from raftmark.bench.design.specification import PROFILES, narrow
 
@@ -474,9 +494,9 @@ def _new_run(
         raise typer.BadParameter(f"no contender {twin}; choose from {', '.join(chosen)}")
     if precision is not None:
         specification = _planned(
-            specs, chosen, specification, profile, seed, results, precision, project
+            specs, chosen, specification, profile, seed, results, precision, project, asked
         )
-    return _create(chosen, specification, profile, seed, results, twin, with_twin, project)
+    return _create(chosen, specification, profile, seed, results, twin, with_twin, project, asked)
 
 
 def _planned(
@@ -488,6 +508,7 @@ def _planned(
     results: Path,
     precision: float,
     project: Path,
+    asked: Asked,
 ) -> Specification:
     """Measure a pilot, and return the specification that its variances ask for."""
     from raftmark.bench.design.specification import narrow
@@ -496,7 +517,7 @@ def _planned(
 
     _say("a pilot first, to see how the figures vary")
     narrowed = narrow(specification, blocks=PILOT_BLOCKS)
-    pilot = _create(chosen, narrowed, profile, seed, results, project=project)
+    pilot = _create(chosen, narrowed, profile, seed, results, project=project, asked=asked)
     with pilot.lock():
         if _measure(pilot, specs) is not End.COMPLETE:
             raise typer.Abort
@@ -523,16 +544,17 @@ def _create(
     twin: str | None = None,
     with_twin: bool = False,
     project: Path = ROOT,
+    asked: Asked | None = None,
 ) -> Run:
     """Make a run of the chosen contenders, those that cannot run included.
 
     With `with_twin` one of them runs twice: the one named `twin`, or one that the seed chooses.
-    `project` is the directory that they come from.
+    `project` is the directory that they come from, and `asked` what is kept of the command line.
     """
     from raftmark.bench.experiment.entries import describe, gil_is_back
     from raftmark.bench.experiment.environment import describe_environment
     from raftmark.bench.experiment.twin import choose_base, twin_of
-    from raftmark.bench.runs.forms import Manifest
+    from raftmark.bench.runs.forms import Asked, Manifest
     from raftmark.bench.runs.store import Run, free_name, now
 
     entries = []
@@ -565,6 +587,7 @@ def _create(
             specification=specification,
             contenders=entries,
             environment=describe_environment(project),
+            asked=asked or Asked(),
         ),
     )
 
@@ -582,6 +605,13 @@ def _go_on(run: Run, specs: Contenders, project: Path) -> None:
     """Check that a run can go on, and note that it does."""
     from raftmark.bench.experiment.environment import describe_environment
 
+    bases = {entry.name.partition("@")[0] for entry in run.manifest.contenders if not entry.twin}
+    if missing := sorted(bases - {*specs}):
+        raise typer.BadParameter(
+            f"{run.manifest.run} has {', '.join(missing)}, which no table names here: "
+            f"{_how_to_resume(run)}"
+        )
+    _check_surroundings(run, specs)
     for entry in run.manifest.contenders:
         if entry.unavailable is None and not entry.twin:
             (spec,) = _choose(entry.name, specs).values()
@@ -589,10 +619,25 @@ def _go_on(run: Run, specs: Contenders, project: Path) -> None:
             if reason is not None:
                 raise Unavailable(f"cannot resume: {entry.name} cannot run now: {reason}")
     environment = describe_environment(project)
-    changed = [key for key in environment if environment[key] != run.manifest.environment.get(key)]
+    earlier = run.manifest.environment
+    changed = [key for key in environment if key != "load" and environment[key] != earlier.get(key)]
     if changed:
         _say(f"not the environment that the run was begun in: {', '.join(changed)} changed")
     run.resume(environment)
+
+
+def _check_surroundings(run: Run, specs: Contenders) -> None:
+    """Refuse to measure the rest of a run with other variables: what a run keeps sets none."""
+    for entry in run.manifest.contenders:
+        if entry.unavailable is None and not entry.twin and entry.env != specs[entry.name].env:
+            raise typer.BadParameter(
+                f"{entry.name} was measured with {_spelled(entry.env) or 'no variables'}, and now "
+                f"has {_spelled(specs[entry.name].env) or 'none'}: {_how_to_resume(run)}"
+            )
+
+
+def _spelled(env: Mapping[str, str]) -> str:
+    return " ".join(f"--env {shlex.quote(f'{name}={value}')}" for name, value in env.items())
 
 
 def _measure(run: Run, specs: Contenders) -> End | None:
@@ -695,12 +740,33 @@ def _write_report(run: Run, output: Path | None, before: Run | None = None) -> P
     return output
 
 
-def _contenders(table: Path, python: list[str] | None) -> Contenders:
+def _contenders(table: Path, python: list[str] | None, env: list[str] | None) -> Contenders:
     """Return the contenders of a table; of an interpreter that is not there, say so."""
     interpreters, complaints = find_interpreters(python or [])
     for complaint in complaints:
         _say(complaint)
-    return Contenders(load_contenders(table), interpreters)
+    more = _variables(env)
+    specs = {name: spec.with_env(more) for name, spec in load_contenders(table).items()}
+    return Contenders(specs, interpreters)
+
+
+def _variables(env: list[str] | None) -> dict[str, str]:
+    from raftmark.bench.contenders.surroundings import NotAsked, read_asked
+
+    try:
+        return read_asked(env or [])
+    except NotAsked as error:
+        raise typer.BadParameter(f"'--env': {error}") from error
+
+
+def _asked(table: Path, python: list[str] | None, env: list[str] | None) -> Asked:
+    from raftmark.bench.runs.forms import Asked
+
+    return Asked(
+        table=None if table == DEFAULT_TABLE else str(table),
+        python=python or [],
+        env=_variables(env),
+    )
 
 
 def _choose(names: str | None, specs: Contenders) -> dict[str, ContenderSpec]:
@@ -715,7 +781,12 @@ def _names(listed: str | None) -> list[str]:
 def _how_to_resume(run: Run) -> str:
     here = Path.cwd()
     path = run.path.relative_to(here) if run.path.is_relative_to(here) else run.path
-    return f"go on with 'raftmark bench --resume {shlex.quote(str(path))}'"
+    asked = run.manifest.asked
+    words = ["raftmark bench --resume", shlex.quote(str(path))]
+    words += [f"--python {shlex.quote(each)}" for each in asked.python]
+    words += [_spelled(asked.env)] if asked.env else []
+    words += [f"--contenders-file {shlex.quote(asked.table)}"] if asked.table is not None else []
+    return f"go on with '{' '.join(words)}'"
 
 
 def _console(file: TextIO) -> Console:

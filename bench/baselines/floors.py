@@ -26,6 +26,7 @@ import pyperf
 from raftmark.bench.analysis.statistics import Estimate, median_interval, ratio_interval
 from raftmark.bench.contenders.places import ROOT, start_directory
 from raftmark.bench.contenders.registry import ContenderSpec
+from raftmark.bench.contenders.surroundings import clean
 from raftmark.bench.design.schedule import Planned
 from raftmark.bench.design.specification import Specification, replicate_cell
 from raftmark.bench.experiment.trial import run_trial
@@ -242,6 +243,7 @@ def _output_of(command: list[str], cwd: Path | None = None) -> str:
         done = subprocess.run(
             command,
             cwd=cwd or start_directory(),
+            env=clean(),
             capture_output=True,
             encoding="utf-8",
             errors="backslashreplace",

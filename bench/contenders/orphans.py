@@ -19,8 +19,8 @@ _PATIENCE_S = 10.0
 
 
 def environment(run: Path) -> dict[str, str]:
-    """Return the environment for a contender of the run in this directory."""
-    return {**os.environ, _VARIABLE: str(run)}
+    """Return the variables of a contender of the run in this directory, by which it is found."""
+    return {_VARIABLE: str(run)}
 
 
 def orphans(run: Path) -> list[psutil.Process]:

@@ -10,19 +10,20 @@ from __future__ import annotations
 import fcntl
 import os
 import re
+import shutil
 import subprocess
 import sys
 import time
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, Self
 
 import msgspec
 
-from raftmark.bench import git
 from raftmark.bench.contenders.contender import Contender, ContenderError, ContenderFailed
 from raftmark.bench.contenders.places import CACHE, ROOT, how_to_install, start_directory
-from raftmark.bench.files import read_file
+from raftmark.bench.contenders.surroundings import clean, for_builds
+from raftmark.bench.files import read_file, replace_file
 
 DEFAULT_TABLE = ROOT / "bench" / "contenders.toml"
 
@@ -56,8 +57,9 @@ class UnknownName(Unavailable):
 class Build(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """How a contender's program is made from its sources.
 
-    `command` is run in `cwd` when a file matching `inputs` (globs relative to `cwd`) is newer than
-    `output`; it must write the file `{output}`.
+    `command` is run in `cwd`, with what `surroundings.KEPT_FOR_BUILDS` lists and `env`, when a
+    file matching `inputs` (globs relative to `cwd`) is newer than `output`, or when `output` was
+    made in another way or of other files; it must write the file `{output}`.
     """
 
     command: list[str]
@@ -71,7 +73,7 @@ class Build(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
         `cwd` is relative to `root`. Raises `Unavailable` when that cannot be done.
         """
-        output = Path(expand([self.output])[0])
+        output = Path(expand([self.output], root=str(root))[0])
         output.parent.mkdir(parents=True, exist_ok=True)
         # The lock lets several harnesses share one program: one builds, the others wait.
         with open(output.with_name(output.name + ".lock"), "w") as lock:
@@ -96,7 +98,8 @@ class ContenderSpec(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     `excerpts` are the functions that show how its model does one thing, as `file:function`.
     `requires` are the packages without which it cannot start, and `uses` those without which it
     offers less: what another interpreter is given, as far as it can be had there. `base` is the
-    entry of which this is a form, None as a rule.
+    entry of which this is a form, None as a rule. `env` are variables that it starts with besides
+    those of `surroundings.KEPT`.
     """
 
     name: str
@@ -113,6 +116,7 @@ class ContenderSpec(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     forms: dict[str, Form] = {}
     base: str | None = None
     root: str = ""
+    env: dict[str, str] = {}
 
     @property
     def directory(self) -> Path:
@@ -131,13 +135,23 @@ class ContenderSpec(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
     def argv(self) -> list[str]:
         """Return the command that launches the contender."""
-        return expand(self.command)
+        return expand(self.command, root=str(self.directory))
 
     def launch(
         self, *, stderr: Path | None = None, env: Mapping[str, str] | None = None
     ) -> Contender:
-        """Start the contender in its directory; see `Contender`."""
-        return Contender(self.argv(), cwd=self.started_in, stderr=stderr, env=env)
+        """Start the contender in its directory, with `env` besides; see `Contender`."""
+        return Contender(
+            self.argv(), cwd=self.started_in, stderr=stderr, env=self.environment(env or {})
+        )
+
+    def with_env(self, env: Mapping[str, str]) -> Self:
+        """Return the same with variables that it starts with besides."""
+        return msgspec.structs.replace(self, env={**self.env, **env})
+
+    def environment(self, more: Mapping[str, str] = {}) -> dict[str, str]:
+        """Return all variables that the contender starts with, `more` among them."""
+        return clean({**self.env, **more})
 
     def prepare(self) -> None:
         """Build the contender's program if its sources have changed.
@@ -299,22 +313,55 @@ def expand(arguments: list[str], **more: str) -> list[str]:
 
 
 def _is_fresh(output: Path, build: Build, root: Path) -> bool:
-    if not output.exists():
+    made = _made(output)
+    if not output.exists() or not made.exists():
+        return False
+    if made.read_text(encoding="utf-8") != _how(build, root):
         return False
     built = output.stat().st_mtime_ns
-    sources = (path for glob in build.inputs for path in (root / build.cwd).glob(glob))
-    return all(path.stat().st_mtime_ns <= built for path in sources)
+    return all(path.stat().st_mtime_ns <= built for path in _inputs(build, root))
+
+
+def _made(output: Path) -> Path:
+    """Return the file that says how `output` was made."""
+    return output.with_name(output.name + ".made")
+
+
+def _how(build: Build, root: Path) -> str:
+    """Say how a program is made: what no file's time tells, such as a flag that is gone again."""
+    command = expand(build.command, root=str(root))
+    tool = shutil.which(command[0]) or command[0]
+    facts: dict[str, object] = {
+        "command": command,
+        "env": build.env,
+        # Another release of the compiler has another size, or another time.
+        "tool": [tool, *_stamp(Path(tool))],
+        "inputs": [str(path.relative_to(root / build.cwd)) for path in _inputs(build, root)],
+    }
+    return msgspec.json.format(msgspec.json.encode(facts, order="deterministic")).decode() + "\n"
+
+
+def _stamp(path: Path) -> tuple[int, ...]:
+    if not path.exists():
+        return ()
+    found = path.stat()
+    return found.st_size, found.st_mtime_ns
+
+
+def _inputs(build: Build, root: Path) -> list[Path]:
+    return sorted({path for glob in build.inputs for path in (root / build.cwd).glob(glob)})
 
 
 def _run_build(output: Path, build: Build, root: Path) -> None:
     new = output.with_name(output.name + ".new")
-    command = expand(build.command, output=str(new))
+    command = expand(build.command, root=str(root), output=str(new))
     started = time.time_ns()
+    how = _how(build, root)
     try:
         done = subprocess.run(
             command,
             cwd=root / build.cwd,
-            env={**git.environment(), **build.env},
+            env=for_builds(build.env),
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
@@ -333,4 +380,7 @@ def _run_build(output: Path, build: Build, root: Path) -> None:
         raise Unavailable(f"cannot build: {' '.join(build.command)} failed:\n{said}")
     # Sources edited while the build ran are newer than it, and the program is replaced whole.
     os.utime(new, ns=(started, started))
+    # Nothing is said of a program between two.
+    _made(output).unlink(missing_ok=True)
     new.replace(output)
+    replace_file(_made(output), how)

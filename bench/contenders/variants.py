@@ -62,7 +62,8 @@ class Variant(ContenderSpec, frozen=True, kw_only=True):
 
     def argv(self) -> list[str]:
         """Return the command that launches the contender."""
-        return expand([*self.command, *self.arguments], python=str(self._python()))
+        python, root = str(self._python()), str(self.directory)
+        return expand([*self.command, *self.arguments], python=python, root=root)
 
     def prepare(self) -> None:
         """Give the interpreter what it needs. Raises `Unavailable` where that cannot be had."""

@@ -8,7 +8,6 @@ the rest is what matters to a cluster of threads and timers besides.
 from __future__ import annotations
 
 import os
-import re
 import statistics
 import subprocess
 import sys
@@ -20,8 +19,9 @@ from typing import NamedTuple
 
 import psutil
 
+from raftmark.bench.contenders import surroundings
 from raftmark.bench.experiment.cost import MachineMeter
-from raftmark.bench.experiment.environment import usable_processors
+from raftmark.bench.experiment.environment import is_virtual, python_build, usable_processors
 from raftmark.bench.runs.forms import MachineState
 
 _WATCHED_S = 1.0
@@ -54,6 +54,8 @@ def examine(root: Path = Path("/"), results: Path = Path("results")) -> list[Fin
     """Look at the machine for about two seconds; `root` is where its /proc and /sys are."""
     return [
         _processors(),
+        _interpreter(),
+        _variables(),
         *settings(root),
         *_neighbours(_watch()),
         _timers(),
@@ -117,6 +119,31 @@ def _processors() -> Finding:
     return Finding("processors", state, Fitness.GOOD)
 
 
+def _interpreter() -> Finding:
+    """How the interpreter of the Python contenders was built, which counts as much as a model."""
+    build = python_build()
+    state = f"{build['implementation']} {build['version']}, {build['compiler']}, " + ", ".join(
+        f"{'with' if build[flag] else 'without'} {name}"
+        for flag, name in (("pgo", "PGO"), ("lto", "LTO"))
+    )
+    if build["debug"]:
+        helps = "a debug build is slow: use another interpreter"
+        return Finding("interpreter", f"{state}, debug", Fitness.HARMS, helps)
+    if not build["pgo"]:
+        helps = "a build with --enable-optimizations is faster: compare with none but its like"
+        return Finding("interpreter", state, Fitness.HARMS, helps)
+    return Finding("interpreter", state, Fitness.GOOD)
+
+
+def _variables() -> Finding:
+    """What is set here and changes a runtime; contenders start without it."""
+    withheld = surroundings.withheld()
+    if not withheld:
+        return Finding("variables", "none that changes a runtime", Fitness.GOOD)
+    helps = "contenders do not inherit them: --env NAME has them do"
+    return Finding("variables", ", ".join(withheld), Fitness.GOOD, helps)
+
+
 def _quota(root: Path) -> Finding:
     """The container's share of CPU time: who uses it up is stopped until the next period."""
     what = "CPU quota"
@@ -162,8 +189,7 @@ def _at_most(value: float, most: float, advice: str) -> tuple[Fitness, str]:
 
 
 def _virtual(root: Path) -> Finding:
-    flags = _read(root / "proc/cpuinfo") or ""
-    if re.search(r"^(flags|Features)\s*:.*\bhypervisor\b", flags, re.MULTILINE) is None:
+    if not is_virtual(root):
         return Finding("virtual machine", "no sign of one", Fitness.GOOD)
     return Finding(
         "virtual machine",

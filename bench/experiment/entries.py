@@ -8,10 +8,21 @@ from raftmark.bench.runs.forms import ContenderEntry
 
 def describe(spec: ContenderSpec) -> ContenderEntry:
     """Build and ask a contender what it is."""
+    hello, unavailable = None, None
     try:
-        return ContenderEntry(spec.name, spec.label, spec.probe(), None, spec.base)
+        hello = spec.probe()
     except Unavailable as reason:
-        return ContenderEntry(spec.name, spec.label, None, str(reason), spec.base)
+        unavailable = str(reason)
+    return ContenderEntry(
+        name=spec.name,
+        label=spec.label,
+        hello=hello,
+        unavailable=unavailable,
+        base=spec.base,
+        color=spec.color,
+        marker=spec.marker,
+        env=spec.env,
+    )
 
 
 def gil_is_back(entry: ContenderEntry) -> bool:

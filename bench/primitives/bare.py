@@ -10,11 +10,13 @@ import subprocess
 import sys
 from collections.abc import Callable, Mapping
 from pathlib import Path
+from types import MappingProxyType
 from typing import NamedTuple
 
 from raftmark.bench.contenders.interpreters import environment
 from raftmark.bench.contenders.places import ROOT, start_directory
 from raftmark.bench.contenders.registry import Build, ContenderSpec, Unavailable
+from raftmark.bench.contenders.surroundings import clean
 from raftmark.bench.contenders.variants import Variant
 
 # By the contender whose model it is.
@@ -29,6 +31,7 @@ class PythonModel(NamedTuple):
     model: str
     python: Path
     loop: str
+    env: Mapping[str, str] = MappingProxyType({})
 
 
 class GoModel(NamedTuple):
@@ -36,6 +39,7 @@ class GoModel(NamedTuple):
 
     contender: str
     program: Path
+    env: Mapping[str, str] = MappingProxyType({})
 
 
 class ProgramFailed(Exception):
@@ -54,7 +58,7 @@ def models(
         base = spec.base or spec.name
         try:
             if base == "go":
-                found.append(GoModel(name, build_go()))
+                found.append(GoModel(name, build_go(), spec.env))
             elif base in PYTHON_MODELS:
                 found.append(_python_model(name, PYTHON_MODELS[base], spec))
         except Unavailable as reason:
@@ -71,7 +75,7 @@ def _python_model(name: str, model: str, spec: ContenderSpec) -> PythonModel:
             python, lacks = environment(spec.interpreter, needed)
             if lacks:
                 raise Unavailable("; ".join(lacks.values()))
-    return PythonModel(name, model, python, loop)
+    return PythonModel(name, model, python, loop, spec.env)
 
 
 def go_benchmarks() -> Path:
@@ -94,12 +98,22 @@ def _go_program(name: str, *command: str) -> Path:
     ).bring_up_to_date()
 
 
-def output_of(command: list[str], *, timeout_s: float, cwd: Path | None = None) -> str:
-    """Run a program to its end and return what it prints. Raises `ProgramFailed`."""
+def output_of(
+    command: list[str],
+    *,
+    timeout_s: float,
+    cwd: Path | None = None,
+    env: Mapping[str, str] = MappingProxyType({}),
+) -> str:
+    """Run a program to its end, as contenders are, with `env` besides; return what it prints.
+
+    Raises `ProgramFailed`.
+    """
     try:
         done = subprocess.run(
             command,
             cwd=cwd or start_directory(),
+            env=clean(env),
             stdin=subprocess.DEVNULL,
             capture_output=True,
             encoding="utf-8",

@@ -154,6 +154,7 @@ def _python(model: PythonModel, case: Case, raw: Path, effort: Effort, loops: in
             *(str(each) for option in options.items() for each in option),
         ],
         timeout_s=_TIMEOUT_S,
+        env=model.env,
     )
     if timer:
         found = json.loads(raw.read_bytes())
@@ -180,6 +181,7 @@ def _go(model: GoModel, case: Case, raw: Path, effort: Effort) -> Found:
             *("-test.benchtime", benchtime, "-test.count", "1"),
         ],
         timeout_s=_TIMEOUT_S,
+        env=model.env,
         cwd=GO_DIRECTORY,
     )
     raw.write_text(printed, encoding="utf-8")

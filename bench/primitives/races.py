@@ -62,6 +62,7 @@ def _count(model: PythonModel | GoModel, program: Program, runs: int) -> Outcome
         printed = output_of(
             [*command, "--runs", str(runs)],
             timeout_s=_TIMEOUT_S + _TIMEOUT_PER_RUN_S * runs,
+            env=model.env,
         )
         counted = msgspec.json.decode(printed, type=dict[str, int])
         if sum(counted.values()) != runs:

@@ -18,7 +18,8 @@ class ContenderEntry(msgspec.Struct, frozen=True):
 
     `base` is the entry of the contenders' table that it is a form of, None if it is that entry
     itself: on another interpreter or loop, or, as a `twin`, the very same once more, which shows
-    what differs where nothing does.
+    what differs where nothing does. `color` and `marker` are the table's, None in runs from before
+    they were kept; `env` are the variables that it starts with besides those that all have.
     """
 
     name: str
@@ -27,6 +28,9 @@ class ContenderEntry(msgspec.Struct, frozen=True):
     unavailable: str | None
     base: str | None = None
     twin: bool = False
+    color: str | None = None
+    marker: str | None = None
+    env: dict[str, str] = {}
 
     def lacks(self, cell: Cell) -> frozenset[str]:
         """Return what the cell needs and the contender, by its `hello`, does not offer.
@@ -44,6 +48,18 @@ class Resumption(msgspec.Struct, frozen=True):
     environment: dict[str, Any]
 
 
+class Asked(msgspec.Struct, frozen=True):
+    """What the command line asked for besides what the specification says.
+
+    The contenders' `table`, None for the project's own, other interpreters for `python`, and
+    variables for the contenders' environment, as they were given.
+    """
+
+    table: str | None = None
+    python: list[str] = []
+    env: dict[str, str] = {}
+
+
 class Manifest(msgspec.Struct, frozen=True):
     """What a run is. Times are ISO 8601 in UTC."""
 
@@ -55,6 +71,7 @@ class Manifest(msgspec.Struct, frozen=True):
     contenders: list[ContenderEntry]
     environment: dict[str, Any]
     resumptions: list[Resumption] = []
+    asked: Asked = Asked()
     schema: int = SCHEMA
 
     @property

@@ -68,12 +68,10 @@ class Placed(ContenderSpec, frozen=True, kw_only=True):
     @classmethod
     def of(cls, spec: ContenderSpec, directory: Path, name: str, label: str) -> Placed:
         """Return a contender as it is in `directory`, under a name of its own."""
-        places = {"{root}": str(directory), "{cache}": str(directory / ".cache")}
+        cache = str(directory / ".cache")
 
         def place(arguments: list[str]) -> list[str]:
-            for placeholder, path in places.items():
-                arguments = [argument.replace(placeholder, path) for argument in arguments]
-            return arguments
+            return [argument.replace("{cache}", cache) for argument in arguments]
 
         fields = {field: getattr(spec, field) for field in ContenderSpec.__struct_fields__}
         fields |= {"name": name, "label": label, "command": place(spec.command)}

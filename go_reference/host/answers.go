@@ -47,10 +47,14 @@ type introduction struct {
 	Features  []string  `json:"features"`
 }
 
+// goRuntime is what hello tells of the runtime; GOMEMLIMIT is in bytes.
 type goRuntime struct {
-	Name       string `json:"name"`
-	Version    string `json:"version"`
-	GOMAXPROCS int    `json:"gomaxprocs"`
+	Name       string            `json:"name"`
+	Version    string            `json:"version"`
+	GOMAXPROCS int               `json:"gomaxprocs"`
+	GOGC       uint64            `json:"gogc"`
+	GOMEMLIMIT uint64            `json:"gomemlimit"`
+	Build      map[string]string `json:"build"`
 }
 
 type started struct {

@@ -4,7 +4,6 @@ import (
 	"context"
 	"fmt"
 	"maps"
-	"runtime"
 	"slices"
 	"time"
 
@@ -140,7 +139,7 @@ func (h *host) hello(_ int, f *fields) (any, error) {
 		Contender: "go",
 		Protocol:  protocolVersion,
 		Language:  "Go",
-		Runtime:   goRuntime{"go", runtime.Version(), runtime.GOMAXPROCS(0)},
+		Runtime:   describeRuntime(),
 		Features: slices.Concat([]string{"memory", "disk"}, slices.Sorted(maps.Keys(workloads)), []string{
 			"read", "snapshot", "transfer", "membership", "pre_vote", "check_quorum", "trace",
 		}),

@@ -10,12 +10,10 @@ import gc
 import importlib
 import json
 import os
-import platform
 import queue
 import select
 import signal
 import sys
-import sysconfig
 import threading
 import time
 import traceback
@@ -25,7 +23,7 @@ from typing import Any, NoReturn
 from raftmark.raft.client import Applied, Query, Value
 from raftmark.raft.cluster import ClusterConfig, ClusterFactory, RoleChange
 from raftmark.raft.errors import BadRequest, OutcomeUnknown, RaftError, Unavailable
-from raftmark.raft.host import requests, runs
+from raftmark.raft.host import interpreter, requests, runs
 from raftmark.raft.host.control import Completion, Control
 from raftmark.raft.host.replies import Replies, Request
 from raftmark.raft.host.requests import MILLISECOND, REQUIRED, SECOND
@@ -207,20 +205,12 @@ class Host:
     def _hello(self, _request: Request, fields: dict[str, Any]) -> Reply:
         requests.read(fields, {})
         offered = storages()
-        # Read last: an extension that was not built for it turns the GIL on when it is imported.
-        gil = getattr(sys, "_is_gil_enabled", lambda: True)()
         return {
             "contender": self._name,
             "protocol": PROTOCOL,
             "language": "Python",
-            "runtime": {
-                "name": platform.python_implementation(),
-                "version": platform.python_version(),
-                "free_threaded": bool(sysconfig.get_config_var("Py_GIL_DISABLED")),
-                "gil": gil,
-                "gc": gc.isenabled(),
-                **self._runtime,
-            },
+            # After all imports: an extension that was not built for it turns the GIL on.
+            "runtime": {**interpreter.describe(), **self._runtime},
             "features": [*offered, *runs.WORKLOADS, *FEATURES],
         }
 

@@ -15,8 +15,9 @@ from dataclasses import dataclass
 from itertools import cycle
 from pathlib import Path
 
-from raftmark.bench.contenders.registry import ContenderSpec, load_contenders
+from raftmark.bench.contenders.registry import ContenderSpec, is_color, is_marker, load_contenders
 from raftmark.bench.experiment.environment import machine
+from raftmark.bench.runs.forms import ContenderEntry
 from raftmark.bench.runs.store import Run
 from raftmark.report.findings import provenance
 from raftmark.report.findings.estimates import Estimates
@@ -41,7 +42,8 @@ class Analysis:
 
     `path` is the run's directory. `tallies` are by cell and contender; contenders keep the run's
     order everywhere. The `environment` is facts as names and texts, by group. `command` measures
-    the same again. `machine` tells one machine from another; `before` is a run to compare with.
+    the same again. `cautions` are sentences on the circumstances. `machine` tells one machine from
+    another; `before` is a run to compare with.
     """
 
     run: str
@@ -63,6 +65,7 @@ class Analysis:
     tallies: Mapping[str, Mapping[str, Tally]]
     environment: Mapping[str, tuple[tuple[str, str], ...]]
     machine: str
+    cautions: tuple[str, ...] = ()
     before: Analysis | None = None
 
     @property
@@ -134,7 +137,8 @@ def analyse(
         headlines=headlines(evidence, code, baseline, twins),
         code=code,
         tallies=_tallies(run, evidence),
-        environment=provenance.environment(manifest.environment),
+        environment=provenance.surroundings(manifest),
+        cautions=tuple(provenance.cautions(manifest)),
         machine=machine(manifest.environment),
         before=before,
     )
@@ -150,8 +154,7 @@ def _contenders(
     for entry in run.manifest.contenders:
         base = entry.base or entry.name
         if base not in styles:
-            spec = specs.get(base)
-            styles[base] = (spec.color, spec.marker) if spec else next(fallback)
+            styles[base] = _look(entry, specs.get(base)) or next(fallback)
         colour, marker = styles[base]
         ok = sum(trial.contender == entry.name for trial in evidence.measured)
         failures = [failure for failure in evidence.failures if failure.contender == entry.name]
@@ -173,6 +176,15 @@ def _contenders(
         )
         forms[base] += not entry.twin
     return found
+
+
+def _look(entry: ContenderEntry, spec: ContenderSpec | None) -> tuple[str, str] | None:
+    """Return a contender's colour and marker: the run's, or the table's for an earlier run."""
+    colour, marker = entry.color or "", entry.marker or ""
+    # What a run says goes into the page's styles, so it has to be what a table may say.
+    if is_color(colour) and is_marker(marker):
+        return colour, marker
+    return None if spec is None else (spec.color, spec.marker)
 
 
 def _absence(

@@ -218,6 +218,7 @@ def _caveats(analysis: Analysis) -> Iterator[str]:
     for contender in analysis.shown.values():
         if contender.absence:
             yield f"{contender.label}: {contender.absence} ({contender.reason})."
+    yield from (f"{caution}." for caution in analysis.cautions)
     if analysis.missing:
         yield (
             f"The run is not complete: {spell_count(analysis.missing)} of "

@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Collection, Iterator, Mapping
 from typing import Any
 
 from raftmark.bench.design.specification import PROFILES, Specification
+from raftmark.bench.experiment.environment import machine
 from raftmark.bench.runs.forms import Manifest
+
+# What Go's collector is set to as a rule, and a limit that is none.
+_GOGC, _NO_LIMIT = 100, 2**63 - 1
 
 
 def command(manifest: Manifest, known: Collection[str]) -> str:
@@ -14,28 +19,64 @@ def command(manifest: Manifest, known: Collection[str]) -> str:
 
     `known` are the contenders that a run has if none is named.
     """
-    specification, seed = manifest.specification, f"--seed {manifest.seed}"
+    specification, asked = manifest.specification, manifest.asked
+    options: dict[str, object] = {}
     if manifest.profile not in PROFILES:
         # Not measured by a profile but by a command of its own, which the run is named for.
-        return f"raftmark {manifest.profile} --blocks {specification.blocks} {seed}"
-    profile = PROFILES[manifest.profile]()
-    names = [contender.name for contender in manifest.contenders if not contender.twin]
-    twins = [contender.base for contender in manifest.contenders if contender.twin]
-    words = ["raftmark bench", f"--profile {manifest.profile}", seed]
-    if specification.precision is not None:
-        words.append(f"--precision {specification.precision:.3g}")
-    elif specification.blocks != profile.blocks:
-        words.append(f"--blocks {specification.blocks}")
-    if (workloads := _workloads(specification)) != _workloads(profile):
-        words.append(f"--workloads {','.join(workloads)}")
-    if set(names) != set(known):
-        words.append(f"--contenders {','.join(names)}")
-    words.append(f"--twin {twins[0]}" if twins else "--no-twin")
-    return " ".join(words)
+        name = manifest.profile
+        options |= {"--blocks": specification.blocks, "--seed": manifest.seed}
+    else:
+        name = "bench"
+        profile = PROFILES[manifest.profile]()
+        options |= {"--profile": manifest.profile, "--seed": manifest.seed}
+        if specification.precision is not None:
+            options["--precision"] = f"{specification.precision:.3g}"
+        elif specification.blocks != profile.blocks:
+            options["--blocks"] = specification.blocks
+        if (workloads := _workloads(specification)) != _workloads(profile):
+            options["--workloads"] = ",".join(workloads)
+        if (cells := _ids(specification)) != [
+            cell.id for cell in profile.cells if cell.workload["name"] in workloads
+        ]:
+            options["--cells"] = ",".join(cells)
+        names = [contender.name for contender in manifest.contenders if not contender.twin]
+        if asked.table is not None or set(names) != set(known):
+            options["--contenders"] = ",".join(names)
+        twins = [contender.base for contender in manifest.contenders if contender.twin]
+        options |= {"--twin": twins[0]} if twins else {"--no-twin": None}
+    words = ["raftmark", name]
+    for option, value in options.items():
+        words += [option] if value is None else [option, str(value)]
+    for python in asked.python:
+        words += ["--python", python]
+    for variable, value in asked.env.items():
+        words += ["--env", f"{variable}={value}"]
+    if asked.table is not None:
+        words += ["--contenders-file", asked.table]
+    # What a run says is no command yet: each word stays one word in a shell.
+    return shlex.join(words)
+
+
+def cautions(manifest: Manifest) -> list[str]:
+    """Say what about the circumstances a reader has to know before quoting a figure."""
+    found = []
+    machines = [manifest.environment, *(each.environment for each in manifest.resumptions)]
+    names = list(dict.fromkeys(machine(each) for each in machines))
+    if len(names) > 1:
+        found.append(f"The run was begun on one machine and resumed on another: {'; '.join(names)}")
+    for entry in manifest.contenders:
+        if entry.env and not entry.twin:
+            spelled = ", ".join(f"{name}={value}" for name, value in entry.env.items())
+            found.append(f"{entry.label} was started with variables of its own: {spelled}")
+    return found
 
 
 def _workloads(specification: Specification) -> list[str]:
     return list(dict.fromkeys(cell.workload["name"] for cell in specification.cells))
+
+
+def _ids(specification: Specification) -> list[str]:
+    return [cell.id for cell in specification.cells]
 
 
 def runtime(hello: Mapping[str, Any]) -> str:
@@ -50,7 +91,44 @@ def runtime(hello: Mapping[str, Any]) -> str:
         parts.append("GIL on" if told["gil"] else "GIL off")
     if "gomaxprocs" in told:
         parts.append(f"GOMAXPROCS {told['gomaxprocs']}")
+    if told.get("gogc", _GOGC) != _GOGC:
+        parts.append(f"GOGC {told['gogc']}")
+    if told.get("gomemlimit", _NO_LIMIT) != _NO_LIMIT:
+        parts.append(f"GOMEMLIMIT {told['gomemlimit']}")
+    if told.get("dev_mode"):
+        parts.append("development mode")
+    if told.get("hash_seed", "random") != "random":
+        parts.append(f"hash seed {told['hash_seed']}")
+    if isinstance(build := told.get("build"), Mapping):
+        parts += _build(build)
     return ", ".join(part for part in parts if part)
+
+
+def _build(build: Mapping[str, Any]) -> Iterator[str]:
+    """Yield how a runtime was built, as far as it counts: Python's by its names, Go's by flags."""
+    for key, name in (("pgo", "PGO"), ("lto", "LTO")):
+        if key in build:
+            yield name if build[key] else f"no {name}"
+    if build.get("debug"):
+        yield "debug build"
+    for flag in ("-race", "-msan", "-asan", "-cover", "-gcflags", "-ldflags", "-tags", "-pgo"):
+        if value := build.get(flag):
+            yield f"{flag}={value}"
+    if level := build.get("GOAMD64"):
+        yield f"GOAMD64={level}"
+
+
+def surroundings(manifest: Manifest) -> dict[str, tuple[tuple[str, str], ...]]:
+    """Arrange the environment of a run, and what was another one when it was resumed."""
+    found = environment(manifest.environment)
+    before = manifest.environment
+    for resumption in manifest.resumptions:
+        now = resumption.environment
+        changed = {key: now[key] for key in now if key != "load" and now[key] != before.get(key)}
+        for group, facts in environment(changed).items():
+            found[f"{group}, when resumed at {resumption.at}"] = facts
+        before = now
+    return found
 
 
 def environment(recorded: Mapping[str, Any]) -> dict[str, tuple[tuple[str, str], ...]]:
