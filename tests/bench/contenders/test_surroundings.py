@@ -101,7 +101,6 @@ def test_wrong_usage_is_said_in_a_line(tmp_path, command):
 
 def builder(tmp_path, monkeypatch, *more: str, env: dict[str, str] | None = None) -> Build:
     """Return a build that writes down its flags, and that counts how often it runs."""
-    monkeypatch.setattr(registry, "ROOT", tmp_path)
     monkeypatch.setattr(registry, "CACHE", tmp_path / "cache")
     code = (
         "import os, sys; open('builds', 'a').write('.');"
@@ -117,7 +116,7 @@ def builder(tmp_path, monkeypatch, *more: str, env: dict[str, str] | None = None
 
 
 def test_a_build_inherits_no_flag(tmp_path, monkeypatch):
-    program = builder(tmp_path, monkeypatch).bring_up_to_date()
+    program = builder(tmp_path, monkeypatch).bring_up_to_date(tmp_path)
     assert program.read_text() == "none"
 
 
@@ -132,14 +131,14 @@ def test_a_program_is_built_again_when_it_would_be_built_otherwise(tmp_path, mon
         builder(tmp_path, monkeypatch),
     ]
     for number, build in enumerate(asked, 1):
-        build.bring_up_to_date()
-        build.bring_up_to_date()
+        build.bring_up_to_date(tmp_path)
+        build.bring_up_to_date(tmp_path)
         assert len(builds.read_text()) == number
     (tmp_path / "b.source").unlink()  # Which no file's time tells.
-    asked[-1].bring_up_to_date()
+    asked[-1].bring_up_to_date(tmp_path)
     assert len(builds.read_text()) == 5
     (tmp_path / "cache" / "program.made").unlink()  # As it is where a build was killed.
-    asked[-1].bring_up_to_date()
+    asked[-1].bring_up_to_date(tmp_path)
     assert len(builds.read_text()) == 6
 
 
@@ -149,9 +148,9 @@ def test_a_program_is_built_again_by_another_compiler(tmp_path, monkeypatch):
     compiler.chmod(0o755)
     build = builder(tmp_path, monkeypatch)
     build = Build([str(compiler), "{output}"], build.cwd, build.inputs, build.output)
-    assert build.bring_up_to_date().read_text() == "one\n"
+    assert build.bring_up_to_date(tmp_path).read_text() == "one\n"
     compiler.write_text("#!/bin/sh\necho another > $1\n")
-    assert build.bring_up_to_date().read_text() == "another\n"
+    assert build.bring_up_to_date(tmp_path).read_text() == "another\n"
 
 
 def test_a_run_keeps_what_was_asked_for_and_goes_on_with_nothing_else(tmp_path, command):
