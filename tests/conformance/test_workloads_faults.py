@@ -24,6 +24,12 @@ from .workloads import check_election, commands_by_client
 pytestmark = pytest.mark.level("complete")
 
 WHOLE: dict[str, Any] = {**STEADY, "snapshot_entries": 0}
+# In which a follower is sent 75 MiB by entries.
+PATIENT: dict[str, Any] = {
+    "election_timeout_ms": [700, 900],
+    "heartbeat_ms": 50,
+    "snapshot_entries": 0,
+}
 PIECE_NS = 10_000_000
 # So that the fastest contender fills no log that takes long to read, either.
 SLOW = {"delay_ms": [1, 2]}
@@ -183,6 +189,18 @@ def test_catch_up_reports_a_followers_return(
     else:
         cluster.all_agree()
         assert (cluster.status()[result.node].snapshot_index or 0) >= 500
+
+
+@pytest.mark.needs("catch_up")
+def test_a_catch_up_with_large_values_elects_nobody(start: StartCluster) -> None:
+    """What is sent to a follower that lags keeps nobody from hearing of the leader."""
+    cluster = start(**PATIENT)
+    cluster.elected_leader()
+    before = {event.term for event in cluster.role_events()}
+    workload = {"name": "catch_up", "entries": 1200, "payload": 1 << 16}
+    result = read(CatchUpResult, cluster.contender.call("run", workload=workload))
+    assert result.caught_up_ns is not None
+    assert {event.term for event in cluster.role_events()} == before
 
 
 @pytest.mark.needs("catch_up")
