@@ -1,7 +1,6 @@
 """A cluster on asyncio: an event loop in a thread, and all nodes in the event loop."""
 
 import asyncio
-import functools
 import random
 import threading
 from collections.abc import Callable, Coroutine, Sequence
@@ -16,6 +15,7 @@ from raftmark.raft.cluster import Cluster, ClusterConfig, Counters, Events, LogS
 from raftmark.raft.links import Faults, Links
 from raftmark.raft.loads import OfferedSpec, ReplicateSpec
 from raftmark.raft.messages import Command
+from raftmark.raft.server import Server
 from raftmark.raft.storage import Storage, open_storage
 
 T = TypeVar("T")
@@ -61,6 +61,10 @@ class AsyncioCluster(Cluster):
     def _run(self, coroutine: Coroutine[Any, Any, T]) -> T:
         """Run a coroutine in the event loop, from another thread."""
         return asyncio.run_coroutine_threadsafe(coroutine, self._loop).result()
+
+    def _call(self, node: int, function: Callable[[Server], T]) -> T:
+        """Let a node's task call a function."""
+        return self._run(self._nodes[node].call(function))
 
     def _end_loop(self) -> None:
         self._loop.call_soon_threadsafe(self._loop.stop)
@@ -111,12 +115,11 @@ class AsyncioCluster(Cluster):
 
     def when_applied(self, node: int, index: int, done: Reading) -> None:
         """Let the node's task wait for the entry."""
-        wait = functools.partial(self._nodes[node].when_applied, index, done)
-        self._run(self._nodes[node].call(wait))
+        self._call(node, lambda server: server.await_applied(index, done))
 
     def status(self, node: int) -> NodeStatus:
         """Ask the node's task."""
-        return self._run(self._nodes[node].call(self._nodes[node].replica)).status()
+        return self._call(node, Server.replica).status()
 
     def counters(self, node: int) -> Counters:
         """Look at the node's."""
@@ -124,8 +127,7 @@ class AsyncioCluster(Cluster):
 
     def log(self, node: int, first: int, last: int) -> LogSlice:
         """Ask the node's task."""
-        log = functools.partial(self._nodes[node].log, first, last)
-        return self._run(self._nodes[node].call(log))
+        return self._call(node, lambda server: server.log(first, last))
 
     def crash(self, node: int) -> int:
         """Cancel the node's task."""
@@ -170,16 +172,15 @@ class AsyncioCluster(Cluster):
 
     def transfer(self, node: int, to: int) -> bool:
         """Ask the leader's task."""
-        transfer = functools.partial(self._nodes[node].transfer, to)
-        return self._run(self._nodes[node].call(transfer))
+        return self._call(node, lambda server: server.transfer(to))
 
     def compact(self, node: int) -> tuple[int, int]:
         """Ask the node's task."""
-        return self._run(self._nodes[node].call(self._nodes[node].compact))
+        return self._call(node, Server.compact)
 
     def heartbeat(self, node: int) -> None:
         """Let the leader send one."""
-        self._run(self._nodes[node].call(self._nodes[node].heartbeat))
+        self._call(node, Server.heartbeat)
 
     def replicate(self, node: int, spec: ReplicateSpec) -> dict[str, Any]:
         """Run the closed loop's tasks beside the leader's."""

@@ -79,8 +79,8 @@ class NodeHandle:
         return value
 
     def answered(self, token: int, value: Any) -> None:
-        """The answer to an order has come."""
-        self._pending.pop(token)(value)
+        """The answer to an order has come: whoever comes first is heard."""
+        self._pending.pop(token, ignore)(value)
 
     def ended(self) -> int | None:
         """The process closed its pipe; its exit status."""

@@ -14,7 +14,8 @@ import signal
 import socket
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
+from functools import partial
 from multiprocessing import reduction
 from multiprocessing.connection import Connection
 from typing import Any
@@ -23,11 +24,12 @@ from raftmark.impl_multiprocessing.node import NodeLife
 from raftmark.impl_multiprocessing.transport import Transport
 from raftmark.impl_multiprocessing.workload import offered, replicate
 from raftmark.raft.client import Proposal, Query
-from raftmark.raft.cluster import ClusterConfig, Replica, RoleChange
+from raftmark.raft.cluster import ClusterConfig, Events, Replica
 from raftmark.raft.errors import Unavailable
 from raftmark.raft.links import Links
 from raftmark.raft.loads import OfferedSpec, ReplicateSpec
 from raftmark.raft.messages import Command, Message
+from raftmark.raft.server import Server
 from raftmark.raft.storage import open_storage
 
 
@@ -70,6 +72,13 @@ class NodeProcess:
         self._selector = selectors.SelectSelector()
         self._selector.register(control, selectors.EVENT_READ, lambda _mask: self._take_order())
         self._transport = Transport(sockets, self._links, self._selector, self._deliver)
+        self._events = Events(
+            role_changed=lambda change: self._send(("role", change)),
+            failed=lambda _node, error: self._send(("failed", error)),
+            sent=(lambda messages, at_ns: self._send(("sent", messages, at_ns)))
+            if config.trace
+            else None,
+        )
         self._life: NodeLife | None = None
         self._pace: Iterator[float] = iter(())
         self._paused = False
@@ -84,12 +93,12 @@ class NodeProcess:
             "block": self._links.block,
             "degrade": self._links.degrade,
             "connect": self._connect,
-            "status": lambda: self._alive().replica(),
             "counters": lambda: self._alive().counters(),
-            "log": lambda first, last: self._alive().log(first, last),
-            "transfer": lambda to: self._alive().transfer(to),
-            "compact": lambda: self._alive().compact(),
-            "heartbeat": lambda: self._alive().heartbeat(),
+            "status": partial(self._call, Server.replica),
+            "log": partial(self._call, Server.log),
+            "transfer": partial(self._call, Server.transfer),
+            "compact": partial(self._call, Server.compact),
+            "heartbeat": partial(self._call, Server.heartbeat),
         }
 
     def run(self) -> None:
@@ -104,7 +113,7 @@ class NodeProcess:
         except EOFError:
             self._stopping = True
         finally:
-            self._end_life("the cluster was stopped")
+            self._end_life()
             self._transport.close()
             self._selector.close()
             self._control.close()
@@ -130,8 +139,20 @@ class NodeProcess:
         try:
             self._life.step()
         except Exception as error:  # noqa: BLE001 (a node that fails is reported, as a crash)
-            self._end_life(f"node {self.id} failed")
-            self._send(("failed", error))
+            self._fail(error)
+
+    def _call(self, function: Callable[..., Any], *arguments: Any) -> Any:
+        """Let the server do something between two steps. Unavailable if it is down by then."""
+        life = self._alive()
+        try:
+            return life.call(function, *arguments)
+        except Exception as error:
+            self._fail(error)
+            raise Unavailable(f"node {self.id} is down") from error
+
+    def _fail(self, error: Exception) -> None:
+        self._end_life()
+        self._events.failed(self.id, error)
 
     def _deliver(self, due_ns: int, message: Message) -> None:
         if self._life is not None:
@@ -176,7 +197,7 @@ class NodeProcess:
         self._alive().read(Query(key, lambda outcome: self._answer(token, outcome)))
 
     def _when_applied(self, token: int, index: int) -> None:
-        self._alive().when_applied(index, lambda outcome: self._answer(token, outcome))
+        self._call(Server.await_applied, index, lambda outcome: self._answer(token, outcome))
 
     def _replicate(self, token: int, spec: ReplicateSpec) -> None:
         replicate(self._alive(), spec, lambda outcome: self._answer(token, outcome))
@@ -187,24 +208,19 @@ class NodeProcess:
 
     def _start(self) -> None:
         self._life = NodeLife(
-            self.id,
-            self._config,
-            self._storage,
-            self._transport,
-            self._draw,
-            self._role_changed,
-            self._sent if self._config.trace else None,
+            self.id, self._config, self._storage, self._transport, self._draw, self._events
         )
 
     def _crash(self) -> int:
         ceased_ns = time.monotonic_ns()
-        self._end_life(f"node {self.id} ceased")
+        self._end_life()
         self._paused = False
         return ceased_ns
 
     def _pause(self) -> Replica:
+        replica: Replica = self._call(Server.replica)
         self._paused = True
-        return self._alive().replica()
+        return replica
 
     def _resume(self) -> None:
         self._paused = False
@@ -221,13 +237,7 @@ class NodeProcess:
             raise Unavailable(f"node {self.id} is down")
         return self._life
 
-    def _end_life(self, reason: str) -> None:
+    def _end_life(self) -> None:
         if self._life is not None:
-            self._life.cease(reason)
+            self._life.cease()
             self._life = None
-
-    def _role_changed(self, change: RoleChange) -> None:
-        self._send(("role", change))
-
-    def _sent(self, messages: Sequence[Message], at_ns: int) -> None:
-        self._send(("sent", messages, at_ns))

@@ -168,7 +168,6 @@ class Transport:
         self._links = links
         self._selector = selector
         self._deliver = deliver
-        self.messages = 0
         self.bytes = 0
         for peer, sock in sockets.items():
             self.connect(peer, sock)
@@ -182,7 +181,6 @@ class Transport:
         """Send each message to its receiver, as far as the links let it; never blocks."""
         receivers = set()
         for message in messages:
-            self.messages += 1
             channel = self._channels.get(message.to)
             if channel is None:
                 continue

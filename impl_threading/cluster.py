@@ -12,6 +12,7 @@ from raftmark.raft.cluster import Cluster, ClusterConfig, Counters, Events, LogS
 from raftmark.raft.links import Faults, Links
 from raftmark.raft.loads import OfferedSpec, ReplicateSpec
 from raftmark.raft.messages import Command
+from raftmark.raft.server import Server
 from raftmark.raft.storage import Storage, open_storage
 
 
@@ -77,11 +78,11 @@ class ThreadCluster(Cluster):
 
     def when_applied(self, node: int, index: int, done: Reading) -> None:
         """Let the node's thread wait for the entry."""
-        self._nodes[node].call(lambda: self._nodes[node].when_applied(index, done))
+        self._nodes[node].call(lambda server: server.await_applied(index, done))
 
     def status(self, node: int) -> NodeStatus:
         """Ask the node's thread."""
-        return self._nodes[node].call(self._nodes[node].replica).status()
+        return self._nodes[node].call(Server.replica).status()
 
     def counters(self, node: int) -> Counters:
         """Look at the node's."""
@@ -89,7 +90,7 @@ class ThreadCluster(Cluster):
 
     def log(self, node: int, first: int, last: int) -> LogSlice:
         """Ask the node's thread."""
-        return self._nodes[node].call(lambda: self._nodes[node].log(first, last))
+        return self._nodes[node].call(lambda server: server.log(first, last))
 
     def crash(self, node: int) -> int:
         """End the node's thread."""
@@ -130,15 +131,15 @@ class ThreadCluster(Cluster):
 
     def transfer(self, node: int, to: int) -> bool:
         """Ask the leader's thread."""
-        return self._nodes[node].call(lambda: self._nodes[node].transfer(to))
+        return self._nodes[node].call(lambda server: server.transfer(to))
 
     def compact(self, node: int) -> tuple[int, int]:
         """Ask the node's thread."""
-        return self._nodes[node].call(self._nodes[node].compact)
+        return self._nodes[node].call(Server.compact)
 
     def heartbeat(self, node: int) -> None:
         """Let the leader's thread send one."""
-        self._nodes[node].call(self._nodes[node].heartbeat)
+        self._nodes[node].call(Server.heartbeat)
 
     def replicate(self, node: int, spec: ReplicateSpec) -> dict[str, Any]:
         """Run the closed loop in the leader's thread."""

@@ -1,5 +1,6 @@
-"""A node's life: one thread that takes what waits, lets Raft decide, and carries it out."""
+"""A node's life: one thread that waits for its mailbox and its timer, and no lock."""
 
+import math
 import random
 import threading
 import time
@@ -7,16 +8,14 @@ from collections.abc import Callable
 from concurrent.futures import Future
 from typing import Any, NamedTuple, TypeVar
 
-from raftmark.impl_threading.timer import Timer
 from raftmark.impl_threading.transport import Delayed, Mailbox, Transport
-from raftmark.raft.client import Proposal, Query, Readers, Reading, Waiters, refuse
-from raftmark.raft.cluster import ClusterConfig, Counters, Events, LogSlice, Replica, RoleChange
-from raftmark.raft.errors import NotLeader, Unavailable
-from raftmark.raft.links import DelayLine
+from raftmark.raft.client import Proposal, Query
+from raftmark.raft.cluster import ClusterConfig, Events, Replica
+from raftmark.raft.links import MAX_HELD, DelayLine
 from raftmark.raft.messages import Message
-from raftmark.raft.node import Node, Ready
-from raftmark.raft.state_machine import StateMachine
+from raftmark.raft.server import Server
 from raftmark.raft.storage import Storage
+from raftmark.raft.timer import Timer
 
 T = TypeVar("T")
 
@@ -24,7 +23,7 @@ T = TypeVar("T")
 class Call(NamedTuple):
     """Something that only the node's own thread may do, and where its result goes."""
 
-    function: Callable[[], Any]
+    function: Callable[[Server], Any]
     result: "Future[Any]"
 
 
@@ -37,8 +36,8 @@ class Pause(NamedTuple):
 class NodeThread:
     """A node from its start, or restart, to its crash.
 
-    Everything Raft is touched by the node's thread alone; others reach it through the
-    mailbox. StorageError if what an earlier life saved cannot be read.
+    The server is touched by the node's thread alone; others reach it through the mailbox.
+    StorageError if what an earlier life saved cannot be read.
     """
 
     def __init__(
@@ -52,20 +51,23 @@ class NodeThread:
         events: Events,
     ) -> None:
         self.id = node_id
-        self._node = Node(node_id, config.settings, draw.random, storage.load())
-        self._machine = StateMachine()
         self._storage = storage
         self._mailbox = mailbox
-        self._transport = transport
         self._events = events
-        self._timer = Timer()
+        self._timer = Timer(time.monotonic_ns)
+        self._server = Server(
+            node_id,
+            config.settings,
+            draw.random,
+            storage.load(),
+            transport.send,
+            self._timer.restart,
+            events,
+            time.monotonic_ns,
+        )
+        self.counters = self._server.counters
         self._delayed: DelayLine[Message] = DelayLine()
-        self._waiters = Waiters()
-        self._readers = Readers()
         self._batch: list[Any] = []
-        self._view: tuple[Any, ...] = ()
-        self._saves = 0
-        self._save_ns = 0
         self._crashing = False
         self._resumed = threading.Event()
         self._ceased = threading.Event()
@@ -84,7 +86,7 @@ class NodeThread:
         self._mailbox.put(request)
         self._refuse_if_ceased()
 
-    def call(self, function: Callable[[], T]) -> T:
+    def call(self, function: Callable[[Server], T]) -> T:
         """Let the node's thread call a function, between two steps; returns its result."""
         result: Future[T] = Future()
         self._mailbox.put(Call(function, result))
@@ -113,48 +115,10 @@ class NodeThread:
 
     # -- for the node's thread -------------------------------------------------------
 
-    def replica(self) -> Replica:
-        """The node at this moment."""
-        return Replica.of(self._node, self._machine)
-
-    def log(self, first: int, last: int) -> LogSlice:
-        """A stretch of the node's log."""
-        return LogSlice.of(self._node, first, last)
-
-    def when_applied(self, index: int, done: Reading) -> None:
-        """Tell once the entry at `index` is applied here."""
-        self._readers.await_index(index, Query("", done))
-
-    def heartbeat(self) -> None:
-        """Send a heartbeat to all followers now."""
-        self._node.heartbeat_timeout()
-        self._announce()
-        self._carry_out(self._node.ready())
-
-    def transfer(self, to: int) -> bool:
-        """Hand the leadership over."""
-        return self._node.transfer(to)
-
-    def compact(self) -> tuple[int, int]:
-        """Replace the log by a snapshot; that one's index and term."""
-        self._node.take_snapshot(self._machine.items(), keep_tail=False)
-        self._carry_out(self._node.ready())
-        return self._node.snapshot.last_index, self._node.snapshot.last_term
-
-    def counters(self) -> Counters:
-        """What the node has sent and saved."""
-        return Counters(
-            messages=self._transport.messages,
-            bytes=None,
-            saves=self._saves,
-            save_ns=self._save_ns,
-            entries=self._node.log.last_index,
-        )
-
     def _live(self) -> None:
         try:
-            self._announce()
-            self._carry_out(self._node.ready())
+            self._server.begin()
+            self._carry_out()
             while not self._crashing:
                 self._step()
         except Exception as error:  # noqa: BLE001 (a node that fails is reported, as a crash)
@@ -162,8 +126,8 @@ class NodeThread:
         finally:
             self._ceased_ns = time.monotonic_ns()
             self._storage.close()
-            self._waiters.abandon(f"node {self.id} ceased")
-            self._readers.abandon(Unavailable(f"node {self.id} is down"))
+            self._mailbox.room = 0
+            self._server.abandon()
             self._refuse(self._batch)
             self._ceased.set()
             self._refuse_if_ceased()
@@ -172,6 +136,7 @@ class NodeThread:
         """One round: take all that waits, then save, send and apply once for all of it."""
         proposals: list[Proposal] = []
         queries: list[Query] = []
+        server = self._server
         self._batch = self._mailbox.drain(self._timer.remaining_s(self._delayed.next_due_ns))
         for item in self._batch:
             if self._crashing:
@@ -181,78 +146,34 @@ class NodeThread:
             elif isinstance(item, Query):
                 queries.append(item)
             elif isinstance(item, Call):
-                # It is to see a node that has done all that it has decided on.
-                self._carry_out(self._node.ready())
-                item.result.set_result(item.function())
+                # It is to see a server that has done all that follows from what came before.
+                self._carry_out()
+                result = item.function(server)
+                self._carry_out()
+                item.result.set_result(result)
             elif isinstance(item, Pause):
-                self._carry_out(self._node.ready())
-                item.result.set_result(self.replica())
+                self._carry_out()
+                self._mailbox.room = MAX_HELD
+                item.result.set_result(server.replica())
                 self._resumed.wait()
+                self._mailbox.room = math.inf
                 # What has come meanwhile counts before the timer does.
                 self._batch += self._mailbox.drain(0)
             elif isinstance(item, Delayed):
                 self._delayed.push(*item)
             elif item is not None:
-                self._receive(item)
+                server.receive(item)
         for message in self._delayed.pop_due(time.monotonic_ns()):
-            self._receive(message)
+            server.receive(message)
         if self._timer.expired():
-            self._node.timeout()
-            self._announce()
-        if proposals:
-            self._propose(proposals)
-        if queries:
-            self._read(queries)
+            server.time_out()
         self._batch = []
-        self._carry_out(self._node.ready())
+        server.take(proposals, queries)
+        self._carry_out()
 
-    def _receive(self, message: Message) -> None:
-        self._node.step(message)
-        self._announce()
-
-    def _propose(self, proposals: list[Proposal]) -> None:
-        first = self._node.propose([proposal.command for proposal in proposals])
-        if first is not None:
-            self._waiters.add(first, self._node.term, proposals)
-            return
-        refuse(proposals, NotLeader(self._node.leader_hint))
-
-    def _read(self, queries: list[Query]) -> None:
-        round_number = self._node.read()
-        if round_number is not None:
-            self._readers.add(round_number, queries)
-        else:
-            refuse(queries, NotLeader(self._node.leader))
-
-    def _carry_out(self, ready: Ready) -> None:
-        """Save, then send, then apply and answer: the order that safety rests on."""
-        if ready.save is not None:
-            began_ns = time.monotonic_ns()
-            self._storage.save(ready.save)
-            self._save_ns += time.monotonic_ns() - began_ns
-            self._saves += 1
-        if self._events.sent is not None:
-            self._events.sent(ready.messages, time.monotonic_ns())
-        self._transport.send(ready.messages)
-        if ready.snapshot is not None:
-            self._machine.restore(ready.snapshot)
-            self._waiters.skipped(ready.snapshot.last_index)
-        if ready.committed:
-            first = self._machine.applied_index + 1
-            results = self._machine.apply(ready.committed)
-            self._waiters.applied(first, ready.committed, results)
-        self._readers.resolve(ready.reads, self._machine, self._node.leader)
-        if self._node.snapshot_due:
-            self._node.take_snapshot(self._machine.items())
-        if ready.timer_ns is not None:
-            self._timer.restart(ready.timer_ns)
-
-    def _announce(self) -> None:
-        node = self._node
-        view = (node.role, node.term, node.leader)
-        if view != self._view:
-            self._view = view
-            self._events.role_changed(RoleChange(self.id, *view, time.monotonic_ns()))
+    def _carry_out(self) -> None:
+        for save in self._server.carry_out():
+            self._storage.save(save)
 
     def _refuse_if_ceased(self) -> None:
         """Refuse what came too late; the node and its caller both look, so one of them sees it.
@@ -264,7 +185,7 @@ class NodeThread:
                 self._refuse(self._mailbox.drain(0))
 
     def _refuse(self, items: list[Any]) -> None:
-        down = Unavailable(f"node {self.id} is down")
+        down = self._server.down()
         for item in items:
             if isinstance(item, Proposal | Query):
                 item.done(down)

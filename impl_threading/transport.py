@@ -1,5 +1,6 @@
 """Messages between threads: each node has a queue, and a send is a put."""
 
+import math
 import queue
 import time
 from collections.abc import Iterable, Mapping
@@ -17,11 +18,20 @@ class Delayed(NamedTuple):
 
 
 class Mailbox:
-    """What waits for a node's thread, which alone takes it out."""
+    """What waits for a node's thread, which alone takes it out.
+
+    `room` is how much may wait before messages are lost: any while the thread takes them out.
+    """
 
     def __init__(self) -> None:
         self._queue: queue.SimpleQueue[Any] = queue.SimpleQueue()
         self.put = self._queue.put
+        self.room = math.inf
+
+    def deliver(self, message: Message | Delayed) -> None:
+        """Add a message, or lose it, as Raft lets any be lost."""
+        if self._queue.qsize() < self.room:
+            self.put(message)
 
     def drain(self, timeout_s: float) -> list[Any]:
         """All that waits; if nothing does, what comes first within `timeout_s`."""
@@ -39,19 +49,16 @@ class Transport:
     def __init__(self, mailboxes: Mapping[int, Mailbox], links: Links) -> None:
         self._mailboxes = mailboxes
         self._links = links
-        self.messages = 0
 
     def send(self, messages: Iterable[Message]) -> None:
         """Put each message into its receiver's mailbox, as far as the links let it."""
         for message in messages:
-            self.messages += 1
             mailbox = self._mailboxes.get(message.to)
             if mailbox is None:
                 continue  # A member that was never started here.
-            put = mailbox.put
             if self._links.perfect:
-                put(message)
+                mailbox.deliver(message)
                 continue
             for delay_ns in self._links.delays_ns(message.to):
                 due_ns = time.monotonic_ns() + delay_ns
-                put(Delayed(due_ns, message) if delay_ns else message)
+                mailbox.deliver(Delayed(due_ns, message) if delay_ns else message)

@@ -8,6 +8,7 @@ from typing import Any
 from raftmark.impl_threading.node import NodeThread
 from raftmark.raft.errors import RaftError
 from raftmark.raft.loads import OfferedSpec, ReplicateSpec
+from raftmark.raft.server import Server
 from raftmark.raft.workload.closed_loop import CallbackClients
 from raftmark.raft.workload.open_loop import OpenLoop
 
@@ -22,7 +23,7 @@ def replicate(leader: NodeThread, spec: ReplicateSpec) -> dict[str, Any]:
         else:
             outcome.set_result(result)
 
-    def start() -> None:
+    def start(_server: Server) -> None:
         label = "a callback in the leader's thread sends the client's next command"
         clients = CallbackClients(leader.id, label, spec, leader.counters, leader.submit, finished)
         clients.start()

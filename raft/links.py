@@ -8,6 +8,9 @@ from typing import Generic, NamedTuple, TypeVar
 
 T = TypeVar("T")
 
+MAX_HELD = 8192
+"""How many messages wait for a paused node; more are lost, as Raft lets any be."""
+
 
 class Faults(NamedTuple):
     """What is wrong with every link: probabilities, and a range of nanoseconds."""

@@ -16,6 +16,7 @@ from raftmark.impl_threading.transport import Mailbox, Transport
 from raftmark.raft.cluster import ClusterConfig, Events, NodeStatus, Replica
 from raftmark.raft.links import Links
 from raftmark.raft.messages import Configuration, InstallSnapshot
+from raftmark.raft.server import Server
 from raftmark.raft.storage import MemoryStorage
 from tests.raft.scenario import settings_of
 
@@ -38,7 +39,7 @@ def test_a_thread_is_seen_between_two_steps() -> None:
     transport = Transport({2: mailbox}, Links(2, seed=0))
     node = NodeThread(2, CONFIG, MemoryStorage(), mailbox, transport, random.Random(0), EVENTS)
     mailbox.put(SNAPSHOT)
-    mailbox.put(Call(node.replica, seen))
+    mailbox.put(Call(Server.replica, seen))
     node.start()
     try:
         check(seen.result(DEADLINE_S).status())
@@ -54,7 +55,7 @@ def test_a_task_is_seen_between_two_steps() -> None:
         storage = BackgroundStorage(MemoryStorage())
         node = NodeTask(2, CONFIG, storage, mailbox, transport, random.Random(0), EVENTS)
         mailbox.put(SNAPSHOT)
-        mailbox.put(TaskCall(node.replica, seen))
+        mailbox.put(TaskCall(Server.replica, seen))
         node.start()
         try:
             return await asyncio.wait_for(seen, DEADLINE_S)

@@ -61,5 +61,5 @@ def test_all_text_is_in_the_page(read_report) -> None:  # type: ignore[no-untype
     page: Page = read_report("complete")
     [section] = [s for s in page.every("section") if s.attributes.get("id") == "side-by-side"]
     listings = {"".join(code.text.split()) for code in section.every("code")}
-    for name in ("impl_threading/timer.py", "go_reference/cluster/timer.go"):
+    for name in ("impl_asyncio/timer.py", "go_reference/cluster/timer.go"):
         assert "".join((ROOT / name).read_text().split()) in listings

@@ -1,0 +1,189 @@
+"""What a server does between two waits, whatever it runs on: no I/O, no clock, no thread.
+
+A server is a consensus module with its log, a state machine, and the clients that wait (the
+Raft paper's figure 1). Its runtime tells it what has happened, and goes through `carry_out`
+for all that follows from it. How a server waits, how it is woken and reached, how it hangs and
+how it ends are the runtime's own.
+"""
+
+from collections.abc import Callable, Iterator, Sequence
+
+from raftmark.raft.client import Proposal, Query, Readers, Reading, Waiters, refuse
+from raftmark.raft.cluster import Counters, Events, LogSlice, Replica, RoleChange
+from raftmark.raft.errors import NotLeader, Unavailable
+from raftmark.raft.messages import Message, Save, Saved
+from raftmark.raft.node import Node, Ready, Settings
+from raftmark.raft.state_machine import StateMachine
+
+
+class Server:
+    """A server from its start, or restart, to its crash. One thread's or task's own.
+
+    `draw` is its randomness, `now_ns` its clock; `send` takes what goes to its peers, and
+    `restart_timer` the nanoseconds after which it wants to hear `time_out`. Neither may block.
+    """
+
+    def __init__(
+        self,
+        node_id: int,
+        settings: Settings,
+        draw: Callable[[], float],
+        saved: Saved,
+        send: Callable[[Sequence[Message]], None],
+        restart_timer: Callable[[int], None],
+        events: Events,
+        now_ns: Callable[[], int],
+    ) -> None:
+        self.id = node_id
+        self._node = Node(node_id, settings, draw, saved)
+        self._machine = StateMachine()
+        self._send = send
+        self._restart_timer = restart_timer
+        self._events = events
+        self._now_ns = now_ns
+        self._proposals: list[Proposal] = []
+        self._queries: list[Query] = []
+        self._waiters = Waiters()
+        self._readers = Readers()
+        self._view: tuple[object, ...] = ()
+        self._messages = 0
+        self._saves = 0
+        self._save_ns = 0
+
+    # -- what happens --------------------------------------------------------------------
+
+    def begin(self) -> None:
+        """The life begins."""
+        self._announce()
+
+    def receive(self, message: Message) -> None:
+        """A message has come."""
+        self._node.step(message)
+        self._announce()
+
+    def time_out(self) -> None:
+        """The timer has expired."""
+        self._node.timeout()
+        self._announce()
+
+    def take(self, proposals: list[Proposal], queries: list[Query]) -> None:
+        """Clients ask for commands and reads.
+
+        From here on it is the server that answers each, once: with what comes of it, or by
+        `abandon`.
+        """
+        self._proposals += proposals
+        self._queries += queries
+
+    def await_applied(self, index: int, done: Reading) -> None:
+        """Somebody wants to hear when the entry at `index` is applied here."""
+        self._readers.await_index(index, Query("", done))
+
+    def heartbeat(self) -> None:
+        """All followers are to hear from their leader now."""
+        self._node.heartbeat_timeout()
+        self._announce()
+
+    def transfer(self, to: int) -> bool:
+        """The leadership is to be handed over; False if that cannot be."""
+        return self._node.transfer(to)
+
+    def compact(self) -> tuple[int, int]:
+        """A snapshot is to take the place of the log; that one's index and term."""
+        self._node.take_snapshot(self._machine.items(), keep_tail=False)
+        return self._node.snapshot.last_index, self._node.snapshot.last_term
+
+    def abandon(self) -> None:
+        """The life is over: nobody here will learn what becomes of what they wait for."""
+        self._waiters.abandon(f"node {self.id} ceased")
+        self._readers.abandon(self.down())
+        waiting: list[Proposal | Query] = [*self._proposals, *self._queries]
+        self._proposals, self._queries = [], []
+        refuse(waiting, self.down())
+
+    # -- what follows from it ------------------------------------------------------------
+
+    def carry_out(self) -> Iterator[Save]:
+        """Save, then send, then apply and answer: the order that safety rests on.
+
+        What it yields is durable when the next is asked for. Who cannot save it asks no more,
+        and so nothing is sent.
+        """
+        if self._proposals:
+            self._propose()
+        if self._queries:
+            self._read()
+        ready = self._node.ready()
+        if ready.save is not None:
+            began_ns = self._now_ns()
+            yield ready.save
+            self._save_ns += self._now_ns() - began_ns
+            self._saves += 1
+        if self._events.sent is not None:
+            self._events.sent(ready.messages, self._now_ns())
+        self._messages += len(ready.messages)
+        self._send(ready.messages)
+        self._apply(ready)
+        if ready.timer_ns is not None:
+            self._restart_timer(ready.timer_ns)
+
+    def _propose(self) -> None:
+        node = self._node
+        first = node.propose([proposal.command for proposal in self._proposals])
+        proposals, self._proposals = self._proposals, []
+        if first is not None:
+            self._waiters.add(first, node.term, proposals)
+        else:
+            refuse(proposals, NotLeader(node.leader_hint))
+
+    def _read(self) -> None:
+        round_number = self._node.read()
+        queries, self._queries = self._queries, []
+        if round_number is not None:
+            self._readers.add(round_number, queries)
+        else:
+            refuse(queries, NotLeader(self._node.leader))
+
+    def _apply(self, ready: Ready) -> None:
+        """Restore or apply, answer those who wait for it, and compact when that is due."""
+        if ready.snapshot is not None:
+            self._machine.restore(ready.snapshot)
+            self._waiters.skipped(ready.snapshot.last_index)
+        if ready.committed:
+            first = self._machine.applied_index + 1
+            results = self._machine.apply(ready.committed)
+            self._waiters.applied(first, ready.committed, results)
+        self._readers.resolve(ready.reads, self._machine, self._node.leader)
+        if self._node.snapshot_due:
+            self._node.take_snapshot(self._machine.items())
+
+    def _announce(self) -> None:
+        node = self._node
+        view = (node.role, node.term, node.leader)
+        if view != self._view:
+            self._view = view
+            self._events.role_changed(RoleChange(self.id, *view, self._now_ns()))
+
+    # -- what it is ----------------------------------------------------------------------
+
+    def replica(self) -> Replica:
+        """The node at this moment."""
+        return Replica.of(self._node, self._machine)
+
+    def log(self, first: int, last: int) -> LogSlice:
+        """A stretch of the node's log."""
+        return LogSlice.of(self._node, first, last)
+
+    def counters(self, sent_bytes: int | None = None) -> Counters:
+        """What the node has sent and saved."""
+        return Counters(
+            messages=self._messages,
+            bytes=sent_bytes,
+            saves=self._saves,
+            save_ns=self._save_ns,
+            entries=self._node.log.last_index,
+        )
+
+    def down(self) -> Unavailable:
+        """The error for whoever comes too late."""
+        return Unavailable(f"node {self.id} is down")
