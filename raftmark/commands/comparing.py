@@ -9,6 +9,10 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from raftmark.commands.choosing import listed
+from raftmark.commands.options import Results
+from raftmark.terminal.console import say
+
 if TYPE_CHECKING:
     from raftmark.bench.tracking.compare import Comparison
     from raftmark.bench.tracking.gate import Wish
@@ -37,7 +41,6 @@ _Format = Annotated[str, typer.Option("--format", help="text, markdown, json or 
 _Output = Annotated[
     Path | None, typer.Option("-o", "--output", metavar="FILE", help="Write to a file instead.")
 ]
-_Results = Annotated[Path, typer.Option(metavar="DIR", help="The directory that holds the runs.")]
 _Table = Annotated[
     Path,
     typer.Option(
@@ -66,7 +69,7 @@ def compare(
     seed: _Seed = None,
     format: _Format = "text",
     output: _Output = None,
-    results: _Results = Path("results"),
+    results: Results = Path("results"),
     contenders_file: _Table = _TABLE,
 ) -> None:
     """Compare two revisions, or two runs: is HEAD slower or faster than BASE, and by how much?
@@ -94,7 +97,7 @@ def gate(
     seed: _Seed = None,
     format: _Format = "text",
     output: _Output = None,
-    results: _Results = Path("results"),
+    results: Results = Path("results"),
     contenders_file: _Table = _TABLE,
 ) -> None:
     """Compare as `compare` does, and end with a status for continuous integration.
@@ -141,8 +144,8 @@ def _wish(
     from raftmark.bench.tracking.gate import Wish
 
     wish = Wish(
-        contenders=_names(contenders),
-        workloads=_names(workloads),
+        contenders=listed(contenders),
+        workloads=listed(workloads),
         margin=margin / 100,
         blocks=blocks,
         budget_s=60 * budget,
@@ -223,15 +226,15 @@ def _compare_revisions(
         Revision(WORKING_TREE, None) if name is None else repository.resolve(name)
         for name in (base, head)
     ]
-    _say(f"checking out {revisions[0]} and {revisions[1]}")
+    say(f"checking out {revisions[0]} and {revisions[1]}")
     with repository.checked_out(*revisions) as directories:
         old, new = (
             Side.of(repository, revision, directory, table, which)
             for revision, directory, which in zip(revisions, directories, (BASE, HEAD), strict=True)
         )
-        run, plan = begin(old, new, wish, results, _say)
+        run, plan = begin(old, new, wish, results, say)
         specs = {spec.name: spec for of in (old, new) for spec in of.contenders.values()}
-        _say(
+        say(
             f"run {run.manifest.run}, seed {run.manifest.seed}: {len(plan.figures)} figures, "
             f"none decided before block {plan.fewest_blocks}"
             if plan.figures
@@ -241,10 +244,10 @@ def _compare_revisions(
         with run.lock():
             try:
                 if plan.figures:
-                    _say(measure(run, plan, specs, wish.budget_s, _say).value)
+                    say(measure(run, plan, specs, wish.budget_s, say).value)
             except KeyboardInterrupt:
                 interrupted = True
-                _say("interrupted; this is what is known")
+                say("interrupted; this is what is known")
         return compare(run, plan), interrupted
 
 
@@ -262,11 +265,3 @@ def _write(text: str, output: Path | None) -> None:
 
 def _find_run(name: str, results: Path) -> Path | None:
     return next((p for p in (Path(name), results / name) if (p / "run.json").is_file()), None)
-
-
-def _names(listed: str | None) -> list[str]:
-    return [name.strip() for name in (listed or "").split(",") if name.strip()]
-
-
-def _say(message: str) -> None:
-    print(message, file=sys.stderr, flush=True)

@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from raftmark.commands.options import Results, RunName
+
 if TYPE_CHECKING:
     from raftmark.bench.tracking.history import History
 
@@ -30,11 +32,9 @@ def register(app: typer.Typer) -> None:
 
 @commands.command()
 def add(
-    run: Annotated[str, typer.Argument(help="A run's name, or the path of its directory.")],
+    run: RunName,
     store: _Store = _STORE,
-    results: Annotated[
-        Path, typer.Option(metavar="DIR", help="The directory that holds the runs.")
-    ] = Path("results"),
+    results: Results = Path("results"),
 ) -> None:
     """Add a run's figures to the history; adding a run again changes nothing."""
     from raftmark.bench.runs.store import Run

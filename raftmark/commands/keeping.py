@@ -8,7 +8,8 @@ from typing import Annotated
 
 import typer
 
-Results = Annotated[Path, typer.Option(metavar="DIR", help="The directory that holds the runs.")]
+from raftmark.commands.choosing import find_run
+from raftmark.commands.options import Results, RunName
 
 
 def register(app: typer.Typer) -> None:
@@ -17,19 +18,8 @@ def register(app: typer.Typer) -> None:
         app.command()(command)
 
 
-def find_run(name: str, results: Path) -> Path:
-    """Return the directory of a run, named by its path or by its name in `results`."""
-    candidates = [Path(name), results / name]
-    for path in candidates:
-        if path.is_dir():
-            return path
-    raise typer.BadParameter(
-        f"no run {name}: neither {candidates[0]} nor {candidates[1]} is a directory"
-    )
-
-
 def export(
-    run: Annotated[str, typer.Argument(help="A run's name, or the path of its directory.")],
+    run: RunName,
     format: Annotated[
         str,
         typer.Option("--format", metavar="F", help="The format; see docs/exports.md for each."),
@@ -71,7 +61,7 @@ def export(
 
 
 def check(
-    run: Annotated[str, typer.Argument(help="A run's name, or the path of its directory.")],
+    run: RunName,
     results: Results = Path("results"),
 ) -> None:
     """Verify that a run is whole: every trial planned, in order, once, and sound in itself.

@@ -8,9 +8,11 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-if TYPE_CHECKING:
-    from rich.console import Console
+from raftmark.commands.choosing import find_run
+from raftmark.commands.options import Results, RunName
+from raftmark.terminal.console import console
 
+if TYPE_CHECKING:
     from raftmark.bench.planning.pilot import Plan
 
 
@@ -33,41 +35,43 @@ def doctor(
     from raftmark.terminal.tables import findings_table
 
     findings = examine(results=results)
-    console = _console()
-    console.print(findings_table(findings))
+    out = console(sys.stdout)
+    out.print(findings_table(findings))
     harms = [finding.what for finding in findings if finding.fitness is Fitness.HARMS]
     told = f"these harm: {', '.join(harms)}" if harms else "nothing that harms was found"
-    console.print(told, markup=False, highlight=False)
+    out.print(told, markup=False, highlight=False)
 
 
 def pilot(
-    run: Annotated[str, typer.Argument(help="A run's name, or the path of its directory.")],
+    run: RunName,
     precision: Annotated[
         str, typer.Option(metavar="2%", help="How far the figures' intervals may reach.")
     ] = "2%",
-    results: Annotated[
-        Path, typer.Option(metavar="DIR", help="The directory that holds the runs.")
-    ] = Path("results"),
+    results: Results = Path("results"),
 ) -> None:
     """Say how a run's figures vary, and what would make their intervals as narrow as is wished.
 
     Any run of two blocks or more is a pilot; 'raftmark bench --precision' measures one by itself.
     """
-    from raftmark.bench.planning.pilot import plan, read_precision
+    from raftmark.bench.planning.pilot import plan
     from raftmark.bench.runs.store import Run, StoreError
 
+    wanted = read(precision)
     try:
-        wanted = read_precision(precision)
-    except ValueError as error:
-        raise typer.BadParameter(f"'--precision': {error}; write it as 2%") from error
-    path = next((path for path in (Path(run), results / run) if path.is_dir()), None)
-    if path is None:
-        raise typer.BadParameter(f"no run {run}: neither {run} nor {results / run} is a directory")
-    try:
-        opened = Run.open(path)
+        opened = Run.open(find_run(run, results))
     except StoreError as error:
         raise typer.TyperException(str(error)) from error
     show(plan(opened, wanted, opened.manifest.specification))
+
+
+def read(precision: str) -> float:
+    """Read a precision as it is typed."""
+    from raftmark.bench.planning.pilot import read_precision
+
+    try:
+        return read_precision(precision)
+    except ValueError as error:
+        raise typer.BadParameter(f"'--precision': {error}; write it as 2%") from error
 
 
 def show(made: Plan) -> None:
@@ -76,18 +80,11 @@ def show(made: Plan) -> None:
     from raftmark.terminal.progress import usual_duration
     from raftmark.terminal.tables import plan_table
 
-    console = _console()
-    console.print(plan_table(made))
+    out = console(sys.stdout)
+    out.print(plan_table(made))
     specification = made.specification
     block_s = sum(usual_duration(cell) for cell in specification.cells)
     told = f"{specification.blocks} blocks of about {block_s:.0f} s for each contender"
     if made.out_of_reach:
         told += f"; even {MOST_BLOCKS} are too few for {', '.join(made.out_of_reach)}"
-    console.print(told, markup=False, highlight=False, soft_wrap=True)
-
-
-def _console() -> Console:
-    from rich.console import Console
-
-    width = None if sys.stdout.isatty() else 160
-    return Console(file=sys.stdout, width=width, markup=False, highlight=False, emoji=False)
+    out.print(told, markup=False, highlight=False, soft_wrap=True)

@@ -1,33 +1,63 @@
-"""`raftmark appendix` and `raftmark summary`: a run for a paper, and for a pull request."""
+"""A run to be read: `raftmark report`, `appendix` for a paper, `summary` for a pull request."""
 
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from raftmark.commands.keeping import find_run
+from raftmark.commands.choosing import find_run
+from raftmark.commands.options import Results, RunName
 
-_Run = Annotated[str, typer.Argument(help="A run's name, or the path of its directory.")]
-_Results = Annotated[Path, typer.Option(metavar="DIR", help="The directory that holds the runs.")]
+if TYPE_CHECKING:
+    from raftmark.bench.runs.store import Run
 
 
 def register(app: typer.Typer) -> None:
     """Add these commands to the command line."""
-    app.command(name="appendix")(appendix)
-    app.command(name="summary")(summary)
+    for command in (report, appendix, summary):
+        app.command()(command)
+
+
+def report(
+    run: RunName,
+    later: Annotated[
+        str | None,
+        typer.Argument(
+            metavar="[LATER]",
+            help="A later run: its report is written, with what changed since the first.",
+            show_default=False,
+        ),
+    ] = None,
+    output: Annotated[
+        Path | None,
+        typer.Option("-o", "--output", metavar="FILE", help="Where to write the report."),
+    ] = None,
+    results: Results = Path("results"),
+) -> None:
+    """Write the report of a run that was measured before, complete or not."""
+    from raftmark.bench.runs.store import Run, StoreError
+
+    try:
+        first = Run.open(find_run(run, results))
+        if later is None:
+            print(write(first, output))
+        else:
+            print(write(Run.open(find_run(later, results)), output, first))
+    except StoreError as error:
+        raise typer.TyperException(str(error)) from error
 
 
 def appendix(
-    run: _Run,
+    run: RunName,
     output: Annotated[
         Path | None,
         typer.Option(
             "-o", "--output", metavar="DIR", help="Where to write it.", show_default=False
         ),
     ] = None,
-    results: _Results = Path("results"),
+    results: Results = Path("results"),
 ) -> None:
     """Write a run as a paper's appendix: LaTeX with its figures and sources, and a PDF.
 
@@ -51,7 +81,7 @@ def appendix(
         ) from error
 
 
-def summary(run: _Run, results: _Results = Path("results")) -> None:
+def summary(run: RunName, results: Results = Path("results")) -> None:
     """Print a run as Markdown: for a pull request, or the summary of a CI job."""
     from raftmark.bench.runs.store import Run, StoreError
     from raftmark.report.findings.analysis import examine
@@ -62,3 +92,19 @@ def summary(run: _Run, results: _Results = Path("results")) -> None:
     except StoreError as error:
         raise typer.TyperException(str(error)) from error
     print(in_markdown(examine(found)), end="")
+
+
+def write(run: Run, output: Path | None, before: Run | None = None) -> Path:
+    """Write a run's report and return its file, by default in the run's directory."""
+    from raftmark.report.pages.build import write_report
+
+    output = run.path / "report.html" if output is None else output
+    try:
+        write_report(run, output, before)
+    except OSError as error:
+        if error.errno is None:
+            raise  # Not the system's: jinja2 calls a fault in a template an OSError too.
+        raise typer.TyperException(
+            f"cannot write the report to {output}: {error.strerror}; name another file with -o"
+        ) from error
+    return output

@@ -244,7 +244,7 @@ def test_any_command_that_is_interrupted_says_so(tmp_path, command, monkeypatch)
     def interrupted(*_: object) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("raftmark.cli.find_run", interrupted)
+    monkeypatch.setattr("raftmark.commands.publishing.find_run", interrupted)
     done = command("report", "any", cwd=tmp_path)
     assert (done.returncode, done.stderr) == (130, "raftmark: interrupted\n")
 
