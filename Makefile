@@ -8,6 +8,9 @@ BIN    := $(VENV)/bin
 # What is imported is compiled when it first is, and much never is.
 PIP    := $(BIN)/python -m pip install --disable-pip-version-check --no-compile
 
+# What runs side by side is shown in one piece each, if make is new enough (macOS has 3.81).
+SYNC   := $(if $(filter output-sync,$(.FEATURES)),--output-sync=target)
+
 # The Go toolchain is the one pinned in requirements.lock, never the machine's.
 export GOTOOLCHAIN := local
 export PATH := $(abspath $(BIN)):$(PATH)
@@ -71,7 +74,7 @@ gate: setup
 # Clusters mostly wait for elections, while the rest computes: so they run side by side. What they
 # print is shown when they end, each in one piece.
 test: lint
-	@$(MAKE) --no-print-directory --jobs 4 --output-sync=target \
+	@$(MAKE) --no-print-directory --jobs 4 $(SYNC) \
 	  test-threading,go test-asyncio,multiprocessing test-cores test-rest
 
 CONTENDERS := threading asyncio multiprocessing go
@@ -97,8 +100,8 @@ nightly: test mutants fuzz
 	$(BIN)/pytest tests/raft/test_simulation.py --lives 20 --timeout 0
 	$(BIN)/pytest tests/conformance/test_kills.py --kills 200 --timeout 0
 	$(BIN)/pytest tests/raftmark/test_kills.py --kills 50 --kill-contenders --timeout 0
-	@$(MAKE) --no-print-directory --jobs --output-sync=target $(CONTENDERS:%=nemesis-%)
-	@$(MAKE) --no-print-directory --jobs --output-sync=target $(CONTENDERS:%=soak-%)
+	@$(MAKE) --no-print-directory --jobs $(SYNC) $(CONTENDERS:%=nemesis-%)
+	@$(MAKE) --no-print-directory --jobs $(SYNC) $(CONTENDERS:%=soak-%)
 
 $(CONTENDERS:%=nemesis-%): nemesis-%: setup-test
 	$(BIN)/pytest tests/linearizability --nemesis-seconds 600 --timeout 0 --contender $*

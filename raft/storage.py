@@ -305,6 +305,10 @@ def append(file: int, data: bytes) -> int:
     return len(data)
 
 
+SYNCED_BY = "F_FULLFSYNC" if sys.platform == "darwin" else "fdatasync"
+"""The system's means by which `sync_data` waits for the disk; their prices differ."""
+
+
 def sync_data(file: int) -> None:
     """Return when the disk has a file's data. Raises OSError if it has not."""
     if sys.platform == "darwin":

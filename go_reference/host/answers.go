@@ -54,6 +54,7 @@ type goRuntime struct {
 	GOMAXPROCS int               `json:"gomaxprocs"`
 	GOGC       uint64            `json:"gogc"`
 	GOMEMLIMIT uint64            `json:"gomemlimit"`
+	Sync       string            `json:"sync"`
 	Build      map[string]string `json:"build"`
 }
 

@@ -5,6 +5,8 @@ import (
 	"runtime/debug"
 	"runtime/metrics"
 	"strings"
+
+	"raftmark/raft"
 )
 
 // describeRuntime returns what hello tells of the runtime: how the program was built and what the
@@ -18,6 +20,7 @@ func describeRuntime() goRuntime {
 		GOMAXPROCS: runtime.GOMAXPROCS(0),
 		GOGC:       settings[0].Value.Uint64(),
 		GOMEMLIMIT: settings[1].Value.Uint64(),
+		Sync:       raft.SyncedBy,
 		Build:      buildSettings(),
 	}
 }

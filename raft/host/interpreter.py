@@ -12,6 +12,8 @@ import sys
 import sysconfig
 from typing import Any
 
+from raftmark.raft.storage import SYNCED_BY
+
 
 def describe() -> dict[str, Any]:
     """Return the interpreter's name, version, build and settings."""
@@ -23,6 +25,7 @@ def describe() -> dict[str, Any]:
         "gc": gc.isenabled(),
         "dev_mode": sys.flags.dev_mode,
         "hash_seed": _hash_seed(),
+        "sync": SYNCED_BY,
         "build": _build(),
     }
 

@@ -12,6 +12,7 @@ from raftmark.bench.runs.forms import Manifest
 
 # What Go's collector is set to as a rule, and a limit that is none.
 _GOGC, _NO_LIMIT = 100, 2**63 - 1
+_SYNCED_BY = "fdatasync"
 
 
 def command(manifest: Manifest, known: Collection[str]) -> str:
@@ -99,6 +100,8 @@ def runtime(hello: Mapping[str, Any]) -> str:
         parts.append("development mode")
     if told.get("hash_seed", "random") != "random":
         parts.append(f"hash seed {told['hash_seed']}")
+    if told.get("sync", _SYNCED_BY) != _SYNCED_BY:
+        parts.append(f"disks synced by {told['sync']}")
     if isinstance(build := told.get("build"), Mapping):
         parts += _build(build)
     return ", ".join(part for part in parts if part)
