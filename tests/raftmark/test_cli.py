@@ -236,7 +236,8 @@ def test_who_interrupts_twice_is_told_how_to_resume_all_the_same(
     (path,) = [path for path in (tmp_path / "results").iterdir() if path.name != "latest"]
     assert done.stderr.endswith(
         "interrupted; 60 trials are missing: "
-        f"go on with 'raftmark bench --resume results/{path.name}'\n"
+        f"go on with 'raftmark bench --resume results/{path.name} "
+        f"--contenders-file {tmp_path / 'table.toml'}'\n"
     )
 
 
