@@ -121,7 +121,7 @@ fuzz: setup-test
 
 coverage: setup-test
 	mkdir -p .cache
-	$(BIN)/coverage run -m pytest -m 'not slow' tests/raft --ignore=tests/raft/test_simulation.py
+	$(BIN)/coverage run -m pytest -m 'not slow' tests/raft tests/impl --ignore=tests/raft/test_simulation.py
 	$(BIN)/coverage report
 	cd go_reference && go test -count 1 -covermode=count -coverprofile=../.cache/go-coverage ./raft
 	cd go_reference && go tool cover -func=../.cache/go-coverage

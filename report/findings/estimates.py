@@ -26,11 +26,12 @@ class Estimates:
             self._quantities[key] = quantities(self._evidence.samples(cell, metric))
         return self._quantities[key]
 
-    def all(self) -> Iterator[tuple[tuple[str, str], str, Quantity]]:
-        """Yield all that was estimated so far: cell and metric, by name, contender, figure."""
-        for key, found in self._quantities.items():
-            for name, quantity in found.items():
-                yield key, name, quantity
+    def all(self) -> Iterator[tuple[Cell, Metric, str, Quantity]]:
+        """Yield every figure that there is: cell, metric, contender and figure."""
+        for cell in self._evidence.cells:
+            for metric in self._evidence.metrics(cell):
+                for name, quantity in self.quantities(cell, metric).items():
+                    yield cell, metric, name, quantity
 
     def ratio(self, cell: Cell, metric: Metric, subject: str, reference: str) -> Comparison:
         """Compare two contenders in a metric in a cell, block by block."""

@@ -56,6 +56,11 @@ class Evidence:
         """Return a contender's trials in a cell, in the order in which they ended."""
         return [t for t in self.measured if t.cell == cell.id and t.contender == name]
 
+    def metrics(self, cell: Cell) -> list[Metric]:
+        """Return the metrics of which a cell has any value."""
+        trials = (trial for trial in self.measured if trial.cell == cell.id)
+        return list(dict.fromkeys(metric for trial in trials for metric in trial.values))
+
     def samples(self, cell: Cell, metric: Metric) -> Samples:
         """Return a metric's values in a cell, by contender and block."""
         found: dict[str, dict[int, float]] = {name: {} for name in self.names}

@@ -38,7 +38,7 @@ def section(analysis: Analysis) -> Section:
     raw = trials.read_bytes() if trials.exists() else b""
     figures = _figures(analysis)
     files = [
-        _file("figures.csv", "this page's figures, with 95 % intervals", "text/csv", figures),
+        _file("figures.csv", "every figure, with its 95 % interval", "text/csv", figures),
         _file("values.csv.gz", "one row a trial and metric", _GZIP, _zipped(_values(analysis))),
         _file("run.json", "what was asked for, of whom, on which machine", "application/json", run),
         _file("trials.jsonl.gz", "every trial as it was written", _GZIP, _zipped(raw)),
@@ -73,10 +73,10 @@ def _zipped(content: bytes) -> bytes:
 def _figures(analysis: Analysis) -> bytes:
     def rows() -> Iterator[list[object]]:
         yield ["cell", "contender", "metric", "median", "low_95", "high_95", "blocks"]
-        for (cell, metric), name, found in analysis.estimates.all():
+        for cell, metric, name, found in analysis.estimates.all():
             low, high = found.interval or (math.nan, math.nan)
             ends = [_number(end) for end in (found.value, low, high)]
-            yield [cell, name, metric, *ends, found.blocks]
+            yield [cell.id, name, metric.key, *ends, found.blocks]
 
     return _csv(rows())
 

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import base64
+import csv
 import gzip
+import io
 from collections.abc import Callable
 
 from raftmark.report.findings.analysis import Analysis
@@ -32,6 +34,22 @@ def test_what_a_run_keeps_besides_its_trials_is_there(examine: Callable[..., Ana
 def test_nothing_is_handed_out_that_is_not_there(examine: Callable[..., Analysis]) -> None:
     found = contents(examine(blocks=1))
     assert list(found) == ["figures.csv", "values.csv", "run.json", "trials.jsonl"]
+
+
+def test_all_figures_are_there_whatever_else_the_page_shows(
+    examine: Callable[..., Analysis],
+) -> None:
+    analysis = examine(blocks=2)
+    header, *rows = csv.reader(io.StringIO(contents(analysis)["figures.csv"].decode()))
+    figures = [dict(zip(header, row, strict=True)) for row in rows]
+    measured = {
+        (trial.cell, trial.contender, metric.key)
+        for trial in analysis.evidence.measured
+        for metric in trial.values
+    }
+    assert {(f["cell"], f["contender"], f["metric"]) for f in figures} == measured
+    assert len(figures) == len(measured)
+    assert {figure["blocks"] for figure in figures} == {"2"}
 
 
 def test_what_the_page_has_no_room_for_is_left_with_the_run(
