@@ -9,11 +9,12 @@ from __future__ import annotations
 import io
 import os
 import sys
-from typing import Any, NoReturn
+from typing import Annotated, Any, NoReturn
 
 import typer
 
 from raftmark.bench.contenders.contender import ContenderFailed
+from raftmark.bench.contenders.places import VERSION
 from raftmark.bench.contenders.registry import RegistryError, Unavailable, UnknownName
 from raftmark.commands import (
     comparing,
@@ -61,6 +62,24 @@ for family in (
     models,
 ):
     family.register(app)
+
+
+def _say_version(asked: bool) -> None:
+    if asked:
+        print(f"raftmark {VERSION}")
+        raise typer.Exit
+
+
+@app.callback()
+def options(
+    version: Annotated[
+        bool,
+        typer.Option(
+            "--version", callback=_say_version, is_eager=True, help="Say which version this is."
+        ),
+    ] = False,
+) -> None:
+    """Take the options that come before a command."""
 
 
 def main() -> NoReturn:

@@ -68,12 +68,16 @@ class Build(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     output: str
     env: dict[str, str] = {}
 
+    def is_done(self, root: Path = ROOT) -> bool:
+        """Whether the program is there, made of its sources as they are."""
+        return _is_fresh(self._output(root), self, root)
+
     def bring_up_to_date(self, root: Path = ROOT) -> Path:
         """Make the program anew if its sources have changed; return its path.
 
         `cwd` is relative to `root`. Raises `Unavailable` when that cannot be done.
         """
-        output = Path(expand([self.output], root=str(root))[0])
+        output = self._output(root)
         output.parent.mkdir(parents=True, exist_ok=True)
         # The lock lets several harnesses share one program: one builds, the others wait.
         with open(output.with_name(output.name + ".lock"), "w") as lock:
@@ -81,6 +85,9 @@ class Build(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
             if not _is_fresh(output, self, root):
                 _run_build(output, self, root)
         return output
+
+    def _output(self, root: Path) -> Path:
+        return Path(expand([self.output], root=str(root))[0])
 
 
 class Form(msgspec.Struct, frozen=True, forbid_unknown_fields=True):

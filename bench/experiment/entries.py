@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from raftmark.bench.contenders.registry import ContenderSpec, Unavailable
 from raftmark.bench.runs.forms import ContenderEntry
 
 
-def describe(spec: ContenderSpec) -> ContenderEntry:
-    """Build and ask a contender what it is."""
+def describe(spec: ContenderSpec, say: Callable[[str], None]) -> ContenderEntry:
+    """Build and ask a contender what it is, and say so: a build may take a while."""
     hello, unavailable = None, None
+    building = spec.build is not None and not spec.build.is_done(spec.directory)
+    first = ": building its program, which takes half a minute or so" if building else ""
+    say(f"preparing {spec.name}{first}")
     try:
         hello = spec.probe()
     except Unavailable as reason:

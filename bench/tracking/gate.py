@@ -186,8 +186,7 @@ def _describe(of: Side, wish: Wish, say: Callable[[str], None]) -> dict[str, Con
     entries = {}
     for name, spec in of.contenders.items():
         if not wish.contenders or name in wish.contenders:
-            say(f"preparing {spec.name}")
-            entries[name] = describe(spec)
+            entries[name] = describe(spec, say)
     return entries
 
 

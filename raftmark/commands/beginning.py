@@ -44,8 +44,7 @@ def create(
 
     entries = []
     for spec in chosen.values():
-        say(f"preparing {spec.name}")
-        found = describe(spec)
+        found = describe(spec, say)
         entries.append(found)
         if found.unavailable is not None:
             say(f"{spec.name} cannot run: {found.unavailable}")

@@ -13,7 +13,7 @@ from raftmark.bench.contenders.places import ROOT
 from raftmark.bench.contenders.registry import DEFAULT_TABLE, Unavailable
 from raftmark.commands.choosing import choose, contenders_of
 from raftmark.commands.options import ContendersFile, Pythons, Variables
-from raftmark.terminal.console import console
+from raftmark.terminal.console import console, say
 
 
 def register(app: typer.Typer) -> None:
@@ -53,7 +53,7 @@ def contenders(
     from raftmark.terminal.tables import contenders_table
 
     known = contenders_of(contenders_file, python, env)
-    entries = [describe(spec) for spec in known.spread(known.forms()).values()]
+    entries = [describe(spec, say) for spec in known.spread(known.forms()).values()]
     if json:
         print(msgspec.json.format(msgspec.json.encode(entries), indent=2).decode())
     else:

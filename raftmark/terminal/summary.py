@@ -25,7 +25,7 @@ def summarise(run: Run) -> Table:
     """
     manifest = run.manifest
     table = Table(title=f"{manifest.run}: median (95 % interval) over blocks")
-    table.add_column("cell", overflow="fold", min_width=26)
+    table.add_column("cell", overflow="fold", no_wrap=True)
     for entry in manifest.contenders:
         table.add_column(entry.label, justify="right", overflow="fold")
     for workload, cells in groupby(manifest.specification.cells, lambda c: c.workload["name"]):

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+from rich.console import JustifyMethod
 from rich.table import Table
 
 from raftmark.bench.analysis.statistics import median_interval
@@ -25,7 +26,8 @@ _GIL = {True: "on", False: "off", None: "none"}
 def contenders_table(contenders: list[ContenderEntry]) -> Table:
     """Lay out contenders for people."""
     table = Table()
-    for column in ("contender", "language", "runtime", "GIL", "features"):
+    _add_id(table, "contender")
+    for column in ("language", "runtime", "GIL", "features"):
         table.add_column(column, overflow="fold")
     for contender in contenders:
         if contender.hello is None:
@@ -40,6 +42,12 @@ def contenders_table(contenders: list[ContenderEntry]) -> Table:
             ", ".join(contender.hello["features"]),
         )
     return table
+
+
+def _add_id(table: Table, *titles: str) -> None:
+    """Add columns of what is to be typed again: they stay whole, and others give way."""
+    for title in titles:
+        table.add_column(title, no_wrap=True, overflow="fold")
 
 
 def _loop(runtime: dict[str, Any]) -> list[str]:
@@ -60,8 +68,9 @@ def findings_table(findings: list[Finding]) -> Table:
 def plan_table(made: Plan) -> Table:
     """Lay out a plan for people."""
     table = Table(title=f"for intervals of ±{made.precision:.1%}")
-    for column in ("cell", "contender", "within", "between", "process", "lasts", "blocks"):
-        table.add_column(column, justify="left" if column in ("cell", "contender") else "right")
+    _add_id(table, "cell", "contender")
+    for column in ("within", "between", "process", "lasts", "blocks"):
+        table.add_column(column, justify="right", overflow="fold")
     cells = {cell.id: cell for cell in made.specification.cells}
     for each in made.components:
         if (each.cell, each.contender) not in made.needs:
@@ -82,10 +91,10 @@ def plan_table(made: Plan) -> Table:
 def floors_table(floors: list[Floor]) -> Table:
     """Lay the floors out for people."""
     table = Table(title="median (95 % interval) over blocks")
-    table.add_column("what")
-    table.add_column("measured", justify="right")
-    table.add_column("bound", justify="right")
-    table.add_column("verdict")
+    table.add_column("what", overflow="fold")
+    table.add_column("measured", justify="right", overflow="fold")
+    table.add_column("bound", justify="right", overflow="fold")
+    table.add_column("verdict", overflow="fold")
     for floor in floors:
         table.add_row(
             floor.what,
@@ -102,7 +111,8 @@ def primitives_table(run: Run) -> Table:
     contenders = [e.name for e in run.manifest.contenders if any(e.name == n for n, _ in found)]
     table = Table(title=f"{run.manifest.run}: µs, median (95 % interval) over blocks")
     for column in ("primitive", "with", *contenders):
-        table.add_column(column, justify="right" if column in contenders else "left")
+        side: JustifyMethod = "right" if column in contenders else "left"
+        table.add_column(column, justify=side, overflow="fold")
     for case in CASES:
         rows = {"": [_reading(found.get((name, case), {}), "seconds") for name in contenders]}
         if case.primitive == "timer_lateness":
@@ -124,8 +134,9 @@ def _reading(by_block: dict[int, Reading], field: str) -> str:
 def races_table(counted: Sequence[Outcomes]) -> Table:
     """Lay the outcomes out for people."""
     found = Table(title="how often each outcome came")
-    for column in ("program", "contender", "runs", "outcomes"):
-        found.add_column(column, justify="right" if column == "runs" else "left")
+    _add_id(found, "program", "contender")
+    found.add_column("runs", justify="right", overflow="fold")
+    found.add_column("outcomes", overflow="fold")
     for program in PROGRAMS:
         for each in counted:
             if each.program == program:

@@ -67,7 +67,7 @@ def test_a_contender_gets_what_was_asked_for():
     spec = load_contenders()["asyncio"].with_env(read_asked(["PYTHONHASHSEED", "PYTHONDEVMODE=1"]))
     told = hello(spec)["runtime"]
     assert (told["hash_seed"], told["dev_mode"]) == ("7", True)
-    assert describe(spec).env == {"PYTHONHASHSEED": "7", "PYTHONDEVMODE": "1"}
+    assert describe(spec, print).env == {"PYTHONHASHSEED": "7", "PYTHONDEVMODE": "1"}
 
 
 def test_what_an_entry_sets_is_overridden_by_what_is_asked(tmp_path):

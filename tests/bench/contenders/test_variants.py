@@ -93,7 +93,7 @@ def test_what_is_not_to_be_had_leaves_out_only_what_requires_it(monkeypatch):
     said = r"needs msgspec, which is not to be had for Python 3\.99t: msgspec==1 has no usable"
     with pytest.raises(Unavailable, match=said):
         contenders["multiprocessing@3.99t"].prepare()
-    assert "needs msgspec" in str(describe(contenders["multiprocessing@3.99t"]).unavailable)
+    assert "needs msgspec" in str(describe(contenders["multiprocessing@3.99t"], print).unavailable)
 
 
 def test_a_form_says_what_the_running_interpreter_lacks():
@@ -105,7 +105,7 @@ def test_a_form_says_what_the_running_interpreter_lacks():
 
 
 def test_uvloop_runs_asyncio_and_says_so():
-    entry = describe(known()["asyncio@uvloop"])
+    entry = describe(known()["asyncio@uvloop"], print)
     assert entry.hello is not None
     assert entry.hello["runtime"]["loop"] == "uvloop"
     assert (entry.base, entry.hello["contender"]) == ("asyncio", "asyncio")

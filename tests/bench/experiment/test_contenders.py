@@ -48,7 +48,7 @@ def kinds() -> list[Cell]:
 @pytest.mark.parametrize("name", load_contenders())
 def test_every_kind_of_trial_succeeds(tmp_path, name, request):
     specs = load_contenders()
-    entry = describe(specs[name])
+    entry = describe(specs[name], print)
     if entry.unavailable is not None:
         if request.config.option.skip_unavailable:
             pytest.skip(entry.unavailable)

@@ -48,7 +48,7 @@ def test_a_block_is_measured_and_what_is_not_told_is_left_open(mac, tmp_path):
         specs[name] = msgspec.structs.replace(
             specs[name], command=[python, script, str(tmp_path / f"{name}-syncs"), module]
         )
-    entries = [describe(spec) for spec in specs.values()]
+    entries = [describe(spec, print) for spec in specs.values()]
     cell = replicate_cell(4, storage="disk", warmup_s=0.1, duration_s=0.3)
     plan = manifest(list(specs), [cell], blocks=1, contenders=entries)
     run = Run.create(tmp_path, msgspec.structs.replace(plan, environment=describe_environment()))
