@@ -6,6 +6,7 @@ when it is called.
 
 from __future__ import annotations
 
+import contextlib
 import io
 import os
 import sys
@@ -87,6 +88,18 @@ def main() -> NoReturn:
     _print_all_that_is_said()
     try:
         status = app(standalone_mode=False)
+        sys.stdout.flush()
+    except BrokenPipeError:
+        # Whoever read the output has enough of it.
+        _print_no_more()
+        status = _FAILED
+    except OSError as error:
+        if error.errno is None:
+            raise  # Not the system's: jinja2 calls a fault in a template an OSError too.
+        _print_no_more()
+        what = error.filename or "what it prints"
+        _complain(f"cannot go on over {what}: {error.strerror}; make room or permit it")
+        status = _FAILED
     except typer.TyperException as error:
         _complain(error.format_message())
         status = error.exit_code
@@ -100,6 +113,12 @@ def main() -> NoReturn:
         _complain("interrupted")
         status = _INTERRUPTED
     sys.exit(status)
+
+
+def _print_no_more() -> None:
+    """Let the end of the program not try again to print what could not be printed."""
+    with contextlib.suppress(OSError):
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def _print_all_that_is_said() -> None:

@@ -14,6 +14,7 @@ import functools
 import hashlib
 import os
 import re
+import shlex
 import shutil
 import subprocess
 import sys
@@ -119,10 +120,9 @@ def find(asked: str) -> Interpreter:
         if found is not None and request.is_met_by(found):
             name = found.full_name if request.is_exact else found.short_name
             return _checked(msgspec.structs.replace(found, name=name))
-    raise Unavailable(
-        f"no Python {asked} found: 'uv python install {asked}' installs it, "
-        "or give the path of its executable"
-    )
+    uv = _uv_program()
+    helps = f"'{shlex.quote(uv)} python install {asked}' installs it, or " if uv else ""
+    raise Unavailable(f"no Python {asked} found: {helps}give the path of its executable")
 
 
 def distinct(interpreters: Sequence[Interpreter]) -> list[Interpreter]:
@@ -164,7 +164,7 @@ def environment(interpreter: Interpreter, packages: frozenset[str]) -> Environme
     directory = CACHE / "python" / f"{interpreter.full_name}-{identity}"
     python = directory / "bin" / "python"
     directory.parent.mkdir(parents=True, exist_ok=True)
-    with open(directory.with_name(directory.name + ".lock"), "w") as lock:
+    with open(directory.with_name(directory.name + ".lock"), "wb") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         if _ask(python) != _ask(Path(interpreter.executable), executable=str(python)):
             _uv("venv", "--quiet", "--clear", "--no-project", "--no-python-downloads",
@@ -203,10 +203,20 @@ def _pin(package: str) -> str:
     return found[0]
 
 
+def _uv_program() -> str | None:
+    """Return uv as it is called from here: the one beside the interpreter, or one on PATH."""
+    beside, found = Path(sys.executable).with_name("uv"), shutil.which("uv")
+    if not beside.exists():
+        return found
+    if found is not None and os.path.samefile(beside, found):
+        return "uv"
+    here = Path.cwd()
+    return str(beside.relative_to(here) if beside.is_relative_to(here) else beside)
+
+
 def _uv(*arguments: str) -> str:
     """Run uv and return what it prints; `Unavailable` has its complaint in one line."""
-    beside = Path(sys.executable).with_name("uv")
-    uv = str(beside) if beside.exists() else shutil.which("uv")
+    uv = _uv_program()
     if uv is None:
         raise Unavailable(f"other interpreters need uv; {how_to_install('pythons')} installs it")
     try:

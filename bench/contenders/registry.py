@@ -80,7 +80,7 @@ class Build(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         output = self._output(root)
         output.parent.mkdir(parents=True, exist_ok=True)
         # The lock lets several harnesses share one program: one builds, the others wait.
-        with open(output.with_name(output.name + ".lock"), "w") as lock:
+        with open(output.with_name(output.name + ".lock"), "wb") as lock:
             fcntl.flock(lock, fcntl.LOCK_EX)
             if not _is_fresh(output, self, root):
                 _run_build(output, self, root)

@@ -144,7 +144,10 @@ def plan(run: Run, precision: float, base: Specification) -> Plan:
 
 def read_precision(text: str) -> float:
     """Read a precision, `2%` or `0.02`. Raises `ValueError` for what is none."""
-    value = float(text.removesuffix("%")) / (100 if text.endswith("%") else 1)
+    try:
+        value = float(text.removesuffix("%")) / (100 if text.endswith("%") else 1)
+    except ValueError as error:
+        raise ValueError(f"{text!a} is no number") from error
     if not 0 < value < 1:
         raise ValueError(f"a precision lies between 0 and 100%, not at {text}")
     return value

@@ -122,7 +122,7 @@ class Repository:
         with contextlib.ExitStack() as stack:
             try:
                 cache.mkdir(parents=True, exist_ok=True)
-                (cache / ".gitignore").write_text("*\n")
+                (cache / ".gitignore").write_text("*\n", encoding="utf-8")
                 with _lock(cache, wait=True):
                     self._remove_abandoned(cache)
                     place = Path(tempfile.mkdtemp(prefix="", dir=cache))

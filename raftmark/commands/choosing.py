@@ -57,10 +57,12 @@ def listed(names: str | None) -> list[str]:
 
 def find_run(name: str, results: Path) -> Path:
     """Return the directory of a run, named by its path or by its name in `results`."""
-    candidates = [Path(name), results / name]
+    candidates = list(dict.fromkeys([Path(name), results / name]))
     for path in candidates:
         if path.is_dir():
             return path
+    if len(candidates) == 1:
+        raise typer.BadParameter(f"no run {name}: it is no directory")
     raise typer.BadParameter(
         f"no run {name}: neither {candidates[0]} nor {candidates[1]} is a directory"
     )

@@ -11,6 +11,7 @@ import typer
 
 from raftmark.commands.choosing import listed
 from raftmark.commands.options import Results
+from raftmark.commands.writing import require_place, write
 from raftmark.terminal.console import say
 
 if TYPE_CHECKING:
@@ -173,8 +174,8 @@ def _compare_and_write(
 
     if format not in FORMATS:
         raise typer.BadParameter(f"no format {format}; choose from {', '.join(FORMATS)}")
-    if output is not None and not output.parent.is_dir():
-        raise typer.BadParameter(f"there is no directory {output.parent} for -o {output}")
+    if output is not None:
+        require_place(output)
     comparison, interrupted = _compare(base, head, wish, results, table)
     _write(FORMATS[format](comparison), output)
     if interrupted:
@@ -254,13 +255,8 @@ def _compare_revisions(
 def _write(text: str, output: Path | None) -> None:
     if output is None:
         sys.stdout.write(text)
-        return
-    try:
-        output.write_text(text, encoding="utf-8")
-    except OSError as error:
-        raise typer.TyperException(
-            f"cannot write to {output}: {error.strerror}; name another file with -o"
-        ) from error
+    else:
+        write(output, text)
 
 
 def _find_run(name: str, results: Path) -> Path | None:

@@ -10,7 +10,9 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from raftmark.commands.choosing import find_run
 from raftmark.commands.options import Results, RunName
+from raftmark.commands.writing import require_place, write
 
 if TYPE_CHECKING:
     from raftmark.bench.tracking.history import History
@@ -41,8 +43,7 @@ def add(
     from raftmark.bench.tracking import history
 
     with _explained():
-        path = Path(run) if Path(run).is_dir() else results / run
-        print(history.add(store, history.entry_of(Run.open(path))))
+        print(history.add(store, history.entry_of(Run.open(find_run(run, results)))))
 
 
 @commands.command(name="list")
@@ -62,13 +63,8 @@ def report(
     """Write the page that shows every figure over time, with its changes."""
     from raftmark.report.pages.trend import render
 
-    text = render(_read(store))
-    try:
-        output.write_text(text, encoding="utf-8")
-    except OSError as error:
-        raise typer.TyperException(
-            f"cannot write to {output}: {error.strerror}; name another file with -o"
-        ) from error
+    require_place(output)
+    write(output, render(_read(store)))
     print(output)
 
 

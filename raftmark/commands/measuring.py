@@ -144,7 +144,7 @@ def bench(
             except StoreError as error:
                 raise StoreError(f"{error}; then {how_to_resume(run)}") from error
         try:
-            _conclude(run, end, report)
+            _conclude(run, end, report, contenders_file)
         except KeyboardInterrupt:
             _say_what_is_missing(run, "interrupted")
             raise typer.Exit(_INTERRUPTED) from None
@@ -293,7 +293,7 @@ def _record(run: Run, specs: Contenders, end: End) -> End | None:
     return end
 
 
-def _conclude(run: Run, end: End | None, report: bool) -> None:
+def _conclude(run: Run, end: End | None, report: bool, table: Path) -> None:
     """Say what came out of a run, and end with the status that fits."""
     from raftmark.bench.analysis.noise import say_noise
     from raftmark.bench.analysis.steady_state import say_classes
@@ -309,7 +309,7 @@ def _conclude(run: Run, end: End | None, report: bool) -> None:
     if end is not End.COMPLETE:
         _say_what_is_missing(run, "interrupted" if end is None else "the profile's time is over")
     if report:
-        print(publishing.write(run, None))
+        print(publishing.write(run, None, table=table))
     if end is None:
         raise typer.Exit(_INTERRUPTED)
     if any(trial.check is not None and not trial.check.passed for trial in failed):

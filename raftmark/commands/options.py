@@ -16,6 +16,15 @@ ContendersFile = Annotated[
         show_default=False,
     ),
 ]
+MeasuredWith = Annotated[
+    Path,
+    typer.Option(
+        "--contenders-file",
+        metavar="PATH",
+        help="The contenders' table that the run was measured with: it names the code to count.",
+        show_default=False,
+    ),
+]
 Pythons = Annotated[
     list[str] | None,
     typer.Option(

@@ -7,8 +7,10 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from raftmark.bench.contenders.registry import DEFAULT_TABLE
 from raftmark.commands.choosing import find_run
-from raftmark.commands.options import Results, RunName
+from raftmark.commands.options import MeasuredWith, Results, RunName
+from raftmark.commands.writing import explained
 
 if TYPE_CHECKING:
     from raftmark.bench.runs.store import Run
@@ -35,6 +37,7 @@ def report(
         typer.Option("-o", "--output", metavar="FILE", help="Where to write the report."),
     ] = None,
     results: Results = Path("results"),
+    contenders_file: MeasuredWith = DEFAULT_TABLE,
 ) -> None:
     """Write the report of a run that was measured before, complete or not."""
     from raftmark.bench.runs.store import Run, StoreError
@@ -42,9 +45,10 @@ def report(
     try:
         first = Run.open(find_run(run, results))
         if later is None:
-            print(write(first, output))
+            print(write(first, output, table=contenders_file))
         else:
-            print(write(Run.open(find_run(later, results)), output, first))
+            last = Run.open(find_run(later, results))
+            print(write(last, output, first, contenders_file))
     except StoreError as error:
         raise typer.TyperException(str(error)) from error
 
@@ -58,6 +62,7 @@ def appendix(
         ),
     ] = None,
     results: Results = Path("results"),
+    contenders_file: MeasuredWith = DEFAULT_TABLE,
 ) -> None:
     """Write a run as a paper's appendix: LaTeX with its figures and sources, and a PDF.
 
@@ -68,20 +73,18 @@ def appendix(
 
     try:
         found = Run.open(find_run(run, results))
-        directory = found.path / "appendix" if output is None else output
-        print(write_appendix(found, directory))
+        directory = found.place("appendix", "figures").parent if output is None else output
+        with explained(directory):
+            print(write_appendix(found, directory, contenders_file))
     except (AppendixError, StoreError) as error:
         raise typer.TyperException(str(error)) from error
-    except OSError as error:
-        if error.errno is None:
-            raise  # Not the system's: jinja2 calls a fault in a template an OSError too.
-        raise typer.TyperException(
-            f"cannot write the appendix to {directory}: {error.strerror}; "
-            "name another place with -o"
-        ) from error
 
 
-def summary(run: RunName, results: Results = Path("results")) -> None:
+def summary(
+    run: RunName,
+    results: Results = Path("results"),
+    contenders_file: MeasuredWith = DEFAULT_TABLE,
+) -> None:
     """Print a run as Markdown: for a pull request, or the summary of a CI job."""
     from raftmark.bench.runs.store import Run, StoreError
     from raftmark.report.findings.analysis import examine
@@ -91,20 +94,16 @@ def summary(run: RunName, results: Results = Path("results")) -> None:
         found = Run.open(find_run(run, results))
     except StoreError as error:
         raise typer.TyperException(str(error)) from error
-    print(in_markdown(examine(found)), end="")
+    print(in_markdown(examine(found, contenders_file)), end="")
 
 
-def write(run: Run, output: Path | None, before: Run | None = None) -> Path:
+def write(
+    run: Run, output: Path | None, before: Run | None = None, table: Path = DEFAULT_TABLE
+) -> Path:
     """Write a run's report and return its file, by default in the run's directory."""
     from raftmark.report.pages.build import write_report
 
     output = run.path / "report.html" if output is None else output
-    try:
-        write_report(run, output, before)
-    except OSError as error:
-        if error.errno is None:
-            raise  # Not the system's: jinja2 calls a fault in a template an OSError too.
-        raise typer.TyperException(
-            f"cannot write the report to {output}: {error.strerror}; name another file with -o"
-        ) from error
+    with explained(output):
+        write_report(run, output, before, table)
     return output

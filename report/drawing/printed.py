@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import math
 import shutil
 from collections.abc import Mapping
@@ -15,6 +16,7 @@ from matplotlib.colors import to_hex
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
+from raftmark.bench.files import replace_file
 from raftmark.report.drawing.charts import GRID, INK, MUTED, PAPER, Chart, paint
 from raftmark.report.drawing.latex import escape
 from raftmark.report.model import Contender
@@ -95,10 +97,14 @@ def write(chart: Chart, contenders: Mapping[str, Contender], stem: Path) -> list
     written = [stem.with_suffix(".pdf")]
     with mpl.rc_context(_STYLE):
         # A date would make the same run's figures differ from day to day.
-        draw(chart, contenders).savefig(written[0], metadata={"CreationDate": None})
+        page = io.BytesIO()
+        draw(chart, contenders).savefig(page, format="pdf", metadata={"CreationDate": None})
+        replace_file(written[0], page.getvalue())
         if shutil.which("pdflatex"):
             written.append(stem.with_suffix(".pgf"))
-            _in_latex(chart, contenders).savefig(written[1])
+            source = io.StringIO()
+            _in_latex(chart, contenders).savefig(source, format="pgf")
+            replace_file(written[1], source.getvalue())
     return written
 
 

@@ -15,7 +15,13 @@ from dataclasses import dataclass
 from itertools import cycle
 from pathlib import Path
 
-from raftmark.bench.contenders.registry import ContenderSpec, is_color, is_marker, load_contenders
+from raftmark.bench.contenders.registry import (
+    DEFAULT_TABLE,
+    ContenderSpec,
+    is_color,
+    is_marker,
+    load_contenders,
+)
 from raftmark.bench.experiment.environment import machine
 from raftmark.bench.runs.forms import ContenderEntry
 from raftmark.bench.runs.store import Run
@@ -42,8 +48,8 @@ class Analysis:
 
     `path` is the run's directory. `tallies` are by cell and contender; contenders keep the run's
     order everywhere. The `environment` is facts as names and texts, by group. `command` measures
-    the same again. `cautions` are sentences on the circumstances. `machine` tells one machine from
-    another; `before` is a run to compare with.
+    the same again, and `again` makes the report of it again. `cautions` are sentences on the
+    circumstances. `machine` tells one machine from another; `before` is a run to compare with.
     """
 
     run: str
@@ -65,6 +71,7 @@ class Analysis:
     tallies: Mapping[str, Mapping[str, Tally]]
     environment: Mapping[str, tuple[tuple[str, str], ...]]
     machine: str
+    again: str
     cautions: tuple[str, ...] = ()
     before: Analysis | None = None
 
@@ -86,12 +93,12 @@ class Analysis:
         return sum(tally.missing for row in self.tallies.values() for tally in row.values())
 
 
-def examine(run: Run, before: Run | None = None) -> Analysis:
-    """Analyse a run with the contenders' table and code of this project.
+def examine(run: Run, table: Path = DEFAULT_TABLE, before: Run | None = None) -> Analysis:
+    """Analyse a run with a contenders' table, and the code that it names.
 
     `before` is a run to compare with. Raises `StoreError` where a run is damaged.
     """
-    specs = load_contenders()
+    specs = {**load_contenders(), **load_contenders(table)}
     code = measure_code(specs)
     earlier = None if before is None else analyse(before, specs, code)
     return analyse(run, specs, code, earlier)
@@ -113,7 +120,7 @@ def analyse(
     contenders = _contenders(run, specs, evidence)
     twins = {name: found.base for name, found in contenders.items() if found.twin}
     code = {
-        name: code.get(name, "not in the contenders' table")
+        name: code.get(name, "not in the contenders' table (--contenders-file names another)")
         for name, found in contenders.items()
         if found.base == name  # other forms of a contender are the same code
     }
@@ -138,6 +145,7 @@ def analyse(
         code=code,
         tallies=_tallies(run, evidence),
         environment=provenance.surroundings(manifest),
+        again=provenance.report_command(manifest),
         cautions=tuple(provenance.cautions(manifest)),
         machine=machine(manifest.environment),
         before=before,

@@ -58,6 +58,13 @@ def command(manifest: Manifest, known: Collection[str]) -> str:
     return shlex.join(words)
 
 
+def report_command(manifest: Manifest) -> str:
+    """Return the command that makes the report again."""
+    table = manifest.asked.table
+    words = ["raftmark", "report", manifest.run]
+    return shlex.join(words if table is None else [*words, "--contenders-file", table])
+
+
 def cautions(manifest: Manifest) -> list[str]:
     """Say what about the circumstances a reader has to know before quoting a figure."""
     found = []

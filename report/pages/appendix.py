@@ -18,6 +18,8 @@ from typing import Any
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from raftmark.bench.codemetrics import SourceMetrics
+from raftmark.bench.contenders.registry import DEFAULT_TABLE
+from raftmark.bench.files import replace_file, require_writable
 from raftmark.bench.runs.store import Run
 from raftmark.report.drawing.charts import Chart
 from raftmark.report.drawing.latex import escape, long_table, table
@@ -45,13 +47,33 @@ class Drawn:
     description: str
 
 
-def write_appendix(run: Run, directory: Path) -> Path:
+def write_appendix(run: Run, directory: Path, table: Path = DEFAULT_TABLE) -> Path:
     """Write a run's appendix; return the PDF, or the LaTeX file where there is no LaTeX.
 
-    Raises `AppendixError` if it does not compile, and OSError if it cannot be written.
+    It is made elsewhere, and comes into the directory when it is whole. `table` is the contenders'
+    table that names the code to count. Raises `AppendixError` if it does not compile, its sources
+    are there then, and OSError if it cannot be written.
     """
-    analysis = examine(run)
     (directory / "figures").mkdir(parents=True, exist_ok=True)
+    require_writable(directory / "figures" / "figure.pdf")
+    with tempfile.TemporaryDirectory() as scratch:
+        _write_sources(examine(run, table), Path(scratch))
+        _bring(Path(scratch), directory)
+        if shutil.which("pdflatex") is None or shutil.which("bibtex") is None:
+            return directory / "appendix.tex"
+        _compile(Path(scratch))
+        replace_file(directory / "appendix.pdf", (Path(scratch) / "appendix.pdf").read_bytes())
+        return directory / "appendix.pdf"
+
+
+def _bring(made: Path, directory: Path) -> None:
+    """Put all that was made into the directory, each file whole."""
+    for path in sorted(path for path in made.rglob("*") if path.is_file()):
+        replace_file(directory / path.relative_to(made), path.read_bytes())
+
+
+def _write_sources(analysis: Analysis, directory: Path) -> None:
+    (directory / "figures").mkdir()
     figures = list(_figures(analysis, directory / "figures"))
     environment = Environment(
         loader=PackageLoader("raftmark.report.pages", "templates/appendix"),
@@ -80,10 +102,6 @@ def write_appendix(run: Run, directory: Path) -> Path:
     for name in ("appendix.tex", "body.tex", "references.bib"):
         text = environment.get_template(name).render(facts)
         (directory / name).write_text(text, encoding="utf-8")
-    if shutil.which("pdflatex") is None or shutil.which("bibtex") is None:
-        return directory / "appendix.tex"
-    _compile(directory)
-    return directory / "appendix.pdf"
 
 
 def _figures(analysis: Analysis, directory: Path) -> Iterator[Drawn]:
@@ -230,17 +248,10 @@ def _counts(total: SourceMetrics) -> list[str]:
 
 
 def _compile(directory: Path) -> None:
-    """Make the PDF, in a directory of its own so that no auxiliary files are left."""
-    with tempfile.TemporaryDirectory() as scratch:
-        for source in directory.iterdir():
-            if source.is_dir():
-                shutil.copytree(source, Path(scratch) / source.name)
-            elif source.suffix in {".tex", ".bib"}:
-                shutil.copy(source, scratch)
-        latex = ["pdflatex", "-interaction=nonstopmode", "-halt-on-error", "appendix"]
-        for command in (latex, ["bibtex", "appendix"], latex, latex):
-            _run(command, Path(scratch))
-        shutil.copy(Path(scratch) / "appendix.pdf", directory / "appendix.pdf")
+    """Make the PDF, and auxiliary files beside it."""
+    latex = ["pdflatex", "-interaction=nonstopmode", "-halt-on-error", "appendix"]
+    for command in (latex, ["bibtex", "appendix"], latex, latex):
+        _run(command, directory)
 
 
 def _run(command: list[str], directory: Path) -> None:

@@ -6,6 +6,8 @@ import base64
 import hashlib
 from pathlib import Path
 
+from raftmark.bench.contenders.registry import DEFAULT_TABLE
+from raftmark.bench.files import replace_file, require_writable
 from raftmark.bench.runs.store import Run
 from raftmark.report.drawing.svg import marker_svg
 from raftmark.report.findings import conclusion
@@ -15,18 +17,16 @@ from raftmark.report.pages.sections import SECTIONS
 from raftmark.report.pages.templating import static, templates
 
 
-def write_report(run: Run, output: Path, before: Run | None = None) -> None:
+def write_report(
+    run: Run, output: Path, before: Run | None = None, table: Path = DEFAULT_TABLE
+) -> None:
     """Write a run's report to `output`, whole or not at all. OSError if that cannot be done.
 
-    With a run `before`, the report also tells what changed from that to this.
+    With a run `before`, the report also tells what changed from that to this. `table` is the
+    contenders' table that names the code to count.
     """
-    text = render(examine(run, before))
-    partial = output.with_name(output.name + ".part")
-    try:
-        partial.write_text(text, encoding="utf-8")
-        partial.replace(output)
-    finally:
-        partial.unlink(missing_ok=True)
+    require_writable(output)
+    replace_file(output, render(examine(run, table, before)))
 
 
 def render(analysis: Analysis) -> str:

@@ -66,7 +66,7 @@ def test_what_only_looks_like_the_interpreter_is_passed_over(places):
     shim.parent.mkdir()
     shim.write_text("#!/bin/sh\necho no such version >&2\nexit 127\n")
     shim.chmod(0o755)
-    with pytest.raises(Unavailable, match=r"no Python 3\.99 found: 'uv python install 3\.99'"):
+    with pytest.raises(Unavailable, match=r"no Python 3\.99 found: '.*uv python install 3\.99'"):
         find("3.99")
     path = install(places / "versions" / "x" / "bin", "python3.99")
     assert find("3.99").executable == str(path)
