@@ -10,7 +10,7 @@ import typer
 from raftmark.bench.contenders.registry import DEFAULT_TABLE
 from raftmark.commands.choosing import find_run
 from raftmark.commands.options import MeasuredWith, Results, RunName
-from raftmark.commands.writing import explained
+from raftmark.commands.writing import explained, require_place
 
 if TYPE_CHECKING:
     from raftmark.bench.runs.store import Run
@@ -42,6 +42,8 @@ def report(
     """Write the report of a run that was measured before, complete or not."""
     from raftmark.bench.runs.store import Run, StoreError
 
+    if output is not None:
+        require_place(output)
     try:
         first = Run.open(find_run(run, results))
         if later is None:

@@ -321,8 +321,8 @@ def test_a_report_that_cannot_be_written_is_said(tmp_path, table, command):
     options = ["--no-report", "--blocks", "1", "--workloads", "election", "--no-twin"]
     command("bench", *options, *table({"a": fake("stub")}), cwd=tmp_path)
     done = command("report", "latest", "-o", "gone/report.html", cwd=tmp_path)
-    assert done.returncode == 1
-    assert done.stderr.startswith("raftmark: cannot write the report to gone/report.html: ")
+    assert done.returncode == 2
+    assert done.stderr.startswith("raftmark: Invalid value: cannot write gone/report.html: ")
     written = command("report", "latest", "-o", "report.html", cwd=tmp_path)
     assert written.returncode == 0, written.stderr
     assert written.stdout == "report.html\n"
