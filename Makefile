@@ -74,8 +74,8 @@ gate: setup
 # Clusters mostly wait for elections, while the rest computes: so they run side by side. What they
 # print is shown when they end, each in one piece.
 test: lint
-	@$(MAKE) --no-print-directory --jobs 4 $(SYNC) \
-	  test-threading,go test-asyncio,multiprocessing test-cores test-rest
+	@$(MAKE) --no-print-directory --jobs 5 $(SYNC) \
+	  test-threading,go test-asyncio,multiprocessing test-cores test-rest test-interpreters
 
 CONTENDERS := threading asyncio multiprocessing go
 CLUSTERS := tests/conformance tests/linearizability
@@ -92,8 +92,13 @@ test-cores: setup-test
 	cd go_reference && go test -race -short -count 1 -timeout 10m ./...
 	$(BIN)/pytest $(CORES)
 
+INTERPRETERS := tests/test_interpreters.py
+
+test-interpreters: setup-test
+	$(BIN)/pytest $(INTERPRETERS)
+
 test-rest: setup-test
-	$(BIN)/pytest $(addprefix --ignore=,$(CLUSTERS) $(CORES))
+	$(BIN)/pytest $(addprefix --ignore=,$(CLUSTERS) $(CORES) $(INTERPRETERS))
 
 nightly: test mutants fuzz
 	$(BIN)/pytest tests/raft/lockstep --lockstep-events 1000000 --timeout 0

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Callable, Collection, Iterable
+from concurrent.futures import Future
 from typing import Any, TypeVar
 
 import pytest
@@ -365,6 +366,40 @@ class ClusterUnderTest:
         if len(whole) == last:
             assert nodes[0].state_hash == Store(whole).hash()
         return whole
+
+    def begin_run(
+        self,
+        workload: dict[str, Any],
+        under_way: Callable[[Status], bool] | None = None,
+    ) -> tuple[int, Future[dict[str, Any]]]:
+        """Begin a run that is to last; return the leader and the reply to come.
+
+        It is `under_way` then; as a rule that shows in the leader's log. A run is begun again when
+        its answer is that an election came between.
+        """
+        refusal: object = None
+        for _ in looks():
+            leader = self.elected_leader()
+            last = self.status()[leader].last_index or 0
+            running = self.contender.send("run", workload=workload)
+
+            def shows(status: Status) -> bool:
+                if running.done():  # noqa: B023
+                    return True
+                if under_way is not None:
+                    return under_way(status)
+                return (status[leader].last_index or 0) > last + 10  # noqa: B023
+
+            self.eventually("the run is under way", shows)
+            if not running.done():
+                return leader, running
+            try:
+                raise AssertionError(f"a run that was to last ended: {running.result()}")
+            except ContenderError as error:
+                if error.code != "unavailable":
+                    raise
+                refusal = error
+        raise AssertionError(f"no run for {DEADLINE_S:g} s; last: {refusal}")
 
     def undisturbed(self, act: Callable[[int], T]) -> T:
         """Return what `act(leader)` does, done again, the network healed, if an election came.

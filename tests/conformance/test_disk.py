@@ -125,12 +125,10 @@ def test_again_and_again_killed_while_it_runs_a_workload(launch: Launch, data: P
         cluster.elected_leader()
         assert cluster.all_agree()[: len(kept)] == kept, "committed before the kill"
         kept = cluster.log(1, to=cluster.status()[1].commit_index)
-        leader = cluster.elected_leader()
         workload = {"name": "replicate", "duration_s": 600, "session": f"life-{life}"}
-        contender.send("run", workload=workload)
         goal = len(kept) + 200
-        cluster.eventually("it is busy", lambda s, goal=goal, leader=leader: (  # type: ignore[misc]
-            (s[leader].commit_index or 0) > goal))  # fmt: skip
+        leader, _ = cluster.begin_run(workload, lambda s, goal=goal: (  # type: ignore[misc]
+            max(node.commit_index or 0 for node in s.values()) > goal))  # fmt: skip
         kept = cluster.log(leader, to=cluster.status()[leader].commit_index)
         contender.kill()
     cluster = ClusterUnderTest(launch(), **whole)

@@ -17,7 +17,7 @@ from raftmark.bench.contenders.contender import Contender
 from raftmark.bench.contenders.registry import ContenderSpec
 
 from . import intermediary
-from .cluster import LIVELY, STEADY, ClusterUnderTest, set_
+from .cluster import LIVELY, STEADY, ClusterUnderTest, Status, set_
 from .conftest import Launch, StartCluster
 from .messages import Hello, read
 from .processes import Footprint, cpu_seconds, footprint, survivors, tree
@@ -75,26 +75,24 @@ def changing_cluster(contender: Contender, directory: Path) -> ClusterUnderTest:
 def busy_cluster(contender: Contender, directory: Path) -> ClusterUnderTest:
     """A workload that would run for ten minutes."""
     cluster = ClusterUnderTest(contender, **STEADY, storage="disk", data_dir=str(directory))
-    leader = cluster.elected_leader()
-    contender.send("run", workload={"name": "replicate", "duration_s": 600})
-    cluster.eventually("the workload runs", lambda s: (s[leader].last_index or 0) > 50)
+    cluster.begin_run({"name": "replicate", "duration_s": 600})
     return cluster
+
+
+def leader_was_crashed(status: Status) -> bool:
+    return not all(node.alive for node in status.values())
 
 
 def electing_workload(contender: Contender, _directory: Path) -> ClusterUnderTest:
     cluster = ClusterUnderTest(contender, 5, **LIVELY)
-    contender.send("run", workload={"name": "election", "elections": 100_000})
-    cluster.eventually("a leader was crashed", lambda s: not all(n.alive for n in s.values()))
+    cluster.begin_run({"name": "election", "elections": 100_000}, leader_was_crashed)
     return cluster
 
 
 def failing_over(contender: Contender, _directory: Path) -> ClusterUnderTest:
     """Clients look for the next leader, or have found it."""
     cluster = ClusterUnderTest(contender, **LIVELY)
-    cluster.elected_leader()
-    workload = {"name": "failover", "before_s": 0.1, "after_s": 600}
-    contender.send("run", workload=workload)
-    cluster.eventually("a leader was crashed", lambda s: not all(n.alive for n in s.values()))
+    cluster.begin_run({"name": "failover", "before_s": 0.1, "after_s": 600}, leader_was_crashed)
     return cluster
 
 

@@ -10,7 +10,7 @@ import pytest
 
 from raftmark.bench.contenders.contender import ContenderError
 
-from .cluster import LIVELY, STEADY, ClusterUnderTest, Status
+from .cluster import LIVELY, STEADY, ClusterUnderTest
 from .conftest import StartCluster
 from .messages import (
     ElectionResult,
@@ -176,15 +176,7 @@ def test_one_workload_runs_at_a_time_and_the_rest_is_answered_beside_it(
 
 def running_replicate(cluster: ClusterUnderTest) -> tuple[int, Any]:
     """Begin a long run, and return its leader and its reply to come."""
-    leader = cluster.elected_leader()
-    last = cluster.status()[leader].last_index or 0
-    running = cluster.contender.send("run", workload=BRIEF | {"duration_s": 600})
-
-    def under_way(status: Status) -> bool:
-        return (status[leader].last_index or 0) > last + 10
-
-    cluster.eventually("the workload runs", under_way)
-    return leader, running
+    return cluster.begin_run(BRIEF | {"duration_s": 600})
 
 
 @pytest.mark.needs("replicate")

@@ -143,9 +143,7 @@ def test_failover_tells_of_its_progress(start: StartCluster) -> None:
 @pytest.mark.needs("failover")
 def test_failover_ends_when_the_cluster_stops(start: StartCluster) -> None:
     cluster = start(**STEADY)
-    cluster.elected_leader()
-    running = cluster.contender.send("run", workload={"name": "failover", "after_s": 600})
-    cluster.eventually("the load is under way", lambda s: (s[1].last_index or 0) > 10)
+    _, running = cluster.begin_run({"name": "failover", "after_s": 600})
     cluster.refused("bad_request", "run", workload=BRIEF)
     cluster.stop()
     with pytest.raises(ContenderError) as refusal:
@@ -163,6 +161,18 @@ def test_a_crash_needs_a_majority_of_survivors(start: StartCluster, workload: st
 # Catching up
 
 
+def catch_up(cluster: ClusterUnderTest, **workload: Any) -> tuple[str, CatchUpResult]:
+    """Run the workload, again if an election came between; its session and its result."""
+    sessions = iter(f"run{n}" for n in range(1000))
+
+    def run(_leader: int) -> tuple[str, CatchUpResult]:
+        session = next(sessions)
+        asked = {"name": "catch_up", "session": session} | workload
+        return session, read(CatchUpResult, cluster.contender.call("run", workload=asked))
+
+    return cluster.undisturbed(run)
+
+
 @pytest.mark.needs("catch_up")
 @pytest.mark.parametrize(
     "by", ["entries", pytest.param("snapshot", marks=pytest.mark.needs("snapshot"))]
@@ -171,8 +181,7 @@ def test_catch_up_reports_a_followers_return(
     start: StartCluster, by: str, storage: dict[str, Any]
 ) -> None:
     cluster = start(**WHOLE, **storage)
-    workload = {"name": "catch_up", "entries": 500, "by": by, "payload": 8, "keys": 10}
-    result = read(CatchUpResult, cluster.contender.call("run", workload=workload))
+    session, result = catch_up(cluster, entries=500, by=by, payload=8, keys=10)
     assert (result.entries, result.by) == (500, by)
     assert result.node != result.leader
     assert result.restart_ns <= result.running_ns
@@ -185,7 +194,7 @@ def test_catch_up_reports_a_followers_return(
     status = cluster.status()
     assert all(node.alive for node in status.values()), "the follower is back"
     if by == "entries":
-        check_acknowledged(cluster, "client", result.acknowledged)
+        check_acknowledged(cluster, session, result.acknowledged)
     else:
         cluster.all_agree()
         assert (cluster.status()[result.node].snapshot_index or 0) >= 500
@@ -206,20 +215,17 @@ def test_a_catch_up_with_large_values_elects_nobody(start: StartCluster) -> None
 @pytest.mark.needs("catch_up")
 def test_a_follower_may_miss_less_than_a_command_a_client(start: StartCluster) -> None:
     cluster = start(**WHOLE)
-    workload = {"name": "catch_up", "entries": 3}
-    result = read(CatchUpResult, cluster.contender.call("run", workload=workload))
+    session, result = catch_up(cluster, entries=3)
     assert len(result.acknowledged) == 64
     assert sum(result.acknowledged) == 3
-    check_acknowledged(cluster, "client", result.acknowledged)
+    check_acknowledged(cluster, session, result.acknowledged)
 
 
 @pytest.mark.needs("catch_up")
 def test_catch_up_ends_when_the_cluster_stops(start: StartCluster) -> None:
     cluster = start(**STEADY)
-    cluster.elected_leader()
     workload = {"name": "catch_up", "entries": 1_000_000}
-    running = cluster.contender.send("run", workload=workload)
-    cluster.eventually("a follower is gone", lambda s: not all(n.alive for n in s.values()))
+    _, running = cluster.begin_run(workload, lambda s: not all(n.alive for n in s.values()))
     cluster.stop()
     with pytest.raises(ContenderError) as refusal:
         running.result(DEADLINE_S)

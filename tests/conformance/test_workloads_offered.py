@@ -165,16 +165,7 @@ def test_a_stall_is_charged_to_every_command_that_it_delays(start: StartCluster)
 
 def running_load(cluster: ClusterUnderTest) -> tuple[int, Any]:
     """Begin a long run, and return its leader and its reply to come."""
-    leader = cluster.elected_leader()
-    last = cluster.status()[leader].last_index or 0
-    workload = {"name": "offered", "warmup_s": 0.05, "duration_s": 600}
-    running = cluster.contender.send("run", workload=workload)
-
-    def under_way(status: Status) -> bool:
-        return (status[leader].last_index or 0) > last + 10
-
-    cluster.eventually("the workload runs", under_way)
-    return leader, running
+    return cluster.begin_run({"name": "offered", "warmup_s": 0.05, "duration_s": 600})
 
 
 def fails(running: Any) -> None:
@@ -206,7 +197,6 @@ def test_a_load_that_sends_next_to_nothing_is_stopped_too(start: StartCluster) -
     cluster = start(1, **STEADY)
     cluster.elected_leader()
     workload = {"name": "offered", "rate": 1, "duration_s": 600}
-    running = cluster.contender.send("run", workload=workload)
-    cluster.eventually("the workload runs", lambda s: (s[1].last_index or 0) >= 2)
+    _, running = cluster.begin_run(workload, lambda s: (s[1].last_index or 0) >= 2)
     cluster.stop()
     fails(running)
