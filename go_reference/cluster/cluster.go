@@ -11,7 +11,6 @@ import (
 	"sync"
 
 	"raftmark/raft"
-	"raftmark/workload"
 )
 
 // Config is what a cluster is started with. With a DataDir node i keeps its data in the
@@ -51,14 +50,7 @@ type Events struct {
 // Status is what a node is at one moment. A crashed node is nothing but that.
 type Status struct {
 	Lifecycle Lifecycle
-	raft.View
-	VotedFor      raft.NodeID
-	FirstIndex    int // of what the log keeps, or would
-	LastIndex     int
-	CommitIndex   int
-	AppliedIndex  int
-	SnapshotIndex int // the last that the snapshot covers
-	Configuration *raft.Configuration
+	raft.Status
 }
 
 // A Replica is a copy of a node's log and state machine at the moment of its status. Hashing
@@ -67,14 +59,6 @@ type Replica struct {
 	Status
 	Log     *raft.ReplicatedLog
 	Machine *raft.StateMachine
-}
-
-// Log is a stretch of a node's log, from First on.
-type Log struct {
-	First       int
-	Entries     []raft.Entry
-	LastIndex   int
-	CommitIndex int
 }
 
 // A Cluster is a running Raft cluster. Any goroutine may call its methods; each returns when
@@ -189,7 +173,7 @@ func (c *Cluster) Applied(id raft.NodeID, index int) (<-chan raft.Outcome, error
 func (c *Cluster) Lifecycle(id raft.NodeID) Lifecycle { return c.node(id).state() }
 
 // Counters are what a node has sent and saved since the cluster was started.
-func (c *Cluster) Counters(id raft.NodeID) (counters workload.Counters) {
+func (c *Cluster) Counters(id raft.NodeID) (counters raft.Counters) {
 	n := c.node(id)
 	n.call(func() { counters = n.counters })
 	return counters
@@ -208,19 +192,17 @@ func (c *Cluster) Replica(id raft.NodeID) (replica Replica) {
 	n.call(func() {
 		replica.Status = n.status()
 		if replica.Lifecycle != Crashed {
-			replica.Log, replica.Machine = n.core.Log().Clone(), n.machine.Clone()
+			replica.Log, replica.Machine = n.server.Replica()
 		}
 	})
 	return replica
 }
 
 // Log is a running node's log from first to last, both inclusive, cut to what is kept.
-func (c *Cluster) Log(id raft.NodeID, first, last int) (log Log, err error) {
+func (c *Cluster) Log(id raft.NodeID, first, last int) (log raft.LogSlice, err error) {
 	n := c.node(id)
 	err = n.callIf(raft.Unavailable, func() error {
-		all := n.core.Log()
-		first = max(first, all.FirstIndex())
-		log = Log{first, all.Slice(first, last), all.LastIndex(), n.core.CommitIndex()}
+		log = n.server.Log(first, last)
 		return nil
 	}, Running)
 	return log, err
@@ -267,12 +249,11 @@ func (c *Cluster) Resume(id raft.NodeID) error {
 func (c *Cluster) Heartbeat(id raft.NodeID) error {
 	n := c.node(id)
 	return n.callIf(raft.Unavailable, func() error {
-		if n.view.Role != raft.Leader {
-			return raft.NotTheLeader(n.view.Leader)
+		if view := n.server.View(); view.Role != raft.Leader {
+			return raft.NotTheLeader(view.Leader)
 		}
-		n.core.HeartbeatTimeout()
-		n.announce()
-		n.perform()
+		n.server.Heartbeat()
+		n.carryOut()
 		return nil
 	}, Running)
 }
@@ -282,8 +263,8 @@ func (c *Cluster) Heartbeat(id raft.NodeID) error {
 func (c *Cluster) Transfer(id, to raft.NodeID) (begun bool, err error) {
 	n := c.node(id)
 	err = n.callIf(raft.Unavailable, func() error {
-		begun = n.core.Transfer(to)
-		n.perform()
+		begun = n.server.Transfer(to)
+		n.carryOut()
 		return nil
 	}, Running)
 	return begun, err
@@ -294,9 +275,8 @@ func (c *Cluster) Transfer(id, to raft.NodeID) (begun bool, err error) {
 func (c *Cluster) Compact(id raft.NodeID) (snapshot *raft.Snapshot, err error) {
 	n := c.node(id)
 	err = n.callIf(raft.Unavailable, func() error {
-		n.core.TakeSnapshot(n.machine.Items(), false)
-		snapshot = n.core.Snapshot()
-		n.perform()
+		snapshot = n.server.Compact()
+		n.carryOut()
 		if state := n.state(); state != Running {
 			return n.unavailable(state.String())
 		}

@@ -8,7 +8,6 @@ import (
 	"time"
 
 	"raftmark/raft"
-	"raftmark/workload"
 )
 
 // A Lifecycle is what was done to a node, or what its own fault did.
@@ -43,21 +42,14 @@ type node struct {
 	// Written by the goroutine only, so that all may see whether it would answer.
 	lifecycle atomic.Int32
 
-	// The goroutine's own. Core and machine are those of the present life.
-	core     *raft.Node
-	machine  *raft.StateMachine
-	view     raft.View
-	waiters  raft.Waiters
-	readers  raft.Readers
+	// The goroutine's own. The server is that of the present life, and nil between two.
+	server   *raft.Server
 	timer    *timer
 	timeouts *rand.Rand // of the election timeouts
 	faults   *rand.Rand // of the links to the peers
-	counters workload.Counters
-	batch    []raft.Proposal // of this turn
-	commands []*raft.Command // of the batch
-	queries  []raft.Query    // of this turn
-	held     []event         // what came while the node was paused
-	rang     bool            // the timer, in this turn
+	counters raft.Counters
+	held     []event // what came while the node was paused
+	rang     bool    // the timer, in this turn
 	ending   bool
 }
 
@@ -97,15 +89,20 @@ func (n *node) load() error {
 	if saved.Repair != "" {
 		n.events.Repaired(n.id, saved.Repair)
 	}
-	n.core = raft.NewNode(n.id, n.settings, n.timeouts.Float64, saved)
-	n.machine = raft.NewStateMachine()
+	n.server = raft.NewServer(n.id, n.settings, n.timeouts.Float64, saved, raft.Runtime{
+		Save:         n.storage.Save,
+		Send:         n.send,
+		RestartTimer: n.timer.restart,
+		Announce:     func(view raft.View) { n.events.RoleChanged(RoleChange{n.id, view, Monotonic()}) },
+		Now:          time.Now,
+		Counters:     &n.counters,
+	})
 	return nil
 }
 
 // begin begins the life that was loaded.
 func (n *node) begin() {
-	n.view = n.core.View()
-	n.events.RoleChanged(RoleChange{n.id, n.view, Monotonic()})
+	n.server.Begin()
 	n.become(Running)
 	n.act()
 }
@@ -114,9 +111,8 @@ func (n *node) begin() {
 func (n *node) cease(reason string) {
 	n.become(Crashed)
 	n.timer.stop()
-	n.core, n.machine = nil, nil
-	n.waiters.Abandon(reason)
-	n.readers.Abandon(n.unavailable(Crashed.String()))
+	n.server.Abandon(reason, n.unavailable(Crashed.String()))
+	n.server = nil
 	for _, held := range n.held {
 		n.lose(held)
 	}
@@ -221,8 +217,8 @@ func (n *node) unavailable(why string) error {
 // awaitApplied waits until the node, whoever leads, has applied the entry at index.
 func (n *node) awaitApplied(index int, done chan<- raft.Outcome) error {
 	return n.callIf(raft.Unavailable, func() error {
-		n.readers.Await(index, raft.Query{Done: done})
-		n.perform()
+		n.server.AwaitApplied(index, done)
+		n.carryOut()
 		return nil
 	}, Running)
 }
@@ -231,18 +227,7 @@ func (n *node) status() Status {
 	if n.state() == Crashed {
 		return Status{}
 	}
-	log := n.core.Log()
-	return Status{
-		Lifecycle:     n.state(),
-		View:          n.core.View(),
-		VotedFor:      n.core.VotedFor(),
-		FirstIndex:    log.FirstIndex(),
-		LastIndex:     log.LastIndex(),
-		CommitIndex:   n.core.CommitIndex(),
-		AppliedIndex:  n.machine.AppliedIndex(),
-		SnapshotIndex: n.core.Snapshot().LastIndex,
-		Configuration: n.core.Configuration(),
-	}
+	return Status{n.state(), n.server.Status()}
 }
 
 // run is the goroutine.
@@ -267,7 +252,7 @@ func (n *node) run() {
 // else that waits by then.
 func (n *node) turn() {
 	call := n.take(<-n.inbox)
-	if n.waiters.Len()+len(n.batch)+n.readers.Len()+len(n.queries) > 1 {
+	if n.server.Waiting() > 1 {
 		// With several clients under way, those that are ready to speak go first, or each
 		// would be a batch of its own. One client alone has nobody to wait for.
 		runtime.Gosched()
@@ -281,16 +266,15 @@ func (n *node) turn() {
 	}
 }
 
-// take tells the core what happened, and returns what is to be called after that.
+// take tells the server what happened, and returns what is to be called after that.
 func (n *node) take(e event) (call func()) {
 	switch {
 	case e.message != nil:
-		n.core.Step(e.message)
-		n.announce()
+		n.server.Receive(e.message)
 	case e.proposal.Command != nil:
-		n.batch = append(n.batch, e.proposal)
+		n.server.Propose(e.proposal)
 	case e.query != nil:
-		n.queries = append(n.queries, *e.query)
+		n.server.Read(*e.query)
 	case e.call == nil:
 		n.rang = true
 	}
@@ -318,92 +302,25 @@ func (n *node) lose(e event) {
 // act does what is to be done about all that was taken.
 func (n *node) act() {
 	if n.rang && n.timer.expired() {
-		n.core.Timeout()
-		n.announce()
+		n.server.TimeOut()
 	}
 	n.rang = false
-	n.takeProposals()
-	n.takeQueries()
-	n.perform()
+	n.carryOut()
 }
 
-// takeProposals appends the batch to the log, if the node leads.
-func (n *node) takeProposals() {
-	if len(n.batch) == 0 {
-		return
+// carryOut does what follows; a node that cannot save it ceases.
+func (n *node) carryOut() {
+	if err := n.server.CarryOut(); err != nil {
+		n.cease("the node's storage failed")
+		n.events.Failed(n.id, err)
 	}
-	n.commands = n.commands[:0]
-	for _, proposal := range n.batch {
-		n.commands = append(n.commands, proposal.Command)
-	}
-	view := n.core.View()
-	if first, ok := n.core.Propose(n.commands...); ok {
-		n.waiters.Add(first, view.Term, n.batch)
-	} else {
-		for _, proposal := range n.batch {
-			proposal.Answer(raft.Outcome{Err: raft.NotTheLeader(n.core.LeaderHint())})
-		}
-	}
-	n.batch = n.batch[:0]
 }
 
-// takeQueries lets the queries wait until the node knows that it still leads.
-func (n *node) takeQueries() {
-	if len(n.queries) == 0 {
-		return
-	}
-	if round, ok := n.core.Read(); ok {
-		n.readers.Add(round, n.queries)
-	} else {
-		for _, query := range n.queries {
-			query.Answer(raft.Outcome{Err: raft.NotTheLeader(n.core.View().Leader)})
-		}
-	}
-	n.queries = n.queries[:0]
-}
-
-// perform does what the core asks for, in the order that keeps Raft's promises: save, then
-// send, then apply and answer.
-func (n *node) perform() {
-	ready := n.core.Ready()
-	if !ready.Save.Empty() {
-		began := time.Now()
-		if err := n.storage.Save(ready.Save); err != nil {
-			n.cease("the node's storage failed")
-			n.events.Failed(n.id, err)
-			return
-		}
-		n.counters.SaveNs += time.Since(began).Nanoseconds()
-		n.counters.Saves++
-		n.counters.Entries += len(ready.Save.Entries)
-	}
+func (n *node) send(messages []raft.Message) {
 	if n.events.Sent != nil {
-		n.events.Sent(ready.Messages, Monotonic())
+		n.events.Sent(messages, Monotonic())
 	}
-	for _, message := range ready.Messages {
+	for _, message := range messages {
 		n.transport.send(n.id, message, n.faults.Float64)
-	}
-	n.counters.Messages += len(ready.Messages)
-	if ready.Snapshot != nil {
-		n.machine.Restore(ready.Snapshot)
-		n.waiters.Skipped(ready.Snapshot.LastIndex)
-	}
-	if len(ready.Committed) > 0 {
-		n.waiters.Applied(n.machine.AppliedIndex()+1, ready.Committed, n.machine.Apply)
-	}
-	n.readers.Resolve(ready.Reads, n.machine, n.core.View().Leader)
-	if n.core.SnapshotDue() {
-		n.core.TakeSnapshot(n.machine.Items(), true)
-	}
-	if ready.Timer > 0 {
-		n.timer.restart(ready.Timer)
-	}
-}
-
-// announce tells of a change of role, term or leader.
-func (n *node) announce() {
-	if view := n.core.View(); view != n.view {
-		n.view = view
-		n.events.RoleChanged(RoleChange{n.id, view, Monotonic()})
 	}
 }

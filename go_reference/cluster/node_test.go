@@ -69,7 +69,7 @@ func TestNothingLeavesBeforeItIsSaved(t *testing.T) {
 		if sent := waiting(n, 2); len(sent) != 1 {
 			t.Fatalf("after its vote was saved it sent %v", sent)
 		}
-		term := n.view.Term
+		term := n.server.View().Term
 		n.transport.deliver(raft.RequestVoteReply{Term: term, From: 2, To: 1, Granted: true})
 		if sent := waiting(n, 2); len(sent) > 0 {
 			t.Fatalf("before its first entry was saved it sent %v", sent)
@@ -117,7 +117,7 @@ func TestLoadMakesBatches(t *testing.T) {
 		time.Sleep(long)
 		storage.saves <- nil
 		synctest.Wait()
-		term := n.view.Term
+		term := n.server.View().Term
 		n.transport.deliver(raft.RequestVoteReply{Term: term, From: 2, To: 1, Granted: true})
 		synctest.Wait()
 		for range 100 {
@@ -161,8 +161,8 @@ func TestAMessageThatCameInTimeCounts(t *testing.T) {
 				time.Sleep(wait[1])
 				storage.saves <- nil
 				synctest.Wait()
-				if n.view != (raft.View{Role: raft.Follower, Term: 1, Leader: 3}) {
-					t.Errorf("it became %+v", n.view)
+				if n.server.View() != (raft.View{Role: raft.Follower, Term: 1, Leader: 3}) {
+					t.Errorf("it became %+v", n.server.View())
 				}
 			})
 		})
@@ -192,8 +192,8 @@ func TestATimerThatRingsInItsSleepIsHeardAfterwards(t *testing.T) {
 		go func() { storage.saves <- nil }()
 		s.must(alone(n).Resume(1))
 		synctest.Wait()
-		if n.view.Role != raft.Candidate {
-			t.Errorf("it is %+v", n.view)
+		if n.server.View().Role != raft.Candidate {
+			t.Errorf("it is %+v", n.server.View())
 		}
 	})
 }
@@ -258,8 +258,8 @@ func TestACrashLosesWhatWaits(t *testing.T) {
 		n.transport.deliver(raft.AppendEntries{Term: 9, From: 2, To: 1})
 		s.must(alone(n).Restart(1))
 		synctest.Wait()
-		if n.view.Term != 0 {
-			t.Errorf("it heard of term %d before its second life", n.view.Term)
+		if n.server.View().Term != 0 {
+			t.Errorf("it heard of term %d before its second life", n.server.View().Term)
 		}
 	})
 }

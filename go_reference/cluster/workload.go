@@ -46,7 +46,7 @@ func (c *Cluster) Replicate(
 			raft.Proposal{Done: done}.Answer(raft.Outcome{Err: context.Cause(ctx)})
 		}
 	})()
-	var before, after workload.Counters
+	var before, after raft.Counters
 	group.Go(func() error {
 		share := func() { progress(min(1, time.Since(start).Seconds()/spec.Length().Seconds())) }
 		err := workload.Pass(ctx, spec.Warmup-time.Since(start), share)
@@ -75,7 +75,7 @@ func (c *Cluster) Offered(
 	answers := make(chan raft.Outcome, spec.Limit) // room for all, so that none is dropped
 	allSent := make(chan struct{})
 	group, ctx := errgroup.WithContext(ctx)
-	var before workload.Counters
+	var before raft.Counters
 	start, startNs := time.Now(), Monotonic()
 	group.Go(func() error {
 		defer close(allSent)

@@ -23,16 +23,16 @@ type catchUp struct {
 
 // A catchUpResult is how that went; CaughtUpNs is nil if it did not within the limit.
 type catchUpResult struct {
-	Workload     string            `json:"workload"`
-	Node         raft.NodeID       `json:"node"`
-	Leader       raft.NodeID       `json:"leader"`
-	Entries      int               `json:"entries"`
-	By           string            `json:"by"`
-	RestartNs    int64             `json:"restart_ns"`
-	RunningNs    int64             `json:"running_ns"`
-	CaughtUpNs   *int64            `json:"caught_up_ns"`
-	Acknowledged []uint64          `json:"acknowledged"`
-	Counters     workload.Counters `json:"counters"`
+	Workload     string        `json:"workload"`
+	Node         raft.NodeID   `json:"node"`
+	Leader       raft.NodeID   `json:"leader"`
+	Entries      int           `json:"entries"`
+	By           string        `json:"by"`
+	RestartNs    int64         `json:"restart_ns"`
+	RunningNs    int64         `json:"running_ns"`
+	CaughtUpNs   *int64        `json:"caught_up_ns"`
+	Acknowledged []uint64      `json:"acknowledged"`
+	Counters     raft.Counters `json:"counters"`
 }
 
 // catchUp runs that workload.
@@ -74,7 +74,7 @@ func (c *control) catchUp(spec catchUp, progress func(float64)) (*catchUpResult,
 // the last of them, and what the leader has counted by then.
 func (c *control) leaveBehind(
 	spec catchUp, result *catchUpResult, progress func(float64),
-) (last int, before workload.Counters, err error) {
+) (last int, before raft.Counters, err error) {
 	f := c.followFor(spec.Sessions(catchUpClients), func(client int) uint64 {
 		return uint64((spec.entries + catchUpClients - 1 - client) / catchUpClients)
 	})

@@ -36,20 +36,20 @@ func (o Offered) dueBefore(moment time.Duration) int64 {
 
 // OfferedResult is the raw result of [Offered].
 type OfferedResult struct {
-	Workload     string      `json:"workload"`
-	Node         raft.NodeID `json:"node"`
-	Client       string      `json:"client"`
-	StartedNs    int64       `json:"started_ns"`
-	EndedNs      int64       `json:"ended_ns"`
-	Rate         float64     `json:"rate"`
-	Sent         int64       `json:"sent"`
-	Commands     int64       `json:"commands"`
-	Saturated    bool        `json:"saturated"`
-	LatencyNs    [][2]int64  `json:"latency_ns"`
-	ServiceNs    [][2]int64  `json:"service_ns"`
-	Slices       [][2]int64  `json:"slices"`
-	Acknowledged []uint64    `json:"acknowledged"`
-	Counters     Counters    `json:"counters"`
+	Workload     string        `json:"workload"`
+	Node         raft.NodeID   `json:"node"`
+	Client       string        `json:"client"`
+	StartedNs    int64         `json:"started_ns"`
+	EndedNs      int64         `json:"ended_ns"`
+	Rate         float64       `json:"rate"`
+	Sent         int64         `json:"sent"`
+	Commands     int64         `json:"commands"`
+	Saturated    bool          `json:"saturated"`
+	LatencyNs    [][2]int64    `json:"latency_ns"`
+	ServiceNs    [][2]int64    `json:"service_ns"`
+	Slices       [][2]int64    `json:"slices"`
+	Acknowledged []uint64      `json:"acknowledged"`
+	Counters     raft.Counters `json:"counters"`
 }
 
 // An OpenLoop is a run of [Offered]: one goroutine sends what is due, and another records the
@@ -135,7 +135,7 @@ func (l *OpenLoop) Answered() int64 { return l.answered.Load() }
 // Result puts together what was measured, when all that was sent is answered. The warm-up
 // began at startNs; before are the leader's counters when the first command that counts was to
 // be sent, after those of now.
-func (l *OpenLoop) Result(startNs int64, before, after Counters) *OfferedResult {
+func (l *OpenLoop) Result(startNs int64, before, after raft.Counters) *OfferedResult {
 	startedNs := startNs + l.spec.Warmup.Nanoseconds()
 	result := &OfferedResult{
 		Workload:  "offered",

@@ -4,6 +4,8 @@ import (
 	"slices"
 	"testing"
 	"time"
+
+	"raftmark/raft"
 )
 
 const ms = time.Millisecond
@@ -60,13 +62,13 @@ func TestLatencyRunsFromWhenACommandWasDue(t *testing.T) {
 	offer(load, 0, ms) // the warm-up
 	load.Record(2, ms)
 	load.Due(102 * ms) // a stall: those due at 2 to 11 ms, as far as the limit goes
-	result := load.Result(1000, Counters{Saves: 1}, Counters{Saves: 4})
+	result := load.Result(1000, raft.Counters{Saves: 1}, raft.Counters{Saves: 4})
 	if !result.Saturated || result.Sent != 10 || result.Commands != 0 || result.Counters.Saves != 3 {
 		t.Errorf("%+v", result)
 	}
 	load.Record(4, 102*ms) // 100, 99, 98, 97 ms late, but served at once
 	load.Record(6, 152*ms)
-	result = load.Result(1000, Counters{}, Counters{})
+	result = load.Result(1000, raft.Counters{}, raft.Counters{})
 	var total int64
 	for _, bucket := range result.LatencyNs {
 		total += bucket[1]
@@ -97,7 +99,7 @@ func TestALoadThatIsGivenUpInTheWarmUpCountsNothing(t *testing.T) {
 		t.Error("it goes on")
 	}
 	load.Record(3, 4*ms)
-	result := load.Result(0, Counters{}, Counters{Saves: 1})
+	result := load.Result(0, raft.Counters{}, raft.Counters{Saves: 1})
 	if !result.Saturated || result.Sent != 0 || result.Commands != 0 || len(result.LatencyNs) != 0 || result.Counters.Saves != 0 {
 		t.Errorf("%+v", result)
 	}

@@ -27,16 +27,16 @@ func (r Replicate) Length() time.Duration { return r.Warmup + r.Duration }
 
 // Replicated is the raw result of [Replicate].
 type Replicated struct {
-	Workload     string      `json:"workload"`
-	Node         raft.NodeID `json:"node"`
-	Client       string      `json:"client"`
-	StartedNs    int64       `json:"started_ns"`
-	EndedNs      int64       `json:"ended_ns"`
-	Commands     int64       `json:"commands"`
-	LatencyNs    [][2]int64  `json:"latency_ns"`
-	Slices       [][2]int64  `json:"slices"`
-	Acknowledged []uint64    `json:"acknowledged"`
-	Counters     Counters    `json:"counters"`
+	Workload     string        `json:"workload"`
+	Node         raft.NodeID   `json:"node"`
+	Client       string        `json:"client"`
+	StartedNs    int64         `json:"started_ns"`
+	EndedNs      int64         `json:"ended_ns"`
+	Commands     int64         `json:"commands"`
+	LatencyNs    [][2]int64    `json:"latency_ns"`
+	Slices       [][2]int64    `json:"slices"`
+	Acknowledged []uint64      `json:"acknowledged"`
+	Counters     raft.Counters `json:"counters"`
 }
 
 // A Client is one session of a closed loop, and what it has measured. It belongs to one
@@ -103,7 +103,7 @@ func (c *Client) endSlice() {
 // Result puts together what the clients of a run measured, which began its warm-up at
 // startNs. The first acknowledgement after the duration ends the measured time and is the last
 // that counts. Counters are those of the leader at the beginning and the end.
-func (r Replicate) Result(clients []*Client, startNs int64, before, after Counters) *Replicated {
+func (r Replicate) Result(clients []*Client, startNs int64, before, after raft.Counters) *Replicated {
 	started := clients[0].began.Load()
 	ender := slices.MinFunc(clients, func(a, b *Client) int { return cmp.Compare(a.last, b.last) })
 	ender.latencies.Add(ender.last - ender.sent)

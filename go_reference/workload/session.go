@@ -54,26 +54,6 @@ func (s *Session) Next() *raft.Command {
 	}
 }
 
-// Counters are what a node has sent and saved, and for how long it waited for its saves.
-// Bytes is nil: messages are passed as they are.
-type Counters struct {
-	Messages int   `json:"messages"`
-	Bytes    *int  `json:"bytes"`
-	Saves    int   `json:"saves"`
-	SaveNs   int64 `json:"save_ns"`
-	Entries  int   `json:"entries"`
-}
-
-// Since is what was counted since an earlier reading.
-func (c Counters) Since(before Counters) Counters {
-	return Counters{
-		Messages: c.Messages - before.Messages,
-		Saves:    c.Saves - before.Saves,
-		SaveNs:   c.SaveNs - before.SaveNs,
-		Entries:  c.Entries - before.Entries,
-	}
-}
-
 // ReportInterval is how often a workload tells of its progress.
 const ReportInterval = 200 * time.Millisecond
 

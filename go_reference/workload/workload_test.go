@@ -5,6 +5,8 @@ import (
 	"slices"
 	"testing"
 	"time"
+
+	"raftmark/raft"
 )
 
 // docs/protocol.md: "a value v below 256 is its own bucket; a larger one, with b bits, falls
@@ -79,7 +81,7 @@ func TestOnlyTheMeasuredTimeCounts(t *testing.T) {
 	record(0, 1249, true)
 	record(1, 1270, false)
 	record(0, 1260, false) // It ends with the first that is acknowledged after the duration.
-	result := spec.Result(clients, 5e9, Counters{Messages: 1, Saves: 2, SaveNs: 4, Entries: 3}, Counters{Messages: 10, Saves: 20, SaveNs: 40, Entries: 30})
+	result := spec.Result(clients, 5e9, raft.Counters{Messages: 1, Saves: 2, SaveNs: 4, Entries: 3}, raft.Counters{Messages: 10, Saves: 20, SaveNs: 40, Entries: 30})
 	if result.StartedNs != 6.01e9 || result.EndedNs != 6.26e9 || result.Commands != 4 {
 		t.Errorf("%+v", result)
 	}
@@ -89,7 +91,7 @@ func TestOnlyTheMeasuredTimeCounts(t *testing.T) {
 	if want := []uint64{4, 4}; !slices.Equal(result.Acknowledged, want) {
 		t.Errorf("acknowledged %v, want %v", result.Acknowledged, want)
 	}
-	if want := (Counters{Messages: 9, Saves: 18, SaveNs: 36, Entries: 27}); result.Counters != want {
+	if want := (raft.Counters{Messages: 9, Saves: 18, SaveNs: 36, Entries: 27}); result.Counters != want {
 		t.Errorf("counters %+v", result.Counters)
 	}
 	if len(result.LatencyNs) != 1 || result.LatencyNs[0][1] != 4 {
@@ -104,7 +106,7 @@ func TestTheMeasuredTimeIsNeverShorterThanTheDuration(t *testing.T) {
 		clients[0].Next()
 		clients[0].Record(0, at*time.Millisecond)
 	}
-	result := spec.Result(clients, 0, Counters{}, Counters{})
+	result := spec.Result(clients, 0, raft.Counters{}, raft.Counters{})
 	if result.StartedNs != 150e6 || result.EndedNs != 500e6 || result.Commands != 2 {
 		t.Errorf("%+v", result)
 	}
