@@ -19,6 +19,7 @@ from raftmark.bench.contenders.places import VERSION
 from raftmark.bench.contenders.registry import RegistryError, Unavailable, UnknownName
 from raftmark.commands import (
     comparing,
+    conforming,
     contenders,
     history,
     keeping,
@@ -54,6 +55,7 @@ app = typer.Typer(
 )
 for family in (
     contenders,
+    conforming,
     planning,
     measuring,
     publishing,

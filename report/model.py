@@ -109,11 +109,13 @@ class Contender:
     marker in common, and differ in `line`, a line style of matplotlib's, and in whether the marker
     is `filled`. A `twin` is its base once more, and shows what differs where nothing does.
     `absence` says in a few words why it has no measurement at all, `reason` in full; both are
-    None when it has some.
+    None when it has some. `level` is what the conformance suite found it able to do, None if it was
+    not examined.
     """
 
     name: str
     label: str
+    level: str | None
     base: str
     twin: bool
     colour: str

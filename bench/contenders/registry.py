@@ -75,7 +75,7 @@ class Build(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     def bring_up_to_date(self, root: Path = ROOT) -> Path:
         """Make the program anew if its sources have changed; return its path.
 
-        `cwd` is relative to `root`. Raises `Unavailable` when that cannot be done.
+        `cwd` and `output` are relative to `root`. Raises `Unavailable` when that cannot be done.
         """
         output = self._output(root)
         output.parent.mkdir(parents=True, exist_ok=True)
@@ -87,7 +87,7 @@ class Build(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         return output
 
     def _output(self, root: Path) -> Path:
-        return Path(expand([self.output], root=str(root))[0])
+        return root / expand([self.output], root=str(root))[0]
 
 
 class Form(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -212,16 +212,19 @@ class Hello(msgspec.Struct):
 
 class _Table(msgspec.Struct, forbid_unknown_fields=True):
     contender: list[ContenderSpec]
+    include: list[str] = []
 
 
 def load_contenders(table: Path = DEFAULT_TABLE) -> dict[str, ContenderSpec]:
     """Read a contenders' table; return its entries by name, in the table's order.
 
+    After them come those of the project's own that it includes.
+
     Raises `RegistryError`, naming file, entry and field, when the file is missing or malformed, or
     an entry is not as docs/adding-a-contender.md says.
     """
     try:
-        entries = msgspec.toml.decode(read_file(table, _LONGEST_TABLE), type=_Table).contender
+        decoded = msgspec.toml.decode(read_file(table, _LONGEST_TABLE), type=_Table)
     except OSError as error:
         raise RegistryError(
             f"cannot read the contenders' table {table}: {error.strerror}"
@@ -234,12 +237,19 @@ def load_contenders(table: Path = DEFAULT_TABLE) -> dict[str, ContenderSpec]:
         raise RegistryError(f"{table} is not a contenders' table: {error}") from error
     base = _base(table)
     contenders: dict[str, ContenderSpec] = {}
-    for number, entry in enumerate(entries, 1):
+    for number, entry in enumerate(decoded.contender, 1):
         if fault := next(faults(entry), None):
             raise RegistryError(f"{table}, contender {number} ({entry.name!a}): {fault}")
         if entry.name in contenders:
             raise RegistryError(f"{table}, contender {number}: `name`: {entry.name} is there twice")
         contenders[entry.name] = msgspec.structs.replace(entry, root=str(base / entry.root))
+    for name in decoded.include:
+        own = load_contenders()
+        if name in contenders:
+            raise RegistryError(f"{table}, `include`: {name} is there already")
+        if name not in own:
+            raise RegistryError(f"{table}, `include`: no {name!a}; choose from {', '.join(own)}")
+        contenders[name] = own[name]
     return contenders
 
 

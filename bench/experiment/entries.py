@@ -4,12 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+from raftmark.bench.contenders.conformance import recall
 from raftmark.bench.contenders.registry import ContenderSpec, Unavailable
 from raftmark.bench.runs.forms import ContenderEntry
 
 
 def describe(spec: ContenderSpec, say: Callable[[str], None]) -> ContenderEntry:
-    """Build and ask a contender what it is, and say so: a build may take a while."""
+    """Build and ask a contender what it is, and say so: a build may take a while.
+
+    What the conformance suite has found of it is recalled.
+    """
     hello, unavailable = None, None
     building = spec.build is not None and not spec.build.is_done(spec.directory)
     first = ": building its program, which takes half a minute or so" if building else ""
@@ -18,6 +22,7 @@ def describe(spec: ContenderSpec, say: Callable[[str], None]) -> ContenderEntry:
         hello = spec.probe()
     except Unavailable as reason:
         unavailable = str(reason)
+    examined = recall(spec)
     return ContenderEntry(
         name=spec.name,
         label=spec.label,
@@ -27,6 +32,7 @@ def describe(spec: ContenderSpec, say: Callable[[str], None]) -> ContenderEntry:
         color=spec.color,
         marker=spec.marker,
         env=spec.env,
+        level=None if examined is None else examined.level,
     )
 
 

@@ -7,6 +7,7 @@ from typing import Any, Literal
 
 import msgspec
 
+from raftmark.bench.contenders.conformance import COMPLETE, FAILS
 from raftmark.bench.design.specification import Cell, Specification
 from raftmark.bench.files import file_name
 
@@ -20,6 +21,8 @@ class ContenderEntry(msgspec.Struct, frozen=True):
     itself: on another interpreter or loop, or, as a `twin`, the very same once more, which shows
     what differs where nothing does. `color` and `marker` are the table's, None in runs from before
     they were kept; `env` are the variables that it starts with besides those that all have.
+    `level` is what the conformance suite has found it able to do (`raftmark conform`), None if it
+    was not examined as it is.
     """
 
     name: str
@@ -31,6 +34,15 @@ class ContenderEntry(msgspec.Struct, frozen=True):
     color: str | None = None
     marker: str | None = None
     env: dict[str, str] = {}
+    level: str | None = None
+
+    @property
+    def title(self) -> str:
+        """The label, with what makes it less than an equal of those that pass the whole suite."""
+        if self.level is None or self.level == COMPLETE:
+            return self.label
+        less = "fails the suite" if self.level == FAILS else f"{self.level} only"
+        return f"{self.label} ({less})"
 
     def lacks(self, cell: Cell) -> frozenset[str]:
         """Return what the cell needs and the contender, by its `hello`, does not offer.

@@ -27,7 +27,7 @@ def contenders_table(contenders: list[ContenderEntry]) -> Table:
     """Lay out contenders for people."""
     table = Table()
     _add_id(table, "contender")
-    for column in ("language", "runtime", "GIL", "features"):
+    for column in ("language", "runtime", "GIL", "level", "features"):
         table.add_column(column, overflow="fold")
     for contender in contenders:
         if contender.hello is None:
@@ -39,6 +39,7 @@ def contenders_table(contenders: list[ContenderEntry]) -> Table:
             contender.hello["language"],
             ", ".join([f"{runtime['name']} {runtime['version']}", *_loop(runtime)]),
             "on again" if gil_is_back(contender) else _GIL[runtime.get("gil")],
+            contender.level or "not examined",
             ", ".join(contender.hello["features"]),
         )
     return table

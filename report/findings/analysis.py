@@ -169,7 +169,8 @@ def _contenders(
         absence, reason = _absence(entry.unavailable, ok, failures)
         found[entry.name] = Contender(
             name=entry.name,
-            label=entry.label,
+            label=entry.title,
+            level=entry.level,
             base=base,
             twin=entry.twin,
             colour=colour,

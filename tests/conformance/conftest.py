@@ -8,6 +8,7 @@ from typing import Any, Protocol
 
 import pytest
 
+from raftmark.bench.contenders.conformance import LEVELS
 from raftmark.bench.contenders.contender import Contender
 from raftmark.bench.contenders.registry import ContenderSpec, Unavailable, load_contenders
 from raftmark.bench.contenders.variants import Contenders as KnownContenders
@@ -17,16 +18,14 @@ from .cluster import ClusterUnderTest
 _failed = pytest.StashKey[bool]()
 
 
-LEVELS = ("elects", "replicates", "survives", "complete")
-"""What a contender can do, each level with all that is below it."""
-
-
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     here = Path(__file__).resolve().parent
     for item in items:
         asks = "contender_name" in getattr(item, "fixturenames", ())
         if asks and item.path.resolve().parent == here and level_of(item) not in LEVELS:
-            raise pytest.UsageError(f"{item.nodeid} has no level: mark it with one of {LEVELS}")
+            raise pytest.UsageError(
+                f"{item.nodeid} has no level: mark it with one of {', '.join(LEVELS)}"
+            )
 
 
 def level_of(item: pytest.Item) -> str | None:
@@ -131,6 +130,7 @@ def only_what_is_offered(
         demand(name)
         missing = [each for each in dict.fromkeys(needed) if each not in contenders.features(name)]
         if missing:
+            request.node.user_properties += [("not offered", each) for each in missing]
             pytest.skip(f"{name} does not offer {', '.join(missing)}")
 
 

@@ -17,7 +17,7 @@ from raftmark.bench.contenders.contender import Contender
 
 from .conftest import StartCluster
 
-pytestmark = [pytest.mark.level("survives"), pytest.mark.needs("replicate")]
+pytestmark = [pytest.mark.level("survives"), pytest.mark.needs("replicate", "snapshot")]
 
 # No election may end the run, however busy the machine is with other things.
 STUBBORN: dict[str, Any] = {"election_timeout_ms": [5000, 6000], "heartbeat_ms": 200}

@@ -24,5 +24,6 @@ def section(analysis: Analysis) -> Section:
             "units": {h.key: headline_unit(h) for h in analysis.headlines},
             "noise": any(h.noise for h in analysis.headlines),
             "rule": rule(analysis),
+            "unexamined": [found.label for found in analysis.shown.values() if found.level is None],
         },
     )

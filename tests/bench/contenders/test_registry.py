@@ -144,3 +144,63 @@ def test_a_missing_toolchain_is_the_reason(tmp_path, monkeypatch):
     spec = built(tmp_path, monkeypatch, "no-such-compiler", "{output}")
     with pytest.raises(Unavailable, match=r"no-such-compiler.*make setup"):
         spec.prepare()
+
+
+@pytest.mark.parametrize("name", ["threading", "asyncio", "multiprocessing", "go"])
+def test_the_projects_contenders_offer_all_that_the_protocol_knows(name):
+    workloads = {"replicate", "offered", "election", "failover", "catch_up", "stability"}
+    more = {"read", "snapshot", "transfer", "membership", "pre_vote", "check_quorum", "trace"}
+    offered = set(load_contenders()[name].probe()["features"])
+    assert offered == {"memory", "disk"} | workloads | more
+
+
+ENTRY = """
+[[contender]]
+name = "mine"
+label = "Mine"
+color = "#56b4e9"
+marker = "v"
+command = ["./mine", "{root}/lib"]
+"""
+
+
+def test_relative_paths_are_relative_to_the_table(tmp_path, monkeypatch):
+    place = tmp_path / "somewhere"
+    place.mkdir()
+    (place / "table.toml").write_text(ENTRY)
+    monkeypatch.chdir(place)
+    for table in (place / "table.toml", place.relative_to(place) / "table.toml"):
+        spec = load_contenders(table)["mine"]
+        assert spec.directory == spec.started_in == place
+    (place / "table.toml").write_text(ENTRY + 'root = ".."\n')
+    assert load_contenders(place / "table.toml")["mine"].directory.resolve() == tmp_path
+
+
+def test_paths_in_a_projects_own_table_are_relative_to_that_project(tmp_path):
+    (tmp_path / "bench").mkdir()
+    table = tmp_path / "bench" / "contenders.toml"
+    table.write_text(ENTRY)
+    assert load_contenders(table)["mine"].directory == tmp_path
+    assert load_contenders()["go"].directory == ROOT
+
+
+def test_a_table_may_include_contenders_of_the_projects_own(tmp_path):
+    table = tmp_path / "table.toml"
+    table.write_text('include = ["go", "asyncio"]\n' + ENTRY)
+    found = load_contenders(table)
+    assert list(found) == ["mine", "go", "asyncio"]
+    assert found["go"] == load_contenders()["go"]
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ('include = ["nobody"]\n' + ENTRY, "`include`: no 'nobody'; choose from threading, "),
+        ('include = ["go", "go"]\n' + ENTRY, "`include`: go is there already"),
+    ],
+)
+def test_what_cannot_be_included_is_said(tmp_path, text, message):
+    table = tmp_path / "table.toml"
+    table.write_text(text)
+    with pytest.raises(RegistryError, match=message):
+        load_contenders(table)
