@@ -172,7 +172,7 @@ def add(store: Path, entry: Entry) -> Path:
     # The time is read and written anew: a name is never made of what a run says.
     time = datetime.fromisoformat(entry.at).astimezone(UTC)
     path = store / f"{time:%Y%m%dT%H%M%SZ}-{_checksum(content)}.json"
-    with explained(store):
+    with explained(store, "make room or permit it, or choose another --store"):
         store.mkdir(parents=True, exist_ok=True)
         replace_file(path, content)
     return path

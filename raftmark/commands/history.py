@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -13,6 +12,7 @@ import typer
 from raftmark.commands.choosing import find_run
 from raftmark.commands.options import Results, RunName
 from raftmark.commands.writing import require_place, write
+from raftmark.terminal.console import harmless, say
 
 if TYPE_CHECKING:
     from raftmark.bench.tracking.history import History
@@ -50,7 +50,7 @@ def add(
 def list_entries(store: _Store = _STORE) -> None:
     """List the runs in the history, and when which figure changed for good."""
     for line in _listing(_read(store)):
-        print(line)
+        print(harmless(line))
 
 
 @commands.command()
@@ -74,7 +74,7 @@ def _read(store: Path) -> History:
     with _explained():
         found = history.read(store)
     for sentence in found.left_out:
-        print(f"left out: {sentence}", file=sys.stderr)
+        say(f"left out: {sentence}")
     return found
 
 

@@ -10,6 +10,7 @@ import typer
 
 from raftmark.commands.choosing import find_run
 from raftmark.commands.options import Results, RunName
+from raftmark.terminal.console import harmless
 
 
 def register(app: typer.Typer) -> None:
@@ -77,9 +78,9 @@ def check(
     except StoreError as error:
         raise typer.TyperException(str(error)) from error
     for problem in findings.problems:
-        print(f"damaged: {problem}")
+        print(harmless(f"damaged: {problem}"))
     for remark in findings.remarks:
-        print(f"remark: {remark}")
+        print(harmless(f"remark: {remark}"))
     failed = sum(findings.failures.values())
     stages = ", ".join(f"{count} at {stage}" for stage, count in sorted(findings.failures.items()))
     print(

@@ -23,4 +23,14 @@ def console(file: TextIO) -> Console:
 
 def say(message: str) -> None:
     """Tell what is going on, on standard error."""
-    print(message, file=sys.stderr, flush=True)
+    print(harmless(message), file=sys.stderr, flush=True)
+
+
+def harmless(text: str) -> str:
+    """Return a text whose characters are all shown: one that steers a terminal as its escape.
+
+    What contenders wrote, and what somebody's run says, may have any.
+    """
+    return "".join(
+        each if each.isprintable() or each in "\n\t" else ascii(each)[1:-1] for each in text
+    )

@@ -17,6 +17,7 @@ from raftmark.bench.design.schedule import Planned
 from raftmark.bench.design.specification import Cell
 from raftmark.bench.experiment.measure import Display
 from raftmark.bench.runs.forms import Trial
+from raftmark.terminal.console import harmless
 
 
 class Pace:
@@ -122,7 +123,7 @@ def _print(console: Console, line: str) -> None:
 def _verdict(trial: Trial) -> str:
     if trial.failure is None:
         return f"{trial.duration_s:.1f} s"
-    return f"failed at {trial.failure.stage}: {trial.failure.message}"
+    return harmless(f"failed at {trial.failure.stage}: {trial.failure.message}")
 
 
 def _spell_time(seconds: float) -> str:

@@ -18,6 +18,7 @@ from raftmark.bench.runs.forms import ContenderEntry
 from raftmark.bench.runs.outcomes import PROGRAMS, Outcomes
 from raftmark.bench.runs.readings import CASES, Reading, samples
 from raftmark.bench.runs.store import Run
+from raftmark.terminal.console import harmless
 from raftmark.terminal.summary import spell_estimate
 
 _GIL = {True: "on", False: "off", None: "none"}
@@ -31,7 +32,7 @@ def contenders_table(contenders: list[ContenderEntry]) -> Table:
         table.add_column(column, overflow="fold")
     for contender in contenders:
         if contender.hello is None:
-            table.add_row(contender.name, f"cannot run: {contender.unavailable}")
+            table.add_row(contender.name, harmless(f"cannot run: {contender.unavailable}"))
             continue
         runtime = contender.hello["runtime"]
         table.add_row(

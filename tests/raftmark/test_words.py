@@ -1,5 +1,6 @@
 """What people are told when something is not as expected: a line that says what to do."""
 
+import html
 import io
 import json
 import resource
@@ -17,6 +18,7 @@ from raftmark.bench.runs.store import Run
 from raftmark.cli import main
 from raftmark.report.pages.appendix import write_appendix
 from raftmark.report.pages.build import write_report
+from raftmark.terminal.console import harmless
 from tests.report.synthetic_runs import Behaviour, write_run
 
 RAFTMARK = Path(sys.executable).with_name("raftmark")
@@ -210,3 +212,26 @@ def test_a_label_is_escaped_once_in_markdown(run, command):
         "a&#95;b &#38; &#60;i&#62;&#36;c&#36;&#60;/i&#62; &#96;d&#96; &#91;e&#93;(f) &#124;" in said
     )
     assert label not in said
+
+
+def test_what_steers_a_terminal_is_shown_as_text(run, command):
+    text = (run / "trials.jsonl").read_text(encoding="utf-8")
+    (run / "trials.jsonl").write_text(text.replace('"go"', '"\\u001b[2J"'), encoding="utf-8")
+    done = command("check", str(run), cwd=run.parent)
+    assert "\\x1b[2J" in done.stdout
+    assert "\x1b" not in done.stdout + done.stderr
+    assert harmless("a\tb\n\x1b[31m\u202eü") == "a\tb\n\\x1b[31m\\u202eü"
+
+
+def test_a_dollar_in_a_label_is_a_dollar(run):
+    manifest = json.loads((run / "run.json").read_bytes())
+    label = r"$\oops$ $x$ \$"
+    manifest["contenders"][0]["label"] = label
+    (run / "run.json").write_text(json.dumps(manifest))
+    write_report(Run.open(run), run / "report.html")
+    assert html.escape(label) in (run / "report.html").read_text(encoding="utf-8")
+    # What is no formula would end the drawing of one.
+    write_appendix(Run.open(run), run / "appendix")
+    assert r"\$\textbackslash{}oops\$" in (run / "appendix" / "body.tex").read_text(
+        encoding="utf-8"
+    )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shlex
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -13,6 +14,7 @@ import pytest
 from raftmark.bench.contenders.registry import load_contenders
 from raftmark.bench.design.specification import PROFILES, narrow
 from raftmark.bench.runs.store import Run
+from raftmark.report.findings import conclusion, provenance
 from raftmark.report.findings.analysis import analyse
 from tests.report.page_reader import Page
 from tests.report.synthetic_runs import LABELS, REALISTIC, write_run
@@ -57,6 +59,117 @@ def test_the_twin_is_chosen_again_by_its_name(tmp_path: Path) -> None:
     changes = {"specification": specification, "contenders": [*contenders, twin]}
     repeated = command(directory, profile="quick", **changes)
     assert repeated == "raftmark bench --profile quick --seed 7 --twin asyncio"
+
+
+def test_the_cells_the_interpreters_the_variables_and_the_table_are_chosen_again(
+    tmp_path: Path,
+) -> None:
+    specification = narrow(PROFILES["quick"](), cells=["replicate-w1", "election-12-24"])
+    directory = write_run(tmp_path / "run", keep=lambda trial: False)
+    changes = {
+        "profile": "quick",
+        "specification": msgspec.to_builtins(specification),
+        "asked": {"table": "my table.toml", "python": ["3.14t"], "env": {"A": "b; rm -rf x"}},
+    }
+    repeated = command(directory, **changes)
+    assert repeated == (
+        "raftmark bench --profile quick --seed 7 --workloads replicate,election "
+        "--cells replicate-w1,election-12-24 "
+        "--contenders threading,asyncio,multiprocessing,go --no-twin --python 3.14t "
+        "--env 'A=b; rm -rf x' --contenders-file 'my table.toml'"
+    )
+    again = analyse(Run.open(directory), load_contenders(), {}).again
+    assert again == "raftmark report run --contenders-file 'my table.toml'"
+
+
+def test_a_command_to_be_copied_is_one_command_whatever_a_run_is_called(tmp_path: Path) -> None:
+    directory = write_run(tmp_path / "run", keep=lambda trial: False)
+    evil = "$(touch pwned); `touch pwned`"
+    repeated = command(directory, profile=evil)
+    assert shlex.split(repeated)[:2] == ["raftmark", evil]
+
+
+def entries(directory: Path) -> list[dict[str, Any]]:
+    """Return the contenders of a run's manifest."""
+    found: list[dict[str, Any]] = json.loads((directory / "run.json").read_bytes())["contenders"]
+    return found
+
+
+def test_a_contender_that_no_table_knows_keeps_its_look(tmp_path: Path) -> None:
+    directory = write_run(tmp_path / "run", {"trio": REALISTIC["go"]}, keep=lambda trial: False)
+    [entry] = entries(directory)
+    command(directory, contenders=[{**entry, "color": "#56b4e9", "marker": "v"}])
+    [shown] = analyse(Run.open(directory), {}, {}).contenders.values()
+    assert (shown.colour, shown.marker) == ("#56b4e9", "v")
+
+
+@pytest.mark.parametrize(
+    ("color", "marker"),
+    [("red;}</style><script>alert(1)</script>", "v"), ("#56b4e9", "$\\oops$"), (None, None)],
+)
+def test_a_look_that_no_table_could_have_is_none(
+    tmp_path: Path, color: str | None, marker: str | None
+) -> None:
+    directory = write_run(tmp_path / "run", {"go": REALISTIC["go"]}, keep=lambda trial: False)
+    [entry] = entries(directory)
+    command(directory, contenders=[{**entry, "color": color, "marker": marker}])
+    specs = load_contenders()
+    [shown] = analyse(Run.open(directory), specs, {}).contenders.values()
+    assert (shown.colour, shown.marker) == (specs["go"].color, specs["go"].marker)
+
+
+def test_every_machine_of_a_run_that_was_resumed_is_shown(tmp_path: Path) -> None:
+    directory = write_run(
+        tmp_path / "run",
+        keep=lambda trial: False,
+        environment={"machine": {"cpus_usable": 2}, "pyperf": {"cpu_model_name": "First"}},
+    )
+    later = {
+        "machine": {"cpus_usable": 64},
+        "pyperf": {"cpu_model_name": "Second"},
+        "load": [1.0, 1.0, 1.0],
+    }
+    command(directory, resumptions=[{"at": "2026-03-02T12:00:00Z", "environment": later}])
+    analysis = analyse(Run.open(directory), load_contenders(), {})
+    assert ("cpu model name", "First") in analysis.environment["pyperf"]
+    resumed = "pyperf, when resumed at 2026-03-02T12:00:00Z"
+    assert ("cpu model name", "Second") in analysis.environment[resumed]
+    [caution] = analysis.cautions
+    assert "First, 2 processors" in caution
+    assert "Second, 64 processors" in caution
+
+
+def test_what_a_contender_was_started_with_is_said_before_the_figures(tmp_path: Path) -> None:
+    directory = write_run(tmp_path / "run", {"go": REALISTIC["go"]})
+    [entry] = entries(directory)
+    command(directory, contenders=[{**entry, "env": {"GOGC": "5"}}])
+    analysis = analyse(Run.open(directory), load_contenders(), {})
+    said = "Go goroutines was started with variables of its own: GOGC=5."
+    assert said in conclusion.caveats(analysis)
+
+
+def test_how_a_runtime_was_built_is_told(tmp_path: Path) -> None:
+    python = {"pgo": True, "lto": False, "debug": False, "options": []}
+    assert (
+        provenance.runtime(
+            {
+                "language": "Python",
+                "runtime": {"name": "CPython", "version": "3.14", "gil": True, "build": python},
+            }
+        )
+        == "CPython 3.14, GIL on, PGO, no LTO"
+    )
+    told = {
+        "name": "go",
+        "version": "go1.27",
+        "gomaxprocs": 2,
+        "gogc": 50,
+        "gomemlimit": 2**63 - 1,
+        "build": {"-race": "true", "GOAMD64": "v1", "-tags": ""},
+    }
+    assert provenance.runtime({"language": "Go", "runtime": told}) == (
+        "Go 1.27, GOMAXPROCS 2, GOGC 50, -race=true, GOAMD64=v1"
+    )
 
 
 def test_a_run_of_another_command_names_it(tmp_path: Path) -> None:
