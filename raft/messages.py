@@ -158,22 +158,28 @@ class Save(NamedTuple):
     log from `first_index` on: where that is not past the saved log's end, its tail is
     deleted first. Empty `entries` change no log.
 
-    A save with a snapshot replaces everything that was saved: it has a hard state, and
-    `entries` are all those after the snapshot.
+    A save with a snapshot replaces everything that was saved: it has a hard state, the first
+    voters, and `entries` are all those after the snapshot. `first_voters` are the configuration
+    that the log begins with, in each node's first save; None where they are saved already.
     """
 
     hard_state: HardState | None
     first_index: int
     entries: tuple[Entry, ...]
     snapshot: Snapshot | None = None
+    first_voters: tuple[int, ...] | None = None
 
 
 class Saved(NamedTuple):
-    """What an earlier life of a node left: `entries` are those after the snapshot."""
+    """What an earlier life of a node left: `entries` are those after the snapshot.
+
+    `first_voters` is None where nothing was saved yet, or by a revision that did not keep them.
+    """
 
     hard_state: HardState = HardState()
     entries: Sequence[Entry] = ()
     snapshot: Snapshot | None = None
+    first_voters: tuple[int, ...] | None = None
 
 
 class RequestVote(NamedTuple):

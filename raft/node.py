@@ -139,6 +139,8 @@ class Node:
         "_assembly",
         "_beats",
         "_configuration",
+        "_first_voters",
+        "_first_voters_saved",
         "_heartbeat_due",
         "_leader_heard",
         "_lost",
@@ -183,7 +185,10 @@ class Node:
         self.term, self.voted_for = saved.hard_state
         self.role = Role.FOLLOWER
         self.leader: int | None = None
-        self.snapshot = saved.snapshot or Snapshot(0, 0, Configuration(settings.nodes), ())
+        # What the log begins with is decided once, whatever a later life is told.
+        first = saved.first_voters
+        self._first_voters = settings.nodes if first is None else first
+        self.snapshot = saved.snapshot or Snapshot(0, 0, Configuration(self._first_voters), ())
         index, term, configuration, _ = self.snapshot
         self.log = ReplicatedLog(saved.entries, configuration, index, term)
         self.commit_index = index
@@ -212,6 +217,7 @@ class Node:
 
         # What ready() has not handed out yet.
         self._saved_state = saved.hard_state
+        self._first_voters_saved = first is not None
         self._unsaved_from = self.log.last_index + 1
         self._snapshot_unsaved = False
         self._messages: list[Message] = []
@@ -485,11 +491,16 @@ class Node:
         if changed:
             self._saved_state = HardState(self.term, self.voted_for)
         self._unsaved_from = last + 1
+        snapshot = first_voters = None
+        if self._snapshot_unsaved or not self._first_voters_saved:
+            first_voters = self._first_voters
+            self._first_voters_saved = True
         if self._snapshot_unsaved:
             self._snapshot_unsaved = False
-            first = self.snapshot.last_index + 1
-            return Save(self._saved_state, first, self.log.slice(first, last), self.snapshot)
-        return Save(self._saved_state if changed else None, first, self.log.slice(first, last))
+            snapshot, changed = self.snapshot, True
+            first = snapshot.last_index + 1
+        state = self._saved_state if changed else None
+        return Save(state, first, self.log.slice(first, last), snapshot, first_voters)
 
     # -- becoming -------------------------------------------------------------------
 

@@ -10,6 +10,7 @@ a MessagePack array whose first element tells what it is:
     [3, first_index]                  the log's tail from first_index on is deleted
     [4, index, term, [voters, learners], [item, …]]
                                       a snapshot; item = [name, value, serial]
+    [5, [voter, …]]                   the first voters, with which the log begins
 
 with command = [op, key, value, expect, client, serial]. The file begins with an eight
 byte header. One save is one write and one fdatasync. A snapshot begins a new file, which
@@ -39,7 +40,7 @@ from raftmark.raft.messages import (
 HEADER = b"RAFTMK\x00\x01"
 FRAME = struct.Struct("<III")
 
-HARD_STATE, ENTRIES, TRUNCATION, SNAPSHOT = 1, 2, 3, 4
+HARD_STATE, ENTRIES, TRUNCATION, SNAPSHOT, FIRST_VOTERS = 1, 2, 3, 4, 5
 
 log = logging.getLogger(__name__)
 
@@ -68,13 +69,16 @@ class MemoryStorage:
         self._hard_state = HardState()
         self._snapshot: Snapshot | None = None
         self._entries: list[Entry] = []
+        self._first_voters: tuple[int, ...] | None = None
 
     def load(self) -> Saved:
         """A copy of what was saved."""
-        return Saved(self._hard_state, list(self._entries), self._snapshot)
+        return Saved(self._hard_state, list(self._entries), self._snapshot, self._first_voters)
 
     def save(self, save: Save) -> None:
         """Keep the save's values."""
+        if save.first_voters is not None:
+            self._first_voters = save.first_voters
         if save.hard_state is not None:
             self._hard_state = save.hard_state
         if save.snapshot is not None:
@@ -144,6 +148,15 @@ class DiskStorage:
         self._last_index = compacted + len(saved.entries)
         return saved
 
+    def read(self) -> Saved:
+        """What `load` would return, but nothing is opened, and nothing repaired or created."""
+        try:
+            return self._replay(self._path.read_bytes())[0]
+        except FileNotFoundError:
+            return Saved(entries=[])
+        except OSError as error:
+            raise StorageError(f"{self._path}: {error.strerror}") from error
+
     def save(self, save: Save) -> None:
         """Append the save's records in one write, and wait until the disk has them."""
         if self._file is None:
@@ -165,6 +178,8 @@ class DiskStorage:
         if save.snapshot is not None:
             records += frame(self._encode((SNAPSHOT, *save.snapshot)))
             self._last_index = save.snapshot.last_index
+        if save.first_voters is not None:
+            records += frame(self._encode((FIRST_VOTERS, save.first_voters)))
         if save.hard_state is not None:
             records += frame(self._encode((HARD_STATE, *save.hard_state)))
         if save.entries:
@@ -218,6 +233,7 @@ class DiskStorage:
             raise StorageError(f"{self._path}: offset 0: not a node's log of this version")
         hard_state: HardState | None = None
         snapshot: Snapshot | None = None
+        first_voters: tuple[int, ...] | None = None
         compacted = 0
         entries: list[Entry] = []
         offset = len(HEADER)
@@ -236,6 +252,8 @@ class DiskStorage:
                     case [4, *fields] if offset == len(HEADER):
                         snapshot = self._convert(fields, Snapshot)
                         compacted = snapshot.last_index
+                    case [5, list(voters)] if voters and first_voters is None:
+                        first_voters = self._convert(voters, tuple[int, ...])
                     case record:
                         raise ValueError(f"unexpected record {describe(record)}")
             except (ValueError, RecursionError) as error:
@@ -244,7 +262,7 @@ class DiskStorage:
         if snapshot is not None and hard_state is None:
             # Both were durable before the file got its name: this is no torn tail.
             raise StorageError(f"{self._path}: offset {offset}: damaged record (the hard state)")
-        return Saved(hard_state or HardState(), entries, snapshot), offset
+        return Saved(hard_state or HardState(), entries, snapshot, first_voters), offset
 
     def _payload_at(self, data: bytes, offset: int) -> bytes | None:
         """The record's payload, None for a torn tail; StorageError for damage before it."""

@@ -116,6 +116,18 @@ SAVES: dict[str, list[dict[str, Any]]] = {
         entries(6, [2, ["add_server", "5", None, None, None, 0]]),
         entries(5, [3, SET]),
     ],
+    "the first voters": [
+        {"hard_state": [1, 1], "first_index": 1, "entries": [], "first_voters": [1, 2, 300]},
+        entries(1, [1, SET]),
+        {
+            "hard_state": [1, 1],
+            "first_index": 2,
+            "entries": [],
+            "snapshot": [1, 1, [[2, 300], []], []],
+            "first_voters": [1, 2, 300],
+        },
+        entries(2, [1, SET]),
+    ],
     "a snapshot of all": [
         entries(1, [1, SET, 300]),
         {
@@ -195,6 +207,13 @@ REPAIRS: dict[str, dict[str, Any]] = {
         "append": "04" + record("930102")[2:] + "00" * 64,
         "refused_at": 8,
     },
+    "the first voters twice": {
+        "keep": 8,
+        "append": record("92059101") * 2,
+        "refused_at": 24,
+    },
+    "first voters that are none": {"keep": 8, "append": record("920501"), "refused_at": 8},
+    "no first voters": {"keep": 8, "append": record("920590"), "refused_at": 8},
     "no MessagePack": {"keep": 8, "append": record("c1"), "refused_at": 8},
     "an empty record": {"keep": 8, "append": record(""), "refused_at": 8},
 }
@@ -211,7 +230,14 @@ def save_of(vector: dict[str, Any]) -> Save:
         entry = Entry(term, Command(*(text(field) for field in command)))
         saved += [entry] * (times[0] if times else 1)
     state = HardState(*vector["hard_state"]) if vector["hard_state"] else None
-    return Save(state, vector["first_index"], tuple(saved), snapshot_of(vector.get("snapshot")))
+    voters = vector.get("first_voters")
+    return Save(
+        state,
+        vector["first_index"],
+        tuple(saved),
+        snapshot_of(vector.get("snapshot")),
+        None if voters is None else tuple(voters),
+    )
 
 
 def snapshot_of(vector: list[Any] | None) -> Snapshot | None:
@@ -225,17 +251,17 @@ def snapshot_of(vector: list[Any] | None) -> Snapshot | None:
 def write(file: Path, saves: Sequence[dict[str, Any]]) -> Saved:
     """Save everything in a new file, and return what is to be read from it."""
     storage = DiskStorage(file)
-    state, loaded, snapshot = storage.load()
+    state, loaded, snapshot, voters = storage.load()
     log, compacted = list(loaded), 0
     for save in map(save_of, saves):
         storage.save(save)
-        state = save.hard_state or state
+        state, voters = save.hard_state or state, save.first_voters or voters
         if save.snapshot is not None:
             snapshot, log, compacted = save.snapshot, list(save.entries), save.snapshot.last_index
         elif save.entries:
             log[save.first_index - compacted - 1 :] = save.entries
     storage.close()
-    return Saved(state, log, snapshot)
+    return Saved(state, log, snapshot, voters)
 
 
 def load(file: Path) -> Saved:

@@ -22,6 +22,7 @@ import (
 //	[3, first_index]                  the log's tail from first_index on is deleted
 //	[4, index, term, [voters, learners], [item, …]]
 //	                                  a snapshot; item = [name, value, serial]
+//	[5, [voter, …]]                   the first voters, with which the log begins
 //
 // with command = [op, key, value, expect, client, serial]. The file begins with a header.
 const (
@@ -30,10 +31,11 @@ const (
 )
 
 const (
-	recordHardState  = 1
-	recordEntries    = 2
-	recordTruncation = 3
-	recordSnapshot   = 4
+	recordHardState   = 1
+	recordEntries     = 2
+	recordTruncation  = 3
+	recordSnapshot    = 4
+	recordFirstVoters = 5
 )
 
 func appendFrame(b, payload []byte) []byte {
@@ -52,6 +54,12 @@ func appendHardState(b []byte, state HardState) []byte {
 		return msgp.AppendNil(b)
 	}
 	return msgp.AppendUint64(b, uint64(state.VotedFor))
+}
+
+func appendFirstVoters(b []byte, voters []NodeID) []byte {
+	b = msgp.AppendArrayHeader(b, 2)
+	b = msgp.AppendUint64(b, recordFirstVoters)
+	return appendServers(b, voters)
 }
 
 func appendTruncation(b []byte, firstIndex int) []byte {
@@ -238,6 +246,12 @@ func (s *Saved) replay(payload []byte, isFirst bool) error {
 		snapshot := r.snapshot()
 		if r.finished() {
 			s.Snapshot = snapshot
+			return nil
+		}
+	case kind == recordFirstVoters && size == 2 && s.FirstVoters == nil:
+		voters := r.servers()
+		if r.finished() && len(voters) > 0 {
+			s.FirstVoters = voters
 			return nil
 		}
 	}

@@ -176,13 +176,16 @@ type HardState struct {
 // FirstIndex on: where that is not past the saved log's end, its tail is deleted first. A
 // save without entries changes no log.
 //
-// A save with a Snapshot replaces everything that was saved: it has a HardState, and Entries
-// are all those after the snapshot.
+// A save with a Snapshot replaces everything that was saved: it has a HardState, the
+// FirstVoters, and Entries are all those after the snapshot. FirstVoters are the configuration
+// that the log begins with, in each node's first save; nil where they are saved already.
 type Save struct {
 	HardState  *HardState
 	FirstIndex int
 	Entries    []Entry
 	Snapshot   *Snapshot
+
+	FirstVoters []NodeID
 }
 
 // Empty reports whether there is nothing to save.

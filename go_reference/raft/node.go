@@ -137,6 +137,8 @@ type Node struct {
 	matches    []int         // scratch of maybeCommit
 
 	// What Ready has not handed out yet.
+	firstVoters     []NodeID
+	votersSaved     bool // the first ones
 	saved           HardState
 	unsavedFrom     int
 	snapshotUnsaved bool
@@ -152,9 +154,14 @@ type Node struct {
 // NewNode returns a follower with what the storage kept from an earlier life. Random
 // returns numbers from [0, 1) and is called once for each timeout drawn.
 func NewNode(id NodeID, settings Settings, random func() float64, saved Saved) *Node {
+	// What the log begins with is decided once, whatever a later life is told.
+	firstVoters := saved.FirstVoters
+	if firstVoters == nil {
+		firstVoters = settings.Nodes
+	}
 	snapshot := saved.Snapshot
 	if snapshot == nil {
-		snapshot = &Snapshot{Configuration: Configuration{Voters: settings.Nodes}}
+		snapshot = &Snapshot{Configuration: Configuration{Voters: firstVoters}}
 	}
 	log := NewReplicatedLog(*snapshot, saved.Entries)
 	n := &Node{
@@ -166,6 +173,8 @@ func NewNode(id NodeID, settings Settings, random func() float64, saved Saved) *
 		commitIndex: snapshot.LastIndex,
 		settings:    settings,
 		random:      random,
+		firstVoters: firstVoters,
+		votersSaved: saved.FirstVoters != nil,
 		saved:       saved.HardState,
 		unsavedFrom: log.LastIndex() + 1,
 		restored:    saved.Snapshot,
@@ -525,6 +534,9 @@ func (n *Node) takeSave() Save {
 	save.FirstIndex, save.Entries = first, n.log.Slice(first, last)
 	if state := (HardState{n.term, n.votedFor}); state != n.saved || n.snapshotUnsaved {
 		save.HardState = new(state)
+	}
+	if n.snapshotUnsaved || !n.votersSaved && !save.Empty() {
+		save.FirstVoters, n.votersSaved = n.firstVoters, true
 	}
 	n.saved, n.unsavedFrom, n.snapshotUnsaved = HardState{n.term, n.votedFor}, last+1, false
 	return save

@@ -35,7 +35,7 @@ func newTestNodeWith(t *testing.T, cluster int, saved Saved, change func(*Settin
 	}
 	change(&settings)
 	first := saved.lastIndex() - len(saved.Entries) + 1
-	if err := n.saving.Save(Save{&saved.HardState, first, saved.Entries, saved.Snapshot}); err != nil {
+	if err := n.saving.Save(Save{&saved.HardState, first, saved.Entries, saved.Snapshot, nil}); err != nil {
 		t.Fatal(err)
 	}
 	n.Node = NewNode(1, settings, func() float64 { n.drawn++; return float64(n.drawn) / 1000 }, saved)

@@ -370,6 +370,7 @@ func (in *interpreter) damage(words []string) error {
 	m.storage = raft.NewMemoryStorage()
 	return m.storage.Save(raft.Save{
 		HardState: &saved.HardState, FirstIndex: first, Entries: kept, Snapshot: saved.Snapshot,
+		FirstVoters: saved.FirstVoters,
 	})
 }
 

@@ -183,7 +183,7 @@ func TestAFollowerPutsASnapshotTogether(t *testing.T) {
 	ready := n.ready()
 	want := snapshotAt(9, 2, 6)
 	if !reflect.DeepEqual(ready.Snapshot, want) || ready.Timer == 0 ||
-		!reflect.DeepEqual(ready.Save, Save{&HardState{Term: 3}, 10, nil, ready.Snapshot}) {
+		!reflect.DeepEqual(ready.Save, Save{&HardState{Term: 3}, 10, nil, ready.Snapshot, n.settings.Nodes}) {
 		t.Errorf("%+v", ready)
 	}
 	whole := AppendEntriesReply{Term: 3, From: 1, To: 2, Success: true, LogIndex: 9}

@@ -17,6 +17,9 @@ type Saved struct {
 	Snapshot  *Snapshot
 	Entries   []Entry // after the snapshot
 	Repair    string  // what had to be done to the file first, for people; mostly nothing
+	// What the log begins with; nil where nothing was saved yet, or by a revision that did not
+	// keep it.
+	FirstVoters []NodeID
 }
 
 // A Storage is where a node keeps what it must not forget. An error of its methods names
@@ -35,6 +38,8 @@ type MemoryStorage struct {
 	hardState HardState
 	snapshot  *Snapshot
 	log       *ReplicatedLog
+
+	firstVoters []NodeID
 }
 
 // NewMemoryStorage returns a storage in which nothing was saved.
@@ -48,11 +53,16 @@ func (s *MemoryStorage) Load() (Saved, error) {
 		HardState: s.hardState,
 		Snapshot:  s.snapshot,
 		Entries:   s.log.Slice(s.log.FirstIndex(), s.log.LastIndex()),
+
+		FirstVoters: s.firstVoters,
 	}, nil
 }
 
 // Save keeps the save's values.
 func (s *MemoryStorage) Save(save Save) error {
+	if save.FirstVoters != nil {
+		s.firstVoters = save.FirstVoters
+	}
 	if save.HardState != nil {
 		s.hardState = *save.HardState
 	}
@@ -111,6 +121,19 @@ func (s *DiskStorage) Load() (saved Saved, err error) {
 	return saved, nil
 }
 
+// Read returns what Load would, but opens nothing, and repairs and creates nothing.
+func (s *DiskStorage) Read() (Saved, error) {
+	content, err := os.ReadFile(s.path)
+	if errors.Is(err, fs.ErrNotExist) {
+		return Saved{}, nil
+	}
+	if err != nil {
+		return Saved{}, s.fault(err)
+	}
+	saved, _, err := replay(content)
+	return saved, s.fault(err)
+}
+
 // recover reads what is whole in the file, and makes the file that and no more.
 func (s *DiskStorage) recover() (Saved, error) {
 	content, err := io.ReadAll(s.file)
@@ -148,6 +171,9 @@ func (s *DiskStorage) Save(save Save) error {
 		s.records = append(s.records, header...)
 		s.record(appendSnapshot(s.payload[:0], save.Snapshot))
 		s.lastIndex = save.Snapshot.LastIndex
+	}
+	if save.FirstVoters != nil {
+		s.record(appendFirstVoters(s.payload[:0], save.FirstVoters))
 	}
 	if save.HardState != nil {
 		s.record(appendHardState(s.payload[:0], *save.HardState))

@@ -37,6 +37,8 @@ type saveVector struct {
 	FirstIndex int               `json:"first_index"`
 	Entries    []json.RawMessage `json:"entries"`
 	Snapshot   json.RawMessage   `json:"snapshot"`
+
+	FirstVoters []NodeID `json:"first_voters"`
 }
 
 func readVectors(t testing.TB) (vectors storageVectors) {
@@ -59,7 +61,7 @@ func must(t testing.TB, err error) {
 // save is the save that the vector describes.
 func (v saveVector) save(t *testing.T) Save {
 	t.Helper()
-	save := Save{FirstIndex: v.FirstIndex, Snapshot: v.snapshot(t)}
+	save := Save{FirstIndex: v.FirstIndex, Snapshot: v.snapshot(t), FirstVoters: v.FirstVoters}
 	if v.HardState != nil {
 		save.HardState = &HardState{Term: *v.HardState[0]}
 		if votedFor := v.HardState[1]; votedFor != nil {
@@ -142,7 +144,8 @@ func checkLoads(t *testing.T, path string, want Saved) {
 	got, err := storage.Load()
 	must(t, err)
 	must(t, storage.Close())
-	if got.HardState != want.HardState || !slices.EqualFunc(got.Entries, want.Entries, sameEntry) || !sameSnapshot(got.Snapshot, want.Snapshot) {
+	if got.HardState != want.HardState || !slices.EqualFunc(got.Entries, want.Entries, sameEntry) || !sameSnapshot(got.Snapshot, want.Snapshot) ||
+		!slices.Equal(got.FirstVoters, want.FirstVoters) {
 		t.Errorf("read %+v and %d entries, want %+v and %d", got.HardState, len(got.Entries), want.HardState, len(want.Entries))
 	}
 }
@@ -320,7 +323,7 @@ func TestASnapshotBeginsANewFile(t *testing.T) {
 	must(t, err)
 	must(t, disk.Save(Save{FirstIndex: 904, Entries: entriesOf(4)}))
 	must(t, disk.Close())
-	checkLoads(t, path, Saved{HardState{3, 0}, snapshot, entriesOf(2, 3, 3, 4), ""})
+	checkLoads(t, path, Saved{HardState: HardState{3, 0}, Snapshot: snapshot, Entries: entriesOf(2, 3, 3, 4)})
 }
 
 // Until the new file is whole the old one is what counts.

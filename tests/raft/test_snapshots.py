@@ -123,7 +123,7 @@ def test_a_saved_snapshot_replaces_all_that_was_saved() -> None:
     state = server.machine.state_hash()
     snapshot = Snapshot(3, 3, MEMBERS, server.machine.items())
     entries = (entry(4, 4), entry(4, 5))
-    assert ready.save == Save(HardState(4, 3), 4, entries, snapshot)
+    assert ready.save == Save(HardState(4, 3), 4, entries, snapshot, (1, 2, 3))
 
     server.save(ready)
     server.crash()
@@ -301,7 +301,7 @@ def test_a_follower_puts_the_pieces_together() -> None:
     ready = server.node.ready()
     assert ready.messages == installed()
     snapshot = Snapshot(8, 2, MEMBERS, ITEMS)
-    assert ready.save == Save(HardState(3, None), 9, (), snapshot)
+    assert ready.save == Save(HardState(3, None), 9, (), snapshot, (1, 2, 3))
     assert (ready.snapshot, ready.committed) == (snapshot, ())
     server.save(ready)
     server.restore(ready)

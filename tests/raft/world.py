@@ -141,7 +141,7 @@ class Properties:
         node = server.node
         if not ready.messages:
             return
-        hard_state, entries, snapshot = server.storage.load()
+        hard_state, entries, snapshot, _ = server.storage.load()
         if hard_state != HardState(node.term, node.voted_for):
             raise Violation(f"node {server.id} speaks with term and vote not saved")
         index = node.snapshot.last_index

@@ -186,11 +186,11 @@ class Interpreter:
         member = self._member(words)
         if len(words) != 2 or member.alive:
             usage("damage NODE INDEX, of a node that is down")
-        state, entries, snapshot = member.storage.load()
+        state, entries, snapshot, voters = member.storage.load()
         first = snapshot.last_index + 1 if snapshot else 1
         member.storage = MemoryStorage()
         kept = tuple(entries[: max(0, number(words[1]) - first)])
-        member.storage.save(Save(state, first, kept, snapshot))
+        member.storage.save(Save(state, first, kept, snapshot, voters))
 
     def _status(self, _: Sequence[str]) -> None:
         for member in self.members.values():
