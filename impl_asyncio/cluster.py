@@ -39,7 +39,7 @@ class AsyncioCluster(Cluster):
         self._nodes: dict[int, NodeTask] = {}
         self._loop = new_loop()
         self._thread = threading.Thread(target=self._loop.run_forever, name="event-loop")
-        for n in config.settings.nodes:
+        for n in config.nodes:
             self._provide(n)
 
     def start(self) -> None:
@@ -72,7 +72,7 @@ class AsyncioCluster(Cluster):
         self._loop.close()
 
     async def _start(self) -> None:
-        nodes = [self._new_life(n) for n in self._config.settings.nodes]
+        nodes = [self._new_life(n) for n in self._config.nodes]
         for node in nodes:
             node.start()
 

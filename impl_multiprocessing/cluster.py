@@ -118,7 +118,7 @@ class ProcessCluster(Cluster):
 
     def start(self) -> None:
         """Start every node's process, with a socket to each of the others."""
-        for n in self._config.settings.nodes:
+        for n in self._config.nodes:
             self._provide(n)
         try:
             for node in self._nodes.values():
@@ -169,6 +169,8 @@ class ProcessCluster(Cluster):
                 node.answered(token, answer)
             case ("role", change):
                 self._events.role_changed(change)
+            case ("entries_lost", lost):
+                self._events.entries_lost(lost)
             case ("sent", messages, at_ns):
                 if self._events.sent is not None:
                     self._events.sent(messages, at_ns)

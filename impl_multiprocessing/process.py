@@ -2,9 +2,9 @@
 
 An order is (token, name, arguments), and its answer ("answer", token, value) with a
 value that may be an exception. Besides, the process sends ("role", change),
-("failed", exception) and, for a trace, ("sent", messages, time). What threads and tasks
-do by a call takes a pipe here, and this module and the contender's half of it in
-`cluster` are what that costs.
+("failed", exception), ("entries_lost", entries) and, for a trace, ("sent", messages,
+time). What threads and tasks do by a call takes a pipe here, and this module and the
+contender's half of it in `cluster` are what that costs.
 """
 
 import gc
@@ -78,6 +78,7 @@ class NodeProcess:
             sent=(lambda messages, at_ns: self._send(("sent", messages, at_ns)))
             if config.trace
             else None,
+            entries_lost=lambda lost: self._send(("entries_lost", lost)),
         )
         self._life: NodeLife | None = None
         self._pace: Iterator[float] = iter(())

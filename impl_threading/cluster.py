@@ -27,13 +27,13 @@ class ThreadCluster(Cluster):
         self._storage: dict[int, Storage] = {}
         self._mailboxes: dict[int, Mailbox] = {}
         self._nodes: dict[int, NodeThread] = {}
-        for n in config.settings.nodes:
+        for n in config.nodes:
             self._provide(n)
 
     def start(self) -> None:
         """Start every node's thread."""
         try:
-            nodes = [self._new_life(n) for n in self._config.settings.nodes]
+            nodes = [self._new_life(n) for n in self._config.nodes]
         except BaseException:
             for storage in self._storage.values():
                 storage.close()

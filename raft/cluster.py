@@ -18,13 +18,23 @@ from raftmark.raft.state_machine import StateMachine, log_hash
 
 
 class ClusterConfig(NamedTuple):
-    """What `start` asks for (docs/protocol.md)."""
+    """What `start` asks for (docs/protocol.md).
+
+    `members` are those to be started where there is a cluster's data already; None where the
+    first voters are.
+    """
 
     settings: Settings
     storage: str = "memory"
     data_dir: str | None = None
     seed: int = 0
     trace: bool = False
+    members: tuple[int, ...] | None = None
+
+    @property
+    def nodes(self) -> tuple[int, ...]:
+        """Those to be started."""
+        return self.settings.nodes if self.members is None else self.members
 
 
 class RoleChange(NamedTuple):
@@ -34,6 +44,16 @@ class RoleChange(NamedTuple):
     role: Role
     term: int
     leader: int | None
+    at_ns: int
+
+
+class EntriesLost(NamedTuple):
+    """A node had acknowledged these entries to its leader, which finds that it lacks them now."""
+
+    node: int
+    first: int
+    last: int
+    leader: int
     at_ns: int
 
 
@@ -53,6 +73,8 @@ class NodeStatus(NamedTuple):
     learners: tuple[int, ...]
     state_hash: str
     log_hash: str
+    lost_entries: Sequence[dict[str, int]] = ()
+    """What followers have lost since this node leads."""
 
 
 class Replica(NamedTuple):
@@ -80,6 +102,7 @@ class Replica(NamedTuple):
             "snapshot_index": node.snapshot.last_index,
             "voters": node.log.configuration.voters,
             "learners": node.log.configuration.learners,
+            "lost_entries": [lost._asdict() for lost in node.lost],
         }
         committed = node.log.slice(node.log.first_index, node.commit_index)
         return cls(fields, committed, machine.copy())
@@ -109,6 +132,10 @@ class LogSlice(NamedTuple):
         return cls(first, entries, node.log.last_index, node.commit_index)
 
 
+def ignore(_: object) -> None:
+    """Hear it, and do nothing about it."""
+
+
 class Events(NamedTuple):
     """Whom a cluster tells; all may be called from any thread, and must not block."""
 
@@ -117,6 +144,7 @@ class Events(NamedTuple):
     """A node ceased by a fault of its own, its storage's for instance."""
     sent: Callable[[Sequence[Message], int], None] | None = None
     """A node sends these messages at a time (ns); None where nobody asks for a trace."""
+    entries_lost: Callable[[EntriesLost], None] = ignore
 
 
 class Counters(NamedTuple):

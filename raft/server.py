@@ -9,7 +9,7 @@ how it ends are the runtime's own.
 from collections.abc import Callable, Iterator, Sequence
 
 from raftmark.raft.client import Proposal, Query, Readers, Reading, Waiters, refuse
-from raftmark.raft.cluster import Counters, Events, LogSlice, Replica, RoleChange
+from raftmark.raft.cluster import Counters, EntriesLost, Events, LogSlice, Replica, RoleChange
 from raftmark.raft.errors import NotLeader, Unavailable
 from raftmark.raft.messages import Message, Save, Saved
 from raftmark.raft.node import Node, Ready, Settings
@@ -123,6 +123,8 @@ class Server:
             self._events.sent(ready.messages, self._now_ns())
         self._messages += len(ready.messages)
         self._send(ready.messages)
+        for lost in ready.lost:
+            self._events.entries_lost(EntriesLost(*lost, self.id, self._now_ns()))
         self._apply(ready)
         if ready.timer_ns is not None:
             self._restart_timer(ready.timer_ns)

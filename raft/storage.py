@@ -351,9 +351,14 @@ def describe(record: Any) -> str:
     return text if len(text) <= 60 else text[:57] + "..."
 
 
+def file_of(data_dir: str, node_id: int) -> Path:
+    """Where a node's data lies."""
+    return Path(data_dir) / f"node-{node_id}.log"
+
+
 def open_storage(kind: str, data_dir: str | None, node_id: int) -> Storage:
     """The storage of one node: `kind` is "memory" or "disk" (see docs/protocol.md)."""
     if kind == "memory":
         return MemoryStorage()
     assert data_dir is not None
-    return DiskStorage(Path(data_dir) / f"node-{node_id}.log")
+    return DiskStorage(file_of(data_dir, node_id))

@@ -25,7 +25,12 @@ func (c Config) storage(id raft.NodeID) raft.Storage {
 	if c.DataDir == "" {
 		return raft.NewMemoryStorage()
 	}
-	return raft.NewDiskStorage(filepath.Join(c.DataDir, fmt.Sprintf("node-%d.log", id)))
+	return raft.NewDiskStorage(c.File(id))
+}
+
+// File is where a node keeps its data, with a DataDir.
+func (c Config) File(id raft.NodeID) string {
+	return filepath.Join(c.DataDir, fmt.Sprintf("node-%d.log", id))
 }
 
 // A RoleChange says that a node changed its role, its term or the leader it knows.
@@ -43,6 +48,8 @@ type Events struct {
 	Failed func(raft.NodeID, error)
 	// Repaired: a node's storage had to be repaired before it could be opened.
 	Repaired func(raft.NodeID, string)
+	// EntriesLost: what a node had acknowledged its leader finds that it lacks, at a time (ns).
+	EntriesLost func(lost raft.LostEntries, leader raft.NodeID, atNs int64)
 	// Sent: a node sends these messages at a time (ns). It is nil where nobody asks for a trace.
 	Sent func([]raft.Message, int64)
 }
@@ -74,23 +81,24 @@ type Cluster struct {
 	nodes map[raft.NodeID]*node // those who ever were; it only grows
 }
 
-// Start starts a cluster. After an error, which is a storage's, none of it runs.
-func Start(config Config, events Events) (*Cluster, error) {
+// Start starts the given nodes of a cluster. After an error, which is a storage's, none of them
+// runs.
+func Start(config Config, nodes []raft.NodeID, events Events) (*Cluster, error) {
 	c := &Cluster{
 		config:    config,
 		events:    events,
-		transport: newTransport(config.Settings.Nodes),
-		nodes:     make(map[raft.NodeID]*node, len(config.Settings.Nodes)),
+		transport: newTransport(nodes),
+		nodes:     make(map[raft.NodeID]*node, len(nodes)),
 	}
-	for _, id := range config.Settings.Nodes {
+	for _, id := range nodes {
 		c.nodes[id] = newNode(id, config, c.transport, events)
 	}
-	for _, id := range config.Settings.Nodes {
+	for _, id := range nodes {
 		if err := c.nodes[id].load(); err != nil {
 			return nil, errors.Join(err, c.closeStorages())
 		}
 	}
-	for _, id := range config.Settings.Nodes {
+	for _, id := range nodes {
 		c.nodes[id].begin()
 		c.running.Go(c.nodes[id].run)
 	}

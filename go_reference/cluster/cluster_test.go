@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"reflect"
 	"slices"
 	"strings"
 	"sync"
@@ -57,6 +58,9 @@ func (s *scenario) events() Events {
 		RoleChanged: func(change RoleChange) { locked(func() { s.roles = append(s.roles, change) }) },
 		Failed:      func(id raft.NodeID, _ error) { locked(func() { s.failed = append(s.failed, id) }) },
 		Repaired:    func(_ raft.NodeID, what string) { locked(func() { s.said = append(s.said, what) }) },
+		EntriesLost: func(lost raft.LostEntries, _ raft.NodeID, _ int64) {
+			locked(func() { s.said = append(s.said, fmt.Sprintf("%+v", lost)) })
+		},
 	}
 }
 
@@ -74,7 +78,7 @@ func bubble(t *testing.T, size int, dataDir string, play func(s *scenario)) {
 
 func (s *scenario) start(config Config) {
 	s.t.Helper()
-	cluster, err := Start(config, s.events())
+	cluster, err := Start(config, config.Settings.Nodes, s.events())
 	if err != nil {
 		s.t.Fatal(err)
 	}
@@ -233,7 +237,7 @@ func TestACrashedLeaderIsReplacedAndComesBack(t *testing.T) {
 		if now := Monotonic(); atNs < before || atNs > now {
 			t.Errorf("it ceased at %d, not from %d to %d", atNs, before, now)
 		}
-		if got := s.Status(old); got != (Status{}) {
+		if got := s.Status(old); !reflect.DeepEqual(got, Status{}) {
 			t.Errorf("a crashed node is %+v", got)
 		}
 		if got := s.do(get(), s.others(old)...); got != "1" {
@@ -290,7 +294,7 @@ func TestADamagedDirectoryStartsNothing(t *testing.T) {
 		t.Fatal(err)
 	}
 	s := &scenario{t: t}
-	_, err := Start(configOf(3, directory), s.events())
+	_, err := Start(configOf(3, directory), []raft.NodeID{1, 2, 3}, s.events())
 	if err == nil || !strings.Contains(err.Error(), "node-2.log: offset 0") {
 		t.Errorf("started with the error %v", err)
 	}
@@ -329,7 +333,7 @@ func TestAPausedFollowerStallsNobodyAndCatchesUp(t *testing.T) {
 				t.Fatalf("command %d: %+v", i, outcome)
 			}
 		}
-		if got := s.Status(asleep); got != before || got.Lifecycle != Paused {
+		if got := s.Status(asleep); !reflect.DeepEqual(got, before) || got.Lifecycle != Paused {
 			t.Errorf("it went from %+v to %+v in its sleep", before, got)
 		}
 		s.must(s.Resume(asleep))

@@ -1,6 +1,7 @@
 package cluster
 
 import (
+	"reflect"
 	"slices"
 	"testing"
 	"testing/synctest"
@@ -33,7 +34,7 @@ func TestALeaderAnswersReadsWithoutAnEntry(t *testing.T) {
 					t.Errorf("read %+v", outcome)
 				}
 			}
-			if after := s.Status(leader); after != before {
+			if after := s.Status(leader); !reflect.DeepEqual(after, before) {
 				t.Errorf("it went from %+v to %+v", before, after)
 			}
 			for _, id := range s.others(leader) {

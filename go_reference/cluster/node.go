@@ -94,6 +94,7 @@ func (n *node) load() error {
 		Send:         n.send,
 		RestartTimer: n.timer.restart,
 		Announce:     func(view raft.View) { n.events.RoleChanged(RoleChange{n.id, view, Monotonic()}) },
+		ReportLoss:   func(lost raft.LostEntries) { n.events.EntriesLost(lost, n.id, Monotonic()) },
 		Now:          time.Now,
 		Counters:     &n.counters,
 	})

@@ -31,6 +31,15 @@ type roleEvent struct {
 	AtNs   int64        `json:"at_ns"`
 }
 
+type lossEvent struct {
+	Event  string      `json:"event"`
+	Node   raft.NodeID `json:"node"`
+	First  int         `json:"first"`
+	Last   int         `json:"last"`
+	Leader raft.NodeID `json:"leader"`
+	AtNs   int64       `json:"at_ns"`
+}
+
 type progressEvent struct {
 	Event string  `json:"event"`
 	Run   int     `json:"run"`
@@ -83,6 +92,13 @@ type nodeStatus struct {
 	Learners      *[]raft.NodeID `json:"learners"`
 	StateHash     *string        `json:"state_hash"`
 	LogHash       *string        `json:"log_hash"`
+	LostEntries   *[]lostEntries `json:"lost_entries"`
+}
+
+type lostEntries struct {
+	Node  raft.NodeID `json:"node"`
+	First int         `json:"first"`
+	Last  int         `json:"last"`
 }
 
 type applied struct {
@@ -141,6 +157,10 @@ func describeNode(id raft.NodeID, replica cluster.Replica) nodeStatus {
 	if status.Lifecycle == cluster.Crashed {
 		return nodeStatus{ID: id}
 	}
+	lost := []lostEntries{}
+	for _, each := range status.LostEntries {
+		lost = append(lost, lostEntries{each.Node, each.First, each.Last})
+	}
 	return nodeStatus{
 		ID:            id,
 		Alive:         true,
@@ -158,6 +178,7 @@ func describeNode(id raft.NodeID, replica cluster.Replica) nodeStatus {
 		Learners:      &status.Configuration.Learners,
 		StateHash:     new(replica.Machine.StateHash()),
 		LogHash:       new(raft.LogHash(replica.Log.Until(status.CommitIndex))),
+		LostEntries:   &lost,
 	}
 }
 

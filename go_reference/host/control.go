@@ -20,6 +20,7 @@ var errStopped = raft.Errorf(raft.Unavailable, "the cluster was stopped")
 // Its context ends with the cluster, so that whoever waits for the cluster can end too.
 type control struct {
 	*cluster.Cluster
+	config   cluster.Config
 	settings raft.Settings
 	seed     uint64
 	running  context.Context
@@ -40,10 +41,15 @@ type control struct {
 
 // startControl starts a cluster; events hears what it tells.
 func startControl(config cluster.Config, events cluster.Events) (*control, error) {
+	nodes, err := membersIn(config)
+	if err != nil {
+		return nil, err
+	}
 	c := &control{
+		config:   config,
 		settings: config.Settings,
+		nodes:    nodes,
 		seed:     config.Seed,
-		nodes:    config.Settings.Nodes,
 		changed:  make(chan struct{}),
 		roles:    map[raft.NodeID]cluster.RoleChange{},
 	}
@@ -53,8 +59,7 @@ func startControl(config cluster.Config, events cluster.Events) (*control, error
 		c.note(change)
 		announce(change)
 	}
-	var err error
-	if c.Cluster, err = cluster.Start(config, events); err != nil {
+	if c.Cluster, err = cluster.Start(config, nodes, events); err != nil {
 		c.cancel(errStopped)
 		return nil, err
 	}

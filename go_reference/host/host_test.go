@@ -194,22 +194,23 @@ func (c *caller) start(fields string) (leader int) {
 }
 
 type statusOfNode struct {
-	ID       int     `json:"id"`
-	Alive    bool    `json:"alive"`
-	Paused   bool    `json:"paused"`
-	Role     *string `json:"role"`
-	Term     *int    `json:"term"`
-	Leader   *int    `json:"leader"`
-	Voted    *int    `json:"voted_for"`
-	Last     *int    `json:"last_index"`
-	Commit   *int    `json:"commit_index"`
-	Apply    *int    `json:"applied_index"`
-	First    *int    `json:"first_index"`
-	Snapshot *int    `json:"snapshot_index"`
-	Voters   *[]int  `json:"voters"`
-	Learners *[]int  `json:"learners"`
-	State    *string `json:"state_hash"`
-	Log      *string `json:"log_hash"`
+	ID       int            `json:"id"`
+	Alive    bool           `json:"alive"`
+	Paused   bool           `json:"paused"`
+	Role     *string        `json:"role"`
+	Term     *int           `json:"term"`
+	Leader   *int           `json:"leader"`
+	Voted    *int           `json:"voted_for"`
+	Last     *int           `json:"last_index"`
+	Commit   *int           `json:"commit_index"`
+	Apply    *int           `json:"applied_index"`
+	First    *int           `json:"first_index"`
+	Snapshot *int           `json:"snapshot_index"`
+	Voters   *[]int         `json:"voters"`
+	Learners *[]int         `json:"learners"`
+	Lost     *[]lostEntries `json:"lost_entries"`
+	State    *string        `json:"state_hash"`
+	Log      *string        `json:"log_hash"`
 }
 
 func (c *caller) status() []statusOfNode {

@@ -124,6 +124,11 @@ func (c *control) join(node raft.NodeID) (leader raft.NodeID, err error) {
 	if leader, err = c.asked(0); err != nil {
 		return 0, err
 	}
+	if c.config.DataDir != "" {
+		if _, err := savedIn(c.config.File(node), c.settings.Nodes); err != nil {
+			return 0, err
+		}
+	}
 	if err := c.Join(node); err != nil {
 		return 0, err
 	}

@@ -21,6 +21,7 @@ func TestALeaderThatHasSteppedDownCannotHandOverForNow(t *testing.T) {
 	}}, cluster.Events{
 		RoleChanged: func(cluster.RoleChange) {},
 		Failed:      func(node raft.NodeID, err error) { t.Errorf("node %d failed: %v", node, err) },
+		EntriesLost: func(lost raft.LostEntries, _ raft.NodeID, _ int64) { t.Errorf("lost were %+v", lost) },
 	})
 	if err != nil {
 		t.Fatal(err)

@@ -2,6 +2,7 @@ package host
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"maps"
 	"slices"
@@ -182,6 +183,7 @@ func (h *host) start(_ int, f *fields) (any, error) {
 		Failed: func(id raft.NodeID, err error) {
 			fmt.Fprintf(h.warn, "node %d ceased: %v\n", id, err)
 		},
+		EntriesLost: h.reportLoss,
 		Repaired: func(id raft.NodeID, what string) {
 			fmt.Fprintf(h.warn, "node %d: %s\n", id, what)
 		},
@@ -190,11 +192,18 @@ func (h *host) start(_ int, f *fields) (any, error) {
 		events.Sent = h.tell
 	}
 	control, err := startControl(config, events)
+	if refusal := (*raft.Error)(nil); errors.As(err, &refusal) {
+		return nil, refusal
+	}
 	if err != nil {
 		return nil, raft.Errorf(raft.Unavailable, "%v", err)
 	}
 	h.control = control
-	return started{config.Settings.Nodes}, nil
+	return started{control.members()}, nil
+}
+
+func (h *host) reportLoss(lost raft.LostEntries, leader raft.NodeID, atNs int64) {
+	h.out.put(lossEvent{"entries_lost", lost.Node, lost.First, lost.Last, leader, atNs})
 }
 
 func (h *host) announce(change cluster.RoleChange) {

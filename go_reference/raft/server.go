@@ -27,6 +27,7 @@ type Runtime struct {
 	Send         func([]Message)     // to the peers
 	RestartTimer func(time.Duration) // TimeOut is to be called after so long
 	Announce     func(View)          // hears of every change of role, term or leader
+	ReportLoss   func(LostEntries)   // hears of what a follower has lost
 	Now          func() time.Time
 	Counters     *Counters // of what is sent and saved, in all lives
 }
@@ -61,6 +62,7 @@ type Status struct {
 	AppliedIndex  int
 	SnapshotIndex int // the last that the snapshot covers
 	Configuration *Configuration
+	LostEntries   []LostEntries // what followers have lost since the node leads
 }
 
 // A LogSlice is a stretch of a server's log, from First on.
@@ -157,6 +159,9 @@ func (s *Server) CarryOut() error {
 	}
 	counters.Messages += len(ready.Messages)
 	s.runtime.Send(ready.Messages)
+	for _, lost := range ready.Lost {
+		s.runtime.ReportLoss(lost)
+	}
 	s.apply(ready)
 	if ready.Timer > 0 {
 		s.runtime.RestartTimer(ready.Timer)
@@ -247,6 +252,7 @@ func (s *Server) Status() Status {
 		AppliedIndex:  s.machine.AppliedIndex(),
 		SnapshotIndex: s.core.Snapshot().LastIndex,
 		Configuration: s.core.Configuration(),
+		LostEntries:   s.core.Lost(),
 	}
 }
 

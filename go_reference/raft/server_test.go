@@ -15,6 +15,7 @@ type lonely struct {
 	did      []string
 	sent     []Message
 	views    []View
+	losses   []LostEntries
 	counters Counters
 	now      time.Time
 	full     error // what a save returns
@@ -43,6 +44,7 @@ func newLonely(t *testing.T) *lonely {
 		},
 		RestartTimer: func(time.Duration) {},
 		Announce:     func(view View) { l.views = append(l.views, view) },
+		ReportLoss:   func(lost LostEntries) { l.losses = append(l.losses, lost) },
 		Now: func() time.Time {
 			l.now = l.now.Add(1)
 			return l.now
@@ -103,6 +105,19 @@ func TestAServerSavesThenSendsThenAppliesAndAnswers(t *testing.T) {
 	l.acknowledge(2)
 	if outcome := <-answers; outcome.Err != nil || outcome.Index != 2 || len(answers) > 0 {
 		t.Errorf("it answered %+v, and %d more", outcome, len(answers))
+	}
+}
+
+func TestAServerTellsOfWhatAFollowerHasLost(t *testing.T) {
+	l := newLonely(t)
+	l.lead()
+	for round := range 2 { // the first refusal may be old
+		l.Receive(AppendEntriesReply{Term: 1, From: 2, To: 1, LogIndex: 1, Round: uint64(round)})
+		l.carryOut()
+	}
+	want := []LostEntries{{2, 1, 1}}
+	if !slices.Equal(l.losses, want) || !slices.Equal(l.Status().LostEntries, want) {
+		t.Errorf("it told of %+v, and its status of %+v", l.losses, l.Status().LostEntries)
 	}
 }
 

@@ -14,16 +14,19 @@ from raftmark.raft.cluster import (
     ClusterConfig,
     ClusterFactory,
     Counters,
+    EntriesLost,
     Events,
     LogSlice,
     NodeStatus,
     RoleChange,
+    ignore,
 )
 from raftmark.raft.errors import BadRequest, OutcomeUnknown, RaftError, Unavailable
+from raftmark.raft.host.data import read
 from raftmark.raft.links import PERFECT, Faults
 from raftmark.raft.messages import ADD_SERVER, REMOVE_SERVER, Command, Message
 from raftmark.raft.node import Role
-from raftmark.raft.storage import StorageError
+from raftmark.raft.storage import StorageError, file_of
 
 T = TypeVar("T")
 
@@ -44,7 +47,8 @@ class Control:
     """Operations on one cluster: refused where the nodes' state does not allow them.
 
     `on_role` hears every role change, `on_failure` of every node that ceased by itself,
-    `on_sent`, if there is one, of all messages; all from the cluster's threads, and must not block.
+    `on_sent`, if there is one, of all messages, `on_entries_lost` of what a follower has lost;
+    all from the cluster's threads, and must not block.
     """
 
     def __init__(
@@ -54,6 +58,7 @@ class Control:
         on_role: Callable[[RoleChange], None],
         on_failure: Callable[[int, Exception], None],
         on_sent: Callable[[Sequence[Message], int], None] | None = None,
+        on_entries_lost: Callable[[EntriesLost], None] = ignore,
     ) -> None:
         self.settings = config.settings
         self.seed = config.seed
@@ -63,12 +68,13 @@ class Control:
         self._submitting = threading.Lock()
         self._changed = threading.Condition()
         self._roles: dict[int, RoleChange] = {}
-        self.nodes = config.settings.nodes
+        self.nodes = config.nodes
+        self._data_dir = config.data_dir
         self._lifecycle = dict.fromkeys(self.nodes, Lifecycle.RUNNING)
         self._paused_status: dict[int, NodeStatus] = {}
         self._stopped = False
         self._faults = PERFECT
-        events = Events(self._role_changed, self._node_failed, on_sent)
+        events = Events(self._role_changed, self._node_failed, on_sent, on_entries_lost)
         self.cluster: Cluster = factory(config, events)
         self._divide: Callable[[], None] = partial(self.cluster.partition, None)
 
@@ -283,6 +289,8 @@ class Control:
             leader = self._asked(None)
             status = self.cluster.status(leader)
             is_member = node in status.voters + status.learners
+            if self._data_dir is not None:
+                read(file_of(self._data_dir, node), self.settings.nodes)
             self.cluster.join(node)
             self._divide()
             self.cluster.degrade(self._faults)

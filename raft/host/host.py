@@ -21,10 +21,11 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, NoReturn
 
 from raftmark.raft.client import Applied, Query, Value
-from raftmark.raft.cluster import ClusterConfig, ClusterFactory, RoleChange
+from raftmark.raft.cluster import ClusterConfig, ClusterFactory, EntriesLost, RoleChange
 from raftmark.raft.errors import BadRequest, OutcomeUnknown, RaftError, Unavailable
 from raftmark.raft.host import interpreter, requests, runs
 from raftmark.raft.host.control import Completion, Control
+from raftmark.raft.host.data import members_in
 from raftmark.raft.host.replies import Replies, Request
 from raftmark.raft.host.requests import MILLISECOND, REQUIRED, SECOND
 from raftmark.raft.host.trace import message_event
@@ -251,9 +252,10 @@ class Host:
             check_quorum=values["check_quorum"],
             snapshot_entries=values["snapshot_entries"],
         )
-        trace = values["trace"]
+        trace, data_dir = values["trace"], values["data_dir"]
+        members = None if data_dir is None else members_in(data_dir, settings.nodes)
         config = ClusterConfig(
-            settings, values["storage"], values["data_dir"], values["seed"], trace
+            settings, values["storage"], data_dir, values["seed"], trace, members
         )
         control = Control(
             self._factory,
@@ -261,10 +263,11 @@ class Host:
             self._announce,
             self._report_failure,
             self._tell if trace else None,
+            self._report_loss,
         )
         control.start()
         self._control = control
-        return {"nodes": list(settings.nodes)}
+        return {"nodes": list(config.nodes)}
 
     def _stop(self, _request: Request, fields: dict[str, Any]) -> Reply:
         requests.read(fields, {})
@@ -504,6 +507,9 @@ class Host:
                 "at_ns": change.at_ns,
             }
         )
+
+    def _report_loss(self, lost: EntriesLost) -> None:
+        self._output.put({"event": "entries_lost", **lost._asdict()})
 
     def _report_failure(self, node: int, error: Exception) -> None:
         print(f"{self._name}: node {node} ceased", file=sys.stderr)

@@ -8,7 +8,7 @@ must hold at all times: see `_check_status`.
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable, Collection, Iterable
+from collections.abc import Callable, Collection, Iterable, Sequence
 from concurrent.futures import Future
 from typing import Any, TypeVar
 
@@ -65,9 +65,18 @@ OPTIONAL = {
 
 
 class ClusterUnderTest:
-    """A cluster from `start` to `stop`; `nodes` are the ids of its nodes."""
+    """A cluster from `start` to `stop`; `nodes` are the ids of its nodes.
 
-    def __init__(self, contender: Contender, nodes: int = 3, **settings: Any) -> None:
+    `members` are those that it is to begin with, if not the first so many.
+    """
+
+    def __init__(
+        self,
+        contender: Contender,
+        nodes: int = 3,
+        members: Sequence[int] = (),
+        **settings: Any,
+    ) -> None:
         self.contender = contender
         features = contender.call("hello")["features"]
         settings = {
@@ -86,7 +95,7 @@ class ClusterUnderTest:
         self._patient_client = f"patient-{next(_clusters)}"
         self._patient_serial = 0
         answer = contender.call("start", nodes=nodes, **settings)
-        assert answer == {"nodes": list(range(1, nodes + 1))}
+        assert answer == {"nodes": list(members or range(1, nodes + 1))}
         self.nodes: list[int] = answer["nodes"]
         self._ever = set(self.nodes)
         self._doubted: set[int] = set()
@@ -300,8 +309,12 @@ class ClusterUnderTest:
 
     def messages(self) -> list[dict[str, Any]]:
         """What a trace has told of messages since the cluster was started."""
+        return self.events("message")
+
+    def events(self, kind: str) -> list[dict[str, Any]]:
+        """What the cluster has told of this kind since it was started."""
         events = self.contender.events.all()[self._first_event :]
-        return [event for event in events if event["event"] == "message"]
+        return [event for event in events if event["event"] == kind]
 
     def others(self, *nodes: int) -> list[int]:
         return [node for node in self.nodes if node not in nodes]

@@ -33,6 +33,14 @@ class Hello(_Answer, frozen=True):
     features: list[str]
 
 
+class LostEntries(_Answer, frozen=True):
+    """What a follower has lost of what it had acknowledged; a contender may leave it out."""
+
+    node: Positive
+    first: Positive
+    last: Positive
+
+
 class NodeStatus(_Answer, frozen=True):
     """One node in the answer to `status`."""
 
@@ -52,9 +60,10 @@ class NodeStatus(_Answer, frozen=True):
     learners: list[Positive] | None
     state_hash: Sha256 | None
     log_hash: Sha256 | None
+    lost_entries: list[LostEntries] | None = None
 
     def __post_init__(self) -> None:
-        may_be_null = {"leader", "voted_for"}
+        may_be_null = {"leader", "voted_for", "lost_entries"}
         for name in set(self.__struct_fields__) - {"id", "alive", "paused"}:
             value = getattr(self, name)
             if self.alive and value is None and name not in may_be_null:

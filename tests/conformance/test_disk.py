@@ -91,6 +91,93 @@ def test_memory_storage_writes_nothing(start: StartCluster, data: Path) -> None:
     assert not data.exists()
 
 
+# Who goes on
+
+
+@pytest.mark.needs("membership")
+def test_the_members_that_the_data_names_are_started(start: StartCluster, data: Path) -> None:
+    """Those who were removed do not come back, and those who came later do."""
+    first = start(**on_disk(data))
+    first.committed("k", "1")
+    first.add_server(4)
+    for node in (1, 2):
+        first.remove_server(node)
+    first.committed("k", "2")
+    log = first.all_agree()
+    first.stop()
+    for _ in range(2):
+        again = start(members=[3, 4], **on_disk(data))
+        again.elected_leader()
+        assert again.value_of("k") == "2"
+        assert again.all_agree()[: len(log)] == log
+        assert [again.status()[n].voters for n in (3, 4)] == [[3, 4]] * 2
+        again.stop()
+
+
+@pytest.mark.parametrize("nodes", [1, 2, 4, 5])
+def test_data_that_was_begun_with_other_nodes_is_refused(
+    contender: Contender, written: Path, nodes: int
+) -> None:
+    """With two beginnings of one log what is committed would diverge."""
+    before = {path.name: path.read_bytes() for path in written.iterdir()}
+    message = check_start_is_refused(contender, "bad_request", **on_disk(written), nodes=nodes)
+    assert "node-1.log" in message
+    assert "1, 2, 3" in message
+    assert {path.name: path.read_bytes() for path in written.iterdir()} == before
+    cluster = ClusterUnderTest(contender, **on_disk(written))
+    assert cluster.value_of("key-7") == "value of 7, easy to find"
+    cluster.stop()
+
+
+@pytest.mark.needs("membership")
+def test_a_server_of_another_beginning_does_not_join(
+    start: StartCluster, data: Path, tmp_path: Path
+) -> None:
+    alone = start(1, **on_disk(tmp_path / "other"))
+    alone.committed("k", "another's")
+    alone.stop()
+    cluster = start(**on_disk(data))
+    cluster.committed("k", "1")
+    shutil.copy(tmp_path / "other" / "node-1.log", data / "node-4.log")
+    cluster.refused("bad_request", "add_server", node=4)
+    assert list(cluster.status()) == [1, 2, 3]
+    (data / "node-4.log").unlink()
+    cluster.add_server(4)
+    cluster.all_agree()
+
+
+# What should not happen
+
+
+def test_a_follower_that_lost_what_it_had_acknowledged_is_found_and_repaired(
+    start: StartCluster, data: Path
+) -> None:
+    """A damaged last record looks like one that was begun and not ended, and is cut off."""
+    cluster = start(**STEADY, storage="disk", data_dir=str(data))
+    for number in range(5):
+        cluster.committed("k", f"value {number}")
+    log = cluster.all_agree()
+    leader = cluster.elected_leader()
+    follower = cluster.others(leader)[0]
+    cluster.crash(follower)
+    file = data / f"node-{follower}.log"
+    damaged = bytearray(file.read_bytes())
+    damaged[-1] ^= 0x80
+    file.write_bytes(damaged)
+    cluster.restart(follower)
+    assert cluster.all_agree()[: len(log)] == log
+    if cluster.elected_leader() != leader:
+        pytest.skip("another one was elected, who was never told what there had been")
+    told = cluster.status()[leader].lost_entries
+    if told is not None:
+        [lost] = told
+        assert (lost.node, lost.last) == (follower, len(log))
+        [event] = cluster.events("entries_lost")
+        assert event["node"] == follower
+        assert event["leader"] == leader
+        assert (event["first"], event["last"]) == (lost.first, lost.last)
+
+
 # Killed and continued
 
 
@@ -226,11 +313,12 @@ def fingers(contender: Contender) -> Footprint:
     return footprint(contender.pid)._replace(threads=0)
 
 
-def check_start_is_refused(contender: Contender, **settings: Any) -> str:
+def check_start_is_refused(contender: Contender, code: str | None = None, **settings: Any) -> str:
     """Check that no cluster can be started, and nothing is left of the attempt; return why."""
     held = fingers(contender)
     with pytest.raises(ContenderError) as refusal:
         contender.call("start", **settings)
+    assert code in (None, refusal.value.code)
     with pytest.raises(ContenderError) as no_cluster:
         contender.call("status")
     assert no_cluster.value.code == "unavailable"

@@ -8,7 +8,7 @@ import pytest
 
 from raftmark.raft import Command, Entry, Message, Node, Role, Save
 from raftmark.raft.client import Applied, Outcome, Proposal, Query, Value
-from raftmark.raft.cluster import Events, RoleChange
+from raftmark.raft.cluster import EntriesLost, Events, RoleChange
 from raftmark.raft.errors import NotLeader, OutcomeUnknown, RaftError, Unavailable
 from raftmark.raft.messages import AppendEntries, AppendEntriesReply, RequestVote, RequestVoteReply
 from raftmark.raft.server import Server
@@ -27,6 +27,7 @@ class Watched:
         self.did: list[str] = []
         self.sent: list[Message] = []
         self.roles: list[RoleChange] = []
+        self.losses: list[EntriesLost] = []
         self.answers: list[tuple[int, Outcome | Value]] = []
         self.now_ns = 0
         self.server = Server(
@@ -36,7 +37,7 @@ class Watched:
             self.storage.load(),
             self._send,
             lambda after_ns: self.did.append("timer"),
-            Events(self.roles.append, lambda node, error: None),
+            Events(self.roles.append, lambda node, error: None, entries_lost=self.losses.append),
             self._now_ns,
         )
         self.server.begin()
@@ -100,6 +101,18 @@ def test_it_saves_then_sends_then_applies_and_answers(watched: Watched) -> None:
     watched.acknowledge(2)
     assert watched.did == ["send", "answer"]
     assert watched.answers == [(1, Applied(2, 1, None))]
+
+
+def test_it_tells_of_what_a_follower_has_lost(watched: Watched) -> None:
+    watched.lead()
+    for number in range(2):
+        watched.server.receive(AppendEntriesReply(1, 2, 1, False, 1, 0, 0, round=number))
+        watched.carry_out()
+        assert len(watched.losses) == number, "the first one may be old"
+    [(*lost, at_ns)] = watched.losses
+    assert lost == [2, 1, 1, 1]
+    assert 0 < at_ns <= watched.now_ns
+    assert watched.server.replica().status().lost_entries == [{"node": 2, "first": 1, "last": 1}]
 
 
 def test_what_cannot_be_saved_is_never_sent(watched: Watched) -> None:

@@ -1,0 +1,39 @@
+"""The data that an earlier cluster has left in a directory: who is to go on with it."""
+
+import re
+from pathlib import Path
+
+from raftmark.raft.errors import BadRequest
+from raftmark.raft.members import members_of
+from raftmark.raft.messages import Saved
+from raftmark.raft.storage import DiskStorage
+
+FILE = re.compile(r"node-([1-9]\d*)\.log")
+
+
+def members_in(directory: str, first_voters: tuple[int, ...]) -> tuple[int, ...]:
+    """The nodes that a cluster with these first voters is to start there.
+
+    BadRequest where the data was begun with others; StorageError where it cannot be read.
+    """
+    saved = {}
+    for path in sorted(Path(directory).glob("node-*.log")):
+        if match := FILE.fullmatch(path.name):
+            saved[int(match[1])] = read(path, first_voters)
+    return members_of(saved, first_voters)
+
+
+def read(path: Path, first_voters: tuple[int, ...]) -> Saved:
+    """What a node has saved, unless it began with other voters."""
+    saved = DiskStorage(path).read()
+    if saved.first_voters not in (None, first_voters):
+        raise BadRequest(
+            f"{path} was begun with nodes {listed(saved.first_voters)}, not {listed(first_voters)}:"
+            f" say nodes {len(saved.first_voters)}, or use another data_dir"
+        )
+    return saved
+
+
+def listed(nodes: tuple[int, ...]) -> str:
+    """Nodes as a person reads them."""
+    return ", ".join(map(str, nodes))
