@@ -70,6 +70,11 @@ def test_the_wheel_is_one_package_with_all_that_measuring_reads(built):
         "go_reference/cmd/raftmark-go/main.go",
         "go_reference/primitives/primitives_test.go",
         "bench/contenders.toml",
+        "bench/contenders/skeletons/contender.go",
+        "bench/contenders/skeletons/contender.js",
+        "bench/contenders/skeletons/contender.py",
+        "conformance/conftest.py",
+        "conformance/test_elections.py",
         "report/pages/templates/report.html",
         "report/pages/static/report.css",
         "requirements.lock",
@@ -114,3 +119,19 @@ def test_an_installed_raftmark_measures_all_four_in_an_empty_directory(installed
         code = f"import importlib.util; assert importlib.util.find_spec({name!r}) is None"
         run(str(installed / "python"), "-c", code, cwd=here, env=env)
     assert "make " not in run(raftmark, "contenders", cwd=here, env=env)
+
+
+def test_an_installed_raftmark_examines_a_contender_of_its_own(installed, tmp_path):
+    suite = ("pytest", "pytest-timeout")  # what the extra `conform` names
+    run(UV, "pip", "install", "--quiet", "--python", str(installed.parent), "--constraint",
+        str(ROOT / "requirements-test.lock"), *suite)  # fmt: skip
+    env = {"PATH": os.environ["PATH"], "HOME": str(tmp_path)}
+    raftmark = str(installed / "raftmark")
+    run(raftmark, "new-contender", "mine", cwd=tmp_path, env=env)
+    table = ("--contenders-file", "mine/contenders.toml")
+    told = run(raftmark, "conform", "mine", "--level", "elects", *table, cwd=tmp_path, env=env)
+    assert told.splitlines()[-1] == "mine: elects"
+    (entry,) = msgspec.json.decode(
+        run(raftmark, "contenders", "--json", *table, cwd=tmp_path, env=env)
+    )
+    assert entry["level"] == "elects"
