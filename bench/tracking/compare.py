@@ -27,6 +27,7 @@ from raftmark.bench.design.cells import LOWEST_MS, Cell, election_cell, replicat
 from raftmark.bench.experiment.environment import machine
 from raftmark.bench.files import replace_file
 from raftmark.bench.runs.forms import ContenderEntry, Trial
+from raftmark.bench.runs.runtimes import started
 from raftmark.bench.runs.store import Run, StoreError, explained
 from raftmark.bench.tracking.counting import COUNTED_CELL, Count, count_commands
 
@@ -291,10 +292,22 @@ def plan_of_runs(base: Run, head: Run, margin: float) -> Plan:
         caution=(
             f"These runs were measured apart, from {base.manifest.started_at} and from "
             f"{head.manifest.started_at} on: a difference may be the machine's. "
-            "Compare two revisions to be sure."
+            "Compare two revisions to be sure." + _say_what_differs(names, *entries)
         ),
         broken=broken,
         base_broken=base_broken,
+    )
+
+
+def _say_what_differs(
+    names: Iterable[str], base: Mapping[str, ContenderEntry], head: Mapping[str, ContenderEntry]
+) -> str:
+    """Say which contenders were built or started in another way; nothing where none was."""
+    pairs = {name: (started(base[name]), started(head[name])) for name in names}
+    return "".join(
+        f" {head[name].label} ran on {before} in BASE and on {after} in HEAD."
+        for name, (before, after) in pairs.items()
+        if before != after
     )
 
 

@@ -37,6 +37,7 @@ from raftmark.bench.analysis.sequential import Verdict
 from raftmark.bench.analysis.statistics import median_interval
 from raftmark.bench.experiment.environment import machine, measured_revision
 from raftmark.bench.files import read_file, replace_file
+from raftmark.bench.runs.runtimes import started
 from raftmark.bench.runs.store import LONGEST_FILE, Run, StoreError, explained
 from raftmark.bench.tracking.compare import METRICS, Plan
 
@@ -60,7 +61,8 @@ class Figure(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 class Entry(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """One run: when it began, of which commit, on which machine, and its figures.
 
-    `commit` is None outside of git, and `dirty` says that the files differed from it.
+    `commit` is None outside of git, and `dirty` says that the files differed from it. `runtimes`
+    has what each contender ran on; entries from before it was kept have none.
     """
 
     schema: Literal[1]
@@ -70,6 +72,7 @@ class Entry(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     dirty: bool
     machine: str
     figures: list[Figure]
+    runtimes: dict[str, str] = {}
 
 
 class Change(NamedTuple):
@@ -121,6 +124,17 @@ class History(NamedTuple):
     entries: list[Entry]
     left_out: list[str]
 
+    def other_runtimes(self) -> list[str]:
+        """Return a sentence for each time at which a contender ran on another build than before."""
+        found, latest = [], dict[tuple[str, str], str]()
+        for entry in self.entries:
+            for contender, now in entry.runtimes.items():
+                before = latest.setdefault((entry.machine, contender), now)
+                if before != now:
+                    found.append(f"{entry.at}: {contender} ran on {before} before, on {now} since")
+                latest[entry.machine, contender] = now
+        return found
+
     def series(self) -> list[Series]:
         """Return every figure over time, by machine, cell, metric and contender."""
         found: defaultdict[tuple[str, str, str, str], list[tuple[Entry, Figure]]]
@@ -160,6 +174,11 @@ def entry_of(run: Run) -> Entry:
         dirty=bool(revision.get("dirty")),
         machine=machine(manifest.environment),
         figures=figures,
+        runtimes={
+            entry.name: started(entry)
+            for entry in manifest.contenders
+            if any(figure.contender == entry.name for figure in figures)
+        },
     )
 
 

@@ -84,6 +84,7 @@ def _listing(found: History) -> Iterator[str]:
     for entry in found.entries:
         commit = (entry.commit or "no commit")[:10] + ("*" if entry.dirty else "")
         yield f"{entry.at}  {commit:<11}  {entry.run}  {entry.machine}"
+    yield from found.other_runtimes()
     words = changes_in_words(found)
     yield from (["", *words] if words else ["", "No figure has changed for good."])
 

@@ -24,6 +24,7 @@ from raftmark.bench.contenders.registry import (
 )
 from raftmark.bench.experiment.environment import machine
 from raftmark.bench.runs.forms import ContenderEntry
+from raftmark.bench.runs.runtimes import runtime
 from raftmark.bench.runs.store import Run
 from raftmark.report.findings import provenance
 from raftmark.report.findings.estimates import Estimates
@@ -177,7 +178,7 @@ def _contenders(
             marker=marker,
             line=_LINES[forms[base] % len(_LINES)],
             filled=not forms[base],
-            runtime=provenance.runtime(entry.hello or {}),
+            runtime=runtime(entry.hello or {}),
             ok=ok,
             failed=len(failures),
             absence=absence,

@@ -39,6 +39,7 @@ def render(history: History) -> str:
     return page.render(
         entries=history.entries,
         left_out=history.left_out,
+        other_runtimes=history.other_runtimes(),
         changes=changes(history),
         graphs=list(_graphs(history)),
         style=static("report.css"),

@@ -363,6 +363,19 @@ def test_two_runs_are_compared_in_what_they_share(tmp_path):
     assert "replicate-w1 is not the same in both" in said
 
 
+def test_runs_of_different_builds_are_not_compared_silently(tmp_path):
+    base, head = (run_of(tmp_path, name, 1.0, [REPLICATE]) for name in ("base", "head"))
+    for run, pgo in ((base, False), (head, True)):
+        runtime = {"name": "CPython", "version": "3.14", "build": {"pgo": pgo}}
+        entry = ContenderEntry("a", "A", {"runtime": runtime}, None, env={"X": "1"} if pgo else {})
+        run.manifest = msgspec.structs.replace(run.manifest, contenders=[entry])
+    said = plan_of_runs(base, head, margin=0.05).caution
+    assert said is not None
+    assert said.endswith(
+        " A ran on CPython 3.14, no PGO in BASE and on CPython 3.14, PGO, X=1 in HEAD."
+    )
+
+
 def test_runs_of_different_machines_are_not_compared(tmp_path):
     machines = [{"machine": {"cpus_usable": cpus}} for cpus in (2, 4)]
     base, head = (

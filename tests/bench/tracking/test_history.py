@@ -169,6 +169,18 @@ def run(tmp_path):
     return run
 
 
+def test_another_build_is_said(tmp_path, command):
+    runtimes = ["CPython 3.11, no PGO", "CPython 3.11, no PGO", "CPython 3.11, PGO"]
+    for day, runtime in enumerate(runtimes, 1):
+        add(tmp_path / "history", entry(day, runtimes={"go": runtime}))
+    [sentence] = read(tmp_path / "history").other_runtimes()
+    at = entry(3).at
+    assert sentence == f"{at}: go ran on {runtimes[0]} before, on {runtimes[2]} since"
+    assert sentence in command("history", "list", cwd=tmp_path).stdout
+    command("history", "report", cwd=tmp_path)
+    assert "PGO since" in (tmp_path / "history.html").read_text(encoding="utf-8")
+
+
 def test_a_run_becomes_an_entry(run):
     made = entry_of(run)
     assert made.at == run.manifest.started_at

@@ -13,8 +13,9 @@ import pytest
 
 from raftmark.bench.contenders.registry import load_contenders
 from raftmark.bench.design.specification import PROFILES, narrow
+from raftmark.bench.runs.runtimes import runtime
 from raftmark.bench.runs.store import Run
-from raftmark.report.findings import conclusion, provenance
+from raftmark.report.findings import conclusion
 from raftmark.report.findings.analysis import analyse
 from tests.report.page_reader import Page
 from tests.report.synthetic_runs import LABELS, REALISTIC, write_run
@@ -151,7 +152,7 @@ def test_what_a_contender_was_started_with_is_said_before_the_figures(tmp_path: 
 def test_how_a_runtime_was_built_is_told(tmp_path: Path) -> None:
     python = {"pgo": True, "lto": False, "debug": False, "options": []}
     assert (
-        provenance.runtime(
+        runtime(
             {
                 "language": "Python",
                 "runtime": {"name": "CPython", "version": "3.14", "gil": True, "build": python},
@@ -167,7 +168,7 @@ def test_how_a_runtime_was_built_is_told(tmp_path: Path) -> None:
         "gomemlimit": 2**63 - 1,
         "build": {"-race": "true", "GOAMD64": "v1", "-tags": ""},
     }
-    assert provenance.runtime({"language": "Go", "runtime": told}) == (
+    assert runtime({"language": "Go", "runtime": told}) == (
         "Go 1.27, GOMAXPROCS 2, GOGC 50, -race=true, GOAMD64=v1"
     )
 
