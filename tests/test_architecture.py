@@ -163,6 +163,19 @@ def test_a_room_is_imported_by_the_packages_name_alone(room: str) -> None:
     assert f"import raftmark.{room}" in done.stdout
 
 
+# What tests share, and those that are of more than one room.
+OF_THE_TESTS = {"fakes", "lockstep"}
+
+
+@pytest.mark.parametrize("floor", ["bench", "raft", "report"])
+def test_the_tests_have_the_rooms_of_the_house(floor: str) -> None:
+    rooms = {path.parent.name for path in (ROOT / floor).glob("*/__init__.py")}
+    tested = {path.name for path in (ROOT / "tests" / floor).iterdir() if path.is_dir()}
+    assert tested - OF_THE_TESTS - {"__pycache__"} <= rooms
+    if floor == "bench":
+        assert rooms <= tested
+
+
 def test_the_picture_is_that_of_the_code() -> None:
     text = architecture.DOCUMENT.read_text(encoding="utf-8")
     assert text == architecture.drawn(text), "draw it again: make picture"
