@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import io
 import os
+import signal
 import sys
 from typing import Annotated, Any, NoReturn
 
@@ -31,6 +32,8 @@ from raftmark.commands import (
 from raftmark.terminal.console import say
 
 _FAILED, _USAGE, _INTERRUPTED = 1, 2, 130
+
+_ENDING = (signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT)
 
 
 class _Interruptible(typer.core.TyperGroup):
@@ -88,13 +91,15 @@ def options(
 def main() -> NoReturn:
     """Run the command line, and turn every expected error into one line on standard error."""
     _print_all_that_is_said()
+    _let_every_signal_interrupt()
+    status = None
     try:
         status = app(standalone_mode=False)
         sys.stdout.flush()
     except BrokenPipeError:
         # Whoever read the output has enough of it.
         _print_no_more()
-        status = _FAILED
+        status = _FAILED if status is None else status
     except OSError as error:
         if error.errno is None:
             raise  # Not the system's: jinja2 calls a fault in a template an OSError too.
@@ -115,6 +120,16 @@ def main() -> NoReturn:
         _complain("interrupted")
         status = _INTERRUPTED
     sys.exit(status)
+
+
+def _let_every_signal_interrupt() -> None:
+    """Let what asks a program to end interrupt it, as Ctrl-C does: nothing is lost, or left behind.
+
+    One that is ignored, as `nohup` asks for, stays so.
+    """
+    for number in _ENDING:
+        if signal.getsignal(number) is not signal.SIG_IGN:
+            signal.signal(number, signal.default_int_handler)
 
 
 def _print_no_more() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import signal
 import subprocess
 import sys
@@ -59,6 +60,16 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     )
 
 
+@contextlib.contextmanager
+def signals_as_they_are() -> Iterator[None]:
+    """Take back what the command line has signals do."""
+    handlers = {number: signal.getsignal(number) for number in signal.valid_signals()}
+    yield
+    for number, handler in handlers.items():
+        if signal.getsignal(number) is not handler:
+            signal.signal(number, handler)
+
+
 @pytest.fixture
 def command(
     monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
@@ -74,6 +85,5 @@ def command(
         assert isinstance(status, int)
         return subprocess.CompletedProcess(arguments, status, *capfd.readouterr())
 
-    handler = signal.getsignal(signal.SIGTERM)
-    yield run
-    signal.signal(signal.SIGTERM, handler)
+    with signals_as_they_are():
+        yield run

@@ -3,7 +3,8 @@
 An entry is a JSON file whose name is the time of its run and the checksum of its content. So two
 branches that each add runs merge without a conflict, adding a run again changes nothing, and a
 file that was damaged no longer fits its name: such a file is named and left out, as is anything
-else that lies there.
+else that lies there. A run that was added while it was not complete is replaced when it is added
+again; where two branches did so, the one with more blocks counts.
 
 Only runs of one machine are one series: a machine is told by its processor's model and how many of
 them there are.
@@ -15,7 +16,7 @@ import hashlib
 import math
 import re
 from collections import defaultdict
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from datetime import UTC, datetime
 from itertools import pairwise
 from pathlib import Path
@@ -73,6 +74,16 @@ class Entry(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     machine: str
     figures: list[Figure]
     runtimes: dict[str, str] = {}
+
+    @property
+    def identity(self) -> tuple[str, ...]:
+        """What two entries share that are of one run."""
+        return self.run, self.at, self.machine
+
+    @property
+    def blocks(self) -> int:
+        """How many values its figures are made of."""
+        return sum(figure.blocks for figure in self.figures)
 
 
 class Change(NamedTuple):
@@ -183,7 +194,7 @@ def entry_of(run: Run) -> Entry:
 
 
 def add(store: Path, entry: Entry) -> Path:
-    """Add an entry and return its file; one that is there already is left as it is.
+    """Add an entry and return its file; it takes the place of an earlier one of the same run.
 
     Raises `StoreError` when it cannot be written.
     """
@@ -194,6 +205,9 @@ def add(store: Path, entry: Entry) -> Path:
     with explained(store, "make room or permit it, or choose another --store"):
         store.mkdir(parents=True, exist_ok=True)
         replace_file(path, content)
+        for other, known in _entries(store, left_out=[]):
+            if known.identity == entry.identity and other != path:
+                other.unlink()
     return path
 
 
@@ -201,29 +215,41 @@ def read(store: Path) -> History:
     """Read a store. Raises `StoreError` when there is none."""
     if not store.is_dir():
         raise StoreError(f"{store} is no directory; `raftmark history add RUN` begins a history")
-    entries, left_out = [], []
+    found: dict[tuple[str, ...], tuple[Path, Entry]] = {}
+    left_out: list[str] = []
     with explained(store):
-        for path in sorted(store.iterdir()):
-            if path.name.startswith("."):
-                continue
-            if not _NAME.fullmatch(path.name) or not path.is_file():
-                left_out.append(f"{path.name} is no entry of a history")
-                continue
-            content = read_file(path, LONGEST_FILE)
-            if _checksum(content) not in path.name:
-                left_out.append(f"{path.name} is damaged: its content is not what was written")
-                continue
-            try:
-                entry = msgspec.json.decode(content, type=Entry)
-            except (msgspec.DecodeError, RecursionError) as error:
-                left_out.append(f"{path.name} is of another version of raftmark: {error}")
-                continue
-            unknown = {figure.metric for figure in entry.figures} - METRICS.keys()
-            if unknown:
-                left_out.append(f"{path.name} has unknown metrics: {', '.join(sorted(unknown))}")
-                continue
-            entries.append(entry)
+        for path, entry in _entries(store, left_out):
+            before = found.setdefault(entry.identity, (path, entry))
+            if before[0] != path:
+                less, more = sorted([before, (path, entry)], key=lambda each: each[1].blocks)
+                found[entry.identity] = more
+                left_out.append(f"{less[0].name} is the run {entry.run} before it was complete")
+    entries = [entry for _, entry in found.values()]
     return History(sorted(entries, key=lambda entry: entry.at), left_out)
+
+
+def _entries(store: Path, left_out: list[str]) -> Iterator[tuple[Path, Entry]]:
+    """Yield the entries of a store with their files, and say which files are `left_out`."""
+    for path in sorted(store.iterdir()):
+        if path.name.startswith("."):
+            continue
+        if not _NAME.fullmatch(path.name) or not path.is_file():
+            left_out.append(f"{path.name} is no entry of a history")
+            continue
+        content = read_file(path, LONGEST_FILE)
+        if _checksum(content) not in path.name:
+            left_out.append(f"{path.name} is damaged: its content is not what was written")
+            continue
+        try:
+            entry = msgspec.json.decode(content, type=Entry)
+        except (msgspec.DecodeError, RecursionError) as error:
+            left_out.append(f"{path.name} is of another version of raftmark: {error}")
+            continue
+        unknown = {figure.metric for figure in entry.figures} - METRICS.keys()
+        if unknown:
+            left_out.append(f"{path.name} has unknown metrics: {', '.join(sorted(unknown))}")
+            continue
+        yield path, entry
 
 
 def _checksum(content: bytes) -> str:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import signal
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -187,8 +186,6 @@ def _compare(
     base: str, head: str | None, wish: Wish, results: Path, table: Path
 ) -> tuple[Comparison, bool]:
     """Return the comparison, and whether its measuring was interrupted."""
-    # A job that is cancelled ends like one that is interrupted at the terminal.
-    signal.signal(signal.SIGTERM, signal.default_int_handler)
     from raftmark.bench.runs.store import Run, StoreError
     from raftmark.bench.tracking.compare import Plan, compare, compare_runs, plan_of_runs
     from raftmark.bench.tracking.revisions import NoTable, RevisionError, UnknownRevision

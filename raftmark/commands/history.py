@@ -38,7 +38,7 @@ def add(
     store: _Store = _STORE,
     results: Results = Path("results"),
 ) -> None:
-    """Add a run's figures to the history; adding a run again changes nothing."""
+    """Add a run's figures to the history; a run that went on since takes its own place."""
     from raftmark.bench.runs.store import Run
     from raftmark.bench.tracking import history
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import secrets
-import signal
 import sys
 from collections.abc import Mapping
 from pathlib import Path
@@ -91,8 +90,6 @@ def bench(
     failure and never averaged in. The exit status is 1 when no trial at all succeeded or when a
     contender broke a safety rule.
     """
-    # A run that is asked to end by the system ends as one that is interrupted at the terminal.
-    signal.signal(signal.SIGTERM, signal.default_int_handler)
     from raftmark.bench.design.specification import SpecificationError
     from raftmark.bench.runs.store import Run, StoreError
 

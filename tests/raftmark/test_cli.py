@@ -223,6 +223,27 @@ def test_an_interrupted_run_keeps_its_trials_and_can_be_resumed(tmp_path, table,
     assert len(after.manifest.resumptions) == 1
 
 
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT])
+@pytest.mark.parametrize("ignored", [False, True])
+def test_whatever_asks_a_command_to_end_interrupts_it(
+    tmp_path, command, monkeypatch, number, ignored
+):
+    def asked_to_end(*_: object) -> None:
+        signal.raise_signal(number)
+
+    monkeypatch.setattr("raftmark.bench.runs.audit.audit", asked_to_end)
+    before = signal.signal(number, signal.SIG_IGN if ignored else signal.SIG_DFL)
+    try:
+        if ignored:
+            with pytest.raises(AttributeError):  # It went on, and got nothing from its audit.
+                command("check", ".", cwd=tmp_path)
+        else:
+            done = command("check", ".", cwd=tmp_path)
+            assert (done.returncode, done.stderr) == (130, "raftmark: interrupted\n")
+    finally:
+        signal.signal(number, before)
+
+
 def test_who_interrupts_twice_is_told_how_to_resume_all_the_same(
     tmp_path, table, command, monkeypatch
 ):

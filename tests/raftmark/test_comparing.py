@@ -264,7 +264,7 @@ Gated().serve()
 """
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT])
 def test_ended_in_the_middle_it_says_what_it_knows_and_leaves_no_worktree(
     project, tmp_path, number
 ):
@@ -278,6 +278,19 @@ def test_ended_in_the_middle_it_says_what_it_knows_and_leaves_no_worktree(
     assert gate.returncode == 130, stderr
     assert "interrupted; this is what is known" in stderr
     assert "HEAD the working tree against BASE main" in stdout
+    assert project.worktrees() == []
+
+
+def test_who_reads_no_further_leaves_no_worktree(project, tmp_path):
+    asked = tmp_path / "asked"
+    (project.path / "gated.py").write_text(GATED.format(asked=str(asked)))
+    project.set_table({"a": ["{python}", "{root}/gated.py"]})
+    project.commit()
+    gate = start_gate(project, asked)
+    gate.stdout.close()
+    gate.stderr.close()
+    gate.send_signal(signal.SIGHUP)  # As where a terminal is closed: nothing can be said any more.
+    assert gate.wait(LONG) != 0
     assert project.worktrees() == []
 
 

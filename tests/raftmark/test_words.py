@@ -19,6 +19,7 @@ from raftmark.cli import main
 from raftmark.report.pages.appendix import write_appendix
 from raftmark.report.pages.build import write_report
 from raftmark.terminal.console import harmless
+from tests.conftest import signals_as_they_are
 from tests.report.synthetic_runs import Behaviour, write_run
 
 RAFTMARK = Path(sys.executable).with_name("raftmark")
@@ -170,9 +171,8 @@ def printed(monkeypatch):
             main()
         return out.content(), err.content()
 
-    handler = signal.getsignal(signal.SIGTERM)
-    yield run
-    signal.signal(signal.SIGTERM, handler)
+    with signals_as_they_are():
+        yield run
 
 
 @pytest.mark.parametrize("encoding", ["ascii", "iso-8859-1"])

@@ -83,8 +83,32 @@ def test_adding_again_changes_nothing(tmp_path):
     first, again = (add(tmp_path, entry(1)) for _ in range(2))
     assert first == again
     assert len(list(tmp_path.iterdir())) == 1
-    # A run of the same time with other figures is another entry.
-    assert add(tmp_path, entry(1, value=7)) != first
+
+
+def test_a_run_that_is_added_again_when_it_is_complete_takes_its_own_place(tmp_path):
+    add(tmp_path, entry(1))
+    other = msgspec.structs.replace(entry(1), run="run-of-the-same-second")
+    add(tmp_path, other)
+    complete = entry(1, value=7)
+    path = add(tmp_path, complete)
+    assert len(list(tmp_path.iterdir())) == 2
+    assert path.is_file()
+    found = read(tmp_path)
+    assert sorted(found.entries, key=lambda e: e.run) == [complete, other]
+    assert found.left_out == []
+
+
+def test_of_two_branches_that_added_one_run_the_more_complete_counts(tmp_path):
+    few = entry(1)
+    more = entry(1, figures=[Figure("b", "B", "replicate-w64", "throughput", 1, None, None, 6)])
+    branches = [tmp_path / "one", tmp_path / "other"]
+    for branch, each in zip(branches, (few, more), strict=True):
+        path = add(branch, each)
+    shutil.copytree(branches[0], branches[1], dirs_exist_ok=True)
+    found = read(path.parent)
+    assert found.entries == [more]
+    (said,) = found.left_out
+    assert said.endswith("is the run run-1 before it was complete")
 
 
 def test_branches_merge_without_a_conflict(tmp_path):
