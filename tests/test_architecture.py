@@ -47,6 +47,11 @@ ARROWS = {
         "import raftmark.impl_threading.timer",
         "The command line is above the report, the report above the harness",
     ),
+    "a family of commands imports another": (
+        "raftmark/commands/keeping.py",
+        "import raftmark.commands.history",
+        "Families of commands share what is below them, and are called by none but bench",
+    ),
     "the harness imports the algorithm": (
         "bench/experiment/check.py",
         "import raftmark.raft.log",
