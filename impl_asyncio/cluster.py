@@ -1,9 +1,8 @@
 """A cluster on asyncio: an event loop in a thread, and all nodes in the event loop."""
 
 import asyncio
-import random
 import threading
-from collections.abc import Callable, Coroutine, Sequence
+from collections.abc import Callable, Coroutine
 from typing import Any, TypeVar
 
 from raftmark.impl_asyncio.node import NodeTask
@@ -11,17 +10,16 @@ from raftmark.impl_asyncio.storage import BackgroundStorage
 from raftmark.impl_asyncio.transport import Mailbox, Transport
 from raftmark.impl_asyncio.workload import offered, replicate
 from raftmark.raft.client import Done, Proposal, Query, Reading
-from raftmark.raft.cluster import Cluster, ClusterConfig, Counters, Events, LogSlice, NodeStatus
-from raftmark.raft.links import Faults, Links
+from raftmark.raft.cluster import ClusterConfig, Counters, Events, LogSlice, NodeStatus
 from raftmark.raft.loads import OfferedSpec, ReplicateSpec
 from raftmark.raft.messages import Command
+from raftmark.raft.one_program import OneProgram
 from raftmark.raft.server import Server
-from raftmark.raft.storage import Storage, open_storage
 
 T = TypeVar("T")
 
 
-class AsyncioCluster(Cluster):
+class AsyncioCluster(OneProgram):
     """Every node is a task; the methods bring each request into the event loop."""
 
     def __init__(
@@ -30,17 +28,11 @@ class AsyncioCluster(Cluster):
         events: Events,
         new_loop: Callable[[], asyncio.AbstractEventLoop] = asyncio.new_event_loop,
     ) -> None:
-        self._config = config
-        self._events = events
-        self._links: dict[int, Links] = {}
-        self._random: dict[int, random.Random] = {}
-        self._storage: dict[int, Storage] = {}
+        super().__init__(config, events)
         self._mailboxes: dict[int, Mailbox] = {}
         self._nodes: dict[int, NodeTask] = {}
         self._loop = new_loop()
         self._thread = threading.Thread(target=self._loop.run_forever, name="event-loop")
-        for n in config.nodes:
-            self._provide(n)
 
     def start(self) -> None:
         """Start the event loop and every node's task."""
@@ -49,8 +41,7 @@ class AsyncioCluster(Cluster):
             self._run(self._start())
         except BaseException:
             self._end_loop()
-            for storage in self._storage.values():
-                storage.close()
+            self._close_storages()
             raise
 
     def stop(self) -> None:
@@ -83,13 +74,6 @@ class AsyncioCluster(Cluster):
         rest = asyncio.all_tasks() - {asyncio.current_task()}
         if rest:
             await asyncio.wait(rest)
-
-    def _provide(self, node_id: int) -> None:
-        """Give a node what it keeps through all its lives."""
-        config = self._config
-        self._links[node_id] = Links(node_id, config.seed)
-        self._random[node_id] = random.Random(f"node/{config.seed}/{node_id}")
-        self._storage[node_id] = open_storage(config.storage, config.data_dir, node_id)
 
     def _new_life(self, node_id: int) -> NodeTask:
         self._mailboxes[node_id] = mailbox = Mailbox()
@@ -154,21 +138,6 @@ class AsyncioCluster(Cluster):
     def resume(self, node: int) -> None:
         """Wake the node's task."""
         self._loop.call_soon_threadsafe(self._nodes[node].resume)
-
-    def partition(self, groups: Sequence[Sequence[int]] | None) -> None:
-        """Tell every node's links."""
-        for links in self._links.values():
-            links.partition(groups)
-
-    def block(self, ways: Sequence[tuple[int, int]]) -> None:
-        """Tell every node's links."""
-        for links in self._links.values():
-            links.block(ways)
-
-    def degrade(self, faults: Faults) -> None:
-        """Tell every node's links."""
-        for links in self._links.values():
-            links.degrade(faults)
 
     def transfer(self, node: int, to: int) -> bool:
         """Ask the leader's task."""

@@ -16,6 +16,7 @@ from raftmark.raft.cluster import ClusterConfig, Events, Replica
 from raftmark.raft.errors import RaftError
 from raftmark.raft.links import MAX_HELD
 from raftmark.raft.messages import Command
+from raftmark.raft.node import Node
 from raftmark.raft.server import Server
 
 T = TypeVar("T")
@@ -57,16 +58,8 @@ class NodeTask:
         self._mailbox = mailbox
         self._events = events
         self._timer = Timer(mailbox.wake)
-        self._server = Server(
-            node_id,
-            config.settings,
-            draw.random,
-            storage.load(),
-            transport.send,
-            self._timer.restart,
-            events,
-            time.monotonic_ns,
-        )
+        node = Node(node_id, config.settings, draw.random, storage.load())
+        self._server = Server(node, transport.send, self._timer.restart, events, time.monotonic_ns)
         self.counters = self._server.counters
         self._batch: list[Any] = []
         self._resumed = asyncio.Event()

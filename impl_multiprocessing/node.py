@@ -10,6 +10,7 @@ from raftmark.raft.client import Proposal, Query
 from raftmark.raft.cluster import ClusterConfig, Counters, Events
 from raftmark.raft.links import DelayLine
 from raftmark.raft.messages import Message
+from raftmark.raft.node import Node
 from raftmark.raft.server import Server
 from raftmark.raft.storage import Storage
 from raftmark.raft.timer import Timer
@@ -37,16 +38,8 @@ class NodeLife:
         self._storage = storage
         self._transport = transport
         self._timer = Timer(time.monotonic_ns)
-        self._server = Server(
-            node_id,
-            config.settings,
-            draw.random,
-            storage.load(),
-            transport.send,
-            self._timer.restart,
-            events,
-            time.monotonic_ns,
-        )
+        node = Node(node_id, config.settings, draw.random, storage.load())
+        self._server = Server(node, transport.send, self._timer.restart, events, time.monotonic_ns)
         self._inbox: list[Message] = []
         self._delayed: DelayLine[Message] = DelayLine()
         self._proposals: list[Proposal] = []

@@ -1,42 +1,32 @@
 """A cluster on threads: starts and ends the nodes' threads, and speaks to them."""
 
-import random
-from collections.abc import Sequence
 from typing import Any
 
 from raftmark.impl_threading.node import NodeThread
 from raftmark.impl_threading.transport import Mailbox, Transport
 from raftmark.impl_threading.workload import offered, replicate
 from raftmark.raft.client import Done, Proposal, Query, Reading
-from raftmark.raft.cluster import Cluster, ClusterConfig, Counters, Events, LogSlice, NodeStatus
-from raftmark.raft.links import Faults, Links
+from raftmark.raft.cluster import ClusterConfig, Counters, Events, LogSlice, NodeStatus
 from raftmark.raft.loads import OfferedSpec, ReplicateSpec
 from raftmark.raft.messages import Command
+from raftmark.raft.one_program import OneProgram
 from raftmark.raft.server import Server
-from raftmark.raft.storage import Storage, open_storage
 
 
-class ThreadCluster(Cluster):
+class ThreadCluster(OneProgram):
     """Every node is a thread; they share memory and pass messages by reference."""
 
     def __init__(self, config: ClusterConfig, events: Events) -> None:
-        self._config = config
-        self._events = events
-        self._links: dict[int, Links] = {}
-        self._random: dict[int, random.Random] = {}
-        self._storage: dict[int, Storage] = {}
+        super().__init__(config, events)
         self._mailboxes: dict[int, Mailbox] = {}
         self._nodes: dict[int, NodeThread] = {}
-        for n in config.nodes:
-            self._provide(n)
 
     def start(self) -> None:
         """Start every node's thread."""
         try:
             nodes = [self._new_life(n) for n in self._config.nodes]
         except BaseException:
-            for storage in self._storage.values():
-                storage.close()
+            self._close_storages()
             raise
         for node in nodes:
             node.start()
@@ -45,14 +35,6 @@ class ThreadCluster(Cluster):
         """End every node's thread and wait for it."""
         for node in self._nodes.values():
             node.crash()
-
-    def _provide(self, node_id: int) -> None:
-        """Give a node what it keeps through all its lives."""
-        config = self._config
-        self._links[node_id] = Links(node_id, config.seed)
-        self._random[node_id] = random.Random(f"node/{config.seed}/{node_id}")
-        self._storage[node_id] = open_storage(config.storage, config.data_dir, node_id)
-        self._mailboxes[node_id] = Mailbox()
 
     def _new_life(self, node_id: int) -> NodeThread:
         self._mailboxes[node_id] = mailbox = Mailbox()
@@ -113,21 +95,6 @@ class ThreadCluster(Cluster):
     def resume(self, node: int) -> None:
         """Wake the node's thread."""
         self._nodes[node].resume()
-
-    def partition(self, groups: Sequence[Sequence[int]] | None) -> None:
-        """Tell every node's links."""
-        for links in self._links.values():
-            links.partition(groups)
-
-    def block(self, ways: Sequence[tuple[int, int]]) -> None:
-        """Tell every node's links."""
-        for links in self._links.values():
-            links.block(ways)
-
-    def degrade(self, faults: Faults) -> None:
-        """Tell every node's links."""
-        for links in self._links.values():
-            links.degrade(faults)
 
     def transfer(self, node: int, to: int) -> bool:
         """Ask the leader's thread."""

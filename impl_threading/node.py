@@ -13,6 +13,7 @@ from raftmark.raft.client import Proposal, Query
 from raftmark.raft.cluster import ClusterConfig, Events, Replica
 from raftmark.raft.links import MAX_HELD, DelayLine
 from raftmark.raft.messages import Message
+from raftmark.raft.node import Node
 from raftmark.raft.server import Server
 from raftmark.raft.storage import Storage
 from raftmark.raft.timer import Timer
@@ -55,16 +56,8 @@ class NodeThread:
         self._mailbox = mailbox
         self._events = events
         self._timer = Timer(time.monotonic_ns)
-        self._server = Server(
-            node_id,
-            config.settings,
-            draw.random,
-            storage.load(),
-            transport.send,
-            self._timer.restart,
-            events,
-            time.monotonic_ns,
-        )
+        node = Node(node_id, config.settings, draw.random, storage.load())
+        self._server = Server(node, transport.send, self._timer.restart, events, time.monotonic_ns)
         self.counters = self._server.counters
         self._delayed: DelayLine[Message] = DelayLine()
         self._batch: list[Any] = []

@@ -11,31 +11,28 @@ from collections.abc import Callable, Iterator, Sequence
 from raftmark.raft.client import Proposal, Query, Readers, Reading, Waiters, refuse
 from raftmark.raft.cluster import Counters, EntriesLost, Events, LogSlice, Replica, RoleChange
 from raftmark.raft.errors import NotLeader, Unavailable
-from raftmark.raft.messages import Message, Save, Saved
-from raftmark.raft.node import Node, Ready, Settings
+from raftmark.raft.messages import Message, Save
+from raftmark.raft.node import Node, Ready
 from raftmark.raft.state_machine import StateMachine
 
 
 class Server:
     """A server from its start, or restart, to its crash. One thread's or task's own.
 
-    `draw` is its randomness, `now_ns` its clock; `send` takes what goes to its peers, and
-    `restart_timer` the nanoseconds after which it wants to hear `time_out`. Neither may block.
+    `node` is the consensus module. `send` takes what goes to its peers, `restart_timer` the
+    nanoseconds after which it wants to hear `time_out`; neither may block. `now_ns` is the clock.
     """
 
     def __init__(
         self,
-        node_id: int,
-        settings: Settings,
-        draw: Callable[[], float],
-        saved: Saved,
+        node: Node,
         send: Callable[[Sequence[Message]], None],
         restart_timer: Callable[[int], None],
         events: Events,
         now_ns: Callable[[], int],
     ) -> None:
-        self.id = node_id
-        self._node = Node(node_id, settings, draw, saved)
+        self.id = node.id
+        self._node = node
         self._machine = StateMachine()
         self._send = send
         self._restart_timer = restart_timer

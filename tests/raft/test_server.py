@@ -31,10 +31,7 @@ class Watched:
         self.answers: list[tuple[int, Outcome | Value]] = []
         self.now_ns = 0
         self.server = Server(
-            1,
-            settings_of(nodes),
-            lambda: 0.5,
-            self.storage.load(),
+            Node(1, settings_of(nodes), lambda: 0.5, self.storage.load()),
             self._send,
             lambda after_ns: self.did.append("timer"),
             Events(self.roles.append, lambda node, error: None, entries_lost=self.losses.append),
