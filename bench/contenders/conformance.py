@@ -34,6 +34,16 @@ FAILS = "fails"
 """In place of a level: examined, and not even the lowest is reached."""
 
 
+FEATURES = frozenset(
+    {
+        *("memory", "disk"),
+        *("replicate", "offered", "election", "failover", "catch_up", "stability"),
+        *("read", "snapshot", "transfer", "membership", "pre_vote", "check_quorum", "trace"),
+    }
+)
+"""All that the protocol knows for a contender to offer."""
+
+
 class Examination(msgspec.Struct, frozen=True):
     """What a run of the suite found, asked `up_to` a level.
 

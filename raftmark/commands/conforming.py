@@ -79,7 +79,7 @@ def conform(
         remember(spec, found)
     except OSError as error:
         raise typer.TyperException(f"cannot remember the result: {error}") from error
-    print("\n".join(_told(found)))
+    print("\n".join(told(found)))
     if found.failed:
         raise typer.Exit(_FAILED)
 
@@ -106,7 +106,7 @@ def new_contender(
     print(directory / "contenders.toml")
 
 
-def _told(found: Examination) -> list[str]:
+def told(found: Examination) -> list[str]:
     """Say what was found, a line for each level."""
     lines = []
     for level, says in LEVELS.items():

@@ -8,7 +8,7 @@ from typing import Any, Protocol
 
 import pytest
 
-from raftmark.bench.contenders.conformance import LEVELS
+from raftmark.bench.contenders.conformance import FEATURES, LEVELS
 from raftmark.bench.contenders.contender import Contender
 from raftmark.bench.contenders.registry import ContenderSpec, Unavailable, load_contenders
 from raftmark.bench.contenders.variants import Contenders as KnownContenders
@@ -19,13 +19,23 @@ _failed = pytest.StashKey[bool]()
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Refuse marks that would let a test be passed over by mistake."""
     here = Path(__file__).resolve().parent
     for item in items:
+        if item.path.resolve().parent != here:
+            continue
         asks = "contender_name" in getattr(item, "fixturenames", ())
-        if asks and item.path.resolve().parent == here and level_of(item) not in LEVELS:
-            raise pytest.UsageError(
-                f"{item.nodeid} has no level: mark it with one of {', '.join(LEVELS)}"
-            )
+        if asks and level_of(item) not in LEVELS:
+            known = ", ".join(LEVELS)
+            raise pytest.UsageError(f"{item.nodeid} has no level: mark it with one of {known}")
+        if unknown := set(needed_by(item)) - FEATURES:
+            raise pytest.UsageError(f"{item.nodeid} needs what nobody offers: {unknown}")
+
+
+def needed_by(item: pytest.Item) -> list[str]:
+    """Return the features without which a contender is not put to this test."""
+    needed = [feature for mark in item.iter_markers("needs") for feature in mark.args]
+    return list(dict.fromkeys(needed))
 
 
 def level_of(item: pytest.Item) -> str | None:
@@ -124,11 +134,11 @@ def only_what_is_offered(
     request: pytest.FixtureRequest, contenders: Contenders, demand: Callable[[str], None]
 ) -> None:
     """Skip a test that `needs` what the contender's hello does not offer."""
-    needed = [feature for mark in request.node.iter_markers("needs") for feature in mark.args]
+    needed = needed_by(request.node)
     if needed and "contender_name" in request.fixturenames:
         name = request.getfixturevalue("contender_name")
         demand(name)
-        missing = [each for each in dict.fromkeys(needed) if each not in contenders.features(name)]
+        missing = [each for each in needed if each not in contenders.features(name)]
         if missing:
             request.node.user_properties += [("not offered", each) for each in missing]
             pytest.skip(f"{name} does not offer {', '.join(missing)}")

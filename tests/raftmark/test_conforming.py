@@ -11,7 +11,9 @@ from pathlib import Path
 import msgspec
 import pytest
 
+from raftmark.bench.contenders.conformance import LEVELS, Examination
 from raftmark.bench.runs.store import Run
+from raftmark.commands.conforming import told
 
 RAFTMARK = str(Path(sys.executable).with_name("raftmark"))
 Command = Callable[..., subprocess.CompletedProcess[str]]
@@ -90,6 +92,14 @@ def test_a_contender_in_another_language_is_measured_and_shown_for_what_it_is(
     assert "mine (replicates only)" in done.stdout
     page = (tmp_path / "results" / "latest" / "report.html").read_text(encoding="utf-8")
     assert "mine (replicates only)" in page
+
+
+def test_what_was_skipped_is_told() -> None:
+    passed = dict.fromkeys(LEVELS, 2)
+    found = Examination.of("mine", "complete", passed, {}, {"disk": 3, "read": 1})
+    *_, skipped, conclusion = told(found)
+    assert skipped == "not offered, so that tests were skipped: disk (3), read (1)"
+    assert conclusion == "mine: survives"
 
 
 @pytest.mark.parametrize(
