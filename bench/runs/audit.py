@@ -16,7 +16,7 @@ from pathlib import Path
 import msgspec
 
 from raftmark.bench.design.schedule import Planned
-from raftmark.bench.runs import outcomes, readings, recordings
+from raftmark.bench.runs import code, outcomes, readings, recordings
 from raftmark.bench.runs.forms import Trial
 from raftmark.bench.runs.plan import expected
 from raftmark.bench.runs.results import OfferedResult, ReplicateResult, Result, parse_result
@@ -93,6 +93,10 @@ def audit(path: Path) -> Findings:
     findings.remarks += _remarks(
         run, 0 if manifest.adaptive else len(schedule.keys() - lines_of.keys())
     )
+    try:
+        code.load(run)
+    except StoreError as error:
+        findings.problems.append(str(error))
     for load in (readings.load, outcomes.load, recordings.load):
         try:
             load(path)

@@ -92,6 +92,7 @@ def bench(
     """
     from raftmark.bench.design.specification import SpecificationError
     from raftmark.bench.runs.store import Run, StoreError
+    from raftmark.report.findings.sourcecode import keep_code
 
     specs = contenders_of(contenders_file, python, env)
     asked = asked_of(contenders_file, python, env)
@@ -132,6 +133,8 @@ def bench(
         with run.lock():
             if resume is not None:
                 _go_on(run, specs, contenders_file.parent)
+            elif asked.table is not None:
+                keep_code(run, specs)
             try:
                 end = _measure(run, specs)
                 if primitives and end is not None:

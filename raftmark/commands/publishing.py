@@ -93,10 +93,10 @@ def summary(
     from raftmark.report.pages.markdown import summary as in_markdown
 
     try:
-        found = Run.open(find_run(run, results))
+        text = in_markdown(examine(Run.open(find_run(run, results)), contenders_file))
     except StoreError as error:
         raise typer.TyperException(str(error)) from error
-    print(in_markdown(examine(found, contenders_file)), end="")
+    print(text, end="")
 
 
 def write(

@@ -30,7 +30,7 @@ from raftmark.report.findings import provenance
 from raftmark.report.findings.estimates import Estimates
 from raftmark.report.findings.evidence import Evidence, gather
 from raftmark.report.findings.headlines import headlines
-from raftmark.report.findings.sourcecode import measure_code
+from raftmark.report.findings.sourcecode import kept_code, measure_code
 from raftmark.report.model import Code, Contender, Failure, Headline, Tally
 
 BASELINE = "go"
@@ -97,10 +97,13 @@ class Analysis:
 def examine(run: Run, table: Path = DEFAULT_TABLE, before: Run | None = None) -> Analysis:
     """Analyse a run with a contenders' table, and the code that it names.
 
-    `before` is a run to compare with. Raises `StoreError` where a run is damaged.
+    What no table names now is what was kept of it. `before` is a run to compare with. Raises
+    `StoreError` where a run is damaged.
     """
     specs = {**load_contenders(), **load_contenders(table)}
     code = measure_code(specs)
+    if table == DEFAULT_TABLE:
+        code |= kept_code(run)
     earlier = None if before is None else analyse(before, specs, code)
     return analyse(run, specs, code, earlier)
 

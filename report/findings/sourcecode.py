@@ -17,6 +17,8 @@ from raftmark.bench.codemetrics import (
     shown,
 )
 from raftmark.bench.contenders.registry import ContenderSpec
+from raftmark.bench.runs.code import CountedCode, keep, load
+from raftmark.bench.runs.store import Run
 from raftmark.report.model import Code, Source
 
 
@@ -42,6 +44,30 @@ def measure_code(specs: Mapping[str, ContenderSpec]) -> dict[str, Code | str]:
         except CodeMetricsError as error:
             measured[name] = str(error)
     return measured
+
+
+def keep_code(run: Run, specs: Mapping[str, ContenderSpec]) -> None:
+    """Count the code of contenders that only the table of this run may have, and keep it there.
+
+    `StoreError` if that cannot be kept.
+    """
+    keep(
+        run,
+        {
+            name: found
+            if isinstance(found, str)
+            else CountedCode(found.language, dict(found.runtime), dict(found.core))
+            for name, found in measure_code(specs).items()
+        },
+    )
+
+
+def kept_code(run: Run) -> dict[str, Code | str]:
+    """Return the code that was counted when a run was measured: figures, and no text to show."""
+    return {
+        name: found if isinstance(found, str) else Code(found.language, found.runtime, found.core)
+        for name, found in load(run).items()
+    }
 
 
 def _sources(root: Path, paths: Sequence[Path]) -> tuple[Source, ...]:

@@ -235,3 +235,13 @@ def test_a_dollar_in_a_label_is_a_dollar(run):
     assert r"\$\textbackslash{}oops\$" in (run / "appendix" / "body.tex").read_text(
         encoding="utf-8"
     )
+
+
+@pytest.mark.parametrize("words", ["check", "summary", "report", "appendix"])
+@pytest.mark.parametrize("name", ["code.json", "recordings.json"])
+def test_what_is_damaged_beside_the_trials_is_named(run, command, words, name):
+    (run / name).write_text("[" * 100_000)
+    done = command(words, str(run), cwd=run.parent)
+    assert done.returncode == 1
+    assert f"{name} is damaged" in done.stdout + done.stderr
+    assert "Traceback" not in done.stderr

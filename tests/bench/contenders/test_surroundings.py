@@ -12,6 +12,7 @@ from raftmark.bench.contenders.registry import Build, ContenderSpec, load_conten
 from raftmark.bench.contenders.surroundings import NotAsked, read_asked
 from raftmark.bench.experiment.entries import describe
 from raftmark.bench.primitives.bare import output_of
+from raftmark.bench.runs.code import load
 from raftmark.bench.runs.forms import Asked
 from raftmark.bench.runs.store import Run
 from tests.bench.support import fake, write_table
@@ -169,6 +170,7 @@ def test_a_run_keeps_what_was_asked_for_and_goes_on_with_nothing_else(tmp_path, 
     assert "PYTHONASYNCIODEBUG" in run.manifest.environment["withheld"]
     assert "1" not in run.manifest.environment["withheld"]
     assert load_contenders(table)["stub"].color == run.manifest.contenders[0].color
+    assert load(run)["stub"] == "its entry in the contenders' table names no `sources`"
 
     done = command("bench", "--resume", "latest", *options, cwd=tmp_path)
     assert done.returncode == 2

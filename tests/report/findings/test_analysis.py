@@ -13,10 +13,13 @@ import pytest
 
 from raftmark.bench.contenders.registry import load_contenders
 from raftmark.bench.design.specification import PROFILES, narrow
+from raftmark.bench.runs.audit import audit
 from raftmark.bench.runs.runtimes import runtime
-from raftmark.bench.runs.store import Run
+from raftmark.bench.runs.store import Run, StoreError
 from raftmark.report.findings import conclusion
-from raftmark.report.findings.analysis import analyse
+from raftmark.report.findings.analysis import analyse, examine
+from raftmark.report.findings.sourcecode import keep_code, measure_code
+from raftmark.report.model import Code
 from tests.report.page_reader import Page
 from tests.report.synthetic_runs import LABELS, REALISTIC, write_run
 
@@ -117,6 +120,25 @@ def test_a_look_that_no_table_could_have_is_none(
     specs = load_contenders()
     [shown] = analyse(Run.open(directory), specs, {}).contenders.values()
     assert (shown.colour, shown.marker) == (specs["go"].color, specs["go"].marker)
+
+
+def test_a_contender_that_no_table_knows_keeps_its_counts(tmp_path: Path) -> None:
+    directory = write_run(tmp_path / "run", {"trio": REALISTIC["go"]})
+    specs = {"trio": load_contenders()["threading"]}
+    keep_code(Run.open(directory), specs)
+    [counted] = measure_code(specs).values()
+    [kept] = examine(Run.open(directory)).code.values()
+    assert isinstance(counted, Code)
+    assert isinstance(kept, Code)
+    assert kept.runtime_total == counted.runtime_total
+    assert kept.core_total == counted.core_total
+    assert not [
+        each for each in conclusion.caveats(examine(Run.open(directory))) if "count" in each
+    ]
+    (directory / "code.json").write_text("{}")
+    with pytest.raises(StoreError, match=r"code\.json is damaged.*delete it to go without"):
+        examine(Run.open(directory))
+    assert any("code.json" in problem for problem in audit(directory).problems)
 
 
 def test_every_machine_of_a_run_that_was_resumed_is_shown(tmp_path: Path) -> None:
