@@ -174,15 +174,18 @@ def _base(name: str) -> str:
 
 
 def find_interpreters(asked: Iterable[str]) -> tuple[list[Interpreter], list[str]]:
-    """Find the interpreters that were asked for; the second list says which could not be.
+    """Find the interpreters that were asked for; the second list says which are not here.
 
-    The running one is left out: the contenders run on it anyway, as they do for `auto`.
+    Raises `UnknownName` for what can be none. The running one is left out: the contenders run on it
+    anyway, as they do for `auto`.
     """
     found, complaints = [], []
     for each in asked:
         try:
             if each != AUTO:
                 found.append(find(each))
+        except UnknownName:
+            raise
         except Unavailable as reason:
             complaints.append(str(reason))
     return distinct([each for each in found if not each.is_running]), complaints

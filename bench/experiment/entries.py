@@ -14,15 +14,15 @@ def describe(spec: ContenderSpec, say: Callable[[str], None]) -> ContenderEntry:
 
     What the conformance suite has found of it is recalled.
     """
-    hello, unavailable = None, None
+    hello, unavailable, examined = None, None, None
     building = spec.build is not None and not spec.build.is_done(spec.directory)
     first = ": building its program, which takes half a minute or so" if building else ""
     say(f"preparing {spec.name}{first}")
     try:
         hello = spec.probe()
+        examined = recall(spec)
     except Unavailable as reason:
         unavailable = str(reason)
-    examined = recall(spec)
     return ContenderEntry(
         name=spec.name,
         label=spec.label,

@@ -18,6 +18,7 @@ from raftmark.bench.design.schedule import schedule
 from raftmark.bench.design.specification import PROFILES, narrow
 from raftmark.bench.runs import outcomes
 from raftmark.bench.runs.store import Run
+from tests.bench.repositories import Project
 from tests.bench.support import PATIENCE, fake, write_table
 
 RAFTMARK = [str(Path(sys.executable).with_name("raftmark"))]
@@ -223,6 +224,16 @@ def test_an_interrupted_run_keeps_its_trials_and_can_be_resumed(tmp_path, table,
     assert len(after.manifest.resumptions) == 1
 
 
+@pytest.mark.parametrize(
+    "command_line", ["primitives", "races", "bench", "gate HEAD", "compare HEAD"]
+)
+def test_a_mistyped_contender_is_wrong_usage_in_every_command(tmp_path, command, command_line):
+    project = Project(tmp_path / "project")
+    done = command(*command_line.split(), "--contenders", "zig", cwd=project.path)
+    assert done.returncode == 2
+    assert done.stderr.splitlines()[-1].startswith("raftmark: no contender zig; choose from ")
+
+
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT])
 @pytest.mark.parametrize("ignored", [False, True])
 def test_whatever_asks_a_command_to_end_interrupts_it(
@@ -318,6 +329,8 @@ def test_a_run_without_a_sound_figure_fails(tmp_path, table, command, contender,
         (["report", "gone"], 2, "no run gone"),
         (["report", "."], 1, "is not a run"),
         (["host", "zig"], 2, "no contender zig"),
+        (["bench", "--python", "zig"], 2, "'zig' is no interpreter"),
+        (["contenders", "--python", "zig"], 2, "'zig' is no interpreter"),
         (["host", "a@uvlop"], 2, "'uvlop' is no interpreter"),
         (["host", "a@/gone/python"], 2, "/gone/python is no Python interpreter"),
         (["bench", "--contenders", "a@3.99+uvloop"], 1, "no Python 3.99 found"),

@@ -232,6 +232,14 @@ def test_a_shallow_clone_without_the_revision_says_so(project, tmp_path):
         Repository(tmp_path / "s").resolve(first)
 
 
+def test_a_repository_of_somebody_elses_is_refused_in_one_line(project, monkeypatch):
+    monkeypatch.setenv("GIT_TEST_ASSUME_DIFFERENT_OWNER", "1")
+    monkeypatch.setenv("GIT_CONFIG_GLOBAL", os.devnull)
+    with pytest.raises(RevisionError, match=r"dubious ownership.*safe\.directory") as said:
+        Repository(project.path)
+    assert "\n" not in str(said.value)
+
+
 def test_a_bare_repository_is_refused_in_one_line(project, tmp_path):
     project.git("clone", "--quiet", "--bare", str(project.path), str(tmp_path / "bare"))
     with pytest.raises(RevisionError, match=r"must be run in a work tree$"):
