@@ -235,7 +235,7 @@ def _matching(root: Path, pattern: str) -> list[Path]:
         return sorted(
             path
             for path in root.glob(pattern)
-            if not path.is_dir() and not path.stem.endswith("_test")
+            if path.is_file() and not path.stem.endswith("_test")
         )
     except (ValueError, NotImplementedError) as error:
         raise CodeMetricsError(

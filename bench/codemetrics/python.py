@@ -6,8 +6,9 @@ import ast
 import io
 import re
 import tokenize
+import warnings
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 
 from raftmark.bench.codemetrics.python_versions import version_needed
 from raftmark.bench.codemetrics.skeleton import (
@@ -36,7 +37,9 @@ def read_python(text: str) -> Skeleton:
     """Read Python. Raises `UnreadableSource` for text that is not, or is for a newer one."""
     text = _PAGE_BREAK.sub("", text.replace("\r\n", "\n").replace("\r", "\n"))
     try:
-        module = ast.parse(text)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # what it warns of is for whoever runs it
+            module = ast.parse(text)
         tokens = list(_tokens(text, module))
         words = _words(module)
         functions = list(_functions(module, ""))
@@ -73,7 +76,7 @@ def _tokens(text: str, module: ast.Module) -> Iterator[Token]:
     documented = (0, 0)  # where the documentation ends that was met last
     depth = 0  # of f-strings: Python 3.12 and later split them, earlier versions do not
     opened = (0, 0)
-    for token in tokenize.generate_tokens(io.StringIO(text).readline):
+    for token in _whole_names(tokenize.generate_tokens(io.StringIO(text).readline)):
         kind = tokenize.tok_name[token.type]
         if kind in {"FSTRING_START", "TSTRING_START"}:
             opened = token.start if depth == 0 else opened
@@ -87,6 +90,28 @@ def _tokens(text: str, module: ast.Module) -> Iterator[Token]:
             documented = max(documented, ends.get(start, documented))
             if start >= documented:
                 yield Token(token.string, token.start[0], token.end[0])
+
+
+def _whole_names(tokens: Iterable[tokenize.TokenInfo]) -> Iterator[tokenize.TokenInfo]:
+    """Mend names: before Python 3.12 `tokenize` breaks them at some letters that names may have."""
+    held: tokenize.TokenInfo | None = None
+    for token in tokens:
+        if token.type == tokenize.ERRORTOKEN and token.string.isspace():
+            continue
+        if (
+            held is not None
+            and held.end == token.start
+            and tokenize.ERRORTOKEN in {held.type, token.type}
+            and {held.type, token.type} <= {tokenize.ERRORTOKEN, tokenize.NAME}
+        ):
+            whole = held.string + token.string
+            held = held._replace(type=tokenize.ERRORTOKEN, string=whole, end=token.end)
+            continue
+        if held is not None:
+            yield held
+        held = token
+    if held is not None:
+        yield held
 
 
 def _between(lines: Sequence[str], start: tuple[int, int], end: tuple[int, int]) -> str:

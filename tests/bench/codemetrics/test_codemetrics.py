@@ -628,6 +628,25 @@ def test_python_is_read_as_its_first_lines_declare(tmp_path: Path, source: bytes
     assert "return 'ü'" in excerpt(tmp_path / "a.py", "f")
 
 
+@pytest.mark.parametrize("name", ["x", "ü", "℘", "℘x", "x℘·y", "変数"])
+def test_a_name_is_one_token_whatever_its_letters(name: str) -> None:
+    assert python(f"{name} = f( {name} )").tokens == 6
+
+
+def test_warnings_of_the_parser_are_not_those_of_the_reader(
+    recwarn: pytest.WarningsRecorder,
+) -> None:
+    python("x = '\\d'\ny = 1if x else 2\n")
+    assert not recwarn.list
+
+
+def test_only_files_are_sources(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe.py")
+    (tmp_path / "gone.py").symlink_to("nowhere")
+    with pytest.raises(CodeMetricsError, match="no such file"):
+        measure_components(tmp_path, {"node": ["*.py"]})
+
+
 def test_go_may_begin_with_a_byte_order_mark(tmp_path: Path) -> None:
     (tmp_path / "a.go").write_bytes("\ufeffpackage p\r\n\r\nfunc f() {\r\n}\r\n".encode())
     assert measure_file(tmp_path / "a.go").tokens == 8
