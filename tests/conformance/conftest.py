@@ -45,9 +45,10 @@ def level_of(item: pytest.Item) -> str | None:
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
-    for parameter in ("contender_name", "reader_name"):
+    option = metafunc.config.option
+    for parameter, names in (("contender_name", option.contender), ("reader_name", option.reader)):
         if parameter in metafunc.fixturenames:
-            metafunc.parametrize(parameter, metafunc.config.option.contender)
+            metafunc.parametrize(parameter, names)
 
 
 @pytest.hookimpl(wrapper=True)

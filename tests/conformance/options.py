@@ -30,6 +30,13 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         "or for a variant such as threading@3.14t or asyncio@uvloop",
     )
     group.addoption(
+        "--reader",
+        action="append",
+        metavar="NAME",
+        help="let this contender go on with what each has left on disk (may be repeated; "
+        "as a rule they are the contenders)",
+    )
+    group.addoption(
         "--contenders-file",
         type=Path,
         default=DEFAULT_TABLE,
@@ -75,6 +82,8 @@ def pytest_configure(config: pytest.Config) -> None:
     try:
         known = Contenders(load_contenders(config.option.contenders_file))
         config.option.contender = list(known.choose(config.option.contender or known))
+        readers = config.option.reader or config.option.contender
+        config.option.reader = list(known.choose(readers))
     except (RegistryError, Unavailable) as error:
         raise pytest.UsageError(str(error)) from error
 
