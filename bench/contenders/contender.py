@@ -3,10 +3,13 @@
 Everything that knows about the contender's process and its pipes lives in this file: the
 conformance suite and the harness use `Contender` and nothing below it.
 
-Two threads serve a contender. One writes the requests, so that a contender which stopped reading
-cannot block its caller; the other reads the replies and events. The first thing that goes wrong
-(the process ended, a line is not a protocol message) becomes the contender's *failure*, which
-every call that waits and every later call raises.
+Three threads serve a contender. One writes the requests, so that a contender which stopped reading
+cannot block its caller; one reads the replies and events; one what it says on standard error. The
+first thing that goes wrong (the process ended, a line is not a protocol message) becomes the
+contender's *failure*, which every call that waits and every later call raises.
+
+Whatever a contender prints, its harness keeps a bounded part of it: lines, events and nesting have
+their limits, beyond which the contender has failed, and of standard error the middle is left out.
 """
 
 from __future__ import annotations
@@ -17,31 +20,38 @@ import os
 import queue
 import signal
 import subprocess
-import tempfile
 import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future
 from pathlib import Path
 from types import TracebackType
-from typing import Any, BinaryIO, Self, TypeVar
+from typing import Any, Self, TypeVar
 
 import msgspec
 import psutil
 
+from raftmark.bench.contenders.complaints import Complaints, readable
+from raftmark.bench.contenders.orphans import Mark
+
 # Far above any legal line; a contender that prints without end must not eat our memory.
 _LONGEST_LINE = 64 * 2**20
-_STDERR_TAIL = 4096
+# Some 300,000 role events.
+_MOST_EVENT_BYTES = 32 * 2**20
+# The deepest legal reply has four: a result's elections, and the nodes that lagged in each.
+_DEEPEST = 32
 # Processes that a contender started may end a little after it, when their pipe to it closes.
 _ORPHANS_GRACE_S = 5.0
 _END_OF_INPUT = None
+_MOST_NAMED = 5
+_TOO_DEEP = f"nested too deeply: more than {_DEEPEST} levels"
 
 
 class ContenderError(Exception):
     """An error reply: `code` and `message` of the protocol, `extra` what the code adds."""
 
     def __init__(self, code: str, message: str, extra: dict[str, Any]) -> None:
-        super().__init__(f"{code}: {message}")
+        super().__init__(f"{readable(code)}: {readable(message)}")
         self.code = code
         self.message = message
         self.extra = extra
@@ -104,6 +114,7 @@ class EventLog:
 
     def __init__(self) -> None:
         self._events: list[dict[str, Any]] = []
+        self._received_ns: list[int] = []
         self._changed = threading.Condition()
         self._failure: ContenderFailed | None = None
 
@@ -111,6 +122,11 @@ class EventLog:
         """Return a copy of the events so far."""
         with self._changed:
             return list(self._events)
+
+    def timed(self) -> list[tuple[dict[str, Any], int]]:
+        """Return the events so far, each with the moment (ns) when it had come."""
+        with self._changed:
+            return list(zip(self._events, self._received_ns, strict=True))
 
     def wait_for(
         self, predicate: Callable[[dict[str, Any]], bool], timeout: float
@@ -137,9 +153,12 @@ class EventLog:
                     )
                 self._changed.wait(deadline - time.monotonic())
 
-    def _add(self, event: dict[str, Any]) -> None:
+    def add(self, event: dict[str, Any]) -> None:
+        """Add an event that has just come."""
+        received_ns = time.monotonic_ns()
         with self._changed:
             self._events.append(event)
+            self._received_ns.append(received_ns)
             self._changed.notify_all()
 
     def _end(self, failure: ContenderFailed) -> None:
@@ -152,8 +171,9 @@ class Contender:
     """A contender's process, from launch to its end.
 
     As a context manager it quits the contender at the end of the block, or kills it when the block
-    raised. The process leads a session of its own, so that everything it starts can be found and
-    killed, and so that a Ctrl-C at the terminal reaches only the harness.
+    raised. The process leads a session of its own, so that a Ctrl-C at the terminal reaches only
+    the harness, and has a mark in its environment: all that it starts inherits one or the other,
+    or its pipes, and so can be found and killed.
     """
 
     def __init__(
@@ -164,31 +184,38 @@ class Contender:
         stderr: Path | None = None,
         env: Mapping[str, str] | None = None,
     ) -> None:
-        """Launch `command`; its standard error goes to the file `stderr`, if one is named.
+        """Launch `command`; the file `stderr`, if named, gets what it writes to standard error.
 
         Raises `ContenderFailed` when the program cannot be started.
         """
         self.events = EventLog()
-        self._stderr: BinaryIO = (
-            open(stderr, "w+b") if stderr else tempfile.TemporaryFile()  # noqa: SIM115
-        )
+        self._mark = Mark.fresh()
+        log = stderr.open("ab") if stderr else None
         try:
             self.process = subprocess.Popen(
                 list(command),
                 cwd=cwd,
-                env=env,
+                env=self._mark.added_to(os.environ if env is None else env),
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
-                stderr=self._stderr,
+                stderr=subprocess.PIPE,
                 start_new_session=True,
             )
         except OSError as error:
-            self._stderr.close()
+            if log is not None:
+                log.close()
             raise ContenderFailed(f"cannot start {command[0]}: {error.strerror}") from error
+        assert self.process.stdout is not None
+        assert self.process.stderr is not None
+        self._complaints = Complaints(self.process.stderr, log)
+        self._pipes = {_file(self.process.stdout.fileno()), _file(self.process.stderr.fileno())}
         self.pid = self.process.pid
         self._lock = threading.Lock()
         self._ids = itertools.count(1)
         self._waiting: dict[int, tuple[type[Any], Future[Any]]] = {}
+        self._event_bytes = 0
+        # A line that is no proper request has one reply, which no future waits for.
+        self._unmatched_left = 0
         self._unmatched: queue.SimpleQueue[dict[str, Any]] = queue.SimpleQueue()
         self._requests: queue.SimpleQueue[bytes | None] = queue.SimpleQueue()
         self._failure: ContenderFailed | None = None
@@ -196,7 +223,7 @@ class Contender:
         self._freed = False
         self._threads = [
             threading.Thread(target=target, name=f"{target.__name__}-{self.pid}", daemon=True)
-            for target in (self._write_requests, self._read_replies)
+            for target in (self._write_requests, self._read_replies, self._complaints.read)
         ]
         for thread in self._threads:
             thread.start()
@@ -238,7 +265,7 @@ class Contender:
             if failure is None:
                 self._waiting[number] = (reply_type, reply)
         if failure is None:
-            self.send_line(msgspec.json.encode({"id": number, "op": op, **fields}))
+            self._requests.put(msgspec.json.encode({"id": number, "op": op, **fields}) + b"\n")
         else:
             reply.set_exception(failure.again())
         return reply
@@ -249,10 +276,13 @@ class Contender:
             return reply.result(timeout.left_s if isinstance(timeout, Patience) else timeout)
         except TimeoutError:
             limit = timeout if isinstance(timeout, Patience) else f"{timeout:.3g} s"
-            raise self._failed(f"hung: no reply to '{op}' within {limit}") from None
+            stopped = " (its process is stopped)" if self._is_stopped() else ""
+            raise self._failed(f"hung{stopped}: no reply to '{op}' within {limit}") from None
 
     def send_line(self, line: bytes) -> None:
         """Send `line` as it is, with a newline: for input that is not a proper request."""
+        with self._lock:
+            self._unmatched_left += line.count(b"\n") + 1
         self._requests.put(line + b"\n")
 
     def next_unmatched(self, timeout: float) -> dict[str, Any]:
@@ -289,7 +319,7 @@ class Contender:
                 raise self._failed(f"hung: still running {timeout:g} s after 'quit'") from None
             left = self._wait_until_gone(time.monotonic() + _ORPHANS_GRACE_S)
             if left:
-                raise self._failed(f"left processes behind: {', '.join(map(str, left))}")
+                raise self._failed(f"left processes behind: {_named(left)}")
             return status
         finally:
             self.kill()
@@ -308,13 +338,11 @@ class Contender:
             return
         deadline = time.monotonic() + 10.0
         # A process may fork while the list is made, so look again until none is left.
-        while self.process.poll() is None or self._session():
+        while left := self.processes():
             if time.monotonic() > deadline:
-                raise ContenderFailed(f"cannot be killed: {self._wait_until_gone(deadline)}")
-            self.process.kill()
-            for pid in self._session():
-                with contextlib.suppress(ProcessLookupError):  # It may end by itself meanwhile.
-                    os.kill(pid, signal.SIGKILL)
+                raise ContenderFailed(f"cannot be killed: {_named(left)}")
+            for pid in left:
+                _kill_group_of(pid)
             self._wait_until_gone(time.monotonic() + 0.5)
         self.close_input()
         # However long the killing took: nobody holds the pipes any more, so this is soon done.
@@ -322,23 +350,44 @@ class Contender:
         for thread in self._threads:
             thread.join(max(0.0, deadline - time.monotonic()))
             if thread.is_alive():
-                raise ContenderFailed("left a process that holds its pipes and fled its session")
+                raise ContenderFailed("left a process that holds its pipes and cannot be found")
         assert self.process.stdout is not None
         self.process.stdout.close()
-        self._stderr.close()
         self._freed = True
+        self._complaints.close()
 
-    def _session(self) -> list[int]:
-        """Return the living processes of the contender's session, itself excepted.
+    def processes(self) -> list[int]:
+        """Return the pids of the contender and of all that it started, as far as they live.
 
-        Membership of a session, unlike parentage, survives the death of a parent.
+        Membership of a session, a mark in the environment and an inherited pipe, unlike parentage,
+        survive the death of a parent. Only what has done away with all three is not found.
         """
-        return [pid for pid in psutil.pids() if pid != self.pid and _is_alive_in(pid, self.pid)]
+        own = [] if self.process.poll() is not None else [self.pid]
+        return own + [pid for pid in psutil.pids() if pid != self.pid and self._owns(pid)]
+
+    def _owns(self, pid: int) -> bool:
+        if pid == os.getpid():
+            return False
+        try:
+            ours = (
+                os.getsid(pid) == self.pid
+                or self._mark.is_on(pid)
+                or not self._pipes.isdisjoint(_standard_files(pid))
+            )
+            return ours and psutil.Process(pid).status() != psutil.STATUS_ZOMBIE
+        except (ProcessLookupError, psutil.NoSuchProcess):
+            return False
+
+    def _is_stopped(self) -> bool:
+        try:
+            return psutil.Process(self.pid).status() == psutil.STATUS_STOPPED
+        except psutil.NoSuchProcess:
+            return False
 
     def _wait_until_gone(self, deadline: float) -> list[int]:
-        """Wait for the end of the process and its session; return the pids left at `deadline`."""
+        """Wait for the end of all processes; return the pids left at `deadline`."""
         while True:
-            left = self._session() + ([] if self.process.poll() is not None else [self.pid])
+            left = self.processes()
             if not left or time.monotonic() > deadline:
                 return left
             time.sleep(0.005)
@@ -362,36 +411,47 @@ class Contender:
         while line := self.process.stdout.readline(_LONGEST_LINE):
             try:
                 self._dispatch(line)
+            except RecursionError:
+                self._fail(f"printed nonsense ({_TOO_DEEP}): {_quoted(line)}")
+                return
             except (msgspec.DecodeError, ValueError) as error:
-                quoted = line[:200].decode(errors="backslashreplace").rstrip("\n")
-                self._fail(f"printed nonsense ({error}): {quoted!r}")
+                self._fail(f"printed nonsense ({error}): {_quoted(line)}")
                 return
         description = self._describe_end()
         self._ended = self.process.returncode is not None
         self._fail(description)
 
     def _dispatch(self, line: bytes) -> None:
+        if len(line) == _LONGEST_LINE and not line.endswith(b"\n"):
+            raise ValueError(f"a line of more than {_LONGEST_LINE >> 20} MiB")
         message = _decode_message(line)
         if message.event is not msgspec.UNSET:
-            self.events._add(msgspec.json.decode(line))
+            self._event_bytes += len(line)
+            if self._event_bytes > _MOST_EVENT_BYTES:
+                raise ValueError(f"more than {_MOST_EVENT_BYTES >> 20} MiB of events")
+            self.events.add(_bounded(msgspec.json.decode(line)))
             return
         if (message.ok is msgspec.UNSET) == (message.error is msgspec.UNSET):
             raise ValueError("neither an event nor a reply")
         error = _decode_error(message.error) if message.error is not msgspec.UNSET else None
         waiting = None
-        if message.id is not None:
-            with self._lock:
+        with self._lock:
+            if message.id is not None:
                 waiting = self._waiting.pop(message.id, None)
+            if waiting is None:
+                self._unmatched_left -= 1
+                if self._unmatched_left < 0:
+                    raise ValueError("a reply that no request waits for")
         if waiting is None:
-            self._unmatched.put(msgspec.json.decode(line))
+            self._unmatched.put(_bounded(msgspec.json.decode(line)))
         elif error is not None:
             waiting[1].set_exception(error)
         else:
             assert message.ok is not msgspec.UNSET
             reply_type, reply = waiting
             try:
-                reply.set_result(msgspec.json.decode(message.ok, type=reply_type))
-            except msgspec.DecodeError as fault:
+                reply.set_result(_bounded(msgspec.json.decode(message.ok, type=reply_type)))
+            except (msgspec.DecodeError, ValueError) as fault:
                 reply.set_exception(self._failed(f"replied nonsense ({fault})"))
 
     def _describe_end(self) -> str:
@@ -418,11 +478,7 @@ class Contender:
 
     def stderr_tail(self) -> str:
         """Return the end of what the contender wrote to standard error."""
-        if self._stderr.closed:
-            return ""
-        size = os.fstat(self._stderr.fileno()).st_size
-        tail = os.pread(self._stderr.fileno(), _STDERR_TAIL, max(0, size - _STDERR_TAIL))
-        return tail.decode(errors="backslashreplace").strip()
+        return self._complaints.end()
 
 
 def _decode_error(encoded: msgspec.Raw) -> ContenderError:
@@ -432,8 +488,59 @@ def _decode_error(encoded: msgspec.Raw) -> ContenderError:
     return ContenderError(reply.code, reply.message, extra)
 
 
-def _is_alive_in(pid: int, session: int) -> bool:
-    try:
-        return os.getsid(pid) == session and psutil.Process(pid).status() != psutil.STATUS_ZOMBIE
-    except (ProcessLookupError, psutil.NoSuchProcess):
-        return False
+def _bounded(message: T) -> T:
+    """Return what was decoded. Raises `ValueError` where it is nested too deeply.
+
+    What is read into a type is as deep as that; what is not has to be looked at.
+    """
+    level: list[Any] = [message] if isinstance(message, dict) else []
+    for _ in range(_DEEPEST):
+        if not level:
+            return message
+        level = [
+            inner
+            for outer in level
+            for inner in (outer.values() if isinstance(outer, dict) else outer)
+            if isinstance(inner, dict | list)
+        ]
+    raise ValueError(_TOO_DEEP)
+
+
+def _quoted(line: bytes) -> str:
+    return repr(line[:200].decode(errors="backslashreplace").rstrip("\n"))
+
+
+def _named(pids: Sequence[int]) -> str:
+    """Return processes with what they run, as far as they still do."""
+    names = []
+    for pid in pids[:_MOST_NAMED]:
+        with contextlib.suppress(psutil.NoSuchProcess):
+            command = " ".join(psutil.Process(pid).cmdline())
+            names.append(f"{pid} ({readable(command, 80)})")
+    more = len(pids) - _MOST_NAMED
+    return ", ".join(names) + (f" and {more} more" if more > 0 else "")
+
+
+def _kill_group_of(pid: int) -> None:
+    """Kill a process and its group: in one step, so that none of a group escapes by forking."""
+    with contextlib.suppress(ProcessLookupError):  # It may end by itself meanwhile.
+        group = os.getpgid(pid)
+        os.kill(pid, signal.SIGKILL)
+        if group != os.getpgrp():
+            os.killpg(group, signal.SIGKILL)
+
+
+def _file(descriptor: int) -> tuple[int, int]:
+    """Return what tells a file, or a pipe, from all others."""
+    status = os.fstat(descriptor)
+    return status.st_dev, status.st_ino
+
+
+def _standard_files(pid: int) -> set[tuple[int, int]]:
+    """Return what a process has as standard output and error, as far as that can be seen."""
+    found = set()
+    for descriptor in (1, 2):
+        with contextlib.suppress(OSError):
+            status = os.stat(f"/proc/{pid}/fd/{descriptor}")
+            found.add((status.st_dev, status.st_ino))
+    return found

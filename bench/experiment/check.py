@@ -1,29 +1,39 @@
-"""The safety check that ends every trial: no figure counts without it.
+"""The check that ends every trial: no figure counts without it.
 
-It asks the contender by the protocol, from outside:
+It asks the contender by the protocol, from outside, and believes nothing that it can know:
 
-- when the cluster has settled, every node has the same log, committed and applied to its end, and
-  the same state; logs are compared where they begin at the same index, since a snapshot cuts them;
-- no term ever had two leaders, by the events of the whole trial;
-- where clients sent commands, a node that kept its whole log has each session's serials in order,
-  each exactly once, up to at least the last one that was acknowledged; where clients had to send
-  a command again, because leaders changed, it may be there again, and is applied once;
+- what the result claims lies within what was asked for and seen (`claims.py`);
+- events tell of the nodes that `start` named, and of moments of the trial; no term ever had two
+  leaders, and a node's term never falls;
+- when the cluster has settled, it has those nodes, each once, and every one has the same log,
+  committed and applied to its end, and the same state;
+- the log, every page of it read from a node that is drawn at random, is what the clients sent:
+  each session's commands in order, with their keys and values, each exactly once, up to at least
+  the last one that was acknowledged; where clients had to send a command again, because leaders
+  changed, it may be there again, and is applied once. Logs and states hash to what the nodes say
+  (`replay.py`);
 - after *election*, every election was decided;
 - after *stability*, which may leave a cluster that cannot settle, and after an election that was
-  free to stay undecided, only what holds at any time.
+  free to stay undecided, a node's log is read as far as it is committed.
 """
 
 from __future__ import annotations
 
+import math
+import random
+import re
 import time
-from collections import defaultdict
-from collections.abc import Callable, Iterator
-from typing import Any
+from collections import Counter, defaultdict
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import Future
+from typing import NamedTuple, Protocol, TypeVar
 
 import msgspec
 
-from raftmark.bench.contenders.contender import Contender, Patience
+from raftmark.bench.contenders.contender import EventLog, Patience
 from raftmark.bench.design.specification import Cell
+from raftmark.bench.experiment.claims import Role, Witness, asked_for, contradicted
+from raftmark.bench.experiment.replay import MOST_PROBLEMS, Entry, Replay
 from raftmark.bench.runs.forms import CheckOutcome
 from raftmark.bench.runs.results import (
     CatchUpResult,
@@ -37,13 +47,34 @@ from raftmark.bench.runs.results import (
 _ENTRY_OVERHEAD = 256
 _PAGE_BYTES = 2**20
 _LARGEST_PAGE = 5000
-_LONGEST_PAUSE_S = 0.1
-_MOST_PROBLEMS = 10
+_LONGEST_PAUSE_S = 0.5
+# A cluster that holds elections all the time does not settle, however long one waits.
+_RESTLESS_S = 0.5
+
+_ROLES = frozenset(("follower", "pre_candidate", "candidate", "leader"))
+_HASH = re.compile("[0-9a-f]{64}")
+# Which nodes are read is the harness's own choice: from the run's seed a contender could know it.
+_random = random.SystemRandom()
+
+T = TypeVar("T")
 
 
-class _Node(msgspec.Struct):
+class Asked(Protocol):
+    """What the check needs of a contender: see `Contender`."""
+
+    def send_as(self, reply_type: type[T], op: str, /, **fields: object) -> Future[T]:
+        """Send a request."""
+
+    def wait_for(self, reply: Future[T], op: str, timeout: float | Patience) -> T:
+        """Wait for its reply."""
+
+
+class Node(msgspec.Struct):
+    """A node as `status` shows it."""
+
     id: int
     alive: bool
+    term: int | None
     last_index: int | None
     commit_index: int | None
     applied_index: int | None
@@ -54,165 +85,89 @@ class _Node(msgspec.Struct):
 
 
 class _Status(msgspec.Struct):
-    nodes: list[_Node]
-
-
-class _Role(msgspec.Struct):
-    node: int
-    role: str
-    term: int
-
-
-class _Command(msgspec.Struct):
-    client: str | None = None
-    serial: int | None = None
-
-
-class _Entry(msgspec.Struct):
-    index: int
-    term: int
-    command: _Command
+    nodes: list[Node]
 
 
 class _Page(msgspec.Struct):
-    entries: list[_Entry]
-    last_index: int
+    entries: list[Entry]
 
 
-def check(contender: Contender, cell: Cell, result: Result, patience: Patience) -> CheckOutcome:
+class Checked(NamedTuple):
+    """What the check found, and the log that it read, None if it did not come to that."""
+
+    outcome: CheckOutcome
+    log: Replay | None
+
+
+def check(
+    contender: Asked, cell: Cell, result: Result, witness: Witness, patience: Patience
+) -> Checked:
     """Check a cluster after its workload.
 
     Raises `ContenderFailed` when the contender does not answer in time, and
-    `msgspec.ValidationError` when its events are not what the protocol says.
+    `msgspec.ValidationError` when its replies are not what the protocol says.
     """
-    problems = _leaders(contender.events.all())
-    if isinstance(result, StabilityResult):
-        return _outcome(problems)
+    problems = [*contradicted(cell, result, witness), *_leaders(witness.roles)]
+    restless = isinstance(result, StabilityResult)
     if isinstance(result, ElectionResult):
+        undecided = _undecided(result, asked_for(cell)["elections"])
         # A cluster without a leader does not settle, so there is nothing to wait for.
-        undecided = _undecided(result, cell.workload["elections"])
-        if undecided and cell.may_stay_undecided:
-            return _outcome(problems)
-        problems += undecided
-        if not problems:
-            problems += _differences(settle(contender, patience))
-        return _outcome(problems)
-    nodes = settle(contender, patience)
-    problems += _differences(nodes)
+        restless = bool(undecided) and cell.may_stay_undecided
+        problems += [] if restless else undecided
     if problems:
-        return _outcome(problems)
-    whole = min(nodes, key=lambda node: node.first_index or 0)
-    page = min(_LARGEST_PAGE, _PAGE_BYTES // (cell.workload["payload"] + _ENTRY_OVERHEAD))
-    found, entries = check_log(
-        _read_log(contender, whole.id, max(1, page), patience),
-        cell.workload.get("session", "client"),
-        result.acknowledged,
-        repeated=isinstance(result, FailoverResult | CatchUpResult),
-    )
-    return _outcome(problems + found, entries)
+        return _found(problems)
+    # What has to settle may use up half of the patience; what may not, little of it.
+    nodes = settle(contender, patience, _RESTLESS_S if restless else patience.left_s / 2)
+    settled = _have_settled(nodes)
+    problems += _strangers(nodes, witness)
+    problems += _differences(nodes) if settled or not restless else []
+    if problems:
+        return _found(problems)
+    alive = [node for node in nodes if node.alive]
+    if not alive:
+        return _found(["no node is alive"])
+    return _read_again(contender, cell, result, witness, alive, settled, patience)
 
 
-def _outcome(problems: list[str], entries: int = 0) -> CheckOutcome:
-    return CheckOutcome(passed=not problems, problems=problems[:_MOST_PROBLEMS], entries=entries)
+def _found(problems: Sequence[str], log: Replay | None = None) -> Checked:
+    entries = 0 if log is None else log.index
+    return Checked(CheckOutcome(not problems, list(problems[:MOST_PROBLEMS]), entries), log)
 
 
-def check_log(
-    pages: Iterator[list[_Entry]], session: str, acknowledged: list[int], *, repeated: bool = False
-) -> tuple[list[str], int]:
-    """Check a whole log, page by page, against the last acknowledged serial of each client.
+# -- events -----------------------------------------------------------------------------
 
-    A client's serials must be in the log in order, each once; or with `repeated`, which a client
-    needs that outlives a leader, the first time in order. Returns the problems and the number of
-    entries.
+
+def read_roles(
+    events: EventLog, nodes: Sequence[int], launched_ns: int
+) -> tuple[list[Role], list[str]]:
+    """Return the role events of a trial whose contender was launched then, and what is wrong.
+
+    Raises `msgspec.ValidationError` for an event that is none.
     """
-    problems: list[str] = []
-    following = {f"{session}-{client}": 1 for client in range(len(acknowledged))}
-    index = term = 0
-    for entries in pages:
-        for entry in entries:
-            index += 1
-            if entry.index != index or entry.term < term:
-                problems.append(
-                    f"the log has index {entry.index}, term {entry.term} "
-                    f"where index {index} and at least term {term} belong"
-                )
-                return problems, index
-            term = entry.term
-            client, serial = entry.command.client, entry.command.serial
-            if client is None:
-                continue
-            expected = following.get(client)
-            if expected is not None and serial == expected:
-                following[client] = expected + 1
-            elif not (repeated and expected is not None and serial and serial < expected):
-                problems.append(
-                    f"index {index} has serial {serial} of {client} "
-                    + ("that nobody sent" if expected is None else f"where {expected} belongs")
-                )
-                if len(problems) == _MOST_PROBLEMS:
-                    return problems, index
-    for number, last in enumerate(acknowledged):
-        name = f"{session}-{number}"
-        if following[name] <= last:
-            problems.append(
-                f"{name} had serial {last} acknowledged, but the log has {following[name] - 1}"
-            )
-    return problems, index
+    roles, problems = [], []
+    terms: Counter[int] = Counter()
+    for event, received_ns in events.timed():
+        if event["event"] != "role":
+            continue
+        role = msgspec.convert(event, Role)
+        roles.append(role)
+        if role.node not in nodes:
+            problems.append(f"an event tells of node {role.node}, which 'start' did not name")
+        if role.role not in _ROLES:
+            problems.append(f"an event tells of a role '{role.role[:20]}'")
+        if role.at_ns < launched_ns:
+            early_s = (launched_ns - role.at_ns) / 1e9
+            problems.append(f"an event is {early_s:.3g} s older than the contender")
+        if role.at_ns > received_ns:
+            late_s = (role.at_ns - received_ns) / 1e9
+            problems.append(f"an event tells of what is {late_s:.3g} s after it came")
+        if role.term < terms[role.node]:
+            problems.append(f"node {role.node}'s term fell from {terms[role.node]} to {role.term}")
+        terms[role.node] = role.term
+    return roles, problems
 
 
-def _read_log(
-    contender: Contender, node: int, size: int, patience: Patience
-) -> Iterator[list[_Entry]]:
-    """Yield a node's whole log; the next page is on its way while one is looked at."""
-
-    def ask(start: int) -> Callable[[], _Page]:
-        fields = {"node": node, "from": start, "to": start + size - 1}
-        reply = contender.send_as(_Page, "log", **fields)
-        return lambda: contender.wait_for(reply, "log", patience)
-
-    start, answer = 1, ask(1)
-    while (page := answer()).entries:
-        start += len(page.entries)
-        answer = ask(start)
-        yield page.entries
-
-
-def settle(contender: Contender, patience: Patience) -> list[_Node]:
-    """Wait until every node has applied the same log, and return them, settled or not."""
-    pause = 0.002
-    while True:
-        reply = contender.send_as(_Status, "status")
-        nodes = contender.wait_for(reply, "status", patience).nodes
-        if _have_settled(nodes) or patience.left_s < pause:
-            return nodes
-        # Followers hear what is committed by the next heartbeat, so looking again soon is enough.
-        time.sleep(pause)
-        pause = min(2 * pause, _LONGEST_PAUSE_S)
-
-
-def _have_settled(nodes: list[_Node]) -> bool:
-    indices = {i for n in nodes for i in (n.last_index, n.commit_index, n.applied_index)}
-    return all(n.alive for n in nodes) and len(indices) == 1
-
-
-def _differences(nodes: list[_Node]) -> list[str]:
-    if not _have_settled(nodes):
-        indices = ", ".join(
-            f"node {n.id}: {n.last_index}/{n.commit_index}/{n.applied_index}" for n in nodes
-        )
-        return [f"the nodes do not settle (last/commit/applied index): {indices}"]
-    problems = []
-    # A hash is of what a log keeps, and a snapshot lets nodes keep logs from different indices on.
-    logs = {(node.first_index, node.log_hash) for node in nodes}
-    if len(logs) > len({first for first, _ in logs}):
-        problems.append("the nodes have different logs: log_hash differs")
-    if len({node.state_hash for node in nodes}) > 1:
-        problems.append("the nodes have different states: state_hash differs")
-    return problems
-
-
-def _leaders(events: list[dict[str, Any]]) -> list[str]:
-    roles = msgspec.convert([e for e in events if e["event"] == "role"], list[_Role])
+def _leaders(roles: Sequence[Role]) -> list[str]:
     leaders: defaultdict[int, set[int]] = defaultdict(set)
     for event in roles:
         if event.role == "leader":
@@ -227,3 +182,146 @@ def _leaders(events: list[dict[str, Any]]) -> list[str]:
 def _undecided(result: ElectionResult, wanted: int) -> list[str]:
     decided = sum(election.decided for election in result.elections)
     return [] if decided == wanted else [f"{decided} of {wanted} elections were decided"]
+
+
+# -- nodes ------------------------------------------------------------------------------
+
+
+def settle(contender: Asked, patience: Patience, within_s: float = math.inf) -> list[Node]:
+    """Wait until every node has applied the same log, and return them, settled or not.
+
+    They have as long as they are waited for: all the patience, or less.
+    """
+    deadline = time.monotonic() + within_s
+    pause = 0.002
+    while True:
+        reply = contender.send_as(_Status, "status")
+        nodes = contender.wait_for(reply, "status", patience).nodes
+        left_s = min(patience.left_s, deadline - time.monotonic())
+        if _have_settled(nodes) or left_s < pause:
+            return nodes
+        # Followers hear what is committed by the next heartbeat, so looking again soon is enough.
+        time.sleep(pause)
+        pause = min(2 * pause, _LONGEST_PAUSE_S)
+
+
+def _have_settled(nodes: Sequence[Node]) -> bool:
+    indices = {i for n in nodes for i in (n.last_index, n.commit_index, n.applied_index)}
+    return all(n.alive for n in nodes) and len(indices) == 1 and None not in indices
+
+
+def _strangers(nodes: Sequence[Node], witness: Witness) -> list[str]:
+    found, named = sorted(node.id for node in nodes), sorted(witness.nodes)
+    return [] if found == named else [f"'status' has nodes {found} where 'start' named {named}"]
+
+
+def _differences(nodes: Sequence[Node]) -> list[str]:
+    if not _have_settled(nodes):
+        indices = ", ".join(
+            f"node {n.id}: {n.last_index}/{n.commit_index}/{n.applied_index}" for n in nodes
+        )
+        return [f"the nodes do not settle (last/commit/applied index): {indices}"]
+    problems = [
+        f"node {node.id} has a {name} that is no SHA-256"
+        for node in nodes
+        for name in ("log_hash", "state_hash")
+        if not _HASH.fullmatch(getattr(node, name) or "")
+    ]
+    # A hash is of what a log keeps, and a snapshot lets nodes keep logs from different indices on.
+    logs = {(node.first_index, node.log_hash) for node in nodes}
+    if len(logs) > len({first for first, _ in logs}):
+        problems.append("the nodes have different logs: log_hash differs")
+    if len({node.state_hash for node in nodes}) > 1:
+        problems.append("the nodes have different states: state_hash differs")
+    return problems
+
+
+# -- the log ----------------------------------------------------------------------------
+
+
+def _read_again(
+    contender: Asked,
+    cell: Cell,
+    result: Result,
+    witness: Witness,
+    alive: Sequence[Node],
+    settled: bool,
+    patience: Patience,
+) -> Checked:
+    """Read the log and compare it: all of it, or of one that has not settled what is committed."""
+    whole = [node for node in alive if node.first_index == 1]
+    if not whole:
+        return _found(["no node keeps its whole log"])
+    readable = whole if settled else [_random.choice(whole)]
+    end = readable[0].commit_index or 0
+    log = replay(cell, result, [node.first_index or 1 for node in alive] if settled else [1])
+    nodes = [node.id for node in readable]
+    for page in read_log(contender, nodes, end, page_size(cell), patience) if end else ():
+        log.take(page)
+        if log.stopped:
+            break
+    problems = log.problems
+    if not problems and log.index != end:
+        problems.append(f"the log ends at index {log.index} where 'status' said {end}")
+    latest = max(node.term or 0 for node in alive)
+    if not problems and log.term > latest:
+        problems.append(f"the log has term {log.term} where the nodes are in term {latest}")
+    if not problems and settled:
+        log.end([] if isinstance(result, ElectionResult) else result.acknowledged)
+        problems += _misstated(log, alive)
+    return _found(problems, log)
+
+
+def replay(cell: Cell, result: Result, first_indices: Sequence[int]) -> Replay:
+    """Return what a log after this workload is compared with, before any of it is taken."""
+    asked = asked_for(cell)
+    return Replay(
+        asked,
+        0 if isinstance(result, ElectionResult) else len(result.acknowledged),
+        repeated=isinstance(result, FailoverResult | CatchUpResult | StabilityResult),
+        lone=bool(asked.get("lagging")),
+        first_indices=first_indices,
+    )
+
+
+def _misstated(log: Replay, nodes: Sequence[Node]) -> list[str]:
+    """Return which hashes are not those of what was read."""
+    state = log.state_hash()
+    return [
+        f"node {node.id}'s {name} is not that of the log that was read"
+        for node in nodes
+        for name, said, right in (
+            ("log_hash", node.log_hash, log.log_hash(node.first_index or 1)),
+            ("state_hash", node.state_hash, state),
+        )
+        if said != right
+    ]
+
+
+def page_size(cell: Cell) -> int:
+    """Return how many entries to ask for at a time."""
+    payload = asked_for(cell).get("payload", 0)
+    return int(max(1, min(_LARGEST_PAGE, _PAGE_BYTES // (payload + _ENTRY_OVERHEAD))))
+
+
+def read_log(
+    contender: Asked, nodes: Sequence[int], end: int, size: int, patience: Patience
+) -> Iterator[list[Entry]]:
+    """Yield a log up to an index, each page from any of the nodes.
+
+    The next page is on its way while one is looked at.
+    """
+
+    def ask(start: int) -> Callable[[], _Page]:
+        fields = {"from": start, "to": min(start + size - 1, end)}
+        reply = contender.send_as(_Page, "log", node=_random.choice(nodes), **fields)
+        return lambda: contender.wait_for(reply, "log", patience)
+
+    start, answer = 1, ask(1)
+    while page := answer().entries:
+        start += len(page)
+        if start > end:
+            yield page
+            return
+        answer = ask(start)
+        yield page

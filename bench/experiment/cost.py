@@ -1,13 +1,14 @@
 """What a trial cost, and what else the machine did meanwhile.
 
-Everything is read of the contender's whole process tree, right before and right after `run`, so
-that the start of an interpreter is not counted.
+Everything is read of all the contender's processes, right before and right after `run`, so that the
+start of an interpreter is not counted; of those, too, that have left its tree.
 """
 
 from __future__ import annotations
 
 import contextlib
 import time
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import NamedTuple
 
@@ -21,16 +22,17 @@ _PRESSURES = ("cpu", "memory", "io")
 
 
 class CostMeter:
-    """Reads the cost of the contender `pid` from its making to `cost()`."""
+    """Reads the cost of a contender's processes from its making to `cost()`."""
 
-    def __init__(self, pid: int) -> None:
-        self._pid = pid
-        self._before = _read_tree(pid)
+    def __init__(self, processes: Callable[[], Iterable[int]]) -> None:
+        """`processes` returns the pids of all that live at the time."""
+        self._processes = processes
+        self._before = _read(processes())
 
     def cost(self) -> Cost:
         """Return the cost since this meter was made."""
-        before, after = self._before, _read_tree(self._pid)
-        cpu_s = round(sum(r.cpu_s for r in after) - sum(r.cpu_s for r in before), 3)
+        before, after = self._before, _read(self._processes())
+        cpu_s = round(max(0.0, sum(r.cpu_s for r in after) - sum(r.cpu_s for r in before)), 3)
         if not _PROC.is_dir():
             return Cost(cpu_s, None, None, None)
         switched = {task: counts for reading in before for task, counts in reading.switches.items()}
@@ -93,16 +95,12 @@ class _Reading(NamedTuple):
     switches: dict[str, tuple[int, int]]  # voluntary and involuntary, by the thread's directory
 
 
-def _read_tree(pid: int) -> list[_Reading]:
-    """Read a process and all its descendants; one that has ended meanwhile is left out."""
-    tree: list[psutil.Process] = []
-    with contextlib.suppress(psutil.NoSuchProcess):
-        root = psutil.Process(pid)
-        tree = [root, *root.children(recursive=True)]
+def _read(pids: Iterable[int]) -> list[_Reading]:
+    """Read these processes; one that has ended meanwhile is left out."""
     readings = []
-    for process in tree:
+    for pid in pids:
         with contextlib.suppress(psutil.NoSuchProcess, FileNotFoundError, ProcessLookupError):
-            readings.append(_read_process(process))
+            readings.append(_read_process(psutil.Process(pid)))
     return readings
 
 

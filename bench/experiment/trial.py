@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import tempfile
 import time
+from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,8 +20,11 @@ from raftmark.bench.contenders.contender import Contender, ContenderError, Conte
 from raftmark.bench.contenders.orphans import environment
 from raftmark.bench.contenders.registry import ContenderSpec, Hello
 from raftmark.bench.design.schedule import Planned
-from raftmark.bench.experiment.check import check, settle
+from raftmark.bench.experiment import durability
+from raftmark.bench.experiment.check import Asked, check, read_roles, settle
+from raftmark.bench.experiment.claims import Witness
 from raftmark.bench.experiment.cost import CostMeter, MachineMeter
+from raftmark.bench.experiment.replay import MOST_PROBLEMS
 from raftmark.bench.runs.forms import (
     CheckOutcome,
     Cost,
@@ -40,6 +44,11 @@ _STOP_TIMEOUT_S = 10.0
 _STAGGER_S = 0.02
 _CHECK_TIMEOUT_S = 15.0
 _CHECK_TIMEOUT_PER_RUN_SECOND = 20.0
+_READ_BACK_TIMEOUT_S = 30.0
+
+
+class _Started(msgspec.Struct):
+    nodes: list[int]
 
 
 @dataclass
@@ -124,7 +133,12 @@ def _go_through(
     run: Path,
 ) -> None:
     cell = planned.cell
-    with spec.launch(stderr=log, env=environment(run)) as contender:
+
+    def launch() -> Contender:
+        return spec.launch(stderr=log, env=environment(run))
+
+    launched_ns = time.monotonic_ns()
+    with launch() as contender:
         reply = contender.send_as(Hello, "hello")
         hello = contender.wait_for(reply, "hello", _LAUNCH_TIMEOUT_S)
         if "snapshot" not in hello.features and not cluster.get("snapshot_entries"):
@@ -132,7 +146,7 @@ def _go_through(
             cluster.pop("snapshot_entries", None)
 
         progress.stage = "start"
-        contender.call("start", reply_timeout=_START_TIMEOUT_S, **cluster)
+        nodes = start(contender, cluster)
         if cell.links is not None:
             # The first leader is elected on perfect links: how long that takes is not measured.
             _stagger(contender, cluster["nodes"])
@@ -140,20 +154,57 @@ def _go_through(
             contender.call("links", reply_timeout=_START_TIMEOUT_S, **cell.links)
 
         progress.stage = "run"
-        cost = CostMeter(contender.pid)
+        cost = CostMeter(contender.processes)
+        sent_ns = time.monotonic_ns()
         progress.result = contender.call(
             "run", reply_timeout=cell.timeout_s, workload=cell.workload
         )
+        received_ns = time.monotonic_ns()
         progress.cost = cost.cost()
         result = parse_result(cell.workload["name"], progress.result)
 
         progress.stage = "check"
         patience_s = _CHECK_TIMEOUT_S + _CHECK_TIMEOUT_PER_RUN_SECOND * cell.usual_s
-        progress.check = check(contender, cell, result, Patience(patience_s, "check"))
+        patience = Patience(patience_s, "check")
+        roles, strange = read_roles(contender.events, nodes, launched_ns)
+        witness = Witness(nodes, sent_ns, received_ns, roles)
+        checked = check(contender, cell, result, witness, patience)
+        progress.check = _with_problems(checked.outcome, strange)
+
+        if checked.log is not None and progress.check.passed and durability.is_due(planned):
+            started = time.monotonic()
+            patience = Patience(patience_s + _READ_BACK_TIMEOUT_S, "reading back")
+            lost = durability.read_back(
+                contender, launch, cluster, planned, result, checked.log, patience
+            )
+            took_s = round(time.monotonic() - started, 3)
+            outcome = msgspec.structs.replace(progress.check, read_back_s=took_s)
+            progress.check = _with_problems(outcome, lost)
+            return
 
         progress.stage = "stop"
         contender.call("stop", reply_timeout=_STOP_TIMEOUT_S)
         _end(contender)
+
+
+def start(contender: Asked, cluster: Mapping[str, Any]) -> list[int]:
+    """Start a cluster, and return its nodes' ids.
+
+    Raises `ContenderFailed` when they are not those that were asked for.
+    """
+    reply = contender.send_as(_Started, "start", **cluster)
+    nodes = contender.wait_for(reply, "start", _START_TIMEOUT_S).nodes
+    if nodes != list(range(1, cluster["nodes"] + 1)):
+        raise ContenderFailed(f"started nodes {nodes[:10]} where {cluster['nodes']} were asked for")
+    return nodes
+
+
+def _with_problems(outcome: CheckOutcome, problems: Sequence[str]) -> CheckOutcome:
+    return msgspec.structs.replace(
+        outcome,
+        passed=outcome.passed and not problems,
+        problems=[*problems, *outcome.problems][:MOST_PROBLEMS],
+    )
 
 
 def _stagger(contender: Contender, nodes: int) -> None:

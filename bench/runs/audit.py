@@ -9,7 +9,7 @@ not run yet.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -19,7 +19,7 @@ from raftmark.bench.design.schedule import Planned
 from raftmark.bench.runs import code, outcomes, readings, recordings
 from raftmark.bench.runs.forms import Trial
 from raftmark.bench.runs.plan import expected
-from raftmark.bench.runs.results import OfferedResult, ReplicateResult, Result, parse_result
+from raftmark.bench.runs.results import contradictions, parse_result
 from raftmark.bench.runs.store import (
     MANIFEST,
     TRIALS,
@@ -148,29 +148,4 @@ def _faults(run: Run, trial: Trial, planned: Planned | None) -> Iterator[str]:
     except msgspec.ValidationError as error:
         yield f"has what is no result of {workload}: {error}"
     else:
-        yield from _inconsistencies(result)
-
-
-def _inconsistencies(result: Result) -> Iterator[str]:
-    """Yield where a result contradicts itself; that latencies count the commands is in its type."""
-    if isinstance(result, ReplicateResult | OfferedResult):
-        yield from _unsound("latency_ns", result.latency_ns)
-        if sum(result.acknowledged) < result.commands:
-            yield "has more commands than were acknowledged"
-    if isinstance(result, ReplicateResult):
-        if sum(count for _, count in result.slices) != result.commands:
-            yield "has slices that do not add up to its commands"
-    elif isinstance(result, OfferedResult):
-        yield from _unsound("service_ns", result.service_ns)
-        if result.commands > result.sent:
-            yield "has more commands acknowledged than sent"
-
-
-def _unsound(name: str, histogram: Sequence[tuple[int, int]]) -> Iterator[str]:
-    lowest = [value for value, _ in histogram]
-    if lowest != sorted(set(lowest)):
-        yield f"has buckets of {name} that are not in ascending order"
-    if any(value < 0 or value % (1 << max(0, value.bit_length() - 8)) for value in lowest):
-        yield f"has {name} that is no bucket's lowest value"
-    if any(count < 1 for _, count in histogram):
-        yield f"has a bucket of {name} without a count"
+        yield from contradictions(result)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 import msgspec
 
@@ -104,11 +104,16 @@ class Failure(msgspec.Struct, frozen=True):
 
 
 class CheckOutcome(msgspec.Struct, frozen=True):
-    """What the safety check found: its problems, and the number of log entries it read."""
+    """What the check found: its problems, and the number of log entries it read.
+
+    `read_back_s`: how long it took to kill the contender and to read back what it had acknowledged;
+    None where that was not tried.
+    """
 
     passed: bool
     problems: list[str]
     entries: int
+    read_back_s: float | None = None
 
 
 class Cost(msgspec.Struct, frozen=True):
@@ -121,8 +126,8 @@ class Cost(msgspec.Struct, frozen=True):
     elsewhere.
     """
 
-    cpu_s: float
-    peak_rss_bytes: int | None
+    cpu_s: Annotated[float, msgspec.Meta(ge=0)]
+    peak_rss_bytes: Annotated[int, msgspec.Meta(ge=0)] | None
     voluntary_switches: int | None
     involuntary_switches: int | None
 

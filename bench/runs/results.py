@@ -1,28 +1,50 @@
-"""What the workloads answer, typed: the results of `run` in docs/protocol.md."""
+"""What the workloads answer, typed: the results of `run` in docs/protocol.md.
+
+A result that contradicts itself is none, whoever hands it in: times run forward, counts are not
+negative, and every number has room in 64 bits, so that whatever is computed of a result can be.
+What it says against what was asked and seen is looked at by `experiment/claims.py`.
+"""
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Iterator
+from itertools import pairwise
+from typing import Annotated, Any
 
 import msgspec
+
+Nanoseconds = Annotated[int, msgspec.Meta(ge=0, le=2**62)]
+"""A moment of CLOCK_MONOTONIC, or a duration: a century and a half at most."""
+
+Count = Annotated[int, msgspec.Meta(ge=0, le=2**62)]
+
+Pieces = list[tuple[Nanoseconds, Count]]
+"""Buckets of a histogram by their lowest value, or slices of the time by their end."""
+
+
+def _in_order(**moments: int | None) -> None:
+    """Refuse moments of which one does not come after the one before; None did not happen."""
+    happened = [(name, ns) for name, ns in moments.items() if ns is not None]
+    for (earlier, first_ns), (later, second_ns) in pairwise(happened):
+        if second_ns <= first_ns:
+            raise ValueError(f"{later} is not after {earlier}")
 
 
 class ReplicateResult(msgspec.Struct, frozen=True):
     """The closed loop's result; times in nanoseconds."""
 
-    node: int
+    node: Count
     client: str
-    started_ns: int
-    ended_ns: int
-    commands: int
-    latency_ns: list[tuple[int, int]]
-    slices: list[tuple[int, int]]
-    acknowledged: list[int]
-    counters: dict[str, int | None]
+    started_ns: Nanoseconds
+    ended_ns: Nanoseconds
+    commands: Count
+    latency_ns: Pieces
+    slices: Pieces
+    acknowledged: list[Count]
+    counters: dict[str, Count | None]
 
     def __post_init__(self) -> None:
-        if self.ended_ns <= self.started_ns:
-            raise ValueError("the measured time is not longer than nothing")
+        _in_order(started_ns=self.started_ns, ended_ns=self.ended_ns)
         if self.commands < 1:
             raise ValueError("no command was acknowledged in the measured time")
         if sum(count for _, count in self.latency_ns) != self.commands:
@@ -37,16 +59,28 @@ class ReplicateResult(msgspec.Struct, frozen=True):
 class Election(msgspec.Struct, frozen=True):
     """One election; times in nanoseconds, None what did not happen before the cap."""
 
-    crashed: int
-    term: int
-    crash_ns: int
-    candidate_ns: int | None
-    leader_ns: int | None
-    settled_ns: int | None
-    leader: int | None
-    leader_term: int | None
-    candidacies: int
-    lagging: list[int] = []
+    crashed: Count
+    term: Count
+    crash_ns: Nanoseconds
+    candidate_ns: Nanoseconds | None
+    leader_ns: Nanoseconds | None
+    settled_ns: Nanoseconds | None
+    leader: Count | None
+    leader_term: Count | None
+    candidacies: Count
+    lagging: list[Count] = []
+
+    def __post_init__(self) -> None:
+        _in_order(crash_ns=self.crash_ns, candidate_ns=self.candidate_ns, leader_ns=self.leader_ns)
+        if len({self.leader is None, self.leader_term is None, self.leader_ns is None}) > 1:
+            raise ValueError("a leader has an id, a term and a moment")
+        if self.settled_ns is not None:
+            if self.leader_ns is None or self.candidate_ns is None:
+                raise ValueError("an election is settled that nobody stood for and won")
+            if self.settled_ns < self.leader_ns:
+                raise ValueError("settled_ns is before leader_ns")
+        if self.leader_term is not None and self.leader_term <= self.term:
+            raise ValueError("leader_term is not after term")
 
     @property
     def decided(self) -> bool:
@@ -63,23 +97,22 @@ class ElectionResult(msgspec.Struct, frozen=True):
 class OfferedResult(msgspec.Struct, frozen=True):
     """The open loop's result; times in nanoseconds, `latency_ns` from when a command was due."""
 
-    node: int
+    node: Count
     client: str
-    started_ns: int
-    ended_ns: int
-    rate: float
-    sent: int
-    commands: int
+    started_ns: Nanoseconds
+    ended_ns: Nanoseconds
+    rate: Annotated[float, msgspec.Meta(gt=0, le=1e12)]
+    sent: Count
+    commands: Count
     saturated: bool
-    latency_ns: list[tuple[int, int]]
-    service_ns: list[tuple[int, int]]
-    slices: list[tuple[int, int]]
-    acknowledged: list[int]
-    counters: dict[str, int | None]
+    latency_ns: Pieces
+    service_ns: Pieces
+    slices: Pieces
+    acknowledged: list[Count]
+    counters: dict[str, Count | None]
 
     def __post_init__(self) -> None:
-        if self.ended_ns <= self.started_ns:
-            raise ValueError("the measured time is not longer than nothing")
+        _in_order(started_ns=self.started_ns, ended_ns=self.ended_ns)
         if sum(count for _, count in self.latency_ns) != self.commands:
             raise ValueError("there are not as many latencies as commands")
 
@@ -93,18 +126,29 @@ class FailoverResult(msgspec.Struct, frozen=True):
     """A leader's crash under load; times in nanoseconds, None what did not happen."""
 
     client: str
-    crashed: int
-    leader: int | None
-    started_ns: int
-    crash_ns: int
-    candidate_ns: int | None
-    leader_ns: int | None
-    first_ns: int | None
-    ended_ns: int
-    commands: int
-    retries: int
-    slices: list[tuple[int, int]]
-    acknowledged: list[int]
+    crashed: Count
+    leader: Count | None
+    started_ns: Nanoseconds
+    crash_ns: Nanoseconds
+    candidate_ns: Nanoseconds | None
+    leader_ns: Nanoseconds | None
+    first_ns: Nanoseconds | None
+    ended_ns: Nanoseconds
+    commands: Count
+    retries: Count
+    slices: Pieces
+    acknowledged: list[Count]
+
+    def __post_init__(self) -> None:
+        _in_order(started_ns=self.started_ns, crash_ns=self.crash_ns, ended_ns=self.ended_ns)
+        _in_order(
+            crash_ns=self.crash_ns,
+            candidate_ns=self.candidate_ns,
+            leader_ns=self.leader_ns,
+            first_ns=self.first_ns,
+        )
+        if len({self.leader is None, self.leader_ns is None, self.first_ns is None}) > 1:
+            raise ValueError("a new leader has an id, a moment, and a first command")
 
     @property
     def outage_ns(self) -> int | None:
@@ -115,26 +159,34 @@ class FailoverResult(msgspec.Struct, frozen=True):
 class CatchUpResult(msgspec.Struct, frozen=True):
     """A follower's return; times in nanoseconds, None if it did not catch up before the cap."""
 
-    node: int
-    leader: int
-    entries: int
+    node: Count
+    leader: Count
+    entries: Count
     by: str
-    restart_ns: int
-    running_ns: int
-    caught_up_ns: int | None
-    acknowledged: list[int]
-    counters: dict[str, int | None]
+    restart_ns: Nanoseconds
+    running_ns: Nanoseconds
+    caught_up_ns: Nanoseconds | None
+    acknowledged: list[Count]
+    counters: dict[str, Count | None]
+
+    def __post_init__(self) -> None:
+        _in_order(
+            restart_ns=self.restart_ns, running_ns=self.running_ns, caught_up_ns=self.caught_up_ns
+        )
 
 
 class StabilityResult(msgspec.Struct, frozen=True):
     """Elections that nobody needed, while nothing was done to the cluster."""
 
-    started_ns: int
-    ended_ns: int
-    candidacies: int
-    terms: int
-    commands: int
-    acknowledged: list[int]
+    started_ns: Nanoseconds
+    ended_ns: Nanoseconds
+    candidacies: Count
+    terms: Count
+    commands: Count
+    acknowledged: list[Count]
+
+    def __post_init__(self) -> None:
+        _in_order(started_ns=self.started_ns, ended_ns=self.ended_ns)
 
 
 Result = (
@@ -159,3 +211,33 @@ RESULT_TYPES: dict[str, type[Result]] = {
 def parse_result(workload: str, raw: dict[str, Any]) -> Result:
     """Check and type a raw result. Raises `msgspec.ValidationError` when it is not one."""
     return msgspec.convert(raw, RESULT_TYPES[workload])
+
+
+def contradictions(result: Result) -> Iterator[str]:
+    """Yield where a result contradicts itself, beyond what its type refuses."""
+    if isinstance(result, ReplicateResult | OfferedResult):
+        yield from _unsound("latency_ns", result.latency_ns)
+        if sum(result.acknowledged) < result.commands:
+            yield "has more commands than were acknowledged"
+    if isinstance(result, OfferedResult):
+        yield from _unsound("service_ns", result.service_ns)
+        if result.commands > result.sent:
+            yield "has more commands acknowledged than sent"
+    if isinstance(result, ReplicateResult | FailoverResult):
+        counted = sum(count for _, count in result.slices)
+        if counted != result.commands:
+            yield "has slices that do not add up to its commands"
+    if isinstance(result, ReplicateResult | FailoverResult | OfferedResult):
+        ends = [end for end, _ in result.slices]
+        if ends != sorted(set(ends)) or not ends or ends[-1] != result.ended_ns - result.started_ns:
+            yield "has slices that do not cut its measured time"
+
+
+def _unsound(name: str, histogram: Pieces) -> Iterator[str]:
+    lowest = [value for value, _ in histogram]
+    if lowest != sorted(set(lowest)):
+        yield f"has buckets of {name} that are not in ascending order"
+    if any(value % (1 << max(0, value.bit_length() - 8)) for value in lowest):
+        yield f"has {name} that is no bucket's lowest value"
+    if any(count < 1 for _, count in histogram):
+        yield f"has a bucket of {name} without a count"

@@ -32,8 +32,9 @@ from typing import Any, Protocol, TypeVar
 import msgspec
 
 from raftmark.bench.contenders.orphans import end_orphans
+from raftmark.bench.design.specification import Cell
 from raftmark.bench.files import NEW, read_file, replace_file
-from raftmark.bench.runs.forms import SCHEMA, Manifest, Resumption, Trial
+from raftmark.bench.runs.forms import SCHEMA, Failure, Manifest, Resumption, Trial
 from raftmark.bench.runs.results import RESULT_TYPES, parse_result
 
 MANIFEST, TRIALS, LOGS = "run.json", "trials.jsonl", "logs"
@@ -129,7 +130,11 @@ class Run:
 
     @classmethod
     def open(cls, path: Path) -> Run:
-        """Read a run. Raises `StoreError` when `path` is not one or is damaged."""
+        """Read a run. Raises `StoreError` when `path` is not one or is damaged.
+
+        A trial that is said to be ok, but whose result is none of its cell's, has failed: that
+        costs the trial, and no figure is made of it.
+        """
         path = path.resolve()
         require_run(path)
         manifest = read_manifest(path / MANIFEST)
@@ -323,13 +328,20 @@ def _decode(path: Path, lines: list[bytes], manifest: Manifest) -> Iterator[Tria
             raise StoreError(f"{here} repeats trial {trial.trial}")
         if trial.cell not in cells or trial.contender not in contenders:
             raise StoreError(f"{here}: {MANIFEST} knows no {trial.cell!a} of {trial.contender!a}")
-        if trial.status == "ok":
-            try:
-                parse_result(cells[trial.cell].workload["name"], trial.result or {})
-            except msgspec.ValidationError as error:
-                raise StoreError(f"{here} is damaged: {error}; {remedy}") from error
         seen.add(trial.trial)
-        yield trial
+        yield _believed(trial, cells[trial.cell])
+
+
+def _believed(trial: Trial, cell: Cell) -> Trial:
+    """Return a trial as it came, or as failed where its result is none of its cell's."""
+    if trial.status != "ok":
+        return trial
+    try:
+        parse_result(cell.workload["name"], trial.result or {})
+    except msgspec.ValidationError as error:
+        failure = Failure("check", f"its result is none of {cell.workload['name']}: {error}")
+        return msgspec.structs.replace(trial, status="failed", failure=failure)
+    return trial
 
 
 def _write_manifest(directory: Path, manifest: Manifest) -> None:

@@ -62,8 +62,8 @@ def replicate_cell(outstanding: int = 2, timeout_s: float = PATIENCE) -> Cell:
             "name": "replicate",
             "outstanding": outstanding,
             "payload": 64,
-            "warmup_s": 0.1,
-            "duration_s": 0.2,
+            "warmup_s": 0.01,
+            "duration_s": 0.04,
         },
         cluster={
             "nodes": 3,
@@ -79,9 +79,9 @@ def election_cell() -> Cell:
     """Return an election cell that the stub answers at once."""
     cell = replicate_cell()
     return Cell(
-        id="election-150-300",
+        id="election-12-24",
         workload={"name": "election", "elections": 3, "cap_s": 10},
-        cluster=cell.cluster,
+        cluster={**cell.cluster, "election_timeout_ms": [12, 24], "heartbeat_ms": 6},
         timeout_s=PATIENCE,
     )
 

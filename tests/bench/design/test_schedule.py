@@ -76,8 +76,8 @@ def test_nobody_is_asked_for_what_it_does_not_offer():
     trials = expected(run)
     assert Counter((trial.cell.id, trial.contender) for trial in trials) == {
         ("replicate-w2", "all"): 3,
-        ("election-150-300", "all"): 3,
-        ("election-150-300", "less"): 3,
+        ("election-12-24", "all"): 3,
+        ("election-12-24", "less"): 3,
     }
     # The others keep their places.
     everything = schedule(run.specification, ["all", "less"], run.seed)

@@ -3,6 +3,7 @@ import sys
 from pathlib import Path
 
 import msgspec
+import psutil
 
 from raftmark.bench.experiment.cost import CostMeter, MachineMeter
 from raftmark.bench.runs.forms import MachineState
@@ -44,13 +45,21 @@ os._exit(0)
 """
 
 
+def tree(pid: int) -> list[int]:
+    try:
+        root = psutil.Process(pid)
+        return [pid, *(child.pid for child in root.children(recursive=True))]
+    except psutil.NoSuchProcess:
+        return []
+
+
 def test_the_cost_is_that_of_the_whole_tree():
     with subprocess.Popen(
         [sys.executable, "-c", WORK], stdin=subprocess.PIPE, stdout=subprocess.PIPE
     ) as process:
         assert process.stdin is not None
         assert process.stdout is not None
-        meter = CostMeter(process.pid)
+        meter = CostMeter(lambda: tree(process.pid))
         process.stdin.write(b"go\n")
         process.stdin.flush()
         process.stdout.readline()
@@ -68,7 +77,7 @@ def test_the_cost_is_that_of_the_whole_tree():
 def test_the_cost_of_a_contender_that_has_ended_is_nothing():
     process = subprocess.Popen([sys.executable, "-c", ""])
     process.wait()
-    meter = CostMeter(process.pid)
+    meter = CostMeter(lambda: tree(process.pid))
     assert meter.cost().cpu_s == 0
 
 

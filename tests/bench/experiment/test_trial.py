@@ -7,12 +7,17 @@ import pytest
 
 from raftmark.bench.design.cells import catch_up_cell
 from raftmark.bench.design.schedule import Planned
-from raftmark.bench.experiment.check import _differences, _Node, check_log
+from raftmark.bench.design.specification import Cell
+from raftmark.bench.experiment.check import Node, _differences
 from raftmark.bench.experiment.measure import End
+from raftmark.bench.experiment.replay import Command, Entry, Replay
 from raftmark.bench.experiment.trial import run_trial
 from raftmark.bench.runs.forms import Trial
 from raftmark.bench.runs.plan import remaining
 from raftmark.bench.runs.store import Run
+from raftmark.raft.messages import Command as RaftCommand
+from raftmark.raft.messages import Entry as RaftEntry
+from raftmark.raft.state_machine import StateMachine, log_hash
 from tests.bench.support import (
     contenders,
     election_cell,
@@ -23,11 +28,11 @@ from tests.bench.support import (
 )
 
 
-def run_fake(tmp_path, command, cell=None) -> Trial:
+def run_fake(tmp_path, command, cell=None, block=0) -> Trial:
     cell = cell or replicate_cell()
     specs = contenders(tmp_path, {"fake": command})
     run = Run.create(Path(os.path.relpath(tmp_path / "results")), manifest(["fake"], [cell]))
-    trial = run_trial(Planned(cell, 0, 3, "fake"), specs["fake"], run)
+    trial = run_trial(Planned(cell, block, 3, "fake"), specs["fake"], run)
     run.append(trial)
     assert Run.open(run.path).trials == [trial]
     return trial
@@ -155,7 +160,7 @@ def test_a_leaked_child_is_a_failure(tmp_path):
         ("twice", replicate_cell(), "serial 7 of client-0 where 8 belongs"),
         ("diverged", replicate_cell(), "state_hash differs"),
         ("two_leaders", replicate_cell(), "term 2 had several leaders: nodes 1, 3"),
-        ("two_leaders", election_cell(), "term 2 had several leaders"),
+        ("two_leaders", election_cell(), "term 5 had several leaders"),
         ("undecided", election_cell(), "2 of 3 elections were decided"),
     ],
 )
@@ -171,40 +176,73 @@ def test_a_broken_safety_rule_is_found_and_keeps_the_result(tmp_path, fault, cel
 
 
 def test_a_node_that_never_catches_up_is_found(tmp_path, monkeypatch):
-    monkeypatch.setattr("raftmark.bench.experiment.trial._CHECK_TIMEOUT_S", 0.1)
+    monkeypatch.setattr("raftmark.bench.experiment.trial._CHECK_TIMEOUT_S", 1.0)
     monkeypatch.setattr("raftmark.bench.experiment.trial._CHECK_TIMEOUT_PER_RUN_SECOND", 1)
     trial = run_fake(tmp_path, fake("unsafe", "unapplied"))
     assert trial.failure is not None
     assert "do not settle" in trial.failure.message
 
 
-class Entry:
-    """A log entry as the check reads it."""
+def sent(index, serial, client=0, term=1):
+    """Return an entry with what a client sent."""
+    key = f"key-{(client + serial) % 1000}"
+    return Entry(index, term, Command("set", key, "xx", None, f"client-{client}", serial))
 
-    def __init__(self, index, client=None, serial=None, term=1):
-        self.index, self.term = index, term
-        self.command = self
-        self.client, self.serial = client, serial
+
+def noop(index, term=1):
+    """Return an entry without a command."""
+    return Entry(index, term, Command("noop"))
+
+
+def taken(*pages, repeated=False) -> Replay:
+    """Return what a log of one client's is compared with, when these pages of it were taken."""
+    log = Replay({"keys": 1000, "payload": 2}, 1, repeated=repeated)
+    for page in pages:
+        log.take(page)
+    return log
 
 
 @pytest.mark.parametrize(
     ("entries", "said"),
     [
-        ([Entry(1), Entry(3)], "index 3, term 1 where index 2"),
-        ([Entry(1, term=2), Entry(2, term=1)], "at least term 2"),
-        ([Entry(1), Entry(2, "client-9", 1)], "that nobody sent"),
-        ([Entry(1), Entry(2, "client-0", 1)], "serial 2 acknowledged, but the log has 1"),
+        ([noop(1), noop(3)], "index 3, term 1 where index 2"),
+        ([noop(1, term=2), noop(2, term=1)], "at least term 2"),
+        ([noop(1), sent(2, 1, client=9)], "that nobody sent"),
+        ([noop(1), sent(2, 1)], "serial 2 acknowledged, but the log has 1"),
         ([], "serial 2 acknowledged, but the log has 0"),
+        ([noop(1), Entry(2, 1, Command("set", "key-0", "x"))], "a command 'set' that nobody sent"),
+        ([noop(1), sent(2, 1), sent(3, 1)], "has serial 1 of client-0 where 2 belongs"),
     ],
 )
 def test_a_log_that_is_wrong_is_found(entries, said):
-    problems, _ = check_log(iter([entries]), "client", [2])
-    assert said in problems[0]
+    assert said in taken(entries).end([2])[0]
 
 
 def test_commands_that_were_sent_but_not_acknowledged_may_be_in_the_log():
-    entries = [Entry(1), *(Entry(1 + serial, "client-0", serial) for serial in (1, 2, 3))]
-    assert check_log(iter([entries[:2], entries[2:]]), "client", [2]) == ([], 4)
+    log = taken([noop(1), sent(2, 1)], [sent(3, 2), sent(4, 3)])
+    assert log.end([2]) == []
+    assert log.index == 4
+
+
+def test_a_command_may_be_there_again_where_it_may_have_been_sent_again():
+    entries = [noop(1), sent(2, 1), sent(3, 2), sent(4, 1), sent(5, 2)]
+    assert taken(entries, repeated=True).end([2]) == []
+    assert taken(entries).end([2]) != []
+
+
+def test_hashes_are_those_that_a_node_computes():
+    """Of the whole log, of what is left of it after a snapshot, and of the state."""
+    entries = [noop(1), *(sent(1 + n, n) for n in range(1, 100)), sent(101, 50), noop(102, term=2)]
+    mine = [RaftEntry(e.term, RaftCommand(*msgspec.structs.astuple(e.command))) for e in entries]
+    machine = StateMachine()
+    machine.apply(mine)
+    log = Replay({"keys": 1000, "payload": 2}, 1, repeated=True, first_indices=[1, 30, 31, 90])
+    for start in range(0, 102, 30):
+        log.take(entries[start : start + 30])
+    assert log.end([99]) == []
+    assert log.state_hash() == machine.state_hash()
+    for first in (1, 30, 31, 90):
+        assert log.log_hash(first) == log_hash(mine[first - 1 :])
 
 
 @pytest.mark.slow
@@ -245,26 +283,45 @@ def test_measuring_ends_when_the_budget_is_over(tmp_path):
     assert remaining(run)
 
 
+def on_disk() -> Cell:
+    """Return a cell with disk storage."""
+    cell = replicate_cell()
+    return msgspec.structs.replace(cell, cluster={**cell.cluster, "storage": "disk"})
+
+
+def test_what_was_acknowledged_is_read_back_after_a_kill(tmp_path):
+    trial = run_fake(tmp_path, fake("disk"), on_disk())
+    assert trial.failure is None
+    assert trial.check is not None
+    assert trial.check.read_back_s is not None
+    assert trial.check.read_back_s > 0
+
+
+@pytest.mark.parametrize(
+    ("fault", "said"),
+    [
+        ("late", "after a kill: 3 of 16 acknowledged commands are lost"),
+        ("forgetful", "after a kill: index 3 has serial 2 of client-0 where 1 belongs"),
+        ("empty", "after a kill: client-0 had serial 20 acknowledged, but the log has 0"),
+        ("altered", "after a kill: index"),
+    ],
+)
+def test_what_a_kill_loses_is_found(tmp_path, fault, said):
+    trial = run_fake(tmp_path, fake("disk", fault), on_disk())
+    assert trial.failure is not None
+    assert trial.failure.stage == "check"
+    assert trial.failure.message.startswith(said)
+    assert trial.check is not None
+    assert not trial.check.passed
+
+
 def test_a_disk_cluster_gets_a_directory_that_is_gone_afterwards(tmp_path, monkeypatch):
     # Results named by a relative path: the contender runs elsewhere, and must find it too.
     monkeypatch.chdir(tmp_path)
-    program = (
-        "import os, sys; sys.argv[0] = __file__; sys.path.insert(0, {!r})\n"
-        "from stub import Stub\n"
-        "class Disk(Stub):\n"
-        "    def op_start(self, request):\n"
-        "        assert os.path.isdir(request['data_dir'])\n"
-        "        open(os.path.join(request['data_dir'], 'node-1.log'), 'w').close()\n"
-        "        return super().op_start(request)\n"
-        "Disk().serve()\n"
-    )
-    script = tmp_path / "disk.py"
-    stub = fake("stub")[1]
-    script.write_text(program.format(os.path.dirname(stub)))
-    cell = replicate_cell()
-    cell.cluster["storage"] = "disk"
-    trial = run_fake(tmp_path, [fake("stub")[0], str(script)], cell)
+    trial = run_fake(tmp_path, fake("disk"), on_disk(), block=1)
     assert trial.failure is None
+    assert trial.check is not None
+    assert trial.check.read_back_s is None, "only in the first block"
     assert {path.name for path in (tmp_path / "results" / "a-run").iterdir()} == {
         "run.json",
         "trials.jsonl",
@@ -275,16 +332,16 @@ def test_a_disk_cluster_gets_a_directory_that_is_gone_afterwards(tmp_path, monke
 @pytest.mark.parametrize(
     ("second", "problems"),
     [
-        ((1, "log"), []),
-        ((1, "other"), ["the nodes have different logs: log_hash differs"]),
+        ((1, "a"), []),
+        ((1, "b"), ["the nodes have different logs: log_hash differs"]),
         # A snapshot has cut it, so its hash is of another part.
-        ((90, "other"), []),
+        ((90, "b"), []),
     ],
 )
 def test_logs_are_compared_where_they_begin_alike(second, problems):
     nodes = [
-        _Node(number, True, 100, 100, 100, "state", log, first)
-        for number, (first, log) in enumerate([(1, "log"), second], 1)
+        Node(number, True, 1, 100, 100, 100, "5" * 64, log * 64, first)
+        for number, (first, log) in enumerate([(1, "a"), second], 1)
     ]
     assert _differences(nodes) == problems
 

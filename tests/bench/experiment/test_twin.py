@@ -70,7 +70,7 @@ def test_the_noise_floor_is_the_twins_own_difference(tmp_path):
     run = Run.create(tmp_path, manifest([], cells, contenders=entries))
     measure_quietly(run, with_twins(specs, entries))
     # The stub always gives the same figures.
-    assert noise_floors(run) == {"replicate-w2": 0, "election-150-300": 0}
+    assert noise_floors(run) == {"replicate-w2": 0, "election-12-24": 0}
     assert say_noise(run).startswith("noise floor by a and a~, which are the same")
     changed = {"commands": 44, "latency_ns": [[1000, 44]]}
     for number, trial in enumerate(run.trials):

@@ -1,4 +1,7 @@
-"""A contender that prints a line of its own at one operation: nonsense.py OP LINE."""
+"""A contender that prints a line of its own at one operation: nonsense.py OP LINE.
+
+A line with ID in it is its answer; any other comes before that.
+"""
 
 import sys
 
@@ -8,7 +11,10 @@ from stub import Stub
 class Nonsense(Stub):
     def handle(self, request):
         if request["op"] == sys.argv[1]:
-            print(sys.argv[2].replace("ID", str(request["id"])), flush=True)
+            line = sys.argv[2].replace("ID", str(request["id"]))
+            print(line, flush=True)
+            if line != sys.argv[2]:
+                return
         super().handle(request)
 
 

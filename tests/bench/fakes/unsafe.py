@@ -5,23 +5,27 @@ import sys
 from stub import Stub
 
 
+def seventh(command):
+    return (command.client, command.serial) == ("client-0", 7)
+
+
 class Lost(Stub):
-    def append(self, client, serial):
-        if (client, serial) != (0, 7):
-            super().append(client, serial)
+    def append(self, command):
+        if not seventh(command):
+            super().append(command)
 
 
 class Twice(Stub):
-    def append(self, client, serial):
-        super().append(client, serial)
-        if (client, serial) == (0, 7):
-            super().append(client, serial)
+    def append(self, command):
+        super().append(command)
+        if seventh(command):
+            super().append(command)
 
 
 class Diverged(Stub):
     def op_status(self, request):
         status = super().op_status(request)
-        status["nodes"][-1]["state_hash"] = "another"
+        status["nodes"][-1]["state_hash"] = "5" * 64
         return status
 
 
@@ -34,9 +38,10 @@ class Unapplied(Stub):
 
 class TwoLeaders(Stub):
     def op_run(self, request):
-        self.role(1, "leader", 2)
-        self.role(3, "leader", 2)
-        return super().op_run(request)
+        answer = super().op_run(request)
+        self.role(1, "leader", self.term + 1)
+        self.role(3, "leader", self.term + 1)
+        return answer
 
 
 class Undecided(Stub):

@@ -84,7 +84,7 @@ def test_the_log_of_every_trial_that_was_tried_and_failed_is_kept(whole):
     [
         ("replicate", lambda t: t.update(block=1), "has block 1 where the schedule has 0"),
         ("replicate", lambda t: t.update(order=99), "has order 99 where"),
-        ("replicate", lambda t: t.update(cell="election-150-300"), "has cell election-150-300"),
+        ("replicate", lambda t: t.update(cell="election-12-24"), "has cell election-12-24"),
         ("replicate", lambda t: t.update(contender="c"), "has contender c where"),
         ("replicate", lambda t: t.update(trial="replicate-w2/7/a"), "is not in the run's schedule"),
         ("replicate", lambda t: t.update(schema=3), "has schema 3, not 1"),
@@ -111,7 +111,7 @@ def test_the_log_of_every_trial_that_was_tried_and_failed_is_kept(whole):
             lambda t: t["result"].update(latency_ns=[[1000, 40], [2000, 0]]),
             "a bucket of latency_ns without a count",
         ),
-        ("election-150-300/0/a", lambda t: t["result"].update(elections=3), "no result of"),
+        ("election-12-24/0/a", lambda t: t["result"].update(elections=3), "no result of"),
         ("replicate-w2/0/bad", lambda t: t.update(failure=None), "does not say why"),
     ],
 )

@@ -210,8 +210,8 @@ def test_a_run_becomes_an_entry(run):
     assert made.at == run.manifest.started_at
     found = {(f.contender, f.cell, f.metric): f for f in made.figures}
     throughput = found["a", "replicate-w2", "throughput"]
-    assert (throughput.value, throughput.blocks) == (200, 2)  # 20 commands of 2 clients in 0.2 s.
-    assert found["b", "election-150-300", "election_median"].value == 2e6
+    assert (throughput.value, throughput.blocks) == (1000, 2)  # 20 commands of 2 clients in 0.04 s.
+    assert found["b", "election-12-24", "election_median"].value == 7e6
     assert {metric for _, _, metric in found} == {
         "throughput",
         "latency_p50",

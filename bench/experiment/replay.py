@@ -1,0 +1,194 @@
+"""The log of a trial, read again: is it what the clients sent, and does it hash to what is said?
+
+docs/protocol.md says which commands each client of a workload sends, so every entry is known before
+it is read: its client and serial, its key and its value. What a log is made of is known in full,
+too, and so are the hashes that the nodes report: they are computed here from what was read, by the
+protocol's definition and by nothing of the contender's.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable, Mapping, Sequence
+from itertools import pairwise
+from typing import Annotated, Any
+
+import msgspec
+
+MOST_PROBLEMS = 10
+
+
+class Command(msgspec.Struct):
+    """A command as `log` shows it."""
+
+    op: str
+    key: str = ""
+    value: str | None = None
+    expect: str | None = None
+    client: str | None = None
+    serial: Annotated[int, msgspec.Meta(ge=0, le=2**63 - 1)] = 0
+
+
+_NOOP = Command("noop")
+
+
+class Entry(msgspec.Struct):
+    """An entry as `log` shows it."""
+
+    index: int
+    term: Annotated[int, msgspec.Meta(ge=0, le=2**63 - 1)]
+    command: Command
+
+
+class _Session:
+    """A client: its number, the serial that comes next, and its name as it is hashed."""
+
+    __slots__ = ("encoded", "following", "number")
+
+    def __init__(self, number: int, name: str) -> None:
+        self.number = number
+        self.following = 1
+        self.encoded = _encoded(None) + _encoded(name)  # `expect`, and then the client
+
+
+class Replay:
+    """A whole log, page by page, against the workload that it should hold.
+
+    `repeated`: whether a client may have had to send a command again. `lone`: whether there may be
+    commands of no client, each of which sets `key-0` to `x`. `first_indices`: where the nodes' logs
+    begin, so that the hash of each is computed.
+    """
+
+    def __init__(
+        self,
+        workload: Mapping[str, Any],
+        clients: int,
+        *,
+        repeated: bool = False,
+        lone: bool = False,
+        first_indices: Iterable[int] = (1,),
+    ) -> None:
+        self.index = self.term = 0
+        self.problems: list[str] = []
+        self.broken = False
+        self._repeated = repeated
+        self._lone = lone
+        self._names = [f"{workload.get('session', 'client')}-{n}" for n in range(clients)]
+        self._sessions = {name: _Session(n, name) for n, name in enumerate(self._names)}
+        self._keys = [f"key-{m}" for m in range(workload.get("keys", 1))]
+        self._value = "x" * workload.get("payload", 0)
+        self._data: dict[str, str] = {}
+        self._digests = {first: hashlib.sha256() for first in first_indices}
+        # Commands repeat their strings, and a log is long.
+        self._heads = [_encoded("set") + _encoded(key) for key in self._keys]
+        self._tail = _encoded(self._value)
+
+    @property
+    def stopped(self) -> bool:
+        """Whether so much is wrong that nothing more need be read."""
+        return self.broken or len(self.problems) >= MOST_PROBLEMS
+
+    def take(self, page: Sequence[Entry]) -> None:
+        """Go on with the next entries of the log; what is wrong with them is in `problems`."""
+        cuts = sorted(
+            first - self.index - 1
+            for first in self._digests
+            if 0 < first - self.index - 1 < len(page)
+        )
+        for start, end in pairwise([0, *cuts, len(page)]):
+            self._take(page[start:end])
+
+    def _take(self, entries: Sequence[Entry]) -> None:
+        sessions, keys, heads, tail = self._sessions, self._keys, self._heads, self._tail
+        stride, count, value, data = len(sessions), len(keys), self._value, self._data
+        digests = [d for first, d in self._digests.items() if first <= self.index + 1]
+        pieces: list[bytes] = []
+        term = self.term.to_bytes(8, "little")
+        for entry in entries:
+            if self.stopped:
+                return
+            self.index += 1
+            if entry.index != self.index or entry.term < self.term:
+                self.problems.append(
+                    f"the log has index {entry.index}, term {entry.term} "
+                    f"where index {self.index} and at least term {self.term} belong"
+                )
+                self.broken = True
+                return
+            if entry.term > self.term:
+                self.term = entry.term
+                term = _integer(entry.term)
+            command = entry.command
+            session = None if command.client is None else sessions.get(command.client)
+            if session is None:
+                self._take_lone(command)
+                pieces += (term, _hashed(command))
+                continue
+            serial = command.serial
+            m = (session.number + serial * stride) % count
+            if serial == session.following:
+                session.following = serial + 1
+                data[keys[m]] = value
+            elif not (self._repeated and 0 < serial < session.following):
+                self._report(
+                    f"has serial {serial} of {command.client} where {session.following} belongs"
+                )
+            if command.key != keys[m] or command.value != value or command.op != "set":
+                self._report(f"is not what {command.client} sent with serial {serial}")
+            pieces += (term, heads[m], tail, session.encoded, serial.to_bytes(8, "little"))
+        hashed = b"".join(pieces)
+        for digest in digests:
+            digest.update(hashed)
+
+    def _take_lone(self, command: Command) -> None:
+        if command.client is not None:
+            self._report(f"has serial {command.serial} of {command.client} that nobody sent")
+        elif (command.op, command.key, command.value) == ("set", "key-0", "x") and self._lone:
+            self._data["key-0"] = "x"
+        elif command != _NOOP:
+            self._report(f"has a command '{command.op[:20]}' that nobody sent")
+
+    def _report(self, problem: str) -> None:
+        self.problems.append(f"index {self.index} {problem}")
+
+    def end(self, acknowledged: Sequence[int]) -> list[str]:
+        """Return what is wrong with the log, which has been taken whole."""
+        for name, last in zip(self._names, acknowledged, strict=False):
+            found = self._sessions[name].following - 1
+            if found < last:
+                self.problems.append(
+                    f"{name} had serial {last} acknowledged, but the log has {found}"
+                )
+        return self.problems
+
+    def log_hash(self, first_index: int) -> str:
+        """Return the `log_hash` of a node whose log begins there."""
+        return self._digests[first_index].hexdigest()
+
+    def state_hash(self) -> str:
+        """Return the `state_hash` of a node that has applied all that was read."""
+        # Strings sort by code point, which is the order of their UTF-8 bytes too.
+        pieces = [_integer(len(self._data))]
+        for key in sorted(self._data):
+            pieces += (_encoded(key), _encoded(self._data[key]))
+        last = {n: s.following - 1 for n, s in self._sessions.items() if s.following > 1}
+        pieces.append(_integer(len(last)))
+        for name in sorted(last):
+            pieces += (_encoded(name), _integer(last[name]))
+        return hashlib.sha256(b"".join(pieces)).hexdigest()
+
+
+def _hashed(command: Command) -> bytes:
+    strings = (command.op, command.key, command.value, command.expect, command.client)
+    return b"".join(map(_encoded, strings)) + _integer(command.serial)
+
+
+def _encoded(text: str | None) -> bytes:
+    if text is None:
+        return b"\xff\xff\xff\xff"
+    data = text.encode()
+    return len(data).to_bytes(4, "little") + data
+
+
+def _integer(value: int) -> bytes:
+    return value.to_bytes(8, "little")

@@ -1,0 +1,221 @@
+"""Contenders that lie: each lie is named, and costs its own trials only."""
+
+import itertools
+import sys
+import time
+from concurrent.futures import Future
+from functools import partial
+from typing import Any
+
+import msgspec
+import pytest
+
+from raftmark.bench.contenders.contender import ContenderFailed, EventLog, Patience
+from raftmark.bench.design.specification import Cell
+from raftmark.bench.experiment.check import check, read_roles
+from raftmark.bench.experiment.claims import Role, Witness, contradicted
+from raftmark.bench.experiment.measure import End
+from raftmark.bench.experiment.trial import start
+from raftmark.bench.runs.results import ReplicateResult, parse_result
+from raftmark.bench.runs.store import Run
+from tests.bench.support import (
+    FAKES,
+    contenders,
+    election_cell,
+    fake,
+    manifest,
+    measure_quietly,
+    replicate_cell,
+)
+
+sys.path.insert(0, str(FAKES))
+from liars import BY_NAME, PROGRAMS, Liar
+from stub import MILLISECOND, Stub
+
+sys.path.remove(str(FAKES))
+
+
+class InProcess:
+    """A fake contender in this process: as fast as a function, and asked as a contender is."""
+
+    def __init__(self, stub: Stub) -> None:
+        self.events = EventLog()
+        self._stub = stub
+        self._ids = itertools.count(1)
+        self._waiting: dict[int, tuple[Any, Future[Any]]] = {}
+        stub.emit = self._hear
+
+    def _hear(self, line: str) -> None:
+        message = msgspec.json.decode(line)
+        if "event" in message:
+            self.events.add(message)
+            return
+        reply_type, reply = self._waiting.pop(message["id"])
+        try:
+            reply.set_result(msgspec.convert(message["ok"], reply_type))
+        except msgspec.ValidationError as error:
+            reply.set_exception(ContenderFailed(f"replied nonsense ({error})"))
+
+    def send_as(self, reply_type: Any, op: str, /, **fields: Any) -> Future[Any]:
+        """As `Contender.send_as`."""
+        number, reply = next(self._ids), Future[Any]()
+        self._waiting[number] = reply_type, reply
+        self._stub.handle({"id": number, "op": op, **fields})
+        return reply
+
+    def wait_for(self, reply: Future[Any], op: str, timeout: float | Patience) -> Any:
+        """As `Contender.wait_for`."""
+        return reply.result(0)
+
+
+def small(workload: dict[str, Any]) -> Cell:
+    """Return a cell with another workload."""
+    return msgspec.structs.replace(replicate_cell(), id="small", workload=workload)
+
+
+CELLS = {
+    "replicate": replicate_cell(),
+    "election": election_cell(),
+    "offered": small({"name": "offered", "rate": 1000, "warmup_s": 0.01, "duration_s": 0.04}),
+    "failover": small({"name": "failover", "before_s": 0.1, "after_s": 0.1}),
+    "catch_up": small({"name": "catch_up", "entries": 100, "by": "entries", "cap_s": 30}),
+    "stability": small({"name": "stability", "outstanding": 4, "duration_s": 0.3}),
+}
+
+
+def judged(stub: Stub, cell: Cell) -> list[str]:
+    """Return what is found of a contender, asked as in a trial."""
+    contender, launched_ns = InProcess(stub), time.monotonic_ns()
+    try:
+        nodes = start(contender, cell.cluster)
+        sent_ns = time.monotonic_ns()
+        raw = contender.send_as(dict, "run", workload=cell.workload).result(0)
+        received_ns = time.monotonic_ns()
+        result = parse_result(cell.workload["name"], raw)
+        roles, problems = read_roles(contender.events, nodes, launched_ns)
+        witness = Witness(nodes, sent_ns, received_ns, roles)
+        checked = check(contender, cell, result, witness, Patience(0.2, "check"))
+    except ContenderFailed as error:
+        return [error.message]
+    except msgspec.ValidationError as error:
+        return [f"answered what is no result: {error}"]
+    return [*problems, *checked.outcome.problems]
+
+
+@pytest.mark.parametrize("workload", CELLS)
+def test_who_tells_the_truth_is_believed(workload):
+    assert judged(Stub(), CELLS[workload]) == []
+
+
+@pytest.mark.parametrize("name", BY_NAME)
+def test_a_lie_is_named(name):
+    lie = BY_NAME[name]
+    problems = judged(Liar(lie), CELLS[lie.workload])
+    assert any(lie.said in problem for problem in problems), problems
+
+
+@pytest.mark.parametrize(
+    ("name", "workload", "said"),
+    [
+        ("no raft", "replicate", "index 2 has a command 'set' that nobody sent"),
+        ("shorter than asked", "replicate", "measured for 0.004 s where 0.04 s were asked for"),
+        ("restless", "stability", "0 candidacies where events tell of 1 to 1"),
+    ],
+)
+def test_a_program_that_lies_is_named(name, workload, said):
+    problems = judged(PROGRAMS[name](), CELLS[workload])
+    assert any(said in problem for problem in problems), problems
+
+
+def test_elections_that_come_before_their_timeouts_are_named():
+    cell = election_cell()
+    cluster = {**cell.cluster, "election_timeout_ms": [150, 300], "heartbeat_ms": 75}
+    impatient = Stub()
+    impatient.elect = partial(hurried, impatient)
+    (problem,) = judged(impatient, msgspec.structs.replace(cell, cluster=cluster))
+    assert (
+        problem == "in 3 of 3 elections a node stood before any timeout of 150 ms can have run out"
+    )
+
+
+def hurried(stub: Stub, crash_ns: int) -> Any:
+    """Hold an election without waiting for any timeout."""
+    stub.timeout_ns = MILLISECOND
+    return Stub.elect(stub, crash_ns)
+
+
+def test_lies_cost_their_own_trials_only(tmp_path):
+    specs = contenders(
+        tmp_path,
+        {
+            "good": fake("stub"),
+            "tenth": fake("proxy", *fake("stub")),
+            "shorter": fake("liars", "shorter than asked"),
+            "no-raft": fake("liars", "no raft"),
+        },
+    )
+    run = Run.create(tmp_path / "results", manifest(list(specs), [replicate_cell()], blocks=1))
+    assert measure_quietly(run, specs) is End.COMPLETE
+    said = {trial.contender: trial.failure and trial.failure.message for trial in run.trials}
+    assert said.pop("good") is None
+    assert "older than the contender" in said["tenth"]
+    assert "were asked for" in said["shorter"]
+    assert "a command 'set' that nobody sent" in said["no-raft"]
+
+
+# -- what follows from the rules, at their edges -----------------------------------------
+
+
+def closed_loop(latency_ns, *, started_ns=10**9, length_ns=400 * MILLISECOND) -> ReplicateResult:
+    """Return the result of 64 clients that was measured so long."""
+    commands = sum(count for _, count in latency_ns)
+    return ReplicateResult(
+        node=1,
+        client="made up",
+        started_ns=started_ns,
+        ended_ns=started_ns + length_ns,
+        commands=commands,
+        latency_ns=latency_ns,
+        slices=[(length_ns, commands)],
+        acknowledged=[commands] * 64,
+        counters={"messages": 1, "bytes": None, "saves": 1, "save_ns": 1, "entries": commands},
+    )
+
+
+def found(result: ReplicateResult, sent_ns=500 * MILLISECOND, warmup_s=0.5) -> list[str]:
+    """Return what contradicts it."""
+    cell = replicate_cell(64)
+    workload = {**cell.workload, "warmup_s": warmup_s, "duration_s": 0.4}
+    witness = Witness([1, 2, 3], sent_ns, 10**10, [Role(1, "leader", 1, 1, 1)])
+    return list(contradicted(msgspec.structs.replace(cell, workload=workload), result, witness))
+
+
+MS = 1998848  # 2 ms, but for its bucket's width
+
+
+def test_a_closed_loop_that_never_pauses_obeys_littles_law():
+    assert found(closed_loop([(MS, 64 * 200)])) == []
+
+
+def test_what_was_under_way_at_the_edges_is_allowed_for():
+    # All that was under way at the end, for as long as the longest that was counted.
+    long_ns = 99614720
+    assert found(closed_loop([(MS, 64 * 150), (long_ns, 1)])) == []
+    (problem,) = found(closed_loop([(MS, 64 * 140), (long_ns, 1)]))
+    assert problem == ("latencies of 64 clients add up to 18 s where 25.6 s belong (Little's law)")
+
+
+def test_no_single_latency_makes_the_law_say_nothing():
+    assert found(closed_loop([(MS, 64 * 90), (398458880, 1)])) != []
+
+
+def test_a_measured_time_that_a_stall_made_longer_is_believed():
+    # 300 ms of silence over its end: one command of all that waited is counted.
+    length_ns = 650 * MILLISECOND
+    assert found(closed_loop([(MS, 64 * 175), (299892736, 1)], length_ns=length_ns)) == []
+
+
+def test_the_warm_up_is_as_long_as_asked():
+    assert found(closed_loop([(MS, 64 * 200)]), warmup_s=0.5) == []
+    (problem,) = found(closed_loop([(MS, 64 * 200)]), warmup_s=0.6)
+    assert problem == "warmed up for 0.5 s where 0.6 s were asked for"
