@@ -139,7 +139,8 @@ def test_elections_are_repeated_in_a_process_and_failovers_are_not(tmp_path):
         held = [
             {
                 **dict.fromkeys(("crashed", "term", "leader", "candidacies"), 1),
-                **{"crash_ns": 0, "candidate_ns": 1},
+                "crash_ns": 0,
+                "candidate_ns": 1,
                 "leader_ns": time,
                 "settled_ns": time,
                 "leader_term": 2,
@@ -148,7 +149,10 @@ def test_elections_are_repeated_in_a_process_and_failovers_are_not(tmp_path):
         ]
         run.trials.append(process(elections, block, "a", result={"elections": held}))
         outage = {
-            **{"started_ns": 0, "crash_ns": 1, "candidate_ns": 2, "leader_ns": 3},
+            "started_ns": 0,
+            "crash_ns": 1,
+            "candidate_ns": 2,
+            "leader_ns": 3,
             **dict.fromkeys(("crashed", "leader", "commands", "retries"), 1),
             "ended_ns": 10**12,
             "client": "",
