@@ -45,6 +45,7 @@ func TestAnEntrysSizeIsTheBytesOfItsTexts(t *testing.T) {
 	}
 }
 
+// §5.3: each follows on the one before, so that nothing is left out.
 func TestMessagesAreBoundedInBytes(t *testing.T) {
 	n := newTestNodeWith(t, 3, Saved{}, func(s *Settings) { s.MaxBytes, s.MaxEntries, s.Window = 1000, 1024, 4 })
 	n.elect()

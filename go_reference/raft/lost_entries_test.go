@@ -67,7 +67,7 @@ func TestOldRefusalsAreNoLoss(t *testing.T) {
 	}
 }
 
-// They say what was there, not what is: nothing may be committed by them.
+// Figure 2 (matchIndex): they say what was there, and nothing may be committed by them.
 func TestAcknowledgementsOfTheLostLogDoNotCount(t *testing.T) {
 	n := replicated(t)
 	n.refuse(4, 0)

@@ -53,7 +53,7 @@ func TestMembersAreThoseOfTheMostUpToDateLog(t *testing.T) {
 	}
 }
 
-// What the log begins with is decided once: with two beginnings committed logs diverge.
+// Figure 2 (persistent state): with two beginnings of one log committed entries diverge.
 func TestTheFirstVotersAreSavedOnceAndKept(t *testing.T) {
 	n := newTestNode(t, 3, Saved{})
 	n.elect()

@@ -65,6 +65,7 @@ def test_what_fits_is_at_least_one() -> None:
 
 
 def test_append_entries_are_bounded_in_bytes_and_stay_contiguous() -> None:
+    """§5.3: each follows on the one before, so that nothing is left out."""
     scenario = leading()
     scenario.propose(1, *large(8))
     assert sizes(scenario.under_way, to=2) == [[300] * 3, [300] * 3, [300] * 2]

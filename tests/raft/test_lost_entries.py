@@ -39,6 +39,7 @@ def beat(scenario: Scenario, times: int = 1) -> None:
 
 
 def test_a_follower_that_lost_its_log_gets_it_again_and_the_leader_says_so() -> None:
+    """Figure 2 (persistent state): the log is part of it, so this is said and not only mended."""
     for first in (1, 2, 4):
         scenario = leading()
         damage(scenario, 3, first)
@@ -99,7 +100,7 @@ def test_old_refusals_are_no_loss_however_often_they_come() -> None:
 
 
 def test_a_refusal_that_a_later_entry_overtook_is_no_loss() -> None:
-    """Even if it was asked in a new round: the acknowledgement is newer still."""
+    """§5.3: even if it was asked in a new round, as the acknowledgement is newer still."""
     scenario = leading()
     leader, follower = scenario.servers[1], scenario.servers[3]
     leader.hear(AppendEntriesReply(1, 3, 1, False, 4, 0, 0))
@@ -121,7 +122,7 @@ def test_a_refusal_that_a_later_entry_overtook_is_no_loss() -> None:
 
 
 def test_acknowledgements_of_the_lost_log_do_not_count() -> None:
-    """They say what was there, not what is: nothing may be committed by them."""
+    """Figure 2 (matchIndex): they say what was there, and nothing may be committed by them."""
     scenario = Scenario(3)
     scenario.elect(1)
     scenario.isolate(2)

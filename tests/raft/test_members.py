@@ -6,9 +6,11 @@ from collections.abc import Sequence
 
 import pytest
 
-from raftmark.raft import Command, Configuration, Entry, Saved, Snapshot
+from raftmark.raft import Command, Configuration, Entry, Node, Saved, Snapshot
 from raftmark.raft.members import members_of
 from raftmark.raft.messages import ADD_SERVER, PROMOTE_SERVER, REMOVE_SERVER
+
+from .scenario import Server, append, settings_of
 
 SET = Entry(1, Command("set", "k", "v"))
 FIRST = (1, 2, 3)
@@ -91,3 +93,20 @@ def test_a_majority_is_more_than_half(holders: tuple[int, ...]) -> None:
 def test_files_of_earlier_revisions_do_not_say_who_came_first() -> None:
     saved = {n: Saved(entries=[SET, *removed(1)]) for n in (1, 2, 3)}
     assert members_of(saved, FIRST) == (2, 3)
+
+
+def test_the_first_voters_are_saved_once_and_kept() -> None:
+    """Figure 2 (persistent state): with two beginnings of one log committed entries diverge."""
+    server = Server(1, settings_of(3))
+    server.node.election_timeout()
+    saves = [server.node.ready().save]
+    server.node.election_timeout()
+    saves.append(server.node.ready().save)
+    assert [save and save.first_voters for save in saves] == [FIRST, None]
+    server.hear(append(9, 1, (0, 0), [9], commit=1)._replace(sender=2))
+    server.node.take_snapshot((), keep_tail=False)
+    replaced = server.node.ready().save
+    assert replaced is not None
+    assert replaced.first_voters == FIRST
+    told = Node(1, settings_of(5), lambda: 0.5, Saved(first_voters=FIRST))
+    assert told.log.configuration.voters == FIRST
