@@ -11,6 +11,7 @@ from raftmark.impl_asyncio.transport import Mailbox, Transport
 from raftmark.impl_asyncio.workload import offered, replicate
 from raftmark.raft.client import Done, Proposal, Query, Reading
 from raftmark.raft.cluster import ClusterConfig, Counters, Events, LogSlice, NodeStatus
+from raftmark.raft.errors import Unavailable
 from raftmark.raft.loads import OfferedSpec, ReplicateSpec
 from raftmark.raft.messages import Command
 from raftmark.raft.one_program import OneProgram
@@ -31,12 +32,19 @@ class AsyncioCluster(OneProgram):
         super().__init__(config, events)
         self._mailboxes: dict[int, Mailbox] = {}
         self._nodes: dict[int, NodeTask] = {}
-        self._loop = new_loop()
+        try:
+            self._loop = new_loop()
+        except OSError as error:
+            raise Unavailable(f"the machine has no files for an event loop: {error}") from error
         self._thread = threading.Thread(target=self._loop.run_forever, name="event-loop")
 
     def start(self) -> None:
         """Start the event loop and every node's task."""
-        self._thread.start()
+        try:
+            self._thread.start()
+        except RuntimeError as error:
+            self._loop.close()
+            raise Unavailable(f"the machine has no thread for the event loop: {error}") from error
         try:
             self._run(self._start())
         except BaseException:
@@ -117,13 +125,14 @@ class AsyncioCluster(OneProgram):
         """Cancel the node's task."""
         return self._run(self._nodes[node].crash())
 
-    def restart(self, node: int) -> None:
+    def restart(self, node: int) -> bool:
         """Start a new task on what the old one saved."""
 
         async def restart() -> None:
             self._new_life(node).start()
 
         self._run(restart())
+        return False
 
     def join(self, node: int) -> None:
         """Start a task for a new node."""

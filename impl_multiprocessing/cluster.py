@@ -1,48 +1,73 @@
 """A cluster on processes: starts and ends them, and speaks to each through a pipe."""
 
+import contextlib
 import itertools
 import multiprocessing
+import os
+import signal
 import socket
 import threading
+import time
 from collections.abc import Callable, Sequence
-from concurrent.futures import Future
+from concurrent.futures import Future, wait
 from multiprocessing import reduction
 from typing import Any
 
 from raftmark.impl_multiprocessing.process import run_node
 from raftmark.raft.client import Done, Query, Reading
 from raftmark.raft.cluster import Cluster, ClusterConfig, Counters, Events, LogSlice, NodeStatus
-from raftmark.raft.errors import OutcomeUnknown, Unavailable
+from raftmark.raft.errors import OutcomeUnknown, RaftError, Unavailable
 from raftmark.raft.links import Faults
 from raftmark.raft.loads import OfferedSpec, ReplicateSpec
 from raftmark.raft.messages import Command
 
 STOP_S = 5.0
+ANSWER_S = 5.0
+"""A process answers within that, unless it hangs; one that did not is not waited for again."""
 
 # A fresh process without the contender's threads, and without the price of a spawn.
 context = multiprocessing.get_context("forkserver")
 
 
 class NodeHandle:
-    """A node's process as the contender sees it: orders to it, and what it answers."""
+    """A node's process as the contender sees it: orders to it, and what it answers.
+
+    `heard` is called with all else that the process says, and `ended` once it has closed its
+    pipe, by the thread that hears it. OSError or RuntimeError where the machine has no more
+    files, processes or threads.
+    """
 
     def __init__(
-        self, node_id: int, config: ClusterConfig, sockets: dict[int, socket.socket]
+        self,
+        node_id: int,
+        config: ClusterConfig,
+        sockets: dict[int, socket.socket],
+        heard: Callable[["NodeHandle", tuple[Any, ...]], None],
+        ended: Callable[["NodeHandle", int | None], None],
     ) -> None:
         self.id = node_id
-        self.connection, theirs = context.Pipe()
+        self.lives = False
+        """Whether the node has a life, which ends with the process."""
+        self.gone = False
+        self.hangs = False
+        self._heard = heard
+        self._ended = ended
+        self._connection, theirs = context.Pipe()
         self._ordering = threading.Lock()
         self._tokens = itertools.count()
-        self._pending: dict[int, Callable[[Any], None]] = {}
-        self._ended = False
+        self._pending: dict[int, tuple[Callable[[Any], None], type[RaftError]]] = {}
         self._process = context.Process(
             target=run_node, args=(node_id, config, theirs, sockets), name=f"node-{node_id}"
         )
-        self._process.start()
-        theirs.close()
-        # The node has its own ends now.
-        for sock in sockets.values():
-            sock.close()
+        self._receiver = threading.Thread(target=self._receive, name=f"hears-{node_id}")
+        try:
+            with theirs:
+                self._process.start()
+            self._receiver.start()
+        except BaseException:
+            # The end of its pipe ends the process, if there is one.
+            self._connection.close()
+            raise
 
     def order(
         self,
@@ -50,79 +75,111 @@ class NodeHandle:
         *arguments: Any,
         answered: Callable[[Any], None],
         passing: socket.socket | None = None,
+        lost: type[RaftError] = Unavailable,
     ) -> None:
         """Send an order; `answered` hears its answer, once, from the receiving thread.
 
         `passing` is a socket that the process is to have; it follows the order in the pipe.
+        `lost` is what `answered` hears where the process ends before it answers.
         """
+        if self.gone:
+            answered(Unavailable(f"the process of node {self.id} has ended"))
+            return
         with self._ordering:
             token = next(self._tokens)
-            self._pending[token] = answered
+            self._pending[token] = answered, lost
             try:
-                self.connection.send((token, name, arguments))
+                self._connection.send((token, name, arguments))
                 if passing is not None:
                     assert self._process.pid is not None
-                    reduction.send_handle(self.connection, passing.fileno(), self._process.pid)
+                    reduction.send_handle(self._connection, passing.fileno(), self._process.pid)
             except OSError:
                 # The process is gone: the receiving thread sees that too.
                 pass
-        if self._ended:
+        if self.gone:
             self._abandon()
 
-    def call(self, name: str, *arguments: Any, passing: socket.socket | None = None) -> Any:
-        """Send an order and wait; returns its answer, or raises it."""
+    def call(self, name: str, *arguments: Any, patiently: bool = False) -> Any:
+        """Send an order and wait; returns its answer, or raises it.
+
+        Unavailable from a process that has ended or, unless it may take its time, hangs; what it
+        was asked for it may still do when it goes on.
+        """
         answer: Future[Any] = Future()
-        self.order(name, *arguments, answered=answer.set_result, passing=passing)
-        value = answer.result()
+        self.order(name, *arguments, answered=answer.set_result)
+        try:
+            value = answer.result(None if patiently else 0 if self.hangs else ANSWER_S)
+        except TimeoutError as error:
+            self.hangs = True
+            raise Unavailable(f"the process of node {self.id} does not answer") from error
         if isinstance(value, Exception):
             raise value
         return value
 
-    def answered(self, token: int, value: Any) -> None:
-        """The answer to an order has come: whoever comes first is heard."""
-        self._pending.pop(token, ignore)(value)
-
-    def ended(self) -> int | None:
-        """The process closed its pipe; its exit status."""
-        self._ended = True
-        self._process.join(STOP_S)
-        self._abandon()
-        return self._process.exitcode
-
     def end(self) -> None:
         """Wait for a process that was told to stop; one that does not is killed."""
-        self._process.join(STOP_S)
-        if self._process.is_alive():
-            self._process.kill()
-            self._process.join()
+        self._receiver.join(STOP_S)
+        if self._receiver.is_alive():
+            self.kill()
         self._process.close()
-        self.connection.close()
+        self._connection.close()
+
+    def kill(self) -> None:
+        """Kill the process, which need not be able to do anything any more, and wait for that."""
+        # Its pipe is open, so that it runs, whatever became of the server that forked it.
+        assert self._process.pid is not None
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(self._process.pid, signal.SIGKILL)
+        self._receiver.join()
+
+    def _receive(self) -> None:
+        """Take what the process says, until it has closed its pipe."""
+        while True:
+            try:
+                value = self._connection.recv()
+            except (EOFError, OSError):  # At the end of a message, or within one.
+                break
+            self.hangs = False
+            if value[0] == "answer":
+                _, token, answer = value
+                # What was answered when the node went down may be answered once more.
+                answered, _ = self._pending.pop(token, (ignore, Unavailable))
+                answered(answer)
+            else:
+                self._heard(self, value)
+        self.gone = True
+        self._process.join(STOP_S)
+        self._ended(self, self._process.exitcode)
+        self._abandon()
 
     def _abandon(self) -> None:
         # By more than one thread, perhaps: each takes what it answers out first.
         for token in list(self._pending):
-            answered = self._pending.pop(token, None)
-            if answered is not None:
-                answered(OutcomeUnknown(f"the process of node {self.id} has ended"))
+            answered, lost = self._pending.pop(token, (ignore, Unavailable))
+            answered(lost(f"the process of node {self.id} has ended"))
 
 
 class ProcessCluster(Cluster):
-    """Every node is a process; for each a thread here hears what it says."""
+    """Every node is a process; for each a thread here hears what it says.
+
+    A process lives through its node's lives, so that memory storage does. One that ends by
+    itself, or is killed, is a crash of its node, and the next life has a new process.
+    """
 
     def __init__(self, config: ClusterConfig, events: Events) -> None:
         self._config = config
         self._events = events
         self._nodes: dict[int, NodeHandle] = {}
-        self._receivers: list[threading.Thread] = []
+        self._links: dict[str, tuple[str, Any]] = {}
         self._stopping = False
 
     def start(self) -> None:
         """Start every node's process, with a socket to each of the others."""
-        for n in self._config.nodes:
-            self._provide(n)
         try:
-            for node in self._nodes.values():
-                node.call("start")
+            for n in self._config.nodes:
+                self._provide(n)
+            for n in self._config.nodes:
+                self._begin(n)
         except BaseException:
             self.stop()
             raise
@@ -132,41 +189,48 @@ class ProcessCluster(Cluster):
         self._stopping = True
         for node in self._nodes.values():
             node.order("stop", answered=ignore)
-        for receiver in self._receivers:
-            receiver.join()
         for node in self._nodes.values():
             node.end()
 
     def _provide(self, node_id: int) -> None:
         """Start a node's process, which lives through all its lives."""
         sockets = {}
-        for peer in self._nodes.values():
-            sockets[peer.id], theirs = socket.socketpair()
-            with theirs:
-                peer.order("connect", node_id, answered=ignore, passing=theirs)
-        node = NodeHandle(node_id, self._config, sockets)
+        try:
+            for peer in self._nodes.values():
+                if peer.id != node_id and not peer.gone:
+                    sockets[peer.id], theirs = socket.socketpair()
+                    with theirs:
+                        peer.order("connect", node_id, answered=ignore, passing=theirs)
+            node = NodeHandle(node_id, self._config, sockets, self._heard, self._ended)
+        except (OSError, RuntimeError) as error:
+            raise Unavailable(f"the machine has no process for node {node_id}: {error}") from error
+        finally:
+            # The node, if there is one, has its own ends now.
+            for sock in sockets.values():
+                sock.close()
         self._nodes[node_id] = node
-        receiver = threading.Thread(target=self._receive, args=(node,), name=f"hears-{node_id}")
-        self._receivers.append(receiver)
-        receiver.start()
+        for name, argument in self._links.values():
+            node.order(name, argument, answered=ignore)
 
-    def _receive(self, node: NodeHandle) -> None:
-        """Hand on what a process says, until it has closed its pipe."""
-        while True:
-            try:
-                value = node.connection.recv()
-            except (EOFError, ConnectionResetError):
-                break
-            self._heard(node, value)
-        status = node.ended()
-        if not self._stopping:
-            error = Unavailable(f"its process ended with exit status {status}")
-            self._events.failed(node.id, error)
+    def _begin(self, node_id: int) -> None:
+        """Let a node's process begin a life on what is saved."""
+        node = self._nodes[node_id]
+        node.lives = True  # First, as the life may end as soon as it has begun.
+        try:
+            node.call("start", patiently=True)
+        except BaseException:
+            node.lives = False
+            raise
+
+    def _ended(self, node: NodeHandle, status: int | None) -> None:
+        """A node's process has ended, and with it the life of the node, if it had one."""
+        if node.lives and not self._stopping:
+            node.lives = False
+            reason = f"its process ended with exit status {status}"
+            self._events.failed(node.id, Unavailable(reason))
 
     def _heard(self, node: NodeHandle, value: tuple[Any, ...]) -> None:
         match value:
-            case ("answer", token, answer):
-                node.answered(token, answer)
             case ("role", change):
                 self._events.role_changed(change)
             case ("entries_lost", lost):
@@ -175,11 +239,12 @@ class ProcessCluster(Cluster):
                 if self._events.sent is not None:
                     self._events.sent(messages, at_ns)
             case ("failed", error):
+                node.lives = False
                 self._events.failed(node.id, error)
 
     def submit(self, node: int, command: Command, done: Done) -> None:
         """Send the command to the node's process."""
-        self._nodes[node].order("submit", command, answered=done)
+        self._nodes[node].order("submit", command, answered=done, lost=OutcomeUnknown)
 
     def read(self, node: int, query: Query) -> None:
         """Send the key to the node's process."""
@@ -205,13 +270,29 @@ class ProcessCluster(Cluster):
         return piece
 
     def crash(self, node: int) -> int:
-        """Let the process drop the node's life."""
-        ceased_ns: int = self._nodes[node].call("crash")
+        """Let the process drop the node's life; one that hangs is killed, and its memory lost."""
+        handle = self._nodes[node]
+        handle.lives = False
+        try:
+            ceased_ns: int = handle.call("crash")
+        except Unavailable:
+            if not handle.gone:
+                handle.kill()
+            return time.monotonic_ns()
         return ceased_ns
 
-    def restart(self, node: int) -> None:
-        """Let the process begin a new life on what the old one saved."""
-        self._nodes[node].call("start")
+    def restart(self, node: int) -> bool:
+        """Let the process begin a new life on what the old one saved, or start another one."""
+        handle = self._nodes[node]
+        if handle.gone:
+            self._replace(handle)
+        self._begin(node)
+        return handle.gone and self._config.storage == "memory"
+
+    def _replace(self, handle: NodeHandle) -> None:
+        """Start another process in the place of one that has ended."""
+        handle.end()
+        self._provide(handle.id)
 
     def join(self, node: int) -> None:
         """Start a process for a new node."""
@@ -230,18 +311,29 @@ class ProcessCluster(Cluster):
 
     def partition(self, groups: Sequence[Sequence[int]] | None) -> None:
         """Tell every process."""
-        for node in self._nodes.values():
-            node.call("partition", groups)
+        self._tell_all("cut", "partition", groups)
 
     def block(self, ways: Sequence[tuple[int, int]]) -> None:
         """Tell every process."""
-        for node in self._nodes.values():
-            node.call("block", ways)
+        self._tell_all("cut", "block", ways)
 
     def degrade(self, faults: Faults) -> None:
         """Tell every process."""
+        self._tell_all("faults", "degrade", faults)
+
+    def _tell_all(self, what: str, name: str, argument: Any) -> None:
+        """Order something of the links, now and of every process to come.
+
+        A process that hangs does so as soon as it goes on.
+        """
+        self._links[what] = name, argument
+        answers = []
         for node in self._nodes.values():
-            node.call("degrade", faults)
+            answer: Future[Any] = Future()
+            node.order(name, argument, answered=answer.set_result)
+            if not node.hangs:
+                answers.append(answer)
+        wait(answers, ANSWER_S)
 
     def transfer(self, node: int, to: int) -> bool:
         """Ask the leader's process."""
@@ -250,7 +342,7 @@ class ProcessCluster(Cluster):
 
     def compact(self, node: int) -> tuple[int, int]:
         """Ask the node's process."""
-        compacted: tuple[int, int] = self._nodes[node].call("compact")
+        compacted: tuple[int, int] = self._nodes[node].call("compact", patiently=True)
         return compacted
 
     def heartbeat(self, node: int) -> None:
@@ -259,12 +351,12 @@ class ProcessCluster(Cluster):
 
     def replicate(self, node: int, spec: ReplicateSpec) -> dict[str, Any]:
         """Run the closed loop in the leader's process."""
-        result: dict[str, Any] = self._nodes[node].call("replicate", spec)
+        result: dict[str, Any] = self._nodes[node].call("replicate", spec, patiently=True)
         return result
 
     def offered(self, node: int, spec: OfferedSpec) -> dict[str, Any]:
         """Run the open loop in the leader's process."""
-        result: dict[str, Any] = self._nodes[node].call("offered", spec)
+        result: dict[str, Any] = self._nodes[node].call("offered", spec, patiently=True)
         return result
 
 

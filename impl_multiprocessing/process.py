@@ -111,8 +111,8 @@ class NodeProcess:
                 else:
                     self._wait(self._send_due())
                     self._step()
-        except EOFError:
-            self._stopping = True
+        except (EOFError, OSError):
+            self._stopping = True  # The contender is gone, in the middle of a word perhaps.
         finally:
             self._end_life()
             self._transport.close()

@@ -173,7 +173,9 @@ class Transport:
             self.connect(peer, sock)
 
     def connect(self, peer: int, sock: socket.socket) -> None:
-        """Have a socket to another node."""
+        """Have a socket to another node, or to the next process of one that has ended."""
+        if peer in self._channels:
+            self._disconnect(self._channels[peer])
         self._channels[peer] = channel = Channel(peer, sock)
         self._watch(channel, selectors.EVENT_READ, self._selector.register)
 
@@ -215,6 +217,8 @@ class Transport:
         watch(channel.sock, events, lambda mask: self._on_event(channel, mask))
 
     def _on_event(self, channel: Channel, mask: int) -> None:
+        if self._channels.get(channel.peer) is not channel:
+            return  # It was replaced by what came before in the same look at all of them.
         if mask & selectors.EVENT_WRITE:
             self._flush(channel)
         if mask & selectors.EVENT_READ:
@@ -223,6 +227,9 @@ class Transport:
                     self._deliver(due_ns, message)
             except (EOFError, ConnectionResetError):
                 # The peer's process is gone, and with it whatever it would have heard.
-                self._selector.unregister(channel.sock)
-                channel.sock.close()
-                del self._channels[channel.peer]
+                self._disconnect(channel)
+
+    def _disconnect(self, channel: Channel) -> None:
+        self._selector.unregister(channel.sock)
+        channel.sock.close()
+        del self._channels[channel.peer]

@@ -7,6 +7,7 @@ from raftmark.impl_threading.transport import Mailbox, Transport
 from raftmark.impl_threading.workload import offered, replicate
 from raftmark.raft.client import Done, Proposal, Query, Reading
 from raftmark.raft.cluster import ClusterConfig, Counters, Events, LogSlice, NodeStatus
+from raftmark.raft.errors import Unavailable
 from raftmark.raft.loads import OfferedSpec, ReplicateSpec
 from raftmark.raft.messages import Command
 from raftmark.raft.one_program import OneProgram
@@ -23,13 +24,16 @@ class ThreadCluster(OneProgram):
 
     def start(self) -> None:
         """Start every node's thread."""
+        begun = []
         try:
-            nodes = [self._new_life(n) for n in self._config.nodes]
+            for node in [self._new_life(n) for n in self._config.nodes]:
+                self._begin(node)
+                begun.append(node)
         except BaseException:
+            for node in begun:
+                node.crash()
             self._close_storages()
             raise
-        for node in nodes:
-            node.start()
 
     def stop(self) -> None:
         """End every node's thread and wait for it."""
@@ -49,6 +53,13 @@ class ThreadCluster(OneProgram):
         )
         self._nodes[node_id] = node
         return node
+
+    def _begin(self, node: NodeThread) -> None:
+        try:
+            node.start()
+        except RuntimeError as error:
+            self._storage[node.id].close()
+            raise Unavailable(f"the machine has no thread for node {node.id}: {error}") from error
 
     def submit(self, node: int, command: Command, done: Done) -> None:
         """Put the command into the node's mailbox."""
@@ -78,9 +89,10 @@ class ThreadCluster(OneProgram):
         """End the node's thread."""
         return self._nodes[node].crash()
 
-    def restart(self, node: int) -> None:
+    def restart(self, node: int) -> bool:
         """Start a new thread on what the old one saved."""
-        self._new_life(node).start()
+        self._begin(self._new_life(node))
+        return False
 
     def join(self, node: int) -> None:
         """Start a thread for a new node."""

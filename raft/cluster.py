@@ -172,7 +172,10 @@ class Cluster(ABC):
 
     @abstractmethod
     def start(self) -> None:
-        """Start every node; returns once they run. StorageError leaves none running."""
+        """Start every node; returns once they run.
+
+        StorageError, and Unavailable where the machine lacks what they need, leave none running.
+        """
 
     @abstractmethod
     def stop(self) -> None:
@@ -217,8 +220,11 @@ class Cluster(ABC):
         """Lose all that the node had not saved; the time (ns) when it ceased."""
 
     @abstractmethod
-    def restart(self, node: int) -> None:
-        """Start a crashed node from its storage. StorageError leaves it crashed."""
+    def restart(self, node: int) -> bool:
+        """Start a crashed node from its storage; whether that was lost with the node's process.
+
+        StorageError, and Unavailable where the machine lacks what a node needs, leave it crashed.
+        """
 
     @abstractmethod
     def join(self, node: int) -> None:

@@ -40,6 +40,13 @@ type lossEvent struct {
 	AtNs   int64       `json:"at_ns"`
 }
 
+type faultEvent struct {
+	Event   string      `json:"event"`
+	Node    raft.NodeID `json:"node"`
+	Message string      `json:"message"`
+	AtNs    int64       `json:"at_ns"`
+}
+
 type progressEvent struct {
 	Event string  `json:"event"`
 	Run   int     `json:"run"`

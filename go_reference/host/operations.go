@@ -181,6 +181,7 @@ func (h *host) start(_ int, f *fields) (any, error) {
 	events := cluster.Events{
 		RoleChanged: h.announce,
 		Failed: func(id raft.NodeID, err error) {
+			h.out.put(faultEvent{"fault", id, err.Error(), cluster.Monotonic()})
 			fmt.Fprintf(h.warn, "node %d ceased: %v\n", id, err)
 		},
 		EntriesLost: h.reportLoss,

@@ -162,7 +162,10 @@ class Control:
         if paused:
             fields = self._paused_status[node]._asdict()
         elif alive:
-            fields = self.cluster.status(node)._asdict()
+            try:
+                fields = self.cluster.status(node)._asdict()
+            except Unavailable:
+                alive = False  # It ceased, or hangs, just now; the others are to be told of.
         return {"id": node, "alive": alive, "paused": paused, **fields}
 
     def log(self, node: int, first: int, last: int) -> LogSlice:
@@ -200,15 +203,15 @@ class Control:
                 self._roles.pop(node, None)
             return ceased_ns
 
-    def restart(self, node: int) -> None:
-        """Restart a crashed node."""
+    def restart(self, node: int) -> bool:
+        """Restart a crashed node; whether it begins with nothing, its storage lost."""
         with self._operation():
             self._require(node, Lifecycle.CRASHED)
             # First, as the new life may soon report that it has failed, too.
             self._lifecycle[node] = Lifecycle.RUNNING
             try:
-                self.cluster.restart(node)
-            except StorageError:
+                return self.cluster.restart(node)
+            except (StorageError, Unavailable):
                 self._lifecycle[node] = Lifecycle.CRASHED
                 raise
 

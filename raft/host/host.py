@@ -126,7 +126,7 @@ class Host:
             "log": self._log,
             "snapshot": self._snapshot,
             "crash": self._crash,
-            "restart": self._node_operation(Control.restart),
+            "restart": self._restart,
             "pause": self._node_operation(Control.pause),
             "resume": self._node_operation(Control.resume),
             "partition": self._partition,
@@ -354,6 +354,10 @@ class Host:
         node = self._node(fields)
         return {"at_ns": self._running().crash(node)}
 
+    def _restart(self, _request: Request, fields: dict[str, Any]) -> Reply:
+        node = self._node(fields)
+        return {"storage_lost": True} if self._running().restart(node) else {}
+
     def _node_operation(
         self, operation: Callable[[Control, int], None]
     ) -> Callable[[Request, dict[str, Any]], Reply]:
@@ -449,8 +453,13 @@ class Host:
             self._replies.give(request, answer)
 
         self._background = [thread for thread in self._background if thread.is_alive()]
-        self._background.append(threading.Thread(target=run, name="background"))
-        self._background[-1].start()
+        thread = threading.Thread(target=run, name="background")
+        try:
+            thread.start()
+        except RuntimeError as error:
+            ended()
+            raise Unavailable(f"the machine has no thread for this: {error}") from error
+        self._background.append(thread)
 
     # -- workloads ---------------------------------------------------------------------
 
@@ -512,8 +521,15 @@ class Host:
         self._output.put({"event": "entries_lost", **lost._asdict()})
 
     def _report_failure(self, node: int, error: Exception) -> None:
-        print(f"{self._name}: node {node} ceased", file=sys.stderr)
-        traceback.print_exception(error)
+        self._output.put(
+            {
+                "event": "fault",
+                "node": node,
+                "message": refusal(error)["message"],
+                "at_ns": time.monotonic_ns(),
+            }
+        )
+        print(f"{self._name}: node {node} ceased: {error}", file=sys.stderr)
 
 
 def refusal(error: Exception) -> dict[str, Any]:

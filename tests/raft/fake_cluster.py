@@ -42,6 +42,7 @@ class FakeCluster(Cluster):
         self.voters = self.ids
         self.transferable = True
         self.storage_error: StorageError | None = None
+        self.storage_lost = False
         self.replicate_outcome: dict[str, Any] | Exception = {"workload": "replicate"}
         self.answering = False
         self.refusal: RaftError | None = None
@@ -150,13 +151,14 @@ class FakeCluster(Cluster):
             self.elect(min(self.up))
         return ceased_ns
 
-    def restart(self, node: int) -> None:
+    def restart(self, node: int) -> bool:
         """A node is up again, and hears of the leader."""
         self.calls.append(("restart", node))
         if self.storage_error is not None:
             raise self.storage_error
         self.up.add(node)
         self.follow(self.leader)
+        return self.storage_lost
 
     def join(self, node: int) -> None:
         """A new node is up, and a voter as soon as its client has heard."""

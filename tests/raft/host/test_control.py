@@ -8,6 +8,7 @@ import pytest
 
 from raftmark.raft import Command, Role
 from raftmark.raft.client import Outcome, Query, Value
+from raftmark.raft.cluster import NodeStatus
 from raftmark.raft.errors import BadRequest, Unavailable
 from raftmark.raft.storage import StorageError
 from tests.raft.fake_cluster import Fixture
@@ -87,6 +88,41 @@ def test_a_node_that_fails_as_soon_as_it_is_resumed_is_crashed(fixture: Fixture)
     fixture.cluster.resume = fixture.cluster.fail  # type: ignore[method-assign]
     fixture.control.resume(2)
     assert not fixture.control.status()[1]["alive"]
+
+
+def test_a_node_that_ceases_as_it_is_asked_hides_none_of_the_others(fixture: Fixture) -> None:
+    real = fixture.cluster.status
+
+    def status(node: int) -> NodeStatus:
+        if node == 2:
+            raise Unavailable("node 2 is down")
+        return real(node)
+
+    fixture.cluster.status = status  # type: ignore[method-assign]
+    views = fixture.control.status()
+    assert [view["alive"] for view in views] == [True, False, True]
+    assert views[1]["term"] is None
+
+
+def test_a_restart_tells_of_a_storage_that_is_lost(fixture: Fixture) -> None:
+    fixture.cluster.fail(2)
+    fixture.cluster.storage_lost = True
+    assert fixture.control.restart(2) is True
+
+
+def test_a_restart_for_which_the_machine_has_no_more_leaves_the_node_crashed(
+    fixture: Fixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(_node: int) -> bool:
+        raise Unavailable("the machine has no thread")
+
+    fixture.control.crash(2)
+    with monkeypatch.context() as short:
+        short.setattr(fixture.cluster, "restart", refuse)
+        with pytest.raises(Unavailable):
+            fixture.control.restart(2)
+    assert not fixture.control.status()[1]["alive"]
+    fixture.control.restart(2)
 
 
 def test_commands_go_to_the_leader_of_the_highest_term(fixture: Fixture) -> None:

@@ -460,3 +460,17 @@ def test_any_line_gets_one_answer_or_none_if_it_is_empty(lines: list[bytes]) -> 
     session.send(b"".join(line + b"\n" for line in lines))
     assert session.ask("hello")["protocol"] == 1
     assert len(session.end()) == sum(bool(line.strip()) for line in lines)
+
+
+def test_a_node_that_ceases_by_itself_is_an_event_and_its_loss_an_answer() -> None:
+    with hosting() as session:
+        session.ask("start")
+        session.running.fail(2)
+        assert not session.ask("status")["nodes"][1]["alive"]
+        [fault] = [event for event in session.events if event["event"] == "fault"]
+        assert fault.keys() == {"event", "node", "message", "at_ns"}
+        assert (fault["node"], "made to fail" in fault["message"]) == (2, True)
+        assert session.ask("restart", node=2) == {}
+        session.running.fail(2)
+        session.running.storage_lost = True
+        assert session.ask("restart", node=2) == {"storage_lost": True}

@@ -1,0 +1,229 @@
+"""A node's process may be killed, or stopped, at any moment: that is one crashed node."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+import socket
+import threading
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from multiprocessing import forkserver
+from pathlib import Path
+from typing import Any
+
+import psutil
+import pytest
+
+from raftmark.impl_asyncio.cluster import AsyncioCluster
+from raftmark.impl_multiprocessing import cluster as module
+from raftmark.impl_multiprocessing.cluster import ProcessCluster
+from raftmark.impl_threading.cluster import ThreadCluster
+from raftmark.raft import Command
+from raftmark.raft.client import Applied, Outcome, Query, Value
+from raftmark.raft.cluster import Cluster, ClusterFactory
+from raftmark.raft.errors import OutcomeUnknown, RaftError, Unavailable
+from raftmark.raft.loads import ReplicateSpec
+
+from .runtimes import Holdings, Watched, running
+
+
+@pytest.fixture(scope="module", autouse=True)
+def fork_server() -> None:
+    """What the contender's main module starts, once, before any cluster."""
+    forkserver.set_forkserver_preload(["raftmark.impl_multiprocessing.process"])
+    forkserver.ensure_running()
+
+
+@pytest.fixture
+def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Do not wait long for a process that hangs."""
+    monkeypatch.setattr(module, "ANSWER_S", 0.5)
+    monkeypatch.setattr(module, "STOP_S", 0.5)
+
+
+def process_of(cluster: Cluster, node: int) -> psutil.Process:
+    assert isinstance(cluster, ProcessCluster)
+    return psutil.Process(cluster._nodes[node]._process.pid)
+
+
+def kill(watched: Watched, *nodes: int) -> None:
+    """Kill nodes' processes, and wait until that is known."""
+    before = len(watched.failures)
+    for node in nodes:
+        process_of(watched.cluster, node).kill()
+    watched.wait_for(lambda: len(watched.failures) == before + len(nodes))
+    assert {node for node, _ in watched.failures[before:]} == set(nodes)
+
+
+def storages(tmp_path: Path) -> dict[str, Path | None]:
+    return {"memory": None, "disk": tmp_path}
+
+
+@pytest.mark.parametrize("storage", ["memory", "disk"])
+def test_a_killed_process_is_a_crashed_node_that_can_be_restarted(
+    tmp_path: Path, storage: str
+) -> None:
+    with running(ProcessCluster, data_dir=storages(tmp_path)[storage]) as watched:
+        watched.commit("before")
+        watched.agree()
+        kill(watched, 3)
+        watched.commit("without", among={1, 2})
+        # What is told to all does not fail for the one that is gone, and holds for the next.
+        watched.cluster.partition([[1, 2], [3]])
+        assert watched.cluster.restart(3) == (storage == "memory")
+        assert watched.cluster.status(3).last_index == (2 if storage == "disk" else 0)
+        watched.cluster.partition(None)
+        watched.commit("after")
+        watched.agree()
+
+
+def test_all_processes_can_be_killed_at_once(tmp_path: Path) -> None:
+    with running(ProcessCluster, data_dir=tmp_path) as watched:
+        watched.commit("before")
+        kill(watched, 1, 2, 3)
+        for node in watched.nodes:
+            assert watched.cluster.restart(node) is False
+        watched.commit("after")
+        assert watched.agree()[1].last_index >= 4
+
+
+def test_a_process_is_killed_while_it_saves_again_and_again(tmp_path: Path) -> None:
+    with running(ProcessCluster, data_dir=tmp_path) as watched:
+        for life in range(3):
+            leader = watched.leader()
+            heard = [watched.submit(leader, Command("set", "k", f"{n}")) for n in range(200)]
+            kill(watched, leader)
+            watched.wait_for(lambda: all(heard))  # noqa: B023 (called before the next life)
+            applied = sum(isinstance(outcome, Applied) for [outcome] in heard)
+            unknown = sum(isinstance(outcome, OutcomeUnknown) for [outcome] in heard)
+            assert applied + unknown == 200, f"life {life}"
+            watched.cluster.restart(leader)
+        watched.commit("after")
+        watched.agree()
+
+
+def test_a_node_that_was_crashed_or_paused_when_its_process_was_killed() -> None:
+    with running(ProcessCluster, 5) as watched:
+        watched.commit("before")
+        watched.cluster.pause(4)
+        kill(watched, 4)
+        watched.cluster.crash(5)
+        process = process_of(watched.cluster, 5)
+        process.kill()
+        assert isinstance(watched.cluster, ProcessCluster)
+        watched.cluster._nodes[5]._receiver.join()
+        assert [node for node, _ in watched.failures] == [4], "node 5 had no life to lose"
+        assert watched.cluster.restart(4)
+        assert watched.cluster.restart(5)
+        watched.commit("after")
+
+
+def test_what_was_asked_of_a_killed_process_is_answered() -> None:
+    with running(ProcessCluster) as watched, ThreadPoolExecutor(1) as thread:
+        leader = watched.leader()
+        run = thread.submit(watched.cluster.replicate, leader, ReplicateSpec(duration_ns=10**12))
+        reads: list[Value | RaftError] = []
+        commands: list[Outcome] = []
+        watched.cluster.pause(leader)
+        watched.cluster.submit(leader, Command("set", "k", "v"), commands.append)
+        watched.cluster.read(leader, Query("k", reads.append))
+        kill(watched, leader)
+        watched.cluster.read(leader, Query("k", reads.append))
+        watched.cluster.submit(leader, Command("set", "k", "v"), commands.append)
+        with pytest.raises(Unavailable):
+            run.result()
+        with pytest.raises(Unavailable):
+            watched.cluster.status(leader)
+        assert [type(outcome) for outcome in commands] == [OutcomeUnknown, Unavailable]
+        assert [type(outcome) for outcome in reads] == [Unavailable, Unavailable]
+
+
+@pytest.mark.usefixtures("impatient")
+def test_a_process_that_was_stopped_holds_nobody_up_and_can_be_crashed() -> None:
+    with running(ProcessCluster) as watched:
+        watched.commit("before")
+        process_of(watched.cluster, 3).suspend()
+        with pytest.raises(Unavailable, match="does not answer"):
+            watched.cluster.status(3)
+        watched.cluster.partition([[1, 2, 3]])
+        watched.commit("without", among={1, 2})
+        process_of(watched.cluster, 3).resume()
+        watched.statuses(lambda views: len({view.last_index for view in views.values()}) == 1)
+        process_of(watched.cluster, 3).suspend()
+        watched.cluster.crash(3)
+        assert watched.cluster.restart(3), "it was killed, and its memory is lost"
+        watched.commit("after")
+
+
+@pytest.mark.usefixtures("impatient")
+def test_processes_that_were_stopped_are_gone_when_the_cluster_is() -> None:
+    with running(ProcessCluster) as watched:
+        processes = [process_of(watched.cluster, node) for node in watched.nodes]
+        for process in processes:
+            process.suspend()
+    assert not any(process.is_running() for process in processes)
+
+
+def test_a_killed_fork_server_is_started_again(tmp_path: Path) -> None:
+    with running(ProcessCluster, data_dir=tmp_path) as watched:
+        watched.commit("before")
+        processes = [process_of(watched.cluster, node) for node in watched.nodes]
+        forkserver.ensure_running()
+        os.kill(forkserver._forkserver._forkserver_pid, signal.SIGKILL)  # type: ignore[attr-defined]
+        watched.commit("as ever")
+        kill(watched, 2)
+        watched.cluster.restart(2)
+        processes.append(process_of(watched.cluster, 2))
+        watched.commit("after")
+    for process in processes:
+        with contextlib.suppress(psutil.NoSuchProcess):
+            process.wait(10)
+
+
+# -- a machine that has no more ----------------------------------------------------------------
+
+
+def no_more(allowed: int, error: Exception, real: Callable[..., Any]) -> Callable[..., Any]:
+    """The same function, which fails once it was called so many times."""
+    left = iter(range(allowed))
+
+    def limited(*arguments: Any, **named: Any) -> Any:
+        if next(left, None) is None:
+            raise error
+        return real(*arguments, **named)
+
+    return limited
+
+
+MODELS: dict[str, ClusterFactory] = {
+    "threading": ThreadCluster,
+    "asyncio": AsyncioCluster,
+    "multiprocessing": ProcessCluster,
+}
+
+
+@pytest.mark.parametrize("allowed", [0, 1, 2])
+@pytest.mark.parametrize("model", MODELS)
+def test_a_cluster_for_which_the_machine_has_no_more_leaves_nothing(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, model: str, allowed: int
+) -> None:
+    with running(MODELS[model], 1):
+        pass  # What is imported or started once, is so now.
+    before = Holdings.now()
+    error = RuntimeError("can't start new thread")
+    start = no_more(allowed, error, threading.Thread.start)
+    monkeypatch.setattr(threading.Thread, "start", lambda thread: start(thread))
+    if model == "multiprocessing":
+        pairs = no_more(allowed, OSError(24, "Too many open files"), socket.socketpair)
+        monkeypatch.setattr(socket, "socketpair", pairs)
+    if model == "asyncio" and allowed:
+        watched = Watched(MODELS[model], 3, tmp_path)
+        watched.cluster.start()  # One thread is all that it needs.
+        watched.cluster.stop()
+    else:
+        with pytest.raises(Unavailable, match="the machine has no"):
+            Watched(MODELS[model], 3, tmp_path).cluster.start()
+    monkeypatch.undo()
+    assert Holdings.now() == before
