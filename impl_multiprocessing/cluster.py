@@ -235,6 +235,8 @@ class ProcessCluster(Cluster):
                 self._events.role_changed(change)
             case ("entries_lost", lost):
                 self._events.entries_lost(lost)
+            case ("members", membership):
+                self._events.members_committed(membership)
             case ("sent", messages, at_ns):
                 if self._events.sent is not None:
                     self._events.sent(messages, at_ns)

@@ -2,9 +2,9 @@
 
 An order is (token, name, arguments), and its answer ("answer", token, value) with a
 value that may be an exception. Besides, the process sends ("role", change),
-("failed", exception), ("entries_lost", entries) and, for a trace, ("sent", messages,
-time). What threads and tasks do by a call takes a pipe here, and this module and the
-contender's half of it in `cluster` are what that costs.
+("members", membership), ("entries_lost", entries), ("failed", exception) and, for a
+trace, ("sent", messages, time). What threads and tasks do by a call takes a pipe here,
+and this module and the contender's half of it in `cluster` are what that costs.
 """
 
 import gc
@@ -79,6 +79,7 @@ class NodeProcess:
             if config.trace
             else None,
             entries_lost=lambda lost: self._send(("entries_lost", lost)),
+            members_committed=lambda membership: self._send(("members", membership)),
         )
         self._life: NodeLife | None = None
         self._pace: Iterator[float] = iter(())

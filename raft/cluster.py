@@ -57,6 +57,16 @@ class EntriesLost(NamedTuple):
     at_ns: int
 
 
+class Membership(NamedTuple):
+    """Who belongs to the cluster as of an index, up to which all is committed.
+
+    A leader tells it, which knows of all changes that were ever committed up to there.
+    """
+
+    as_of: int
+    members: tuple[int, ...]
+
+
 class NodeStatus(NamedTuple):
     """What a running node is at this moment; hashes as in docs/protocol.md."""
 
@@ -145,6 +155,8 @@ class Events(NamedTuple):
     sent: Callable[[Sequence[Message], int], None] | None = None
     """A node sends these messages at a time (ns); None where nobody asks for a trace."""
     entries_lost: Callable[[EntriesLost], None] = ignore
+    members_committed: Callable[[Membership], None] = ignore
+    """A change of members is committed, or was before this leader's time, whoever waits for it."""
 
 
 class Counters(NamedTuple):

@@ -9,10 +9,18 @@ how it ends are the runtime's own.
 from collections.abc import Callable, Iterator, Sequence
 
 from raftmark.raft.client import Proposal, Query, Readers, Reading, Waiters, refuse
-from raftmark.raft.cluster import Counters, EntriesLost, Events, LogSlice, Replica, RoleChange
+from raftmark.raft.cluster import (
+    Counters,
+    EntriesLost,
+    Events,
+    LogSlice,
+    Membership,
+    Replica,
+    RoleChange,
+)
 from raftmark.raft.errors import NotLeader, Unavailable
-from raftmark.raft.messages import Message, Save
-from raftmark.raft.node import Node, Ready
+from raftmark.raft.messages import Configuration, Message, Save
+from raftmark.raft.node import Node, Ready, Role
 from raftmark.raft.state_machine import StateMachine
 
 
@@ -43,6 +51,7 @@ class Server:
         self._waiters = Waiters()
         self._readers = Readers()
         self._view: tuple[object, ...] = ()
+        self._members_told: Configuration | None = None
         self._messages = 0
         self._saves = 0
         self._save_ns = 0
@@ -151,10 +160,25 @@ class Server:
         if ready.committed:
             first = self._machine.applied_index + 1
             results = self._machine.apply(ready.committed)
+            if self._node.role is Role.LEADER:
+                self._tell_members()
             self._waiters.applied(first, ready.committed, results)
         self._readers.resolve(ready.reads, self._machine, self._node.leader)
         if self._node.snapshot_due:
             self._node.take_snapshot(self._machine.items())
+
+    def _tell_members(self) -> None:
+        """Tell who the members are, once that is committed: who was removed need not hear of it.
+
+        A leader that has committed an entry of its term has all that was committed before it.
+        """
+        log, index = self._node.log, self._node.commit_index
+        if log.configuration is self._members_told or log.term_at(index) != self._node.term:
+            return
+        committed = log.configuration_at(index)
+        if committed is not self._members_told:
+            self._members_told = committed
+            self._events.members_committed(Membership(index, committed.members))
 
     def _announce(self) -> None:
         node = self._node

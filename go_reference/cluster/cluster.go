@@ -52,6 +52,9 @@ type Events struct {
 	EntriesLost func(lost raft.LostEntries, leader raft.NodeID, atNs int64)
 	// Sent: a node sends these messages at a time (ns). It is nil where nobody asks for a trace.
 	Sent func([]raft.Message, int64)
+	// MembersCommitted: a change of members is committed, or was before this leader's time,
+	// whoever waits for it.
+	MembersCommitted func(raft.Membership)
 }
 
 // Status is what a node is at one moment. A crashed node is nothing but that.

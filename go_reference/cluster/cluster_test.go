@@ -61,6 +61,7 @@ func (s *scenario) events() Events {
 		EntriesLost: func(lost raft.LostEntries, _ raft.NodeID, _ int64) {
 			locked(func() { s.said = append(s.said, fmt.Sprintf("%+v", lost)) })
 		},
+		MembersCommitted: func(raft.Membership) {},
 	}
 }
 

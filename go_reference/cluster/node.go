@@ -95,6 +95,7 @@ func (n *node) load() error {
 		RestartTimer: n.timer.restart,
 		Announce:     func(view raft.View) { n.events.RoleChanged(RoleChange{n.id, view, Monotonic()}) },
 		ReportLoss:   func(lost raft.LostEntries) { n.events.EntriesLost(lost, n.id, Monotonic()) },
+		TellMembers:  n.events.MembersCommitted,
 		Now:          time.Now,
 		Counters:     &n.counters,
 	})

@@ -31,11 +31,15 @@ type control struct {
 
 	// Held while a member comes or goes, and for reading while an operation names one.
 	membership sync.RWMutex
+	left       chan struct{} // holds one token while members are to be ended
 
 	mu      sync.Mutex
 	nodes   []raft.NodeID // in ascending order; replaced, never changed
 	changed chan struct{} // closed at the next role change
 	roles   map[raft.NodeID]cluster.RoleChange
+	joining map[raft.NodeID]bool // started, and not known to be members yet
+	leaving map[raft.NodeID]bool // members no more, and not ended yet
+	asOf    int                  // the index as of which the members are known
 	history []cluster.RoleChange // while a workload records it
 }
 
@@ -52,6 +56,9 @@ func startControl(config cluster.Config, events cluster.Events) (*control, error
 		seed:     config.Seed,
 		changed:  make(chan struct{}),
 		roles:    map[raft.NodeID]cluster.RoleChange{},
+		joining:  map[raft.NodeID]bool{},
+		leaving:  map[raft.NodeID]bool{},
+		left:     make(chan struct{}, 1),
 	}
 	c.running, c.cancel = context.WithCancelCause(context.Background())
 	announce := events.RoleChanged
@@ -59,10 +66,12 @@ func startControl(config cluster.Config, events cluster.Events) (*control, error
 		c.note(change)
 		announce(change)
 	}
+	events.MembersCommitted = c.noteMembers
 	if c.Cluster, err = cluster.Start(config, nodes, events); err != nil {
 		c.cancel(errStopped)
 		return nil, err
 	}
+	c.working.Go(c.endThoseWhoLeave)
 	return c, nil
 }
 

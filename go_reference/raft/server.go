@@ -19,6 +19,7 @@ type Server struct {
 	queries   []Query    // since the last CarryOut
 	waiters   Waiters
 	readers   Readers
+	members   *Configuration // that was told of
 }
 
 // A Runtime is what a server needs of the one that it runs on.
@@ -28,8 +29,16 @@ type Runtime struct {
 	RestartTimer func(time.Duration) // TimeOut is to be called after so long
 	Announce     func(View)          // hears of every change of role, term or leader
 	ReportLoss   func(LostEntries)   // hears of what a follower has lost
+	TellMembers  func(Membership)    // hears of a change of members that is committed
 	Now          func() time.Time
 	Counters     *Counters // of what is sent and saved, in all lives
+}
+
+// A Membership is who belongs to the cluster as of an index, up to which all is committed. A
+// leader tells it, which knows of all changes that were ever committed up to there.
+type Membership struct {
+	AsOf    int
+	Members []NodeID
 }
 
 // Counters are what a node has sent and saved, and for how long it waited for its saves.
@@ -221,11 +230,25 @@ func (s *Server) apply(ready Ready) {
 		s.waiters.Skipped(ready.Snapshot.LastIndex)
 	}
 	if len(ready.Committed) > 0 {
+		s.tellMembers()
 		s.waiters.Applied(s.machine.AppliedIndex()+1, ready.Committed, s.machine.Apply)
 	}
 	s.readers.Resolve(ready.Reads, s.machine, s.core.View().Leader)
 	if s.core.SnapshotDue() {
 		s.core.TakeSnapshot(s.machine.Items(), true)
+	}
+}
+
+// tellMembers tells who the members are, once that is committed: who was removed need not hear
+// of it. A leader that has committed an entry of its term has all that was committed before it.
+func (s *Server) tellMembers() {
+	log, view, index := s.core.Log(), s.core.View(), s.core.CommitIndex()
+	if view.Role != Leader || log.Configuration() == s.members || log.TermAt(index) != view.Term {
+		return
+	}
+	if committed := log.configurationAt(index); committed != s.members {
+		s.members = committed
+		s.runtime.TellMembers(Membership{index, committed.Members()})
 	}
 }
 

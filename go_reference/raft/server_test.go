@@ -2,6 +2,7 @@ package raft
 
 import (
 	"errors"
+	"fmt"
 	"reflect"
 	"slices"
 	"testing"
@@ -16,6 +17,7 @@ type lonely struct {
 	sent     []Message
 	views    []View
 	losses   []LostEntries
+	members  []Membership
 	counters Counters
 	now      time.Time
 	full     error // what a save returns
@@ -45,6 +47,7 @@ func newLonely(t *testing.T) *lonely {
 		RestartTimer: func(time.Duration) {},
 		Announce:     func(view View) { l.views = append(l.views, view) },
 		ReportLoss:   func(lost LostEntries) { l.losses = append(l.losses, lost) },
+		TellMembers:  func(members Membership) { l.members = append(l.members, members) },
 		Now: func() time.Time {
 			l.now = l.now.Add(1)
 			return l.now
@@ -193,5 +196,39 @@ func wantCodes(t *testing.T, answers chan Outcome, want ...Code) {
 	}
 	if !slices.Equal(codes, want) {
 		t.Errorf("it answered %v, want %v", codes, want)
+	}
+}
+
+func TestALeaderTellsOfAChangeOfMembersOnceItIsCommitted(t *testing.T) {
+	l := newLonely(t)
+	told := func(want string) {
+		t.Helper()
+		if got := fmt.Sprint(l.members); got != want {
+			t.Errorf("it told %s, want %s", got, want)
+		}
+	}
+	l.lead()
+	told("[{1 [1 2 3]}]") // with the first entry of its term
+	l.Propose(Proposal{Command: MembershipCommand(RemoveServer, 3), Done: make(chan Outcome, 1)})
+	l.carryOut()
+	l.Propose(Proposal{Command: setKey, Done: make(chan Outcome, 1)})
+	l.carryOut()
+	told("[{1 [1 2 3]}]") // the change is in force, and may yet be lost
+	l.acknowledge(3)
+	told("[{1 [1 2 3]} {3 [1 2]}]")
+	l.Propose(Proposal{Command: setKey, Done: make(chan Outcome, 1)})
+	l.carryOut()
+	l.acknowledge(4)
+	told("[{1 [1 2 3]} {3 [1 2]}]")
+}
+
+// A follower may have applied what later changes have overtaken.
+func TestOnlyALeaderTellsOfTheMembers(t *testing.T) {
+	l := newLonely(t)
+	entries := []Entry{{Term: 1, Command: noop}, {Term: 1, Command: MembershipCommand(RemoveServer, 3)}}
+	l.Receive(AppendEntries{Term: 1, From: 2, To: 1, Entries: entries, LeaderCommit: 2})
+	l.carryOut()
+	if got := l.Status().AppliedIndex; got != 2 || len(l.members) > 0 {
+		t.Errorf("with %d entries applied it told %v", got, l.members)
 	}
 }

@@ -17,6 +17,7 @@ from raftmark.raft.cluster import (
     EntriesLost,
     Events,
     LogSlice,
+    Membership,
     NodeStatus,
     RoleChange,
     ignore,
@@ -72,9 +73,17 @@ class Control:
         self._data_dir = config.data_dir
         self._lifecycle = dict.fromkeys(self.nodes, Lifecycle.RUNNING)
         self._paused_status: dict[int, NodeStatus] = {}
+        self._members_as_of = 0
+        self._joining: set[int] = set()
+        """Those who were started and are not known to be members yet."""
+        self._leaving: set[int] = set()
+        """Those who are members no more and have not ended yet."""
+        self._ending: list[threading.Thread] = []
         self._stopped = False
         self._faults = PERFECT
-        events = Events(self._role_changed, self._node_failed, on_sent, on_entries_lost)
+        events = Events(
+            self._role_changed, self._node_failed, on_sent, on_entries_lost, self._members_are
+        )
         self.cluster: Cluster = factory(config, events)
         self._divide: Callable[[], None] = partial(self.cluster.partition, None)
 
@@ -94,6 +103,20 @@ class Control:
             self._changed.notify_all()
         self._on_failure(node, error)
 
+    def _members_are(self, membership: Membership) -> None:
+        """End the servers that are members no more, whoever has asked for that and waits for it."""
+        with self._changed:
+            if membership.as_of <= self._members_as_of or self._stopped:
+                return
+            self._members_as_of = membership.as_of
+            self._joining.difference_update(membership.members)
+            for node in self._lifecycle.keys() - self._joining - set(membership.members):
+                self._leaving.add(node)
+                # Not here: it is the thread of a node that tells.
+                thread = threading.Thread(target=self._end, args=(node,), name=f"ends-{node}")
+                self._ending.append(thread)
+                thread.start()
+
     # -- what the operator asks ------------------------------------------------------
 
     def start(self) -> None:
@@ -107,6 +130,8 @@ class Control:
             self._changed.notify_all()
         with self._operating:
             self.cluster.stop()
+        for thread in self._ending:
+            thread.join()
 
     @contextmanager
     def _operation(self) -> Iterator[None]:
@@ -285,21 +310,30 @@ class Control:
         return complete
 
     def add_server(self, node: int) -> Completion:
-        """Start another server; complete when it is a voter."""
+        """Start another server; complete when it is a voter.
+
+        One that was started before and has not become a member since is asked for once more.
+        """
         with self._operation():
-            if node in self.nodes:
+            if node in self.nodes and node not in self._joining:
                 raise BadRequest(f"node {node} is in the cluster already")
             leader = self._asked(None)
-            status = self.cluster.status(leader)
-            is_member = node in status.voters + status.learners
-            if self._data_dir is not None:
-                read(file_of(self._data_dir, node), self.settings.nodes)
-            self.cluster.join(node)
-            self._divide()
-            self.cluster.degrade(self._faults)
+            is_member = self._has_member(leader, node)
+            if node in self.nodes and is_member:
+                raise BadRequest(f"node {node} is in the cluster already")
+            started = node not in self.nodes
+            if started:
+                if self._data_dir is not None:
+                    read(file_of(self._data_dir, node), self.settings.nodes)
+                self.cluster.join(node)
+                self._divide()
+                self.cluster.degrade(self._faults)
             with self._changed:
-                self._lifecycle[node] = Lifecycle.RUNNING
-                self.nodes = tuple(sorted((*self.nodes, node)))
+                if not is_member:
+                    self._joining.add(node)
+                if started:
+                    self._lifecycle[node] = Lifecycle.RUNNING
+                    self.nodes = tuple(sorted((*self.nodes, node)))
         change = None if is_member else self._change_members(leader, ADD_SERVER, node)
 
         def complete(deadline_ns: int) -> None:
@@ -309,7 +343,8 @@ class Control:
             except OutcomeUnknown:
                 raise
             except RaftError:
-                self._end(node)
+                if started:
+                    self._leave(node, joining=True)
                 raise
             while not self._votes(node):
                 now_ns = time.monotonic_ns()
@@ -324,13 +359,25 @@ class Control:
         """Remove a server; complete when that is committed and the server has ended."""
         if self.nodes == (node,):
             raise BadRequest(f"node {node} is the only one")
-        change = self._change_members(self._asked(None), REMOVE_SERVER, node)
+        leader = self._asked(None)
+        with self._operation():
+            is_member = node not in self._joining or self._has_member(leader, node)
+        if not is_member:
+            return lambda _deadline_ns: self._leave(node, joining=True)
+        with self._changed:
+            self._joining.discard(node)
+        change = self._change_members(leader, REMOVE_SERVER, node)
 
         def complete(deadline_ns: int) -> None:
             change(deadline_ns)
-            self._end(node)
+            self._leave(node, joining=False)
 
         return complete
+
+    def _has_member(self, leader: int, node: int) -> bool:
+        """Whether a leader's log has a node as a member, committed or not."""
+        status = self.cluster.status(leader)
+        return node in status.voters + status.learners
 
     def _change_members(self, leader: int, operation: str, node: int) -> Completion:
         """Propose a change of membership; complete when it is committed."""
@@ -344,6 +391,9 @@ class Control:
                 raise outcome
             if outcome.result is not True:
                 raise Unavailable("another change is under way, or the leader is new; try again")
+            with self._changed:
+                # Whoever tells of the members as they were before is late.
+                self._members_as_of = max(self._members_as_of, outcome.log_index)
 
         done = self.notified(outcomes.append)
         self.cluster.submit(leader, Command(operation, str(node)), done)
@@ -355,14 +405,31 @@ class Control:
             leader = self.leader()
             return leader is not None and node in self.cluster.status(leader.node).voters
 
+    def _leave(self, node: int, *, joining: bool) -> None:
+        """End a server that is no member: it has come to nothing, or was one.
+
+        Nothing is left to do where that was seen to, and the next server of that id has joined.
+        """
+        with self._changed:
+            if (node in self._joining) == joining:
+                self._leaving.add(node)
+        self._end(node)
+
     def _end(self, node: int) -> None:
-        """End a server that is no member."""
+        """End a server that is to leave: once, however many ask for it."""
         with self._operating:
-            if self._lifecycle.pop(node) is not Lifecycle.CRASHED and not self._stopped:
+            with self._changed:
+                if node not in self._leaving or self._stopped:
+                    return
+                self._leaving.discard(node)
+                self._joining.discard(node)
+                state = self._lifecycle.pop(node, None)
+            if state in (Lifecycle.RUNNING, Lifecycle.PAUSED):
                 self.cluster.crash(node)
             with self._changed:
                 self._roles.pop(node, None)
                 self.nodes = tuple(n for n in self.nodes if n != node)
+                self._changed.notify_all()
 
     def _state_of(self, node: int) -> Lifecycle:
         state = self._lifecycle.get(node)

@@ -177,6 +177,37 @@ def test_a_removed_node_is_gone(start: StartCluster, state: str, settings: dict[
     assert changes_in(check_members(cluster, cluster.nodes)) == [("remove_server", str(node))]
 
 
+@pytest.mark.parametrize("state", ["running", "crashed", "paused", "leader"])
+def test_a_removal_that_timed_out_ends_the_node_when_it_is_committed(
+    start: StartCluster, state: str
+) -> None:
+    cluster = start(election_timeout_ms=[500, 800], heartbeat_ms=30)
+    cluster.committed("k", "1")
+    leader = cluster.elected_leader()
+    first, second = cluster.others(leader)
+    node = leader if state == "leader" else first
+    last = cluster.status()[leader].last_index or 0
+    if state == "crashed":
+        cluster.crash(node)
+    elif state == "paused":
+        cluster.pause(node)
+    # It hears no answers, so that it does not know what the others have.
+    cluster.block((first, leader), (second, leader))
+    cluster.refused("timeout", "remove_server", node=node, timeout_ms=100)
+    cluster.eventually("another one has it", lambda s: (s[second].last_index or 0) > last)
+    if state == "leader":
+        cluster.crash(leader)
+    cluster.heal()
+    # Nobody waits for it any more.
+    cluster.forget(node)
+    for _ in looks():
+        if {view["id"] for view in cluster.contender.call("status")["nodes"]} == {*cluster.nodes}:
+            break
+    cluster.refused("bad_request", "restart", node=node)
+    cluster.committed("k", "2")
+    assert changes_in(check_members(cluster, cluster.nodes)) == [("remove_server", str(node))]
+
+
 def test_a_removed_leader_has_told_another_node_to_stand(start: StartCluster) -> None:
     cluster = start(5, **UNSHAKABLE)
     cluster.committed("k", "1")

@@ -8,9 +8,16 @@ import pytest
 
 from raftmark.raft import Command, Entry, Message, Node, Role, Save
 from raftmark.raft.client import Applied, Outcome, Proposal, Query, Value
-from raftmark.raft.cluster import EntriesLost, Events, RoleChange
+from raftmark.raft.cluster import EntriesLost, Events, Membership, RoleChange
 from raftmark.raft.errors import NotLeader, OutcomeUnknown, RaftError, Unavailable
-from raftmark.raft.messages import AppendEntries, AppendEntriesReply, RequestVote, RequestVoteReply
+from raftmark.raft.messages import (
+    NOOP,
+    REMOVE_SERVER,
+    AppendEntries,
+    AppendEntriesReply,
+    RequestVote,
+    RequestVoteReply,
+)
 from raftmark.raft.server import Server
 from raftmark.raft.storage import MemoryStorage
 
@@ -28,13 +35,19 @@ class Watched:
         self.sent: list[Message] = []
         self.roles: list[RoleChange] = []
         self.losses: list[EntriesLost] = []
+        self.memberships: list[Membership] = []
         self.answers: list[tuple[int, Outcome | Value]] = []
         self.now_ns = 0
         self.server = Server(
             Node(1, settings_of(nodes), lambda: 0.5, self.storage.load()),
             self._send,
             lambda after_ns: self.did.append("timer"),
-            Events(self.roles.append, lambda node, error: None, entries_lost=self.losses.append),
+            Events(
+                self.roles.append,
+                lambda node, error: None,
+                entries_lost=self.losses.append,
+                members_committed=self.memberships.append,
+            ),
             self._now_ns,
         )
         self.server.begin()
@@ -98,6 +111,32 @@ def test_it_saves_then_sends_then_applies_and_answers(watched: Watched) -> None:
     watched.acknowledge(2)
     assert watched.did == ["send", "answer"]
     assert watched.answers == [(1, Applied(2, 1, None))]
+
+
+def test_a_leader_tells_of_a_change_of_members_once_it_is_committed(watched: Watched) -> None:
+    watched.lead()
+    assert watched.memberships == [Membership(1, (1, 2, 3))], "with the first entry of its term"
+    heard: list[Outcome] = []
+    watched.server.take([Proposal(Command(REMOVE_SERVER, "3"), heard.append)], [])
+    watched.carry_out()
+    watched.server.take(watched.ask(1)[0], [])
+    watched.carry_out()
+    assert len(watched.memberships) == 1, "it is in force, and may yet be lost"
+    watched.acknowledge(3)
+    assert watched.memberships[1:] == [Membership(3, (1, 2))]
+    watched.server.take(watched.ask(2)[0], [])
+    watched.carry_out()
+    watched.acknowledge(4)
+    assert len(watched.memberships) == 2
+
+
+def test_only_a_leader_tells_of_the_members(watched: Watched) -> None:
+    """A follower may have applied what later changes have overtaken."""
+    removal = Entry(1, Command(REMOVE_SERVER, "3"))
+    watched.server.receive(AppendEntries(1, 2, 1, 0, 0, (Entry(1, NOOP), removal), 2))
+    watched.carry_out()
+    assert watched.server.replica().status().commit_index == 2
+    assert watched.memberships == []
 
 
 def test_it_tells_of_what_a_follower_has_lost(watched: Watched) -> None:

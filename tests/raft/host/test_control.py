@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
 
 import pytest
 
 from raftmark.raft import Command, Role
-from raftmark.raft.client import Outcome, Query, Value
-from raftmark.raft.cluster import NodeStatus
-from raftmark.raft.errors import BadRequest, Unavailable
+from raftmark.raft.client import Applied, Outcome, Query, Value
+from raftmark.raft.cluster import Membership, NodeStatus
+from raftmark.raft.errors import BadRequest, OutcomeUnknown, Unavailable
+from raftmark.raft.host.control import Completion
 from raftmark.raft.storage import StorageError
 from tests.raft.fake_cluster import Fixture
 
+DEADLINE_NS = 60_000_000_000
 DOWN = [lambda f: f.control.crash(2), lambda f: f.cluster.fail(2)]
 
 
@@ -139,8 +142,102 @@ def test_without_a_leader_a_command_is_refused_at_once(fixture: Fixture) -> None
     assert [type(outcome) for outcome in fixture.submit()] == [Unavailable]
 
 
+# -- members ----------------------------------------------------------------------------------
+
+
+def commit(fixture: Fixture, as_of: int, *members: int) -> None:
+    """A leader tells who the members are; wait until who is none has ended."""
+    fixture.cluster.events.members_committed(Membership(as_of, members))
+    for thread in fixture.control._ending:
+        thread.join()
+
+
+def change(fixture: Fixture, begin: Callable[[int], Completion], node: int) -> Completion:
+    """Begin a change whose outcome nobody has heard of when its client gives up."""
+    complete = begin(node)
+    with pytest.raises(OutcomeUnknown):
+        complete(0)
+    return complete
+
+
+def ended(fixture: Fixture) -> list[int]:
+    return [call[1] for call in fixture.cluster.calls if call[0] == "crash"]
+
+
+@pytest.mark.parametrize("state", ["running", "paused", "crashed"])
+def test_a_removal_that_is_committed_when_nobody_waits_ends_the_server(
+    fixture: Fixture, state: str
+) -> None:
+    if state == "paused":
+        fixture.control.pause(3)
+    elif state == "crashed":
+        fixture.control.crash(3)
+    complete = change(fixture, fixture.control.remove_server, 3)
+    assert fixture.control.nodes == (1, 2, 3)
+    commit(fixture, 5, 1, 2)
+    assert fixture.control.nodes == (1, 2)
+    assert ended(fixture) == [3]
+    with pytest.raises(BadRequest):
+        fixture.control.restart(3)
+    # The answer that comes at last finds nothing left to be done.
+    fixture.cluster.outstanding.pop()(Applied(5, 1, True))
+    complete(0)
+    assert ended(fixture) == [3]
+
+
+def test_who_tells_late_of_former_members_ends_nobody(fixture: Fixture) -> None:
+    complete = fixture.control.remove_server(3)
+    fixture.cluster.outstanding.pop()(Applied(5, 1, True))
+    complete(time.monotonic_ns() + DEADLINE_NS)
+    fixture.cluster.voters = (1, 2)
+    fixture.control.add_server(3)
+    commit(fixture, 5, 1, 2)
+    assert fixture.control.nodes == (1, 2, 3)
+    commit(fixture, 6, 1, 2)  # The next leader, before the addition is committed.
+    assert fixture.control.nodes == (1, 2, 3)
+    commit(fixture, 7, 1, 2, 3)
+    commit(fixture, 6, 1, 2)
+    assert fixture.control.nodes == (1, 2, 3)
+    assert ended(fixture) == [3]
+    commit(fixture, 8, 1, 2)
+    assert fixture.control.nodes == (1, 2)
+
+
+def test_an_addition_that_came_to_nothing_can_be_asked_for_again_or_taken_back(
+    fixture: Fixture,
+) -> None:
+    change(fixture, fixture.control.add_server, 4)
+    fixture.cluster.outstanding.clear()  # Another leader's entry took its place.
+    change(fixture, fixture.control.add_server, 4)
+    joined = [call for call in fixture.cluster.calls if call[0] == "join"]
+    assert joined == [("join", 4)], "it runs already"
+    fixture.cluster.voters = (1, 2, 3, 4)
+    with pytest.raises(BadRequest, match="in the cluster already"):
+        fixture.control.add_server(4)
+    fixture.cluster.voters = (1, 2, 3)
+    fixture.control.remove_server(4)(0)
+    assert fixture.control.nodes == (1, 2, 3)
+    assert ended(fixture) == [4]
+    commit(fixture, 5, 1, 2, 3)
+    assert ended(fixture) == [4]
+
+
+def test_a_member_that_is_started_again_ends_with_its_removal(fixture: Fixture) -> None:
+    commit(fixture, 5, 1, 2)
+    fixture.cluster.voters = (1, 2, 3)  # A later leader has it, as an earlier cluster had.
+    fixture.control.add_server(3)
+    commit(fixture, 6, 1, 2)
+    assert fixture.control.nodes == (1, 2)
+
+
+def test_a_cluster_that_is_stopped_ends_nobody_more(fixture: Fixture) -> None:
+    fixture.control.stop()
+    commit(fixture, 5, 1, 2)
+    assert ended(fixture) == []
+
+
 def test_a_client_hears_once_that_its_node_was_removed(fixture: Fixture) -> None:
-    fixture.control._end(3)
+    commit(fixture, 5, 1, 2)
     heard: list[Outcome | Value] = []
     fixture.control.submit(3, Command("noop"), heard.append)
     fixture.control.read(3, Query("key", heard.append))
