@@ -1,8 +1,8 @@
-"""What a report says of where its figures come from."""
+"""What is said of the runtime that a contender ran on."""
 
 from __future__ import annotations
 
-from raftmark.report.findings.provenance import runtime
+from raftmark.bench.runs.runtimes import runtime
 
 
 def test_what_makes_a_save_dearer_is_said_with_the_runtime():
