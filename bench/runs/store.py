@@ -113,18 +113,21 @@ class Run:
         """
         path = results.resolve() / manifest.run
         new = path.with_name(f".{path.name}-{os.getpid()}{NEW}")
-        with explained(path):
-            results.mkdir(parents=True, exist_ok=True)
-            new.mkdir()
-            (new / LOGS).mkdir()
-            (new / TRIALS).touch()
-            _write_manifest(new, manifest)
-            while not _renamed(new, path):
-                name = free_name(results, manifest.profile)
-                path = path.with_name(name)
-                manifest = msgspec.structs.replace(manifest, run=name)
+        try:
+            with explained(path):
+                results.mkdir(parents=True, exist_ok=True)
+                new.mkdir()
+                (new / LOGS).mkdir()
+                (new / TRIALS).touch()
                 _write_manifest(new, manifest)
-            _sync_directory(path.parent)
+                while not _renamed(new, path):
+                    name = free_name(results, manifest.profile)
+                    path = path.with_name(name)
+                    manifest = msgspec.structs.replace(manifest, run=name)
+                    _write_manifest(new, manifest)
+                _sync_directory(path.parent)
+        finally:
+            shutil.rmtree(new, ignore_errors=True)  # It is there where it could not be finished.
         _point_latest_to(path)
         return cls(path, manifest, [], torn=0)
 

@@ -275,3 +275,15 @@ def test_a_device_is_written_to_and_stays(tmp_path):
         require_writable(tmp_path / "missing" / "file")
     require_writable(tmp_path / "file")
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_run_that_could_not_be_begun_leaves_nothing(tmp_path, monkeypatch):
+    manifest = Run.open(run_of(tmp_path / "run", "a")).manifest
+
+    def full(*_: object, **__: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("raftmark.bench.runs.store.replace_file", full)
+    with pytest.raises(StoreError, match="No space left"):
+        Run.create(tmp_path / "results", manifest)
+    assert list((tmp_path / "results").iterdir()) == []
