@@ -163,13 +163,18 @@ def environment(interpreter: Interpreter, packages: frozenset[str]) -> Environme
     identity = hashlib.sha256(interpreter.executable.encode()).hexdigest()[:8]
     directory = CACHE / "python" / f"{interpreter.full_name}-{identity}"
     python = directory / "bin" / "python"
-    directory.parent.mkdir(parents=True, exist_ok=True)
-    with open(directory.with_name(directory.name + ".lock"), "wb") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        if _ask(python) != _ask(Path(interpreter.executable), executable=str(python)):
-            _uv("venv", "--quiet", "--clear", "--no-project", "--no-python-downloads",
-                "--python", interpreter.executable, str(directory))  # fmt: skip
-        lacks = {name: why for name in sorted(packages) if (why := _install(name, directory))}
+    try:
+        directory.parent.mkdir(parents=True, exist_ok=True)
+        with open(directory.with_name(directory.name + ".lock"), "wb") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            if _ask(python) != _ask(Path(interpreter.executable), executable=str(python)):
+                _uv("venv", "--quiet", "--clear", "--no-project", "--no-python-downloads",
+                    "--python", interpreter.executable, str(directory))  # fmt: skip
+            lacks = {name: why for name in sorted(packages) if (why := _install(name, directory))}
+    except OSError as error:
+        raise Unavailable(
+            f"cannot use {error.filename or directory}: {error.strerror}; make room or permit it"
+        ) from error
     return Environment(python, lacks)
 
 

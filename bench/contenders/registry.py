@@ -78,12 +78,20 @@ class Build(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         `cwd` and `output` are relative to `root`. Raises `Unavailable` when that cannot be done.
         """
         output = self._output(root)
-        output.parent.mkdir(parents=True, exist_ok=True)
-        # The lock lets several harnesses share one program: one builds, the others wait.
-        with open(output.with_name(output.name + ".lock"), "wb") as lock:
-            fcntl.flock(lock, fcntl.LOCK_EX)
-            if not _is_fresh(output, self, root):
-                _run_build(output, self, root)
+        if self.is_done(root):
+            return output  # Also where nothing can be written.
+        try:
+            output.parent.mkdir(parents=True, exist_ok=True)
+            # The lock lets several harnesses share one program: one builds, the others wait.
+            with open(output.with_name(output.name + ".lock"), "wb") as lock:
+                fcntl.flock(lock, fcntl.LOCK_EX)
+                if not _is_fresh(output, self, root):
+                    _run_build(output, self, root)
+        except OSError as error:
+            raise Unavailable(
+                f"cannot build: {error.filename or output}: {error.strerror}; "
+                "make room or permit it"
+            ) from error
         return output
 
     def _output(self, root: Path) -> Path:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from raftmark.commands.choosing import listed
-from raftmark.commands.options import Results
+from raftmark.commands.options import MOST_BLOCKS, Results
 from raftmark.commands.writing import require_place, write
 from raftmark.terminal.console import say
 
@@ -32,7 +32,9 @@ _Margin = Annotated[
     float,
     typer.Option(min=0.1, max=100, metavar="PERCENT", help="A change that nobody minds."),
 ]
-_Blocks = Annotated[int, typer.Option(min=1, help="Measure no more than so many blocks.")]
+_Blocks = Annotated[
+    int, typer.Option(min=1, max=MOST_BLOCKS, help="Measure no more than so many blocks.")
+]
 _Budget = Annotated[
     float, typer.Option(min=0, metavar="MINUTES", help="Begin no trial later than this.")
 ]

@@ -15,7 +15,14 @@ from raftmark.bench.contenders.variants import Contenders
 from raftmark.commands import planning, publishing
 from raftmark.commands.beginning import able, check_surroundings, create, how_to_resume
 from raftmark.commands.choosing import asked_of, choose, contenders_of, find_run, listed
-from raftmark.commands.options import ContenderNames, ContendersFile, Pythons, Results, Variables
+from raftmark.commands.options import (
+    MOST_BLOCKS,
+    ContenderNames,
+    ContendersFile,
+    Pythons,
+    Results,
+    Variables,
+)
 from raftmark.terminal.console import console, say
 
 if TYPE_CHECKING:
@@ -51,7 +58,8 @@ def bench(
         typer.Option(metavar="A,B", help="Only these cells; replicate-* are all that begin so."),
     ] = None,
     blocks: Annotated[
-        int | None, typer.Option(min=1, help="How often every contender runs in every cell.")
+        int | None,
+        typer.Option(min=1, max=MOST_BLOCKS, help="How often every contender runs in every cell."),
     ] = None,
     precision: Annotated[
         str | None,

@@ -12,7 +12,14 @@ import typer
 from raftmark.bench.contenders.registry import DEFAULT_TABLE, ContenderSpec, load_contenders
 from raftmark.commands.beginning import able, check_surroundings, create
 from raftmark.commands.choosing import asked_of, choose, contenders_of, find_run
-from raftmark.commands.options import ContenderNames, IntoRun, Pythons, Results, Variables
+from raftmark.commands.options import (
+    MOST_BLOCKS,
+    ContenderNames,
+    IntoRun,
+    Pythons,
+    Results,
+    Variables,
+)
 from raftmark.terminal.console import console, say
 
 if TYPE_CHECKING:
@@ -28,7 +35,7 @@ def register(app: typer.Typer) -> None:
 def primitives(
     quick: Annotated[bool, typer.Option("--quick", help="A first answer, in less blocks.")] = False,
     blocks: Annotated[
-        int | None, typer.Option(min=1, help="How often everything is measured.")
+        int | None, typer.Option(min=1, max=MOST_BLOCKS, help="How often everything is measured.")
     ] = None,
     contenders: ContenderNames = None,
     python: Pythons = None,
@@ -92,7 +99,9 @@ def races(
 
 
 def floors(
-    blocks: Annotated[int, typer.Option(min=1, help="How often everything is measured.")] = 5,
+    blocks: Annotated[
+        int, typer.Option(min=1, max=MOST_BLOCKS, help="How often everything is measured.")
+    ] = 5,
     seed: Annotated[int, typer.Option(min=0, help="Determines the order.")] = 1,
     results: Results = Path("results"),
 ) -> None:

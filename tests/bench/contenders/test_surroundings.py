@@ -8,7 +8,12 @@ import pytest
 
 from raftmark.bench.contenders import registry, surroundings
 from raftmark.bench.contenders.contender import ContenderFailed
-from raftmark.bench.contenders.registry import Build, ContenderSpec, load_contenders
+from raftmark.bench.contenders.registry import (
+    Build,
+    ContenderSpec,
+    Unavailable,
+    load_contenders,
+)
 from raftmark.bench.contenders.surroundings import NotAsked, read_asked
 from raftmark.bench.experiment.entries import describe
 from raftmark.bench.primitives.bare import output_of
@@ -192,3 +197,17 @@ def test_a_contender_that_needs_what_nobody_gave_it_fails_by_itself():
     )
     with pytest.raises(ContenderFailed), spec.launch() as contender:
         contender.call("hello")
+
+
+def test_a_place_that_cannot_be_written_is_the_reason_and_none_where_nothing_is_to_do(
+    tmp_path, monkeypatch
+):
+    build = builder(tmp_path, monkeypatch)
+    build.bring_up_to_date(tmp_path)
+    # What is no directory can be written to by nobody, root included.
+    with monkeypatch.context() as patch:
+        patch.setattr(registry.fcntl, "flock", lambda *_: pytest.fail("nothing is to be done"))
+        build.bring_up_to_date(tmp_path)
+    monkeypatch.setattr(registry, "CACHE", tmp_path / "builds" / "cache")
+    with pytest.raises(Unavailable, match=r"cannot build: .*Not a directory; make room or permit"):
+        build.bring_up_to_date(tmp_path)
