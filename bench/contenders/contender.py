@@ -42,6 +42,9 @@ _MOST_EVENT_BYTES = 32 * 2**20
 _DEEPEST = 32
 # Processes that a contender started may end a little after it, when their pipe to it closes.
 _ORPHANS_GRACE_S = 5.0
+# Who has closed its output, or died, may have a little to do still, or to be read.
+_CLOSED_GRACE_S = 5.0
+_LOOK_S = 0.5
 _END_OF_INPUT = None
 _MOST_NAMED = 5
 _TOO_DEEP = f"nested too deeply: more than {_DEEPEST} levels"
@@ -272,12 +275,24 @@ class Contender:
 
     def wait_for(self, reply: Future[T], op: str, timeout: float | Patience) -> T:
         """Wait for the reply to a request sent before; `op` is its name for the message."""
-        try:
-            return reply.result(timeout.left_s if isinstance(timeout, Patience) else timeout)
-        except TimeoutError:
-            limit = timeout if isinstance(timeout, Patience) else f"{timeout:.3g} s"
+        patience = timeout if isinstance(timeout, Patience) else None
+        deadline = time.monotonic() + (timeout.left_s if isinstance(timeout, Patience) else timeout)
+        while True:
+            dead = self.process.poll() is not None
+            left_s = max(0.0, deadline - time.monotonic())
+            try:
+                return reply.result(min(left_s, _CLOSED_GRACE_S if dead else _LOOK_S))
+            except TimeoutError:
+                if dead:
+                    # What it started holds its output, so that this does not end.
+                    raise self._failed(
+                        f"{self._describe_end()}; what it started lives on"
+                    ) from None
+                if left_s > _LOOK_S:
+                    continue
+            limit = patience or f"{timeout:.3g} s"
             stopped = " (its process is stopped)" if self._is_stopped() else ""
-            raise self._failed(f"hung{stopped}: no reply to '{op}' within {limit}") from None
+            raise self._failed(f"hung{stopped}: no reply to '{op}' within {limit}")
 
     def send_line(self, line: bytes) -> None:
         """Send `line` as it is, with a newline: for input that is not a proper request."""
@@ -456,7 +471,7 @@ class Contender:
 
     def _describe_end(self) -> str:
         try:
-            status = self.process.wait(5.0)
+            status = self.process.wait(_CLOSED_GRACE_S)
         except subprocess.TimeoutExpired:
             return "closed its standard output but still runs"
         if status < 0:
