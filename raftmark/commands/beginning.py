@@ -36,11 +36,36 @@ def create(
     With `with_twin` one of them runs twice: the one named `twin`, or one that the seed chooses.
     `project` is the directory that they come from, and `asked` what is kept of the command line.
     """
-    from raftmark.bench.experiment.entries import describe, gil_is_back
     from raftmark.bench.experiment.environment import describe_environment
     from raftmark.bench.experiment.twin import choose_base, twin_of
     from raftmark.bench.runs.forms import Asked, Manifest
     from raftmark.bench.runs.store import Run, free_name, now
+
+    entries = line_up(chosen)
+    if with_twin and (base := choose_base(entries, seed, twin)) is not None:
+        entries.append(twin_of(base))
+    _say_what_is_not_asked(entries, specification)
+    return Run.create(
+        results,
+        Manifest(
+            run=free_name(results, profile),
+            profile=profile,
+            seed=seed,
+            started_at=now(),
+            specification=specification,
+            contenders=entries,
+            environment=describe_environment(project),
+            asked=asked or Asked(),
+        ),
+    )
+
+
+def line_up(chosen: Mapping[str, ContenderSpec]) -> list[ContenderEntry]:
+    """Ask each contender what it is, and say what people should know of it.
+
+    Raises `Unavailable` when none can run.
+    """
+    from raftmark.bench.experiment.entries import describe, gil_is_back
 
     entries = []
     for spec in chosen.values():
@@ -58,22 +83,7 @@ def create(
             )
     if all(entry.unavailable is not None for entry in entries):
         raise Unavailable("no contender can run, so there is nothing to measure")
-    if with_twin and (base := choose_base(entries, seed, twin)) is not None:
-        entries.append(twin_of(base))
-    _say_what_is_not_asked(entries, specification)
-    return Run.create(
-        results,
-        Manifest(
-            run=free_name(results, profile),
-            profile=profile,
-            seed=seed,
-            started_at=now(),
-            specification=specification,
-            contenders=entries,
-            environment=describe_environment(project),
-            asked=asked or Asked(),
-        ),
-    )
+    return entries
 
 
 def _say_what_is_not_asked(entries: list[ContenderEntry], specification: Specification) -> None:
