@@ -1,4 +1,5 @@
 import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -6,10 +7,13 @@ from pathlib import Path
 import msgspec
 import pytest
 
+from raftmark.bench.analysis.metrics import values
 from raftmark.bench.experiment.measure import End
 from raftmark.bench.experiment.trial import skipped_trial
+from raftmark.bench.runs.audit import audit
 from raftmark.bench.runs.plan import remaining
 from raftmark.bench.runs.store import Run, StoreError, free_name
+from raftmark.report.findings.evidence import gather
 from tests.bench.support import (
     contenders,
     election_cell,
@@ -23,6 +27,15 @@ from tests.bench.support import (
 @pytest.fixture
 def specs(tmp_path):
     return contenders(tmp_path, {"a": fake("stub"), "b": fake("stub")})
+
+
+@pytest.fixture(scope="module")
+def measured(tmp_path_factory) -> Path:
+    """The directory of a run whose trials are ok."""
+    directory = tmp_path_factory.mktemp("measured")
+    run = new_run(directory, blocks=1)
+    measure_quietly(run, contenders(directory, {"a": fake("stub"), "b": fake("stub")}))
+    return run.path
 
 
 def new_run(tmp_path: Path, **changes) -> Run:
@@ -113,6 +126,41 @@ def test_damage_within_the_file_is_refused_with_its_line(tmp_path, damage):
         path.write_bytes(b"".join([*lines[: number - 1], damage, *lines[number:]]))
         with pytest.raises(StoreError, match=rf"trials\.jsonl, line {number} is damaged"):
             Run.open(run.path)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda e: e.update(leader_ns=e["crash_ns"]),
+        lambda e: e.update(leader_ns=e["crash_ns"] - 10**9),
+        lambda e: e.update(candidate_ns=e["leader_ns"]),
+        lambda e: e.update(settled_ns=e["leader_ns"] - 1),
+        lambda e: e.update(crash_ns=-1),
+        lambda e: e.update(leader_ns=10**300),
+        lambda e: e.update(leader_term=e["term"]),
+        lambda e: e.update(leader=None),
+    ],
+)
+def test_a_trial_whose_result_contradicts_itself_has_failed_and_costs_no_other(
+    tmp_path, measured, change
+):
+    run, lines = Run.open(measured), (measured / "trials.jsonl").read_bytes().splitlines()
+    raw = [msgspec.json.decode(line) for line in lines]
+    number = next(n for n, trial in enumerate(raw) if trial["cell"] == "election-12-24")
+    change(raw[number]["result"]["elections"][0])
+    copy = tmp_path / "copy"
+    shutil.copytree(measured, copy)
+    (copy / "trials.jsonl").write_bytes(b"".join(msgspec.json.encode(t) + b"\n" for t in raw))
+    again = Run.open(copy)
+    failed = [trial for trial in again.trials if trial.status == "failed"]
+    assert [trial.trial for trial in failed] == [raw[number]["trial"]]
+    assert failed[0].failure is not None
+    assert failed[0].failure.message.startswith("its result is none of election: ")
+    cells = {cell.id: cell for cell in run.manifest.specification.cells}
+    for trial in again.trials:
+        assert bool(values(cells[trial.cell], trial)) == (trial.status == "ok")
+    assert gather(again).failures != ()
+    assert audit(copy).problems != []
 
 
 def test_a_repeated_trial_is_refused(tmp_path):
