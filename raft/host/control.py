@@ -3,6 +3,7 @@
 import threading
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import Future
 from contextlib import contextmanager
 from enum import Enum
 from functools import partial
@@ -78,7 +79,7 @@ class Control:
         """Those who were started and are not known to be members yet."""
         self._leaving: set[int] = set()
         """Those who are members no more and have not ended yet."""
-        self._ending: list[threading.Thread] = []
+        self._threads: list[threading.Thread] = []
         self._stopped = False
         self._faults = PERFECT
         events = Events(
@@ -113,9 +114,7 @@ class Control:
             for node in self._lifecycle.keys() - self._joining - set(membership.members):
                 self._leaving.add(node)
                 # Not here: it is the thread of a node that tells.
-                thread = threading.Thread(target=self._end, args=(node,), name=f"ends-{node}")
-                self._ending.append(thread)
-                thread.start()
+                self._let_a_thread(partial(self._end, node), f"ends-{node}")
 
     # -- what the operator asks ------------------------------------------------------
 
@@ -130,8 +129,35 @@ class Control:
             self._changed.notify_all()
         with self._operating:
             self.cluster.stop()
-        for thread in self._ending:
+        for thread in self._threads:
             thread.join()
+
+    def _let_a_thread(self, work: Callable[[], None], name: str) -> None:
+        """Let a thread do something that `stop` awaits. `_changed` is held."""
+        thread = threading.Thread(target=work, name=name)
+        thread.start()
+        self._threads = [*(each for each in self._threads if each.is_alive()), thread]
+
+    def begin(self, work: Callable[[], T]) -> Future[T]:
+        """Let a thread do what may outlast whoever waits for it; it ends with the cluster.
+
+        `wait_for` looks again at its condition when it is done.
+        """
+        result: Future[T] = Future()
+
+        def run() -> None:
+            try:
+                value = work()
+            except BaseException as error:  # noqa: BLE001 (raised where the result is taken)
+                self.notified(result.set_exception)(error)
+            else:
+                self.notified(result.set_result)(value)
+
+        with self._changed:
+            if self._stopped:
+                raise Unavailable("the cluster was stopped")
+            self._let_a_thread(run, "beside-the-leader")
+        return result
 
     @contextmanager
     def _operation(self) -> Iterator[None]:

@@ -4,7 +4,7 @@ import random
 import time
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import nullcontext
-from typing import Any, NamedTuple, TypeAlias
+from typing import Any, NamedTuple, TypeAlias, TypeVar
 
 from raftmark.raft.client import Applied, Outcome, Value
 from raftmark.raft.cluster import RoleChange
@@ -19,6 +19,7 @@ from raftmark.raft.node import Role
 from raftmark.raft.workload.closed_loop import command_sources, difference
 from raftmark.raft.workload.specs import CatchUpSpec, ElectionSpec, FailoverSpec, StabilitySpec
 
+S = TypeVar("S", ReplicateSpec, OfferedSpec)
 Progress: TypeAlias = Callable[[float], None]
 Result: TypeAlias = dict[str, Any]
 Fields: TypeAlias = dict[str, tuple[Check, Any]]
@@ -35,17 +36,30 @@ BESIDE_THE_NODES = "a thread beside the nodes is all clients"
 
 def replicate(control: Control, spec: ReplicateSpec, _progress: Progress) -> Result:
     """The closed loop where the leader lives."""
-    return _beside_leader(control, lambda leader: control.cluster.replicate(leader, spec))
+    return _beside_leader(control, spec, control.cluster.replicate)
 
 
 def offered(control: Control, spec: OfferedSpec, _progress: Progress) -> Result:
     """The open loop where the leader lives."""
-    return _beside_leader(control, lambda leader: control.cluster.offered(leader, spec))
+    return _beside_leader(control, spec, control.cluster.offered)
 
 
-def _beside_leader(control: Control, run: Callable[[int], Result]) -> Result:
+def _beside_leader(control: Control, spec: S, run: Callable[[int, S], Result]) -> Result:
+    """Run it until it ends, or another node leads: one that hangs tells its clients nothing."""
+    leader = _settled_leader(control)
+    deadline_ns = time.monotonic_ns() + spec.warmup_ns + spec.duration_ns + SETTLE_NS
+    result = control.begin(lambda: run(leader, spec))
+
+    def succeeded() -> bool:
+        now = control.leader()
+        return now is not None and now.node != leader
+
+    if not control.wait_for(lambda: result.done() or succeeded(), deadline_ns):
+        raise Unavailable("the leader does not answer")
+    if not result.done():
+        raise Unavailable("the leader changed during the run")
     try:
-        return run(_settled_leader(control))
+        return result.result()
     except (NotLeader, Lost, OutcomeUnknown) as error:
         raise Unavailable(f"the leader changed or ceased during the run: {error}") from error
 

@@ -325,3 +325,27 @@ def test_nobody_lags_unless_asked(start: StartCluster) -> None:
 def test_only_a_minority_may_lag(start: StartCluster, nodes: int, lagging: int) -> None:
     cluster = start(nodes, **STEADY)
     cluster.refused("bad_request", "run", workload={"name": "election", "lagging": lagging})
+
+
+# A leader that hangs
+
+
+@pytest.mark.parametrize("name", ["replicate", "offered"])
+def test_a_run_whose_leader_hangs_is_answered_before_it_goes_on(
+    start: StartCluster, name: str
+) -> None:
+    cluster = start(**LIVELY)
+    cluster.committed("k", "1")
+    workload = {"name": name, "warmup_s": 0, "duration_s": 600}
+    run = cluster.contender.send("run", workload=workload)
+    cluster.eventually(
+        "it runs", lambda status: any((n.commit_index or 0) > 20 for n in status.values())
+    )
+    leader = cluster.elected_leader()
+    cluster.pause(leader)
+    with pytest.raises(ContenderError) as refusal:
+        run.result(DEADLINE_S)
+    assert refusal.value.code == "unavailable"
+    assert cluster.status()[leader].paused
+    cluster.resume(leader)
+    cluster.committed("k", "2")

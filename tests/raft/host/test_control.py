@@ -148,7 +148,7 @@ def test_without_a_leader_a_command_is_refused_at_once(fixture: Fixture) -> None
 def commit(fixture: Fixture, as_of: int, *members: int) -> None:
     """A leader tells who the members are; wait until who is none has ended."""
     fixture.cluster.events.members_committed(Membership(as_of, members))
-    for thread in fixture.control._ending:
+    for thread in fixture.control._threads:
         thread.join()
 
 

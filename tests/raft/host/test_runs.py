@@ -36,6 +36,42 @@ def test_a_replicate_run_whose_leader_is_gone_is_unavailable(
         runs.replicate(fixture.control, ReplicateSpec(), ignore)
 
 
+@pytest.mark.parametrize("run", [runs.replicate, runs.offered])
+def test_a_run_beside_a_leader_that_hangs_ends_when_another_one_leads(
+    fixture: Fixture, monkeypatch: pytest.MonkeyPatch, run: Callable[..., Any]
+) -> None:
+    """The run itself ends when its leader does: at the latest with the cluster."""
+    resumed = threading.Event()
+
+    def hang(node: int, _spec: Any) -> dict[str, Any]:
+        fixture.control.pause(node)
+        fixture.cluster.up.discard(node)
+        fixture.cluster.elect(2)
+        assert resumed.wait(60)
+        return {}
+
+    for name in ("replicate", "offered"):
+        monkeypatch.setattr(fixture.cluster, name, hang)
+    spec = ReplicateSpec() if run is runs.replicate else OfferedSpec()
+    with pytest.raises(Unavailable, match="the leader changed"):
+        run(fixture.control, spec, ignore)
+    resumed.set()
+    fixture.control.stop()
+    assert "beside-the-leader" not in [thread.name for thread in threading.enumerate()]
+
+
+def test_a_run_beside_a_leader_that_hangs_alone_ends_in_time(
+    fixture: Fixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(runs, "SETTLE_NS", SECOND // 20)
+    resumed = threading.Event()
+    monkeypatch.setattr(fixture.cluster, "replicate", lambda *_: resumed.wait(60) and {})
+    with pytest.raises(Unavailable, match="does not answer"):
+        runs.replicate(fixture.control, ReplicateSpec(warmup_ns=0, duration_ns=1), ignore)
+    resumed.set()
+    fixture.control.stop()
+
+
 def test_elections_crash_each_leader_and_restart_it(fixture: Fixture) -> None:
     shares: list[float] = []
     result = runs.election(fixture.control, ElectionSpec(3, 0, 30 * SECOND), shares.append)
