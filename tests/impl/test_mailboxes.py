@@ -44,12 +44,14 @@ def test_what_waits_for_a_thread() -> None:
         transport = Transport(mailboxes, Links(2, seed=0))
         node = NodeThread(2, CONFIG, MemoryStorage(), mailbox, transport, random.Random(0), EVENTS)
         node.start()
-        node.pause()
-        peer.send([HEARTBEAT] * TOO_MANY)
-        assert mailbox._queue.qsize() == MAX_HELD
-        node.resume()
-        node.call(Server.replica)
-        node.crash()
+        try:
+            node.pause()
+            peer.send([HEARTBEAT] * TOO_MANY)
+            assert mailbox._queue.qsize() == MAX_HELD
+            node.resume()
+            node.call(Server.replica)
+        finally:
+            node.crash()
         peer.send([HEARTBEAT] * 100)
         assert mailbox.drain(0) == []
 
@@ -63,12 +65,14 @@ def test_what_waits_for_a_task() -> None:
         storage = BackgroundStorage(MemoryStorage())
         node = NodeTask(2, CONFIG, storage, mailbox, transport, random.Random(0), EVENTS)
         node.start()
-        await node.pause()
-        peer.send([HEARTBEAT] * TOO_MANY)
-        assert len(mailbox._items) == MAX_HELD
-        node.resume()
-        await node.call(Server.replica)
-        await node.crash()
+        try:
+            await node.pause()
+            peer.send([HEARTBEAT] * TOO_MANY)
+            assert len(mailbox._items) == MAX_HELD
+            node.resume()
+            await node.call(Server.replica)
+        finally:
+            await node.crash()
         peer.send([HEARTBEAT] * 100)
         assert mailbox.take() == []
 

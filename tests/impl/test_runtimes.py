@@ -446,6 +446,23 @@ def test_a_storage_that_fails_ends_its_node_and_no_other(
     assert [node for node, _ in watched.failures] == [3]
 
 
+def test_a_storage_that_fails_while_a_node_does_as_it_is_told_ends_the_node(
+    factory: ClusterFactory, tmp_path: Path
+) -> None:
+    """Or it would go on as if it had saved."""
+    with running(factory, 1, tmp_path) as watched:
+        watched.commit("x" * 1000)
+        with file_size_limit(500), pytest.raises(Unavailable):
+            watched.cluster.compact(1)
+        [(node, error)] = watched.wait_for(lambda: watched.failures)
+        assert node == 1
+        assert isinstance(error, StorageError)
+        with pytest.raises(Unavailable):
+            watched.cluster.status(1)
+        watched.cluster.restart(1)
+        assert watched.apply(Command("get", "key")).result == "x" * 1000
+
+
 def test_a_node_can_be_restarted_as_soon_as_it_has_failed(
     factory: ClusterFactory, tmp_path: Path
 ) -> None:
