@@ -19,6 +19,9 @@ Asked = dict[str, Any]
 
 # Nothing was proposed, or what was will never be applied.
 WITHOUT_EFFECT = ("not_leader", "unavailable", "lost")
+# One value in so many is long enough that a few of them are more than one message may hold.
+LONG_VALUES = 50
+LONG = "x" * 65_536
 # How long the keys of one epoch are in use. A command without an answer stays pending for as long
 # as its key, and what is pending makes the check slow.
 EPOCH_S = 2.0
@@ -122,6 +125,8 @@ class Client:
         asked: Asked = {"op": op, "key": key}
         if op in ("set", "cas"):
             asked["value"] = f"{self._name}.{next(self._values)}"
+            if chance.randrange(LONG_VALUES) == 0:
+                asked["value"] += LONG
         if op == "cas":
             asked["expect"] = self._seen.get(key)
         return asked
@@ -160,10 +165,13 @@ class Client:
             else:
                 result = self._service.call("submit", command=asked, **fields)["result"]
         except ContenderError as error:
-            if error.code != "timeout" and error.code not in WITHOUT_EFFECT:
+            code = error.code
+            if code == "bad_request" and "node" in fields:
+                code = "unavailable"  # That node was removed.
+            if code != "timeout" and code not in WITHOUT_EFFECT:
                 raise
-            self.outcomes[error.code] += 1
-            return error.code, None
+            self.outcomes[code] += 1
+            return code, None
         self.outcomes["answered"] += 1
         return None, result
 

@@ -12,8 +12,14 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, ExitStack, contextmanager
 
-from raftmark.bench.contenders.contender import Contender, ContenderError
+import psutil
 
+from raftmark.bench.contenders.contender import Contender, ContenderError
+from tests.conformance.waiting import DEADLINE_S, looks
+
+KILL = "kill a process"
+# What a request may be answered with while leaders and members change.
+UNSETTLED = ("unavailable", "timeout", "not_leader", "lost")
 Fault = Callable[[], AbstractContextManager[None]]
 Way = tuple[int, int]
 
@@ -51,6 +57,8 @@ class Nemesis:
         self._nodes = nodes
         self._chance = random.Random(f"nemesis/{seed}")
         self._first_event = 0
+        self._on_disk = False
+        self._members_change = False
         to_nodes: dict[str, Fault] = {
             "crash the leader": lambda: self._crash([self._leader()]),
             "crash a minority": lambda: self._crash(self._sample(2)),
@@ -62,6 +70,11 @@ class Nemesis:
             to_nodes["transfer"] = self._transfer
         if "snapshot" in features:
             to_nodes["snapshot"] = self._snapshot
+        if "membership" in features:
+            to_nodes["remove in vain"] = self._remove_in_vain
+            to_nodes["restart without one"] = self._restart_without_one
+        if psutil.Process(contender.pid).children():
+            to_nodes[KILL] = self._kill  # What it started is what forks its nodes.
         to_groups: dict[str, Fault] = {
             "isolate the leader": lambda: self._partition(groups=self._around_leader(1)),
             "leader in the minority": lambda: self._partition(groups=self._around_leader(2)),
@@ -80,14 +93,20 @@ class Nemesis:
 
     # What it is told
 
-    def face_a_new_cluster(self) -> None:
-        """Forget who led the one before; call this before the next one starts."""
+    def face_a_new_cluster(self, *, on_disk: bool) -> None:
+        """Forget who led the one before; call this before the next one starts.
+
+        A node's process is only killed where its storage outlives it: no cluster need survive
+        the loss of a vote.
+        """
         self._first_event = len(self._contender.events.all())
+        self._on_disk = on_disk
 
     def strike(self, failed: threading.Event) -> None:
         """Do one or two things at once, wait a little, undo them, and wait again.
 
-        Once there is a failure, waiting ends.
+        Once there is a failure, waiting ends. AssertionError if the cluster makes no progress
+        although all is made good.
         """
         chance = self._chance
         [first] = chance.choices(self._families, [len(family) for family in self._families])
@@ -96,11 +115,15 @@ class Nemesis:
         with ExitStack() as harm:
             for family in families:
                 kind = family.draw()
+                if kind == KILL and not self._on_disk:
+                    kind = family.draw()
                 self._tell(kind)
                 harm.enter_context(self._faults[kind]())
                 self.done[kind] += 1
             failed.wait(chance.choice((0.05, 0.4, 0.8, 1.2)))
             self._tell("heal")
+        if not failed.is_set():
+            self._check_progress()
         failed.wait(chance.uniform(0.05, 0.4))
 
     def untried(self) -> set[str]:
@@ -115,6 +138,20 @@ class Nemesis:
             for event in events
             if event.get("event") == "role" and event["role"] == "leader"
         )
+
+    def _check_progress(self) -> None:
+        command = {"op": "set", "key": "progress", "value": ""}
+        refusal = "nothing was asked"
+        for _ in looks():
+            try:
+                self._contender.call("submit", command=command, timeout_ms=1000)
+            except ContenderError as error:
+                if error.code not in UNSETTLED:
+                    raise
+                refusal = str(error)
+            else:
+                return
+        raise AssertionError(f"no progress within {DEADLINE_S:g} s of healing: {refusal}")
 
     def _tell(self, what: str) -> None:
         self.diary.append(f"{time.monotonic_ns()} {what}")
@@ -132,6 +169,9 @@ class Nemesis:
     def _others(self, *nodes: int) -> list[int]:
         others = [node for node in self._nodes if node not in nodes]
         return self._chance.sample(others, len(others))
+
+    def _present(self) -> list[int]:
+        return [node["id"] for node in self._contender.call("status")["nodes"]]
 
     # Nodes
 
@@ -155,6 +195,27 @@ class Nemesis:
             self._contender.call(mend, node=node)
 
     @contextmanager
+    def _kill(self) -> Iterator[None]:
+        """Kill a node's process, whichever node that is: an event tells of it."""
+        faults = self._faults_told()
+        victim = self._chance.choice(processes_of_nodes(self._contender))
+        victim.kill()
+        for _ in looks():
+            if len(told := self._faults_told()) > len(faults):
+                break
+        else:
+            raise AssertionError(f"nobody tells that {victim} was killed")
+        node = told[-1]
+        self._tell(f"kill the process of node {node}")
+        yield
+        answer = self._contender.call("restart", node=node)
+        assert answer == {}, "what is on disk outlives its process"
+
+    def _faults_told(self) -> list[int]:
+        events = self._contender.events.all()[self._first_event :]
+        return [event["node"] for event in events if event.get("event") == "fault"]
+
+    @contextmanager
     def _transfer(self) -> Iterator[None]:
         self._attempt("transfer", timeout_ms=300)
         yield
@@ -169,7 +230,71 @@ class Nemesis:
         try:
             self._contender.call(op, node=self._sample(1)[0], **fields)
         except ContenderError as error:
-            if error.code not in ("unavailable", "timeout", "not_leader"):
+            if error.code not in UNSETTLED:
+                raise
+            self._tell(str(error))
+
+    # Members
+
+    @contextmanager
+    def _remove_in_vain(self) -> Iterator[None]:
+        """Ask a leader that hears no answers for a removal, and give up before it is made."""
+        leader = self._leader()
+        with self._changed_members():
+            with self._partition(blocked=self._ways_to(leader)):
+                self._attempt("remove_server", timeout_ms=50)
+            yield
+
+    @contextmanager
+    def _restart_without_one(self) -> Iterator[None]:
+        """Remove a node, and let all others go through a crash."""
+        with self._changed_members():
+            self._attempt("remove_server", timeout_ms=400)
+            present = self._present()
+            self._tell(f"crash {present}")
+            for node in present:
+                self._tolerantly("crash", node)
+            yield
+            for node in present:
+                self._tolerantly("restart", node)
+
+    @contextmanager
+    def _changed_members(self) -> Iterator[None]:
+        """Let members come and go meanwhile, and have all of them back at the end."""
+        self._members_change = True
+        yield
+        refusal = "nothing was asked"
+        for _ in looks():
+            try:
+                missing = sorted({*self._nodes} - self._voters())
+                self._tell(f"add {missing}")
+                for node in missing:
+                    self._contender.call("add_server", node=node, timeout_ms=2000)
+            except ContenderError as error:
+                if error.code not in (*UNSETTLED, "bad_request"):
+                    raise
+                refusal = str(error)
+            else:
+                if not missing:
+                    self._members_change = False
+                    return
+        raise AssertionError(f"not all are members again within {DEADLINE_S:g} s: {refusal}")
+
+    def _voters(self) -> set[int]:
+        """Return the voters whom the cluster runs, as the latest leader has them."""
+        nodes = self._contender.call("status")["nodes"]
+        leading = [node for node in nodes if node["role"] == "leader"]
+        if not leading:
+            return set()
+        latest = max(leading, key=lambda node: node["term"])
+        return {*latest["voters"]} & {node["id"] for node in nodes}
+
+    def _tolerantly(self, op: str, node: int) -> None:
+        """Ask of a node what is refused where that was removed since."""
+        try:
+            self._contender.call(op, node=node)
+        except ContenderError as error:
+            if error.code != "bad_request":
                 raise
             self._tell(str(error))
 
@@ -184,7 +309,13 @@ class Nemesis:
     ) -> Iterator[None]:
         how = {"groups": groups} if blocked is None else {"blocked": blocked}
         self._tell(str(how))
-        self._contender.call("partition", **how)
+        try:
+            self._contender.call("partition", **how)
+        except ContenderError as error:
+            # It may name a node that was removed since.
+            if error.code != "bad_request" or not self._members_change:
+                raise
+            self._tell(str(error))
         yield
         self._contender.call("heal")
 
@@ -231,3 +362,8 @@ class Nemesis:
 
     def _ways(self) -> list[Way]:
         return [(a, b) for a in self._nodes for b in self._nodes if a != b]
+
+
+def processes_of_nodes(contender: Contender) -> list[psutil.Process]:
+    """Return the nodes' processes, of a contender that has a server fork one for each."""
+    return [node for child in psutil.Process(contender.pid).children() for node in child.children()]

@@ -38,7 +38,7 @@ def test_every_history_is_linearizable(
             name = f"{spec.name}-{seed}-{round_}"
             settings = draw_settings(round_, features, name, tmp_path / name)
             print(f"{name}: {settings}")
-            nemesis.face_a_new_cluster()
+            nemesis.face_a_new_cluster(on_disk=settings.get("storage") == "disk")
             start(contender, settings)
             try:
                 recording = record(contender, features, name, partial(harm, nemesis, ROUND_S))
