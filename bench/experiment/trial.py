@@ -20,9 +20,10 @@ from raftmark.bench.contenders.contender import Contender, ContenderError, Conte
 from raftmark.bench.contenders.orphans import environment
 from raftmark.bench.contenders.registry import ContenderSpec, Hello
 from raftmark.bench.design.schedule import Planned
+from raftmark.bench.design.specification import Cell
 from raftmark.bench.experiment import durability
 from raftmark.bench.experiment.check import Asked, check, read_roles, settle
-from raftmark.bench.experiment.claims import Witness
+from raftmark.bench.experiment.claims import Witness, asked_for
 from raftmark.bench.experiment.cost import CostMeter, MachineMeter
 from raftmark.bench.experiment.replay import MOST_PROBLEMS
 from raftmark.bench.runs.forms import (
@@ -34,7 +35,7 @@ from raftmark.bench.runs.forms import (
     Trial,
     log_name,
 )
-from raftmark.bench.runs.results import parse_result
+from raftmark.bench.runs.results import ElectionResult, Result, parse_result
 from raftmark.bench.runs.store import DATA_PREFIX, Run, explained, now
 
 # Generous for a slow machine, and still little against a profile's patience.
@@ -44,6 +45,10 @@ _STOP_TIMEOUT_S = 10.0
 _STAGGER_S = 0.02
 _CHECK_TIMEOUT_S = 15.0
 _CHECK_TIMEOUT_PER_RUN_SECOND = 20.0
+# A log of large values is read at tens of megabytes a second, on a machine with much else to do at
+# a few; whatever a contender says of its length, it has no more than a minute for that.
+_CHECK_BYTES_PER_S = 5e6
+_CHECK_TIMEOUT_OF_BYTES_S = 60.0
 _READ_BACK_TIMEOUT_S = 30.0
 
 
@@ -164,7 +169,7 @@ def _go_through(
         result = parse_result(cell.workload["name"], progress.result)
 
         progress.stage = "check"
-        patience_s = _CHECK_TIMEOUT_S + _CHECK_TIMEOUT_PER_RUN_SECOND * cell.usual_s
+        patience_s = _patience_s(cell, result)
         patience = Patience(patience_s, "check")
         roles, strange = read_roles(contender.events, nodes, launched_ns)
         witness = Witness(nodes, sent_ns, received_ns, roles)
@@ -197,6 +202,14 @@ def start(contender: Asked, cluster: Mapping[str, Any]) -> list[int]:
     if nodes != list(range(1, cluster["nodes"] + 1)):
         raise ContenderFailed(f"started nodes {nodes[:10]} where {cluster['nodes']} were asked for")
     return nodes
+
+
+def _patience_s(cell: Cell, result: Result) -> float:
+    """Return how long the check may take."""
+    commands = 0 if isinstance(result, ElectionResult) else sum(result.acknowledged)
+    read_s = commands * asked_for(cell).get("payload", 0) / _CHECK_BYTES_PER_S
+    run_s = _CHECK_TIMEOUT_PER_RUN_SECOND * cell.usual_s
+    return _CHECK_TIMEOUT_S + run_s + min(_CHECK_TIMEOUT_OF_BYTES_S, read_s)
 
 
 def _with_problems(outcome: CheckOutcome, problems: Sequence[str]) -> CheckOutcome:
