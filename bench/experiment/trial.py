@@ -207,7 +207,7 @@ def start(contender: Asked, cluster: Mapping[str, Any]) -> list[int]:
 def _patience_s(cell: Cell, result: Result) -> float:
     """Return how long the check may take."""
     commands = 0 if isinstance(result, ElectionResult) else sum(result.acknowledged)
-    read_s = commands * asked_for(cell).get("payload", 0) / _CHECK_BYTES_PER_S
+    read_s: float = commands * asked_for(cell).get("payload", 0) / _CHECK_BYTES_PER_S
     run_s = _CHECK_TIMEOUT_PER_RUN_SECOND * cell.usual_s
     return _CHECK_TIMEOUT_S + run_s + min(_CHECK_TIMEOUT_OF_BYTES_S, read_s)
 

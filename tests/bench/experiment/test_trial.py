@@ -104,6 +104,7 @@ def test_a_reply_that_comes_too_late_for_the_check_is_told_by_the_checks_time(
 ):
     monkeypatch.setattr("raftmark.bench.experiment.trial._CHECK_TIMEOUT_S", 0.2)
     monkeypatch.setattr("raftmark.bench.experiment.trial._CHECK_TIMEOUT_PER_RUN_SECOND", 0.0)
+    monkeypatch.setattr("raftmark.bench.experiment.trial._CHECK_TIMEOUT_OF_BYTES_S", 0.0)
     trial = run_fake(tmp_path, fake("hangs", "log"))
     assert trial.failure is not None
     assert trial.failure.stage == "check"
