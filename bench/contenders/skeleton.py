@@ -10,8 +10,8 @@ from raftmark.bench.contenders.registry import ContenderSpec, faults
 _PROGRAMS = Path(__file__).parent / "skeletons"
 
 _TABLE = """\
-# The contenders' table of docs/adding-a-contender.md. Paths are relative to this file. To measure it
-# beside contenders of the project's own, name them here: include = ["asyncio", "go"]
+# The contenders' table of docs/adding-a-contender.md. Paths are relative to this file. To measure
+# it beside contenders of the project's own, name them here: include = ["asyncio", "go"]
 
 [[contender]]
 name = "{name}"
