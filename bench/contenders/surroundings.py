@@ -20,6 +20,8 @@ KEPT = {
     "LANG": "what is written to standard error is text in it",
     "LC_ALL": "the same",
     "LC_CTYPE": "the same",
+    "PYTHONDONTWRITEBYTECODE": "whether bytecode is left beside sources is the user's to say",
+    "PYTHONPYCACHEPREFIX": "the same, where it is left; both change a start, which is not measured",
     "RAFTMARK_RUN": "a contender that outlives its harness is found by it",
     "TZ": "times in messages are read with those of the harness",
 }

@@ -7,7 +7,6 @@ import os
 import re
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import pytest
 
@@ -38,13 +37,11 @@ def test_a_write_that_fails_leaves_the_report_of_before(
 ) -> None:
     file = tmp_path / "report.html"
     file.write_text("the report of before")
-    write = Path.write_text
 
-    def full_disk(path: Path, text: str, **options: Any) -> int:
-        write(path, text[: len(text) // 2], **options)
+    def full_disk(path: Path, target: Path) -> Path:
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
-    monkeypatch.setattr(Path, "write_text", full_disk)
+    monkeypatch.setattr(Path, "replace", full_disk)
     with pytest.raises(OSError, match="No space left"):
         write_report(run, file)
     monkeypatch.undo()
