@@ -5,6 +5,7 @@ Only what is listed here is kept, so that nothing names a host or a person.
 
 from __future__ import annotations
 
+import functools
 import importlib.metadata
 import json
 import os
@@ -15,6 +16,7 @@ import subprocess
 import sys
 import sysconfig
 import tempfile
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -65,7 +67,7 @@ def describe_environment(project: Path = ROOT) -> dict[str, Any]:
         # Set for the harness, and not for the contenders; values may be anybody's secrets.
         "withheld": surroundings.withheld(),
         "python": python_build(),
-        "pyperf": _pyperf_metadata(),
+        "pyperf": dict(_pyperf_metadata()),
         "go": _said_by(str(Path(sys.executable).with_name("go")), "version"),
         "packages": {name: version for name in _PACKAGES if (version := _version(name))},
         "revision": _own_revision(),
@@ -137,7 +139,9 @@ def _cgroup_limits() -> dict[str, str]:
     return limits
 
 
-def _pyperf_metadata() -> dict[str, Any]:
+@functools.cache
+def _pyperf_metadata() -> Mapping[str, Any]:
+    """Return what pyperf tells of this machine, which stays so while the program runs."""
     with tempfile.TemporaryDirectory() as directory:
         output = Path(directory) / "metadata.json"
         subprocess.run(
