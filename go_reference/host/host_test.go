@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"slices"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -502,6 +503,54 @@ func TestAChangeThatDoesNotHappenInTime(t *testing.T) {
 		id := c.request("remove_server", `"node": 3, "timeout_ms": 600000`)
 		c.in.Close()
 		c.wantRefused(raft.Unavailable, id)
+	})
+}
+
+// An addition whose entry another leader's takes the place of, while nobody waits for it.
+func TestAnAdditionThatCameToNothingCanBeAskedForAgainOrTakenBack(t *testing.T) {
+	for name, op := range map[string]string{"again": "add_server", "taken back": "remove_server"} {
+		t.Run(name, func(t *testing.T) {
+			session(t, func(c *caller) {
+				leader := c.start("")
+				others := slices.DeleteFunc([]int{1, 2, 3}, func(id int) bool { return id == leader })
+				c.do("partition", fmt.Sprintf(`"groups": [[%d], [%d, %d]]`, leader, others[0], others[1]))
+				c.refused(raft.OutcomeUnknown, "add_server", `"node": 4, "timeout_ms": 5`)
+				time.Sleep(time.Second)
+				c.do("heal", "")
+				time.Sleep(time.Second)
+				if got := c.status(); len(got) != 4 || len(*got[leader-1].Learners) > 0 {
+					t.Fatalf("of %d nodes the old leader has the learners %v", len(got), *got[leader-1].Learners)
+				}
+				c.do(op, `"node": 4`)
+				time.Sleep(time.Second)
+				want := map[string]string{"again": "[1 2 3 4]", "taken back": "[1 2 3]"}[name]
+				for _, node := range c.status() {
+					if got := fmt.Sprint(*node.Voters); got != want {
+						t.Errorf("node %d has the voters %s, want %s", node.ID, got, want)
+					}
+				}
+				c.refused(raft.BadRequest, op, `"node": 4`) // as it is so already
+			})
+		})
+	}
+}
+
+// The removal is committed when nobody waits for it any more.
+func TestARemovalThatTimedOutEndsTheNode(t *testing.T) {
+	session(t, func(c *caller) {
+		leader := c.start("")
+		others := slices.DeleteFunc([]int{1, 2, 3}, func(id int) bool { return id == leader })
+		c.do("partition", fmt.Sprintf(`"blocked": [[%d, %d], [%d, %d]]`, others[0], leader, others[1], leader))
+		c.refused(raft.OutcomeUnknown, "remove_server", fmt.Sprintf(`"node": %d, "timeout_ms": 5`, others[0]))
+		if got := len(c.status()); got != 3 {
+			t.Fatalf("there are %d nodes before it is committed", got)
+		}
+		c.do("heal", "")
+		time.Sleep(time.Second)
+		if got := len(c.status()); got != 2 {
+			t.Errorf("there are %d nodes", got)
+		}
+		c.refused(raft.BadRequest, "restart", fmt.Sprintf(`"node": %d`, others[0]))
 	})
 }
 
