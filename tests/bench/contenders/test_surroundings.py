@@ -69,6 +69,17 @@ def test_a_contender_starts_clean_and_says_so():
     assert not [option for option in told["build"]["options"] if "/" in option]
 
 
+def test_go_starts_and_is_built_clean_and_says_so():
+    spec = load_contenders()["go"]
+    spec.prepare()
+    told = hello(spec)["runtime"]
+    assert told["gogc"] == 100
+    assert told["gomemlimit"] == 2**63 - 1
+    assert "-race" not in told["build"]
+    assert not [value for value in told["build"].values() if "/" in value]
+    assert hello(spec.with_env({"GOGC": "50"}))["runtime"]["gogc"] == 50
+
+
 def test_a_contender_gets_what_was_asked_for():
     spec = load_contenders()["asyncio"].with_env(read_asked(["PYTHONHASHSEED", "PYTHONDEVMODE=1"]))
     told = hello(spec)["runtime"]
