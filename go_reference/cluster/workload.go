@@ -24,7 +24,7 @@ func (c *Cluster) Replicate(
 	clients := spec.Clients()
 	answers := make([]chan raft.Outcome, len(clients))
 	group, ctx := errgroup.WithContext(ctx)
-	start, startNs := time.Now(), Monotonic()
+	startNs, start := Monotonic(), time.Now()
 	for i, client := range clients {
 		answers[i] = make(chan raft.Outcome, 1)
 		group.Go(func() error {
@@ -76,7 +76,7 @@ func (c *Cluster) Offered(
 	allSent := make(chan struct{})
 	group, ctx := errgroup.WithContext(ctx)
 	var before raft.Counters
-	start, startNs := time.Now(), Monotonic()
+	startNs, start := Monotonic(), time.Now()
 	group.Go(func() error {
 		defer close(allSent)
 		timer := time.NewTimer(0)
