@@ -157,7 +157,8 @@ class NodeTask:
         if self._timer.expired():
             server.time_out()
         self._batch = []
-        server.take(proposals, queries)
+        if proposals or queries:
+            server.take(proposals, queries)
         await self._carry_out()
 
     async def _hang(self) -> None:

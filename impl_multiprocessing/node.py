@@ -92,7 +92,8 @@ class NodeLife:
             server.receive(message)
         if self._timer.expired():
             server.time_out()
-        self._hand_over()
+        if self._proposals or self._queries:
+            self._hand_over()
         self._carry_out()
 
     def cease(self) -> None:

@@ -161,7 +161,8 @@ class NodeThread:
         if self._timer.expired():
             server.time_out()
         self._batch = []
-        server.take(proposals, queries)
+        if proposals or queries:
+            server.take(proposals, queries)
         self._carry_out()
 
     def _carry_out(self) -> None:
