@@ -64,7 +64,7 @@ def project(tmp_path):
     """A project whose last commit is a merge, with an origin and this environment."""
     project = Project(tmp_path / "project")
     project.git("checkout", "--quiet", "-b", "topic")
-    project.edit_stub('"messages": 2,', '"messages": 2 + commands,')
+    project.edit_stub('"messages": 2,', '"messages": 2 + entries,')
     project.commit()
     project.git("checkout", "--quiet", "main")
     project.git("merge", "--quiet", "--no-ff", "--message", "Merge", "topic")

@@ -24,7 +24,7 @@ ONE_BLOCK = ["--blocks", "1", "--workloads", "replicate"]
 # Whole gates: on a machine that is busy with others they take their time.
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(2 * LONG)]
 
-EXTRA_MESSAGE = ('"messages": 2,', '"messages": 2 + commands,')
+EXTRA_MESSAGE = ('"messages": 2,', '"messages": 2 + entries,')
 
 
 @pytest.fixture
