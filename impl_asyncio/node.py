@@ -2,7 +2,6 @@
 
 import asyncio
 import functools
-import math
 import random
 import time
 from collections.abc import Callable
@@ -128,7 +127,7 @@ class NodeTask:
             self._ceased_ns = time.monotonic_ns()
             self._timer.cancel()
             self._storage.close()
-            self._mailbox.room = 0
+            self._mailbox.bound(0)
             self._server.abandon()
             self._refuse([*self._batch, *self._mailbox.take()])
 
@@ -162,9 +161,9 @@ class NodeTask:
         await self._carry_out()
 
     async def _hang(self) -> None:
-        self._mailbox.room = MAX_HELD
+        self._mailbox.bound(MAX_HELD)
         await self._resumed.wait()
-        self._mailbox.room = math.inf
+        self._mailbox.unbound()
         # What has come meanwhile counts before the timer does.
         self._batch += self._mailbox.take()
 

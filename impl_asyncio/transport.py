@@ -1,7 +1,7 @@
 """Messages within one event loop: a list a node, and an event that says it is not empty."""
 
 import asyncio
-import math
+import functools
 import time
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
@@ -13,25 +13,32 @@ from raftmark.raft.messages import Message
 class Mailbox:
     """What waits for a node's task.
 
-    `room` is how much may wait before messages are lost: any while the task takes them out.
+    `put` adds anything, and `deliver` a message: as Raft lets any be lost, while the task does
+    not take them out only so many may wait.
     """
 
     def __init__(self) -> None:
         self._items: list[Any] = []
         self._arrived = asyncio.Event()
         self.wake: Callable[[], None] = self._arrived.set
-        self.room = math.inf
+        self.deliver: Callable[[Message], None] = self.put
 
     def put(self, item: Any) -> None:
         """Add an item and wake the task."""
         self._items.append(item)
         self._arrived.set()
 
-    def deliver(self, message: Message) -> None:
-        """Add a message, or lose it, as Raft lets any be lost."""
-        if len(self._items) < self.room:
-            self._items.append(message)
-            self._arrived.set()
+    def bound(self, room: int) -> None:
+        """Lose messages from now on while as many items wait."""
+        self.deliver = functools.partial(self._deliver_if_room, room)
+
+    def unbound(self) -> None:
+        """The task takes out what waits."""
+        self.deliver = self.put
+
+    def _deliver_if_room(self, room: int, message: Message) -> None:
+        if len(self._items) < room:
+            self.put(message)
 
     async def drain(self) -> list[Any]:
         """All that waits, once something does or `wake` was called."""

@@ -1,6 +1,5 @@
 """A node's life: one thread that waits for its mailbox and its timer, and no lock."""
 
-import math
 import random
 import threading
 import time
@@ -119,7 +118,7 @@ class NodeThread:
         finally:
             self._ceased_ns = time.monotonic_ns()
             self._storage.close()
-            self._mailbox.room = 0
+            self._mailbox.bound(0)
             self._server.abandon()
             self._refuse(self._batch)
             self._ceased.set()
@@ -146,10 +145,10 @@ class NodeThread:
                 item.result.set_result(result)
             elif isinstance(item, Pause):
                 self._carry_out()
-                self._mailbox.room = MAX_HELD
+                self._mailbox.bound(MAX_HELD)
                 item.result.set_result(server.replica())
                 self._resumed.wait()
-                self._mailbox.room = math.inf
+                self._mailbox.unbound()
                 # What has come meanwhile counts before the timer does.
                 self._batch += self._mailbox.drain(0)
             elif isinstance(item, Delayed):

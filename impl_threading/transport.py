@@ -1,9 +1,9 @@
 """Messages between threads: each node has a queue, and a send is a put."""
 
-import math
+import functools
 import queue
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any, NamedTuple
 
 from raftmark.raft.links import Links
@@ -20,17 +20,25 @@ class Delayed(NamedTuple):
 class Mailbox:
     """What waits for a node's thread, which alone takes it out.
 
-    `room` is how much may wait before messages are lost: any while the thread takes them out.
+    `put` adds anything, and `deliver` a message: as Raft lets any be lost, while the thread does
+    not take them out only so many may wait.
     """
 
     def __init__(self) -> None:
         self._queue: queue.SimpleQueue[Any] = queue.SimpleQueue()
-        self.put = self._queue.put
-        self.room = math.inf
+        self.put: Callable[[Any], None] = self._queue.put
+        self.deliver: Callable[[Message | Delayed], None] = self.put
 
-    def deliver(self, message: Message | Delayed) -> None:
-        """Add a message, or lose it, as Raft lets any be lost."""
-        if self._queue.qsize() < self.room:
+    def bound(self, room: int) -> None:
+        """Lose messages from now on while as many items wait."""
+        self.deliver = functools.partial(self._deliver_if_room, room)
+
+    def unbound(self) -> None:
+        """The thread takes out what waits."""
+        self.deliver = self.put
+
+    def _deliver_if_room(self, room: int, message: Message | Delayed) -> None:
+        if self._queue.qsize() < room:
             self.put(message)
 
     def drain(self, timeout_s: float) -> list[Any]:

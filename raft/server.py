@@ -131,7 +131,9 @@ class Server:
         self._send(ready.messages)
         for lost in ready.lost:
             self._events.entries_lost(EntriesLost(*lost, self.id, self._now_ns()))
-        self._apply(ready)
+        if ready.committed or ready.snapshot is not None:
+            self._apply(ready)
+        self._readers.resolve(ready.reads, self._machine, self._node.leader)
         if ready.timer_ns is not None:
             self._restart_timer(ready.timer_ns)
 
@@ -153,7 +155,7 @@ class Server:
             refuse(queries, NotLeader(self._node.leader))
 
     def _apply(self, ready: Ready) -> None:
-        """Restore or apply, answer those who wait for it, and compact when that is due."""
+        """Restore or apply, answer whose commands that were, and compact when that is due."""
         if ready.snapshot is not None:
             self._machine.restore(ready.snapshot)
             self._waiters.skipped(ready.snapshot.last_index)
@@ -163,7 +165,6 @@ class Server:
             if self._node.role is Role.LEADER:
                 self._tell_members()
             self._waiters.applied(first, ready.committed, results)
-        self._readers.resolve(ready.reads, self._machine, self._node.leader)
         if self._node.snapshot_due:
             self._node.take_snapshot(self._machine.items())
 
