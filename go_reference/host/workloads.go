@@ -104,15 +104,11 @@ func readLoad(f *fields) workload.Load {
 }
 
 func readDuration(f *fields) time.Duration {
-	d := optional(f, "duration_s", duration(0, 3600, time.Second), 2*time.Second)
-	if f.err == nil && d == 0 {
-		f.err = badRequest("duration_s must be above 0")
-	}
-	return d
+	return optional(f, "duration_s", duration(0.001, 3600, time.Second), 2*time.Second)
 }
 
 func readLimit(f *fields) time.Duration {
-	return optional(f, "cap_s", duration(0, 3600, time.Second), 30*time.Second)
+	return optional(f, "cap_s", duration(0.001, 3600, time.Second), 30*time.Second)
 }
 
 // needSurvivors refuses a workload that crashes a node where the others would be no majority,

@@ -23,7 +23,7 @@ _Base = Annotated[str, typer.Argument(metavar="BASE", help="A git revision, or a
 _Head = Annotated[
     str | None,
     typer.Argument(
-        metavar="[HEAD]", help="The same; without it, the working tree.", show_default=False
+        metavar="HEAD", help="The same; without it, the working tree.", show_default=False
     ),
 ]
 _Contenders = Annotated[str | None, typer.Option(metavar="A,B", help="Only these contenders.")]

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import secrets
 import sys
+from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from raftmark.bench.contenders.places import how_to_install
 from raftmark.bench.contenders.registry import DEFAULT_TABLE, ContenderSpec, load_contenders
 from raftmark.commands.beginning import able, check_surroundings, create
 from raftmark.commands.choosing import asked_of, choose, contenders_of, find_run
@@ -33,7 +35,7 @@ def register(app: typer.Typer) -> None:
 
 
 def primitives(
-    quick: Annotated[bool, typer.Option("--quick", help="A first answer, in less blocks.")] = False,
+    quick: Annotated[bool, typer.Option("--quick", help="A first answer, fewer blocks.")] = False,
     blocks: Annotated[
         int | None, typer.Option(min=1, max=MOST_BLOCKS, help="How often everything is measured.")
     ] = None,
@@ -111,12 +113,16 @@ def floors(
     models, with the bound that each is meant to keep: throughput against PySyncObj (three
     processes on loopback, no journal, its better setting) at 64 and at 1 outstanding; Go's
     commands/s at 256; and the time of a lone command against the messages it consists of. A block
-    takes about a minute. It needs the development requirements and an otherwise idle machine.
+    takes about a minute. It needs PySyncObj, and an otherwise idle machine.
     """
     from raftmark.bench.baselines.floors import measure_floors, specification
     from raftmark.bench.runs.store import StoreError
     from raftmark.terminal.tables import floors_table
 
+    if find_spec("pysyncobj") is None:
+        raise typer.TyperException(
+            f"there is no PySyncObj here: {how_to_install('floors')} installs it"
+        )
     specs = load_contenders()
     try:
         run = create(specs, specification(blocks), "floors", seed, results)

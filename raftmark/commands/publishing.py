@@ -27,7 +27,7 @@ def report(
     later: Annotated[
         str | None,
         typer.Argument(
-            metavar="[LATER]",
+            metavar="LATER",
             help="A later run: its report is written, with what changed since the first.",
             show_default=False,
         ),

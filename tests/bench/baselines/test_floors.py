@@ -1,12 +1,14 @@
 import math
 
 import pytest
+import typer
 
 from raftmark.bench.analysis.statistics import Estimate
 from raftmark.bench.baselines import pingpong, pysyncobj
 from raftmark.bench.baselines.floors import Floor, _interleave, judge, specification
 from raftmark.bench.design.schedule import Planned
 from raftmark.bench.runs.store import Run
+from raftmark.commands import models
 from raftmark.terminal.tables import floors_table
 from tests.bench.support import manifest
 
@@ -78,6 +80,13 @@ def test_every_block_has_every_trial_and_every_baseline(tmp_path):
 )
 def test_a_ping_pong_takes_its_time_and_ends(exchange):
     assert exchange(50) > 0
+
+
+def test_where_there_is_no_pysyncobj_nothing_is_measured(monkeypatch, tmp_path):
+    monkeypatch.setattr(models, "find_spec", lambda name: None)
+    with pytest.raises(typer.TyperException, match="'make setup-test' installs it"):
+        models.floors(results=tmp_path)
+    assert list(tmp_path.iterdir()) == []
 
 
 @pytest.mark.slow

@@ -215,6 +215,12 @@ def test_a_measured_time_that_a_stall_made_longer_is_believed():
     assert found(closed_loop([(MS, 64 * 175), (299892736, 1)], length_ns=length_ns)) == []
 
 
+def test_a_loop_may_end_with_its_last_answer_in_time():
+    assert found(closed_loop([(MS, 64 * 199)], length_ns=398 * MILLISECOND)) == []
+    (problem,) = found(closed_loop([(MS, 64 * 195)], length_ns=390 * MILLISECOND))
+    assert problem == "measured for 0.39 s where 0.4 s were asked for"
+
+
 def test_the_warm_up_is_as_long_as_asked():
     assert found(closed_loop([(MS, 64 * 200)]), warmup_s=0.5) == []
     (problem,) = found(closed_loop([(MS, 64 * 200)]), warmup_s=0.6)
