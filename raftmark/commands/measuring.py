@@ -322,6 +322,8 @@ def _conclude(run: Run, end: End | None, report: bool, table: Path) -> None:
         raise typer.Exit(_INTERRUPTED)
     if any(trial.check is not None and not trial.check.passed for trial in failed):
         raise typer.TyperException("a contender broke a safety rule: see the failed trials")
+    if not run.trials and end is End.COMPLETE:
+        raise typer.TyperException("there was nothing to measure: nobody offers what was asked for")
     if len(failed) == len(run.trials):
         raise typer.TyperException("no trial succeeded")
 

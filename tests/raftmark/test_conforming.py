@@ -80,13 +80,13 @@ def test_a_contender_in_another_language_is_measured_and_shown_for_what_it_is(
     table = begun("other", tmp_path)
     reaches("replicates", table, tmp_path)
     done = raftmark(
-        *("bench", "--contenders-file", table, "--cells", "replicate-w64,election-150-300"),
-        *("--blocks", "1", "--no-twin"),
+        *("bench", "--contenders-file", table, "--blocks", "1", "--no-twin"),
+        *("--cells", "replicate-w1,replicate-w64,election-150-300"),
         cwd=tmp_path,
     )
     assert done.returncode == 0, done.stderr
     run = Run.open(tmp_path / "results" / "latest")
-    assert [trial.status for trial in run.trials] == ["ok", "ok"]
+    assert [trial.status for trial in run.trials] == ["ok", "ok", "ok"]
     (entry,) = run.manifest.contenders
     assert entry.level == "replicates"
     assert "mine (replicates only)" in done.stdout

@@ -515,19 +515,20 @@ async function replicate(cluster, spec, progress) {
 
   const client = (number) =>
     new Promise((resolve) => {
-      const next = (serial) => {
-        const sent = nowNs();
+      const next = (serial, sent) => {
         const key = `key-${(number + serial * outstanding) % keys}`;
         const command = { op: "set", key, value, client: `${session}-${number}`, serial };
         leader.propose(command, (answer) => {
+          const now = nowNs();
           if (answer instanceof Error) failure = answer;
           else acknowledged[number] = serial;
-          if (failure === undefined) record(sent, nowNs());
-          if (failure === undefined && ended === null) next(serial + 1);
+          if (failure === undefined) record(sent, now);
+          // From the moment of the answer on, so that latencies fill the time.
+          if (failure === undefined && ended === null) next(serial + 1, now);
           else resolve();
         });
       };
-      next(1);
+      next(1, nowNs());
     });
 
   await Promise.all(acknowledged.map((_, number) => client(number)));
