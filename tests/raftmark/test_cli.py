@@ -128,13 +128,13 @@ def test_what_is_not_offered_is_neither_asked_for_nor_a_failure(tmp_path, table,
     assert "failed" not in done.stderr
     assert "missing" not in done.stderr
     assert done.stdout.count("not offered") == 2
+    run = Run.open(tmp_path / "results" / "latest")
+    assert {trial.cell for trial in run.trials if trial.contender == "modest"} == {"offered-r10000"}
     options = ["--contenders", "modest", "--workloads", "election"]
     done = command("bench", "--no-report", *options, *fakes, cwd=tmp_path)
     assert done.returncode == 1
     last = done.stderr.splitlines()[-1]
     assert last == "raftmark: there was nothing to measure: nobody offers what was asked for"
-    run = Run.open(tmp_path / "results" / "latest")
-    assert {trial.cell for trial in run.trials if trial.contender == "modest"} == {"offered-r10000"}
 
 
 def test_a_contender_runs_on_another_interpreter_too(tmp_path, table, command):
