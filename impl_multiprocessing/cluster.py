@@ -6,14 +6,15 @@ import multiprocessing
 import os
 import signal
 import socket
+import struct
 import threading
 import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future, wait
-from multiprocessing import reduction
+from functools import partial
 from typing import Any
 
-from raftmark.impl_multiprocessing.process import run_node
+from raftmark.impl_multiprocessing.process import pass_socket, run_node
 from raftmark.raft.client import Done, Query, Reading
 from raftmark.raft.cluster import Cluster, ClusterConfig, Counters, Events, LogSlice, NodeStatus
 from raftmark.raft.errors import OutcomeUnknown, RaftError, Unavailable
@@ -23,7 +24,9 @@ from raftmark.raft.messages import Command
 
 STOP_S = 5.0
 ANSWER_S = 5.0
-"""A process answers within that, unless it hangs; one that did not is not waited for again."""
+"""A process takes orders and answers within that, unless it hangs; one that did not answer is not
+waited for again."""
+TIMEVAL = struct.Struct("ll")
 
 # A fresh process without the contender's threads, and without the price of a spawn.
 context = multiprocessing.get_context("forkserver")
@@ -62,6 +65,7 @@ class NodeHandle:
         self._receiver = threading.Thread(target=self._receive, name=f"hears-{node_id}")
         try:
             with theirs:
+                bound_sends(self._connection.fileno(), ANSWER_S)
                 self._process.start()
             self._receiver.start()
         except BaseException:
@@ -79,8 +83,9 @@ class NodeHandle:
     ) -> None:
         """Send an order; `answered` hears its answer, once, from the receiving thread.
 
-        `passing` is a socket that the process is to have; it follows the order in the pipe.
-        `lost` is what `answered` hears where the process ends before it answers.
+        `passing` is a socket that the process is to have; it follows the order in the pipe, and
+        is to stay open until the answer. `lost` is what `answered` hears where the process ends
+        before it answers.
         """
         if self.gone:
             answered(Unavailable(f"the process of node {self.id} has ended"))
@@ -91,8 +96,10 @@ class NodeHandle:
             try:
                 self._connection.send((token, name, arguments))
                 if passing is not None:
-                    assert self._process.pid is not None
-                    reduction.send_handle(self._connection, passing.fileno(), self._process.pid)
+                    pass_socket(self._connection, passing)
+            except BlockingIOError:
+                # Its pipe is full. It may have half of this order, and so cannot go on.
+                self._send_sigkill()
             except OSError:
                 # The process is gone: the receiving thread sees that too.
                 pass
@@ -126,11 +133,14 @@ class NodeHandle:
 
     def kill(self) -> None:
         """Kill the process, which need not be able to do anything any more, and wait for that."""
+        self._send_sigkill()
+        self._receiver.join()
+
+    def _send_sigkill(self) -> None:
         # Its pipe is open, so that it runs, whatever became of the server that forked it.
         assert self._process.pid is not None
         with contextlib.suppress(ProcessLookupError):
             os.kill(self._process.pid, signal.SIGKILL)
-        self._receiver.join()
 
     def _receive(self) -> None:
         """Take what the process says, until it has closed its pipe."""
@@ -199,8 +209,8 @@ class ProcessCluster(Cluster):
             for peer in self._nodes.values():
                 if peer.id != node_id and not peer.gone:
                     sockets[peer.id], theirs = socket.socketpair()
-                    with theirs:
-                        peer.order("connect", node_id, answered=ignore, passing=theirs)
+                    answered = partial(close, theirs)
+                    peer.order("connect", node_id, answered=answered, passing=theirs)
             node = NodeHandle(node_id, self._config, sockets, self._heard, self._ended)
         except (OSError, RuntimeError) as error:
             raise Unavailable(f"the machine has no process for node {node_id}: {error}") from error
@@ -304,7 +314,12 @@ class ProcessCluster(Cluster):
 
     def pause(self, node: int) -> NodeStatus:
         """Let the process listen to nothing but its contender."""
-        status: NodeStatus = self._nodes[node].call("pause")
+        try:
+            status: NodeStatus = self._nodes[node].call("pause")
+        except Unavailable:
+            # It may hang now, and obey later: then it is not to stay so.
+            self._nodes[node].order("resume", answered=ignore)
+            raise
         return status
 
     def resume(self, node: int) -> None:
@@ -364,3 +379,15 @@ class ProcessCluster(Cluster):
 
 def ignore(_answer: Any) -> None:
     """Nobody waits for the answer to an order that cannot be refused."""
+
+
+def close(sock: socket.socket, _answer: Any) -> None:
+    """A process has what was passed to it, or will not need it."""
+    sock.close()
+
+
+def bound_sends(pipe: int, seconds: float) -> None:
+    """Let a write to a pipe that stays full fail, with BlockingIOError, after so long."""
+    limit = TIMEVAL.pack(int(seconds), int(seconds % 1 * 1e6))
+    with socket.fromfd(pipe, socket.AF_UNIX, socket.SOCK_STREAM) as end:
+        end.setsockopt(socket.SOL_SOCKET, socket.SO_SNDTIMEO, limit)

@@ -16,7 +16,6 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
 from functools import partial
-from multiprocessing import reduction
 from multiprocessing.connection import Connection
 from typing import Any
 
@@ -229,7 +228,7 @@ class NodeProcess:
 
     def _connect(self, peer: int) -> None:
         """Take the socket to a new node, which follows the order in the pipe."""
-        self._transport.connect(peer, socket.socket(fileno=reduction.recv_handle(self._control)))
+        self._transport.connect(peer, passed_socket(self._control))
 
     def _stop(self) -> None:
         self._stopping = True
@@ -243,3 +242,18 @@ class NodeProcess:
         if self._life is not None:
             self._life.cease()
             self._life = None
+
+
+def pass_socket(pipe: Connection, passing: socket.socket) -> None:
+    """Send a socket through a pipe."""
+    # Not by multiprocessing.reduction: on macOS that has it acknowledged through the same pipe,
+    # from which a thread of the contender's reads.
+    with socket.fromfd(pipe.fileno(), socket.AF_UNIX, socket.SOCK_STREAM) as end:
+        socket.send_fds(end, [b"s"], [passing.fileno()])
+
+
+def passed_socket(pipe: Connection) -> socket.socket:
+    """The socket that comes next in a pipe."""
+    with socket.fromfd(pipe.fileno(), socket.AF_UNIX, socket.SOCK_STREAM) as end:
+        _, [descriptor], _, _ = socket.recv_fds(end, 1, 1)
+    return socket.socket(fileno=descriptor)

@@ -18,7 +18,7 @@ from raftmark.impl_asyncio.cluster import AsyncioCluster
 from raftmark.impl_multiprocessing.cluster import ProcessCluster
 from raftmark.impl_threading.cluster import ThreadCluster
 from raftmark.raft import Command, Role
-from raftmark.raft.client import Applied, Outcome
+from raftmark.raft.client import Applied, Outcome, Value
 from raftmark.raft.cluster import (
     Cluster,
     ClusterConfig,
@@ -27,6 +27,7 @@ from raftmark.raft.cluster import (
     NodeStatus,
     RoleChange,
 )
+from raftmark.raft.errors import RaftError
 from tests.raft.scenario import settings_of
 
 T = TypeVar("T")
@@ -108,16 +109,27 @@ class Watched:
         assert leader is not None
         return leader
 
+    def noted(self, heard: list[T]) -> Callable[[T], None]:
+        """Who adds what it hears to a list, and lets those look again who wait for that."""
+
+        def note(value: T) -> None:
+            heard.append(value)
+            self.changed()
+
+        return note
+
     def submit(self, node: int, command: Command) -> list[Outcome]:
         """Submit a command; a list to which its outcome is added when it comes."""
         heard: list[Outcome] = []
-
-        def done(outcome: Outcome) -> None:
-            heard.append(outcome)
-            self.changed()
-
-        self.cluster.submit(node, command, done)
+        self.cluster.submit(node, command, self.noted(heard))
         return heard
+
+    def await_applied(self, node: int, index: int) -> None:
+        """Wait until a node, which may hang until then, has applied an entry."""
+        heard: list[Value | RaftError] = []
+        self.cluster.when_applied(node, index, self.noted(heard))
+        self.wait_for(partial(bool, heard))
+        assert isinstance(heard[0], Value)
 
     def apply(self, command: Command, among: set[int] | None = None) -> Applied:
         """Submit a command until it is applied: leaders may change on a busy machine."""

@@ -148,12 +148,43 @@ def test_a_process_that_was_stopped_holds_nobody_up_and_can_be_crashed() -> None
         with pytest.raises(Unavailable, match="does not answer"):
             watched.cluster.status(3)
         watched.cluster.partition([[1, 2, 3]])
-        watched.commit("without", among={1, 2})
+        missed = watched.commit("without", among={1, 2})
         process_of(watched.cluster, 3).resume()
-        watched.statuses(lambda views: len({view.last_index for view in views.values()}) == 1)
+        # Until it has said a word nobody waits for it, so that this alone may be asked.
+        watched.await_applied(3, missed.log_index)
         process_of(watched.cluster, 3).suspend()
         watched.cluster.crash(3)
         assert watched.cluster.restart(3), "it was killed, and its memory is lost"
+        watched.commit("after")
+
+
+@pytest.mark.usefixtures("impatient")
+def test_a_process_that_was_stopped_when_it_was_to_be_paused_does_not_stay_so() -> None:
+    with running(ProcessCluster) as watched:
+        watched.commit("before")
+        process_of(watched.cluster, 3).suspend()
+        with pytest.raises(Unavailable, match="does not answer"):
+            watched.cluster.pause(3)
+        missed = watched.commit("without", among={1, 2})
+        process_of(watched.cluster, 3).resume()
+        watched.await_applied(3, missed.log_index)
+
+
+@pytest.mark.usefixtures("impatient")
+def test_a_process_that_takes_no_orders_is_one_crashed_node() -> None:
+    with running(ProcessCluster) as watched:
+        watched.commit("before")
+        process_of(watched.cluster, 3).suspend()
+        large = Command("set", "key", "x" * (1 << 16))
+        heard = [watched.submit(3, large) for _ in range(100)]
+        watched.wait_for(lambda: all(heard))
+        kinds = {type(outcome) for [outcome] in heard}
+        assert OutcomeUnknown in kinds
+        assert kinds <= {OutcomeUnknown, Unavailable}
+        watched.wait_for(lambda: watched.failures)
+        assert [node for node, _ in watched.failures] == [3]
+        watched.commit("without", among={1, 2})
+        assert watched.cluster.restart(3), "its memory is lost"
         watched.commit("after")
 
 
@@ -227,3 +258,22 @@ def test_a_cluster_for_which_the_machine_has_no_more_leaves_nothing(
             Watched(MODELS[model], 3, tmp_path).cluster.start()
     monkeypatch.undo()
     assert Holdings.now() == before
+
+
+@pytest.mark.parametrize("again", [True, False])
+def test_a_node_for_which_there_was_no_thread_holds_nobody_up(
+    monkeypatch: pytest.MonkeyPatch, again: bool
+) -> None:
+    with running(ThreadCluster) as watched:
+        watched.commit("before")
+        watched.cluster.crash(3)
+        with monkeypatch.context() as short:
+            none = no_more(0, RuntimeError("can't start new thread"), threading.Thread.start)
+            short.setattr(threading.Thread, "start", none)
+            with pytest.raises(Unavailable, match="the machine has no"):
+                watched.cluster.restart(3)
+        watched.commit("without", among={1, 2})
+        if again:
+            watched.cluster.restart(3)
+            watched.commit("after")
+            watched.agree()

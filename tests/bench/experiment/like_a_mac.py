@@ -10,7 +10,7 @@ import fcntl
 import os
 import runpy
 import sys
-from multiprocessing import forkserver
+from multiprocessing import forkserver, reduction
 from types import SimpleNamespace
 from typing import Any
 
@@ -40,6 +40,8 @@ def take_away() -> None:
     vars(fcntl).update(F_FULLFSYNC=FULL_SYNC, fcntl=control)
     # Its own `sys` only: what the interpreter does for a platform stays Linux's.
     vars(storage)["sys"] = SimpleNamespace(platform="darwin")
+    # A file that is passed to another process has to be acknowledged there.
+    vars(reduction)["ACKNOWLEDGE"] = True
 
 
 take_away()
