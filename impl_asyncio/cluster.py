@@ -84,7 +84,7 @@ class AsyncioCluster(OneProgram):
             await asyncio.wait(rest)
 
     def _new_life(self, node_id: int) -> NodeTask:
-        self._mailboxes[node_id] = mailbox = Mailbox()
+        mailbox = Mailbox()
         node = NodeTask(
             node_id,
             self._config,
@@ -94,7 +94,8 @@ class AsyncioCluster(OneProgram):
             self._random[node_id],
             self._events,
         )
-        self._nodes[node_id] = node
+        # Not before: where there is no such life nobody would empty its mailbox.
+        self._mailboxes[node_id], self._nodes[node_id] = mailbox, node
         return node
 
     def submit(self, node: int, command: Command, done: Done) -> None:

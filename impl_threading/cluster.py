@@ -41,7 +41,7 @@ class ThreadCluster(OneProgram):
             node.crash()
 
     def _new_life(self, node_id: int) -> NodeThread:
-        self._mailboxes[node_id] = mailbox = Mailbox()
+        mailbox = Mailbox()
         node = NodeThread(
             node_id,
             self._config,
@@ -51,13 +51,16 @@ class ThreadCluster(OneProgram):
             self._random[node_id],
             self._events,
         )
-        self._nodes[node_id] = node
+        # Not before: where there is no such life nobody would empty its mailbox.
+        self._mailboxes[node_id], self._nodes[node_id] = mailbox, node
         return node
 
     def _begin(self, node: NodeThread) -> None:
         try:
             node.start()
         except RuntimeError as error:
+            # There is no thread to be ended, or to empty the mailbox.
+            del self._mailboxes[node.id], self._nodes[node.id]
             self._storage[node.id].close()
             raise Unavailable(f"the machine has no thread for node {node.id}: {error}") from error
 

@@ -6,21 +6,28 @@ import asyncio
 import random
 import selectors
 import socket
+from pathlib import Path
 
+import pytest
+
+from raftmark.impl_asyncio.cluster import AsyncioCluster
 from raftmark.impl_asyncio.node import NodeTask
 from raftmark.impl_asyncio.storage import BackgroundStorage
 from raftmark.impl_asyncio.transport import Mailbox as TaskMailbox
 from raftmark.impl_asyncio.transport import Transport as TaskTransport
 from raftmark.impl_multiprocessing.transport import HEADER, MAX_BACKLOG
 from raftmark.impl_multiprocessing.transport import Transport as ProcessTransport
+from raftmark.impl_threading.cluster import ThreadCluster
 from raftmark.impl_threading.node import NodeThread
 from raftmark.impl_threading.transport import Mailbox, Transport
 from raftmark.raft.cluster import ClusterConfig, Events
 from raftmark.raft.links import MAX_HELD, Faults, Links
 from raftmark.raft.messages import AppendEntries, Command, Entry
 from raftmark.raft.server import Server
-from raftmark.raft.storage import MemoryStorage
+from raftmark.raft.storage import MemoryStorage, StorageError
 from tests.raft.scenario import settings_of
+
+from .runtimes import running
 
 CONFIG = ClusterConfig(settings_of(3))
 EVENTS = Events(lambda change: None, lambda node, error: None)
@@ -93,3 +100,25 @@ def test_what_waits_for_a_process_that_reads_nothing() -> None:
         assert frame > 100 * 10_000 + HEADER.size
         assert channel._unsent_bytes < MAX_BACKLOG + frame
         transport.close()
+
+
+def waiting(mailbox: Mailbox | TaskMailbox) -> list[object]:
+    """Take out what waits."""
+    return mailbox.drain(0) if isinstance(mailbox, Mailbox) else mailbox.take()
+
+
+@pytest.mark.parametrize("model", [ThreadCluster, AsyncioCluster])
+def test_nothing_waits_for_a_node_that_could_not_be_restarted(
+    tmp_path: Path, model: type[ThreadCluster] | type[AsyncioCluster]
+) -> None:
+    with running(model, data_dir=tmp_path) as watched:
+        watched.commit("before")
+        watched.cluster.crash(3)
+        (tmp_path / "node-3.log").write_bytes(b"no log of this kind")
+        with pytest.raises(StorageError):
+            watched.cluster.restart(3)
+        assert isinstance(watched.cluster, ThreadCluster | AsyncioCluster)
+        mailbox = watched.cluster._mailboxes[3]
+        waiting(mailbox)
+        mailbox.deliver(HEARTBEAT)
+        assert waiting(mailbox) == []
