@@ -163,8 +163,10 @@ class Host:
                     if not self._handle(line):
                         return 0
         finally:
-            self._stop_cluster()
-            self._output.close()
+            try:
+                self._stop_cluster()
+            finally:
+                self._output.close()
 
     def _handle(self, line: bytes | None) -> bool:
         """Answer one line; False if it was `quit`."""

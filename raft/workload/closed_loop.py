@@ -1,4 +1,4 @@
-"""The workloads of docs/protocol.md, as far as no concurrency model shapes them."""
+"""The closed loop of docs/protocol.md, *replicate*, and the commands that every load sends."""
 
 import math
 import time

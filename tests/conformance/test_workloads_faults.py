@@ -330,7 +330,10 @@ def test_only_a_minority_may_lag(start: StartCluster, nodes: int, lagging: int) 
 # A leader that hangs
 
 
-@pytest.mark.parametrize("name", ["replicate", "offered"])
+@pytest.mark.parametrize(
+    "name",
+    [pytest.param(name, marks=pytest.mark.needs(name)) for name in ("replicate", "offered")],
+)
 def test_a_run_whose_leader_hangs_is_answered_before_it_goes_on(
     start: StartCluster, name: str
 ) -> None:
