@@ -420,7 +420,10 @@ class Node:
                 self._refused_what_it_had(message, progress, possible_match)
             else:
                 progress.rejected(message.log_index, possible_match)
-        elif progress.accepted(message.log_index, self._reads.latest):
+        elif (
+            progress.accepted(message.log_index, self._reads.latest)
+            and message.log_index > self.commit_index
+        ):
             self._maybe_commit()
         if message.sender == self._transferee:
             self._hand_over()

@@ -447,7 +447,7 @@ func (n *Node) appendEntriesReply(m AppendEntriesReply) {
 	}
 	switch {
 	case m.Success:
-		if follower.accepted(m.LogIndex, n.reads.latest) {
+		if follower.accepted(m.LogIndex, n.reads.latest) && m.LogIndex > n.commitIndex {
 			n.maybeCommit()
 		}
 	case m.LogIndex <= follower.matchIndex:
