@@ -137,7 +137,7 @@ class NodeHandle:
         self._receiver.join()
 
     def _send_sigkill(self) -> None:
-        # Its pipe is open, so that it runs, whatever became of the server that forked it.
+        # It runs as far as is known, whatever became of the server that forked it.
         assert self._process.pid is not None
         with contextlib.suppress(ProcessLookupError):
             os.kill(self._process.pid, signal.SIGKILL)
@@ -159,6 +159,10 @@ class NodeHandle:
                 self._heard(self, value)
         self.gone = True
         self._process.join(STOP_S)
+        if self._process.exitcode is None:
+            # It does not end, though it could not be spoken to any more.
+            self._send_sigkill()
+            self._process.join()
         self._ended(self, self._process.exitcode)
         self._abandon()
 

@@ -10,6 +10,7 @@ import threading
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from multiprocessing import forkserver
+from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any
 
@@ -22,11 +23,14 @@ from raftmark.impl_multiprocessing.cluster import ProcessCluster
 from raftmark.impl_threading.cluster import ThreadCluster
 from raftmark.raft import Command
 from raftmark.raft.client import Applied, Outcome, Query, Value
-from raftmark.raft.cluster import Cluster, ClusterFactory
+from raftmark.raft.cluster import Cluster, ClusterConfig, ClusterFactory
 from raftmark.raft.errors import OutcomeUnknown, RaftError, Unavailable
 from raftmark.raft.loads import ReplicateSpec
+from tests.raft.scenario import settings_of
 
 from .runtimes import Holdings, Watched, running
+
+CONFIG = ClusterConfig(settings_of(1))
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -195,6 +199,26 @@ def test_processes_that_were_stopped_are_gone_when_the_cluster_is() -> None:
         for process in processes:
             process.suspend()
     assert not any(process.is_running() for process in processes)
+
+
+def stay(_node_id: int, _config: object, control: Connection, _sockets: object) -> None:
+    """Close the pipe, and do not end."""
+    control.close()
+    threading.Event().wait()
+
+
+@pytest.mark.usefixtures("impatient")
+def test_a_process_that_closes_its_pipe_and_stays_is_killed(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(module, "run_node", stay)
+    statuses: list[int | None] = []
+    node = module.NodeHandle(
+        1, CONFIG, {}, lambda node, value: None, lambda node, status: statuses.append(status)
+    )
+    node._receiver.join()
+    assert statuses == [-signal.SIGKILL]
+    node.end()
 
 
 def test_a_killed_fork_server_is_started_again(tmp_path: Path) -> None:
