@@ -48,8 +48,6 @@ class Variant(ContenderSpec, frozen=True, kw_only=True):
         """
         if form is not None and form not in spec.forms:
             raise UnknownName(f"{spec.name} has no form {form}")
-        if interpreter is not None and not spec.is_python:
-            raise UnknownName(f"{spec.name} does not run on Python")
         chosen = spec.forms.get(form or "")
         names = [interpreter.name] if interpreter else []
         fields = msgspec.structs.asdict(spec)
@@ -128,6 +126,8 @@ class Contenders(Mapping[str, ContenderSpec]):
         version, plus, form = variation.partition("+")
         if not plus and version in spec.forms:
             return Variant.of(spec, None, version)
+        if not spec.is_python:
+            raise UnknownName(f"{name} is no contender: {base} does not run on Python")
         if version not in self._interpreters:
             self._interpreters[version] = find(version)
         return Variant.of(spec, self._interpreters[version], form or None)

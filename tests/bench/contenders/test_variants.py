@@ -57,7 +57,8 @@ def test_every_python_contender_is_followed_by_its_variants():
 @pytest.mark.parametrize(
     ("name", "said"),
     [
-        ("go@3.99t", "go does not run on Python"),
+        ("go@3.99t", "go@3.99t is no contender: go does not run on Python"),
+        ("go@3.98", "go@3.98 is no contender: go does not run on Python"),
         ("threading@uvloop", "'uvloop' is no interpreter"),
         ("threading@3.99t+uvloop", "threading has no form uvloop"),
         ("threading@", "'' is no interpreter"),
