@@ -29,9 +29,10 @@ from raftmark.commands import (
     planning,
     publishing,
 )
+from raftmark.commands.options import USAGE, require_command
 from raftmark.terminal.console import say
 
-_FAILED, _USAGE, _INTERRUPTED = 1, 2, 130
+_FAILED, _INTERRUPTED = 1, 130
 
 _ENDING = (signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT)
 
@@ -52,7 +53,7 @@ app = typer.Typer(
     help="Measure one Raft in four concurrency models. "
     "Exit status: 0 done, 1 failed, 2 wrong usage, 130 interrupted.",
     add_completion=False,
-    no_args_is_help=True,
+    invoke_without_command=True,
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
 )
@@ -78,6 +79,7 @@ def _say_version(asked: bool) -> None:
 
 @app.callback()
 def options(
+    context: typer.Context,
     version: Annotated[
         bool,
         typer.Option(
@@ -85,7 +87,8 @@ def options(
         ),
     ] = False,
 ) -> None:
-    """Take the options that come before a command."""
+    """Take the options that come before a command; without one, say which there are."""
+    require_command(context)
 
 
 def main() -> NoReturn:
@@ -112,7 +115,7 @@ def main() -> NoReturn:
         status = error.exit_code
     except UnknownName as error:
         _complain(str(error))
-        status = _USAGE
+        status = USAGE
     except (RegistryError, Unavailable, ContenderFailed) as error:
         _complain(str(error))
         status = _FAILED

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from raftmark.commands.choosing import find_run
-from raftmark.commands.options import Results, RunName
+from raftmark.commands.options import Results, RunName, require_command
 from raftmark.commands.writing import require_place, write
 from raftmark.terminal.console import harmless, say
 
@@ -23,7 +23,9 @@ _Store = Annotated[
 _STORE = Path("history")
 
 commands = typer.Typer(
-    help="Keep the figures of runs over time, and find when they changed.", no_args_is_help=True
+    help="Keep the figures of runs over time, and find when they changed.",
+    callback=require_command,
+    invoke_without_command=True,
 )
 
 

@@ -96,7 +96,7 @@ def bench(
 
     Ctrl-C keeps what is measured and still writes the report. A trial that fails is kept as a
     failure and never averaged in. The exit status is 1 when no trial at all succeeded or when a
-    contender broke a safety rule.
+    contender broke a safety rule, or told what cannot be.
     """
     from raftmark.bench.design.specification import SpecificationError
     from raftmark.bench.runs.store import Run, StoreError
@@ -321,7 +321,9 @@ def _conclude(run: Run, end: End | None, report: bool, table: Path) -> None:
     if end is None:
         raise typer.Exit(_INTERRUPTED)
     if any(trial.check is not None and not trial.check.passed for trial in failed):
-        raise typer.TyperException("a contender broke a safety rule: see the failed trials")
+        raise typer.TyperException(
+            "a contender broke a safety rule, or told what cannot be: see the failed trials"
+        )
     if not run.trials and end is End.COMPLETE:
         raise typer.TyperException("there was nothing to measure: nobody offers what was asked for")
     if len(failed) == len(run.trials):

@@ -7,6 +7,11 @@ from typing import Annotated
 
 import typer
 
+from raftmark.terminal.console import say
+
+USAGE = 2
+"""The status of a command that was called in a wrong way."""
+
 # Weeks of measuring: who asks for more has mistyped it.
 MOST_BLOCKS = 100_000
 
@@ -60,3 +65,10 @@ IntoRun = Annotated[
 ]
 Results = Annotated[Path, typer.Option(metavar="DIR", help="The directory that holds the runs.")]
 RunName = Annotated[str, typer.Argument(help="A run's name, or the path of its directory.")]
+
+
+def require_command(context: typer.Context) -> None:
+    """Say which commands a family has where none of them is named, which is wrong usage."""
+    if context.invoked_subcommand is None:
+        say(context.get_help())
+        raise typer.Exit(USAGE)

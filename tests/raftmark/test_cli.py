@@ -344,7 +344,8 @@ def test_a_run_without_a_sound_figure_fails(tmp_path, table, command, contender,
     ],
 )
 def test_errors_are_one_line_on_stderr(tmp_path, table, command, arguments, status, said):
-    fakes = table({"a": fake("stub")})
+    _, *stub = fake("stub")
+    fakes = table({"a": ["{python}", *stub]})
     if arguments[0] != "report" and "--contenders-file" not in arguments:
         arguments = [*arguments, *fakes]
     done = command(*arguments, cwd=tmp_path)
@@ -354,6 +355,14 @@ def test_errors_are_one_line_on_stderr(tmp_path, table, command, arguments, stat
     assert said in last
     assert all(line.startswith("preparing") for line in before)
     assert done.stdout == ""
+
+
+@pytest.mark.parametrize("family", [[], ["history"]])
+def test_without_a_command_its_family_is_shown(tmp_path, command, family):
+    done = command(*family, cwd=tmp_path)
+    assert (done.returncode, done.stdout) == (2, "")
+    usage = " ".join(["raftmark", *family, "[OPTIONS] COMMAND [ARGS]..."])
+    assert done.stderr.startswith(f"Usage: {usage}\n")
 
 
 def test_a_report_that_cannot_be_written_is_said(tmp_path, table, command):
