@@ -36,6 +36,7 @@ from raftmark.bench.design.specification import Cell
 from raftmark.bench.files import NEW, read_file, replace_file
 from raftmark.bench.runs.forms import SCHEMA, Failure, Manifest, Resumption, Trial
 from raftmark.bench.runs.results import RESULT_TYPES, parse_result
+from raftmark.bench.runs.shapes import misshapen
 
 MANIFEST, TRIALS, LOGS = "run.json", "trials.jsonl", "logs"
 DATA_PREFIX = "data-"
@@ -286,11 +287,10 @@ def _faults(manifest: Manifest) -> Iterator[str]:
             yield f"{name!a} is no name that can be printed"
     if manifest.specification.blocks * len(cells) * len(contenders) > _MOST_TRIALS:
         yield f"it has more than {_MOST_TRIALS:,} trials"
+    yield from misshapen(manifest)
     for cell in cells:
-        if cell.workload.get("name") not in RESULT_TYPES:
+        if cell.workload["name"] not in RESULT_TYPES:
             yield f"cell {cell.id!a} has no workload that is known here"
-        if not {"nodes", "storage", "election_timeout_ms"} <= cell.cluster.keys():
-            yield f"cell {cell.id!a} has no whole cluster"
 
 
 def _is_time(text: str) -> bool:

@@ -187,6 +187,33 @@ def test_a_damaged_manifest_is_refused(tmp_path):
         Run.open(run.path)
 
 
+@pytest.mark.parametrize(
+    ("place", "value", "said"),
+    [
+        (["environment", "machine"], "a PC", "an environment: Expected `object`"),
+        (["environment", "pyperf"], [1], "an environment: Expected `object`"),
+        (["contenders", 0, "hello"], {"runtime": 7}, "hello of 'a': Expected `object`"),
+        (["contenders", 0, "hello"], {"features": [[1]]}, "hello of 'a': Expected `str`"),
+        (["specification", "cells", 0, "workload", "name"], [1], "cell .*: Expected `str`"),
+        (["specification", "cells", 0, "workload", "outstanding"], "x", "cell .*: Expected `int`"),
+        (["specification", "cells", 0, "cluster", "storage"], {}, "cell .*: Expected `str`"),
+        (["specification", "cells", 0, "cluster"], {}, "cell .*: Object missing required field"),
+    ],
+)
+def test_a_manifest_whose_parts_have_not_their_form_is_refused(tmp_path, place, value, said):
+    run = new_run(tmp_path)
+    path = run.path / "run.json"
+    content = msgspec.json.decode(path.read_bytes())
+    *way, last = place
+    part = content
+    for step in way:
+        part = part[step]
+    part[last] = value
+    path.write_bytes(msgspec.json.encode(content))
+    with pytest.raises(StoreError, match=rf"run\.json is damaged: {said}"):
+        Run.open(run.path)
+
+
 def test_a_directory_that_is_no_run_is_refused(tmp_path):
     with pytest.raises(StoreError, match="is not a run"):
         Run.open(tmp_path)
