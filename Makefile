@@ -176,4 +176,5 @@ lock: setup-test
 	  --output-file requirements-test.lock
 
 clean:
-	rm -rf $(VENV) .cache build dist *.egg-info .mypy_cache .pytest_cache .ruff_cache
+	rm -rf $(VENV) .cache build dist *.egg-info .mypy_cache .pytest_cache .ruff_cache .hypothesis \
+	  .benchmarks
