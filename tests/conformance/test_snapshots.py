@@ -173,7 +173,8 @@ def test_a_snapshot_is_continued_by_every_contender(
     latest: dict[int, tuple[int | None, str | None]] = {}
     for life, name in enumerate((contender_name, reader_name, contender_name)):
         demand(name)
-        cluster = ClusterUnderTest(contenders.shared(name), 4 if life else 3, **settings)
+        members = [1, 2, 3, 4] if life else []
+        cluster = ClusterUnderTest(contenders.shared(name), 3, members, **settings)
         cluster.elected_leader()
         if life == 0:
             cluster.add_server(4)

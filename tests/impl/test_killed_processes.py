@@ -226,7 +226,10 @@ def test_a_killed_fork_server_is_started_again(tmp_path: Path) -> None:
         watched.commit("before")
         processes = [process_of(watched.cluster, node) for node in watched.nodes]
         forkserver.ensure_running()
-        os.kill(forkserver._forkserver._forkserver_pid, signal.SIGKILL)  # type: ignore[attr-defined]
+        server: int = forkserver._forkserver._forkserver_pid  # type: ignore[attr-defined]
+        os.kill(server, signal.SIGKILL)
+        # Until it is dead, and left for multiprocessing to find.
+        os.waitid(os.P_PID, server, os.WEXITED | os.WNOWAIT)
         watched.commit("as ever")
         kill(watched, 2)
         watched.cluster.restart(2)

@@ -1,5 +1,6 @@
 """What people are told when something is not as expected: a line that says what to do."""
 
+import contextlib
 import html
 import io
 import json
@@ -103,17 +104,23 @@ def test_a_place_that_is_not_there_is_said_before_the_work(run, command, monkeyp
     assert said.startswith(f"cannot write {filled[-1]}: No such file")
 
 
-@pytest.fixture
+@contextlib.contextmanager
 def little_room():
-    """Let no file grow beyond a kilobyte, as on a disk that is full."""
+    """Let no file grow beyond a kilobyte, as on a disk that is full.
+
+    For no longer than is needed: what pytest prints may go to a file, too.
+    """
     before = resource.getrlimit(resource.RLIMIT_FSIZE)
     handler = signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
-    yield lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (1024, before[1]))
-    resource.setrlimit(resource.RLIMIT_FSIZE, before)
-    signal.signal(signal.SIGXFSZ, handler)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (1024, before[1]))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+        signal.signal(signal.SIGXFSZ, handler)
 
 
-def test_where_there_is_no_room_an_earlier_file_stays_whole(tmp_path, run, little_room):
+def test_where_there_is_no_room_an_earlier_file_stays_whole(tmp_path, run):
     found = Run.open(run)
     places = {
         tmp_path / "report.html": lambda path: write_report(found, path),
@@ -123,9 +130,8 @@ def test_where_there_is_no_room_an_earlier_file_stays_whole(tmp_path, run, littl
     for path in places:
         path.parent.mkdir(exist_ok=True)
         path.write_text("before")
-    little_room()
     for path, write in places.items():
-        with pytest.raises(OSError, match="File too large"):
+        with little_room(), pytest.raises(OSError, match="File too large"):
             write(path)
         assert path.read_text() == "before"
         assert not list(path.parent.rglob("*.new"))
