@@ -421,12 +421,13 @@ class ClusterUnderTest:
         """
         for _ in looks():
             leader = self.elected_leader()
-            term = self.status()[leader].term
+            before = self.status()[leader]
             try:
                 return act(leader)
             except (AssertionError, ContenderError):
                 now = self.status()
-                if all(node.term == term for node in _running(now)) and now[leader].alive:
+                stayed = all(node.term == before.term for node in _running(now))
+                if before.role == "leader" and stayed and now[leader].alive:
                     raise
                 self.heal()
         raise AssertionError("no leader stayed one for long enough")
