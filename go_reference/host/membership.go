@@ -135,16 +135,12 @@ type found struct{ member, running bool }
 func (c *control) join(node raft.NodeID) (leader raft.NodeID, found found, err error) {
 	c.membership.Lock()
 	defer c.membership.Unlock()
-	already := badRequest("node %d is in the cluster already", node)
-	found.running = slices.Contains(c.members(), node)
-	if found.running && !c.isJoining(node) {
-		return 0, found, already
-	}
 	if leader, err = c.asked(0); err != nil {
 		return 0, found, err
 	}
+	found.running = slices.Contains(c.members(), node)
 	if found.member = c.isMember(leader, node); found.member && found.running {
-		return 0, found, already
+		return 0, found, badRequest("node %d is in the cluster already", node)
 	}
 	if c.config.DataDir != "" && !found.running {
 		if _, err := savedIn(c.config.File(node), c.settings.Nodes); err != nil {
@@ -160,6 +156,7 @@ func (c *control) join(node raft.NodeID) (leader raft.NodeID, found found, err e
 	defer c.mu.Unlock()
 	if !found.member {
 		c.joining[node] = true
+		delete(c.leaving, node)
 	}
 	if !found.running {
 		c.nodes = slices.Sorted(slices.Values(append(slices.Clip(c.nodes), node)))

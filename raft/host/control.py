@@ -338,16 +338,15 @@ class Control:
     def add_server(self, node: int) -> Completion:
         """Start another server; complete when it is a voter.
 
-        One that was started before and has not become a member since is asked for once more.
+        One that runs and is no member, as nothing came of an earlier request, is asked for once
+        more.
         """
         with self._operation():
-            if node in self.nodes and node not in self._joining:
-                raise BadRequest(f"node {node} is in the cluster already")
             leader = self._asked(None)
             is_member = self._has_member(leader, node)
-            if node in self.nodes and is_member:
-                raise BadRequest(f"node {node} is in the cluster already")
             started = node not in self.nodes
+            if is_member and not started:
+                raise BadRequest(f"node {node} is in the cluster already")
             if started:
                 if self._data_dir is not None:
                     read(file_of(self._data_dir, node), self.settings.nodes)
@@ -357,6 +356,7 @@ class Control:
             with self._changed:
                 if not is_member:
                     self._joining.add(node)
+                    self._leaving.discard(node)
                 if started:
                     self._lifecycle[node] = Lifecycle.RUNNING
                     self.nodes = tuple(sorted((*self.nodes, node)))

@@ -222,6 +222,20 @@ def test_an_addition_that_came_to_nothing_can_be_asked_for_again_or_taken_back(
     assert ended(fixture) == [4]
 
 
+def test_who_runs_and_is_no_member_can_be_added_whatever_was_asked_before(
+    fixture: Fixture,
+) -> None:
+    change(fixture, fixture.control.add_server, 4)
+    fixture.cluster.voters = (1, 2, 3, 4)  # In the leader's log, and not committed.
+    change(fixture, fixture.control.remove_server, 4)
+    fixture.cluster.voters = (1, 2, 3)  # Another leader's log has neither.
+    fixture.cluster.outstanding.clear()
+    fixture.control.add_server(4)
+    assert len(fixture.cluster.outstanding) == 1, "it is asked for once more"
+    commit(fixture, 5, 1, 2, 3)
+    assert fixture.control.nodes == (1, 2, 3, 4), "it joins"
+
+
 def test_a_member_that_is_started_again_ends_with_its_removal(fixture: Fixture) -> None:
     commit(fixture, 5, 1, 2)
     fixture.cluster.voters = (1, 2, 3)  # A later leader has it, as an earlier cluster had.
