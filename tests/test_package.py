@@ -40,7 +40,7 @@ def installed(built: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The `bin` of a new environment with the wheel and what it is pinned to."""
     environment = tmp_path_factory.mktemp("installed") / "venv"
     run(UV, "venv", "--quiet", "--python", sys.executable, str(environment))
-    install = (UV, "pip", "install", "--quiet", "--python", str(environment))
+    install = (UV, "pip", "install", "--quiet", "--system-certs", "--python", str(environment))
     run(*install, "--require-hashes", "--requirement", str(ROOT / "requirements.lock"))
     (wheel,) = built.glob("*.whl")
     run(*install, "--no-deps", str(wheel))

@@ -141,4 +141,4 @@ def test_both_are_commands(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     done = raftmark("appendix", "a-run", "-o", "file")
     assert done.returncode == 1
-    assert "cannot write the appendix to file" in done.stderr
+    assert "cannot write file: Not a directory" in done.stderr
