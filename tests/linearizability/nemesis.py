@@ -278,7 +278,10 @@ class Nemesis:
                 if not missing:
                     self._members_change = False
                     return
-        raise AssertionError(f"not all are members again within {DEADLINE_S:g} s: {refusal}")
+        raise AssertionError(
+            f"not all are members again within {DEADLINE_S:g} s: {refusal}; "
+            f"they are {self._contender.call('status')['nodes']}"
+        )
 
     def _voters(self) -> set[int]:
         """Return the voters whom the cluster runs, as the latest leader has them."""
