@@ -108,14 +108,16 @@ def test_a_place_that_is_not_there_is_said_before_the_work(run, command, monkeyp
 def little_room():
     """Let no file grow beyond a kilobyte, as on a disk that is full.
 
-    For no longer than is needed: what pytest prints may go to a file, too.
+    For no longer than is needed: what pytest prints may go to a file, too, as does bytecode.
     """
+    bytecode, sys.dont_write_bytecode = sys.dont_write_bytecode, True
     before = resource.getrlimit(resource.RLIMIT_FSIZE)
     handler = signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
     resource.setrlimit(resource.RLIMIT_FSIZE, (1024, before[1]))
     try:
         yield
     finally:
+        sys.dont_write_bytecode = bytecode
         resource.setrlimit(resource.RLIMIT_FSIZE, before)
         signal.signal(signal.SIGXFSZ, handler)
 
