@@ -123,8 +123,8 @@ def test_an_installed_raftmark_measures_all_four_in_an_empty_directory(installed
 
 def test_an_installed_raftmark_examines_a_contender_of_its_own(installed, tmp_path):
     suite = ("pytest", "pytest-timeout")  # what the extra `conform` names
-    run(UV, "pip", "install", "--quiet", "--system-certs", "--python", str(installed.parent), "--constraint",
-        str(ROOT / "requirements-test.lock"), *suite)  # fmt: skip
+    run(UV, "pip", "install", "--quiet", "--system-certs", "--python", str(installed.parent),
+        "--constraint", str(ROOT / "requirements-test.lock"), *suite)  # fmt: skip
     env = {"PATH": os.environ["PATH"], "HOME": str(tmp_path)}
     raftmark = str(installed / "raftmark")
     run(raftmark, "new-contender", "mine", cwd=tmp_path, env=env)
