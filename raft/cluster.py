@@ -67,6 +67,18 @@ class Membership(NamedTuple):
     members: tuple[int, ...]
 
 
+class Refusal(NamedTuple):
+    """A connection was refused, or thrown away for what came over it.
+
+    `peer` is who was at the other end, None where that is not known.
+    """
+
+    node: int
+    peer: int | None
+    reason: str
+    at_ns: int
+
+
 class NodeStatus(NamedTuple):
     """What a running node is at this moment; hashes as in docs/protocol.md."""
 
@@ -157,6 +169,8 @@ class Events(NamedTuple):
     entries_lost: Callable[[EntriesLost], None] = ignore
     members_committed: Callable[[Membership], None] = ignore
     """A change of members is committed, or was before this leader's time, whoever waits for it."""
+    refused: Callable[[Refusal], None] = ignore
+    """A node that listens has refused a connection, or thrown one away."""
 
 
 class Counters(NamedTuple):
