@@ -128,7 +128,7 @@ def docs():
 
 
 def test_the_gates_steps_find_a_planted_message_and_show_it(project):
-    # No time for more than the pair under way: what is counted is enough.
+    # Time for hardly more than the first pair, which is of what is counted: that is enough.
     found = run_step(project.path, step("gate.yml", "Measure"), MINUTES="0.05")
     assert found.returncode == 4, found.stderr
     summary = project.path / "summary"

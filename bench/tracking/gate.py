@@ -253,10 +253,14 @@ def _wanted(comparison: Comparison, run: Run) -> list[Pair]:
 
 
 def _order(run: Run, wanted: list[Pair], block: int) -> Iterator[Planned]:
-    """Yield a block's trials: the pairs in random order, and the two of each in random order."""
+    """Yield a block's trials: the pairs in random order, and the two of each in random order.
+
+    What is counted comes first: one pair decides it, however little time there is.
+    """
     rng = random.Random(f"{run.manifest.seed}/{block}")
     cells = {cell.id: cell for cell in run.manifest.specification.cells}
     rng.shuffle(wanted)
+    wanted.sort(key=lambda pair: pair[0] != COUNTED_CELL.id)
     pairs = [(cell, name, rng.sample((BASE, HEAD), 2)) for cell, name in wanted]
     trials = [(cell, side(name, which)) for cell, name, both in pairs for which in both]
     for order, (cell, contender) in enumerate(trials):

@@ -77,6 +77,7 @@ func (c *Cluster) Offered(
 	group, ctx := errgroup.WithContext(ctx)
 	var before raft.Counters
 	startNs, start := Monotonic(), time.Now()
+	share := func() { progress(min(1, time.Since(start).Seconds()/spec.Length().Seconds())) }
 	group.Go(func() error {
 		defer close(allSent)
 		timer := time.NewTimer(0)
@@ -88,7 +89,7 @@ func (c *Cluster) Offered(
 			select {
 			case <-timer.C:
 			case <-often.C:
-				progress(min(1, time.Since(start).Seconds()/spec.Length().Seconds()))
+				share()
 				continue
 			case <-ctx.Done():
 				return context.Cause(ctx)
@@ -98,7 +99,11 @@ func (c *Cluster) Offered(
 			}
 			n.offer(load.Due(time.Since(start)), answers)
 		}
-		return nil
+		if load.GivenUp() {
+			return nil
+		}
+		// The measured time may end as long as an interval after the last command.
+		return workload.Pass(ctx, spec.Length()-time.Since(start), share)
 	})
 	group.Go(func() error { return record(ctx, load, answers, allSent, start) })
 	if err := group.Wait(); err != nil {

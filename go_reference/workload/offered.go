@@ -87,6 +87,9 @@ func (o Offered) Begin() *OpenLoop {
 // Sent is how many commands were sent.
 func (l *OpenLoop) Sent() int64 { return l.sent }
 
+// GivenUp reports whether the limit was reached.
+func (l *OpenLoop) GivenUp() bool { return l.saturated }
+
 // Warm reports whether the next command is the first that counts.
 func (l *OpenLoop) Warm() bool { return l.sent == l.first }
 

@@ -26,8 +26,8 @@ class OpenLoop:
 
     The answers come in the order of the commands, as a leader applies them, so that the
     number of a command need not go with it. They may come in another thread than the
-    sender's. `ended` is called when nothing more is sent and all are answered, twice if two
-    threads find that at the same moment.
+    sender's. `ended` is called when the measured time is over or the load given up, and all
+    are answered, twice if two threads find that at the same moment.
     """
 
     def __init__(
@@ -65,7 +65,7 @@ class OpenLoop:
         return self._start_ns + math.ceil(number * self._interval_ns)
 
     def pace(self) -> Iterator[float]:
-        """Send what is due, and yield the seconds until more is; over when nothing is.
+        """Send what is due, and yield the seconds until more is; over with the measured time.
 
         After `TURN` commands at a time it yields all the same, so that a leader in the same
         thread gets its turn. What is due meanwhile waits here, and is charged for it.
@@ -76,6 +76,7 @@ class OpenLoop:
             for number in range(self._sent, min(due, self._sent + min(room, TURN))):
                 self._send(number)
             if self._sent == self._total:
+                yield from self._rest()
                 break
             if due - self._answered > self._spec.limit:
                 self._saturated = True
@@ -84,6 +85,11 @@ class OpenLoop:
             yield max(0, early_ns) / SECOND_NS
         self._all_sent = True
         self._look_whether_ended()
+
+    def _rest(self) -> Iterator[float]:
+        """Let the time after the last command pass, which may be as long as an interval."""
+        while self._failure is None and (left_ns := self._ended_ns - time.monotonic_ns()) > 0:
+            yield left_ns / SECOND_NS
 
     def _due_by(self, now_ns: int) -> int:
         """How many commands are due by then."""

@@ -31,13 +31,18 @@ def offers(contender: Contender) -> None:
 
 
 def offer(cluster: ClusterUnderTest, **workload: Any) -> tuple[str, OfferedResult]:
-    """Run the workload, again if an election came between; its session and its result."""
+    """Run the workload, again if an election came between; its session and its result.
+
+    A run that is not given up lasts as long as its result says.
+    """
     sessions = iter(f"run{n}" for n in range(1000))
 
     def run(_leader: int) -> tuple[str, OfferedResult]:
         session = next(sessions)
         asked = {"name": "offered", "session": session} | workload
-        return session, read(OfferedResult, cluster.contender.call("run", workload=asked))
+        result = read(OfferedResult, cluster.contender.call("run", workload=asked))
+        assert result.saturated or time.monotonic_ns() >= result.ended_ns
+        return session, result
 
     return cluster.undisturbed(run)
 

@@ -190,6 +190,15 @@ def test_what_is_decided_is_measured_no_more_and_what_is_counted_once(gate):
     assert [f.verdict for f in comparison.findings] == [Verdict.UNDECIDED, Verdict.SAME]
 
 
+def test_what_is_counted_is_decided_where_there_is_time_for_one_pair(gate):
+    cells = ("replicate-w1", "offered-r1000")
+    figures = [FIGURE, *(Compared("a", cell, "latency_p50") for cell in cells)]
+    end, comparison = gate(World(messages=(1, 2)), budget_s=0, figures=figures)
+    assert end is End.OUT_OF_TIME
+    assert len(comparison.costlier) == 1
+    assert comparison.outcome is Outcome.WORSE
+
+
 def test_an_extra_message_a_commit_is_caught_in_one_block(gate):
     _, comparison = gate(World(messages=(1, 2)), blocks=1)
     (count,) = comparison.costlier
@@ -236,8 +245,8 @@ def test_a_head_whose_trials_all_fail_is_broken_and_that_comes_first(gate):
     end, comparison = gate(World(fails={"a@head"}))
     assert end is End.GIVEN_UP
     assert comparison.outcome is Outcome.BROKEN
-    said = "a: all 3 trials of replicate-w64 failed in head: died of signal 9"
-    assert comparison.broken == [said, said.replace("replicate-w64", "counted")]
+    said = "a: all 3 trials of counted failed in head: died of signal 9"
+    assert comparison.broken == [said, said.replace("counted", "replicate-w64")]
     assert FORMATS["text"](comparison).startswith(f"HEAD is broken: {said}; ")
     assert FORMATS["markdown"](comparison).splitlines()[2].startswith("**HEAD is broken: ")
     assert '"outcome": "broken"' in FORMATS["json"](comparison)
@@ -248,7 +257,7 @@ def test_a_head_that_works_beside_a_base_that_does_not_is_not_to_blame(gate):
     assert comparison.outcome is Outcome.UNDECIDED
     assert comparison.broken == []
     assert headline(comparison).startswith(
-        "Nothing could be decided. BASE is broken: a: all 3 trials of replicate-w64 failed in base"
+        "Nothing could be decided. BASE is broken: a: all 3 trials of counted failed in base"
     )
 
 

@@ -88,7 +88,7 @@ def test_commands_are_due_by_their_number(clock: Clock) -> None:
     while (pause_ns := load.send()) is not None:
         pauses.append(pause_ns)
         clock.now_ns += pause_ns
-    assert pauses == [10 * MILLISECOND] * 4
+    assert pauses == [10 * MILLISECOND] * 5
     commands = [proposal.command for proposal in load.sent]
     assert [(c.client, c.serial) for c in commands] == [
         ("s-0", 1), ("s-1", 1), ("s-2", 1), ("s-0", 2), ("s-1", 2),
@@ -101,6 +101,30 @@ def test_commands_are_due_by_their_number(clock: Clock) -> None:
     assert load.ended == 0
     load.answer()
     assert load.result()["acknowledged"] == [2, 2, 1]
+
+
+def test_a_run_lasts_as_long_as_was_asked_for(clock: Clock) -> None:
+    """Its last command is due an interval before, and may be answered at once."""
+    load = Load(clock, 10, warmup_ms=100, duration_ms=350)
+    load.run(until_ms=400)
+    assert clock.now_ns == load.start_ns + 400 * MILLISECOND
+    assert len(load.sent) == 5
+    clock.now_ns += 1
+    assert load.send() == 50 * MILLISECOND - 1
+    clock.now_ns += 50 * MILLISECOND - 2  # A timer may fire a little early.
+    assert load.send() == 1
+    assert load.ended == 0
+    clock.now_ns += 1
+    assert load.send() is None
+    assert load.result()["ended_ns"] == clock.now_ns
+
+
+def test_an_error_ends_the_load_before_its_time(clock: Clock) -> None:
+    load = Load(clock, 10, duration_ms=100)
+    assert load.send() == 100 * MILLISECOND
+    load.answer(Lost("lost"))
+    assert load.send() is None
+    assert load.ended == 1
 
 
 def test_a_prompt_leader_has_no_latency(clock: Clock) -> None:
@@ -121,11 +145,11 @@ def test_a_prompt_leader_has_no_latency(clock: Clock) -> None:
         "slices": [[100 * MILLISECOND, 100], [200 * MILLISECOND, 100], [250 * MILLISECOND, 50]],
         "acknowledged": [4] * 58 + [3] * 6,
         "counters": {
-            "messages": 249_000,
+            "messages": 250_000,
             "bytes": None,
-            "saves": 498_000,
-            "save_ns": 996_000,
-            "entries": 747_000,
+            "saves": 500_000,
+            "save_ns": 1_000_000,
+            "entries": 750_000,
         },
     }
 
@@ -254,7 +278,5 @@ def test_a_long_load_needs_no_more_memory(clock: Clock) -> None:
         load.answer()
         clock.now_ns = sent_ns + pause_ns
         most = max(most, len(load.loop._latencies), len(load.loop._services))
-    load.answer()
-    latencies.append(0)
     assert load.result()["latency_ns"] == histogram(Counter(latencies))
     assert most < MOST_GRAINS + 2_000
