@@ -12,6 +12,7 @@ class ReplicateSpec(NamedTuple):
     warmup_ns: int = 500_000_000
     duration_ns: int = 2_000_000_000
     session: str = "client"
+    slice_ns: int = 100_000_000
 
 
 class OfferedSpec(NamedTuple):

@@ -38,7 +38,16 @@ FEATURES = frozenset(
     {
         *("memory", "disk"),
         *("replicate", "offered", "election", "failover", "catch_up", "stability"),
-        *("read", "snapshot", "transfer", "membership", "pre_vote", "check_quorum", "trace"),
+        *(
+            "read",
+            "snapshot",
+            "transfer",
+            "membership",
+            "pre_vote",
+            "check_quorum",
+            "trace",
+            "slices",
+        ),
     }
 )
 """All that the protocol knows for a contender to offer."""

@@ -14,7 +14,7 @@ import (
 
 var spec = workload.Replicate{
 	Load:        workload.Load{Payload: 3, Keys: 5, Session: "s"},
-	Outstanding: 8, Warmup: 100 * time.Millisecond, Duration: 250 * time.Millisecond,
+	Outstanding: 8, Warmup: 100 * time.Millisecond, Duration: 250 * time.Millisecond, Slice: 100 * time.Millisecond,
 }
 
 // slowly lets every message take a millisecond of the simulated time, so that it passes.

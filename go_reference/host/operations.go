@@ -142,7 +142,7 @@ func (h *host) hello(_ int, f *fields) (any, error) {
 		Language:  "Go",
 		Runtime:   describeRuntime(),
 		Features: slices.Concat([]string{"memory", "disk"}, slices.Sorted(maps.Keys(workloads)), []string{
-			"read", "snapshot", "transfer", "membership", "pre_vote", "check_quorum", "trace",
+			"read", "snapshot", "transfer", "membership", "pre_vote", "check_quorum", "trace", "slices",
 		}),
 	}, f.end()
 }

@@ -44,6 +44,7 @@ func readReplicate(_ int, f *fields) run {
 		Outstanding: optional(f, "outstanding", integer(1, 4096), 64),
 		Warmup:      optional(f, "warmup_s", duration(0, 3600, time.Second), time.Second/2),
 		Duration:    readDuration(f),
+		Slice:       optional(f, "slice_ms", duration(1, 1000, time.Millisecond), 100*time.Millisecond),
 	}, (*control).replicate)
 }
 

@@ -8,6 +8,8 @@ import (
 	"raftmark/raft"
 )
 
+const sliceLength = 100 * time.Millisecond
+
 // Offered specifies the open loop: Rate commands a second, whatever becomes of them, by so
 // many Clients in turn. With Limit of them outstanding the load is given up. Those that are
 // due within Warmup do not count.

@@ -11,15 +11,15 @@ import (
 	"raftmark/raft"
 )
 
-const sliceLength = 100 * time.Millisecond
-
 // Replicate specifies the closed loop: Outstanding clients, each with one command under
-// way. Measured are the acknowledgements of the Duration that follows the first one after Warmup.
+// way. Measured are the acknowledgements of the Duration that follows the first one after Warmup,
+// counted by the Slice.
 type Replicate struct {
 	Load
 	Outstanding int
 	Warmup      time.Duration
 	Duration    time.Duration
+	Slice       time.Duration
 }
 
 // Length is about how long clients go on sending.
@@ -55,7 +55,7 @@ type Client struct {
 
 // Clients are all sessions of the loop.
 func (r Replicate) Clients() []*Client {
-	counts := make([]atomic.Int64, (r.Duration+sliceLength-1)/sliceLength)
+	counts := make([]atomic.Int64, (r.Duration+r.Slice-1)/r.Slice)
 	began := new(atomic.Int64)
 	clients := make([]*Client, r.Outstanding)
 	for number, session := range r.Sessions(r.Outstanding) {
@@ -86,7 +86,7 @@ func (c *Client) Record(sent, acknowledged time.Duration) (more bool) {
 		return true
 	}
 	c.latencies.Add(acknowledged - sent)
-	if slice := int(since / sliceLength); slice != c.slice {
+	if slice := int(since / c.spec.Slice); slice != c.slice {
 		c.endSlice()
 		c.slice = slice
 	}
@@ -124,7 +124,7 @@ func (r Replicate) Result(clients []*Client, startNs int64, before, after raft.C
 	counts := clients[0].slices
 	counts[len(counts)-1].Add(1)
 	for slice := range counts {
-		commands, end := counts[slice].Load(), (time.Duration(slice+1) * sliceLength).Nanoseconds()
+		commands, end := counts[slice].Load(), (time.Duration(slice+1) * r.Slice).Nanoseconds()
 		if slice == len(counts)-1 {
 			end = measured
 		}

@@ -65,7 +65,7 @@ func TestAClientsCommands(t *testing.T) {
 }
 
 func TestOnlyTheMeasuredTimeCounts(t *testing.T) {
-	spec := Replicate{Outstanding: 2, Load: Load{Keys: 1}, Warmup: time.Second, Duration: 250 * time.Millisecond}
+	spec := Replicate{Outstanding: 2, Load: Load{Keys: 1}, Warmup: time.Second, Duration: 250 * time.Millisecond, Slice: 100 * time.Millisecond}
 	clients := spec.Clients()
 	record := func(client int, at time.Duration, more bool) {
 		clients[client].Next()
@@ -99,8 +99,21 @@ func TestOnlyTheMeasuredTimeCounts(t *testing.T) {
 	}
 }
 
+func TestSlicesAreAsShortAsTheyAreAskedToBe(t *testing.T) {
+	spec := Replicate{Outstanding: 1, Load: Load{Keys: 1}, Duration: 12 * time.Millisecond, Slice: 5 * time.Millisecond}
+	clients := spec.Clients()
+	for _, at := range []time.Duration{1, 2, 4, 12, 14} { // It was stopped from 4 to 12.
+		clients[0].Next()
+		clients[0].Record(0, at*time.Millisecond)
+	}
+	result := spec.Result(clients, 0, raft.Counters{}, raft.Counters{})
+	if want := [][2]int64{{5e6, 2}, {10e6, 0}, {13e6, 2}}; !slices.Equal(result.Slices, want) {
+		t.Errorf("slices %v, want %v", result.Slices, want)
+	}
+}
+
 func TestTheMeasuredTimeIsNeverShorterThanTheDuration(t *testing.T) {
-	spec := Replicate{Outstanding: 1, Load: Load{Keys: 1}, Duration: 300 * time.Millisecond}
+	spec := Replicate{Outstanding: 1, Load: Load{Keys: 1}, Duration: 300 * time.Millisecond, Slice: 100 * time.Millisecond}
 	clients := spec.Clients()
 	for _, at := range []time.Duration{150, 440, 500} { // A stall right at the beginning.
 		clients[0].Next()

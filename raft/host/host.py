@@ -38,7 +38,16 @@ PROTOCOL = 1
 MAX_LINE = 1 << 20
 MAX_LOG_ENTRIES = 5000
 MAX_NODES = 9
-FEATURES = ("read", "snapshot", "transfer", "membership", "pre_vote", "check_quorum", "trace")
+FEATURES = (
+    "read",
+    "snapshot",
+    "transfer",
+    "membership",
+    "pre_vote",
+    "check_quorum",
+    "trace",
+    "slices",
+)
 TIMEOUT = (requests.duration_ns(1, 600_000, MILLISECOND), 5 * SECOND)
 
 Reply = dict[str, Any]

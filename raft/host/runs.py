@@ -340,6 +340,7 @@ SESSION = (requests.string(64, min_bytes=1), "client")
 WARMUP = (requests.duration_ns(0, 3600, SECOND), SECOND // 2)
 DURATION = (requests.duration_ns(1e-3, 3600, SECOND), 2 * SECOND)
 CAP = (requests.duration_ns(1e-3, 3600, SECOND), 30 * SECOND)
+SLICE = (requests.duration_ns(1, 1000, requests.MILLISECOND), 100 * requests.MILLISECOND)
 STRETCH = requests.duration_ns(0.1, 3600, SECOND)
 
 WORKLOADS = {
@@ -353,6 +354,7 @@ WORKLOADS = {
             "warmup_s": WARMUP,
             "duration_s": DURATION,
             "session": SESSION,
+            "slice_ms": SLICE,
         },
     ),
     "election": Workload(

@@ -12,7 +12,6 @@ from raftmark.raft.errors import RaftError
 from raftmark.raft.loads import ReplicateSpec
 from raftmark.raft.messages import Command
 
-SLICE_NS = 100_000_000
 GRAIN_BITS = 5
 """Latencies are kept to 32 ns: no coarser than their buckets from 4 microseconds on."""
 MOST_GRAINS = 16_384
@@ -78,7 +77,7 @@ class Latencies:
 
 
 class Recorder:
-    """Latencies as they come, counted in slices of about 100 ms; one thread's own.
+    """Latencies as they come, counted in slices of about `slice_ns`; one thread's own.
 
     What is done for each command is kept to an append and a comparison. Each slice is
     folded into the counts when it ends, so that a run of any length needs no more memory.
@@ -90,9 +89,10 @@ class Recorder:
         start = time.monotonic_ns()
         self._warm_ns = start + spec.warmup_ns
         self._duration_ns = spec.duration_ns
+        self._slice_ns = spec.slice_ns
         # Until the measured time begins: with the first acknowledgement after the warm-up.
         self.deadline_ns: float = math.inf
-        self._next_mark_ns: float = min(start + SLICE_NS, self._warm_ns)
+        self._next_mark_ns: float = min(start + spec.slice_ns, self._warm_ns)
         self._started_ns = self._ended_ns = 0
         self._before: Counters | None = None
         self._after: Counters | None = None
@@ -122,7 +122,7 @@ class Recorder:
             self._after = self._counters()
             return
         end_ns = self._warm_ns if self._before is None else self.deadline_ns
-        self._next_mark_ns = min(now_ns + SLICE_NS, end_ns)
+        self._next_mark_ns = min(now_ns + self._slice_ns, end_ns)
 
     def result(self, node: int, client: str, acknowledged: Sequence[int]) -> dict[str, Any]:
         """The raw result of docs/protocol.md, when every client has passed the deadline."""

@@ -15,9 +15,10 @@ from raftmark.raft.client import Outcome, Proposal
 from raftmark.raft.cluster import Counters
 from raftmark.raft.errors import RaftError
 from raftmark.raft.loads import OfferedSpec
-from raftmark.raft.workload.closed_loop import SLICE_NS, Latencies, command_sources, difference
+from raftmark.raft.workload.closed_loop import Latencies, command_sources, difference
 
 SECOND_NS = 1_000_000_000
+SLICE_NS = 100_000_000
 TURN = 1024
 
 

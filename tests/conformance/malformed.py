@@ -319,6 +319,7 @@ BAD_RUNS = {
     **_workloads("replicate", "outstanding", (0, -1, 4097, 10**30, 1.5, True, "64", None, [64])),
     **_workloads("replicate", "warmup_s", (-1, 3601, True, "1", None, [1])),
     **_workloads("replicate", "duration_s", (0, 0.0009, -1, 3601, True, "1", None, [1])),
+    **_workloads("replicate", "slice_ms", (0, 0.9, -1, 1001, True, "5", None, [5])),
     **_workloads("election", "elections", (0, -1, 100_001, 1.5, True, "10", None)),
     **_workloads("election", "lagging", (-1, 5, 1.5, True, "1", None, [1])),
     **_workloads("election", "cap_s", (0, 0.0009, -1, 3601, True, "30", None, [30])),

@@ -73,6 +73,16 @@ def test_replicate_reports_what_it_measured(
     assert result.counters.saves <= result.counters.entries <= sum(result.acknowledged)
 
 
+@pytest.mark.needs("replicate", "slices")
+def test_replicate_counts_in_slices_as_short_as_it_is_asked_to(start: StartCluster) -> None:
+    result = replicate(start(**WHOLE), outstanding=16, duration_s=0.3, slice_ms=5)
+    assert sum(count for _, count in result.slices) == result.commands
+    ends = [end for end, _ in result.slices]
+    assert ends[-1] == result.ended_ns - result.started_ns
+    # None is shorter, but for the last one; a machine that stalls may make some of them longer.
+    assert all(later - earlier >= 5e6 for earlier, later in pairwise([0, *ends[:-1]]))
+
+
 @pytest.mark.needs("replicate")
 @pytest.mark.parametrize("nodes", [1, 3])
 def test_replicate_counts_what_the_leader_did_meanwhile(start: StartCluster, nodes: int) -> None:

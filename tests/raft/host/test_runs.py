@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import threading
 from collections.abc import Callable
 from functools import partial
@@ -373,9 +374,7 @@ def test_fields_become_those_of_the_specification(
     for name, workload in runs.WORKLOADS.items():
         spec = workload.spec()
         for field, value in zip(workload.fields, spec, strict=True):
-            assert getattr(spec, field.replace("_s", "_ns") if field.endswith("_s") else field) == (
-                value
-            ), f"{name}: {field}"
+            assert getattr(spec, re.sub("_m?s$", "_ns", field)) == value, f"{name}: {field}"
 
 
 @pytest.mark.parametrize("name", ["election", "failover", "catch_up"])

@@ -127,6 +127,18 @@ def test_a_stall_makes_one_long_slice(clock: Clock) -> None:
     assert result["commands"] == 4
 
 
+def test_slices_are_as_short_as_they_are_asked_to_be(clock: Clock) -> None:
+    start_ns = clock.now_ns
+    spec = ReplicateSpec(warmup_ns=0, duration_ns=30 * MILLISECOND, slice_ns=5 * MILLISECOND)
+    recorder = Recorder(spec, clock.counters)
+    for ms in (0, 2, 4, 6, 21, 26, 30):  # It was stopped from 6 to 21.
+        clock.now_ns = start_ns + ms * MILLISECOND
+        recorder.record(start_ns, clock.now_ns)
+    slices = recorder.result(1, "", [])["slices"]
+    ends = [(end // MILLISECOND, count) for end, count in slices]
+    assert ends == [(6, 3), (21, 1), (26, 1), (30, 1)]
+
+
 def test_a_long_run_needs_no_more_memory(clock: Clock) -> None:
     """Though hardly two of its latencies are the same; and none of them is lost."""
     spec = ReplicateSpec(warmup_ns=0, duration_ns=60 * SECOND)
