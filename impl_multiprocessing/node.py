@@ -48,10 +48,10 @@ class NodeLife:
         self._server.begin()
         self._carry_out()
 
-    def deliver(self, due_ns: int, message: Message) -> None:
-        """A message arrived, to be taken by a step not before `due_ns`."""
-        if due_ns:
-            self._delayed.push(due_ns, message)
+    def deliver(self, delay_ns: int, message: Message) -> None:
+        """A message arrived, to be taken by a step when it was held for `delay_ns`."""
+        if delay_ns:
+            self._delayed.push(time.monotonic_ns() + delay_ns, message)
         else:
             self._inbox.append(message)
 

@@ -155,9 +155,9 @@ class NodeProcess:
         self._end_life()
         self._events.failed(self.id, error)
 
-    def _deliver(self, due_ns: int, message: Message) -> None:
+    def _deliver(self, delay_ns: int, message: Message) -> None:
         if self._life is not None:
-            self._life.deliver(due_ns, message)
+            self._life.deliver(delay_ns, message)
 
     # -- orders --------------------------------------------------------------------------
 

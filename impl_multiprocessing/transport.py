@@ -1,72 +1,17 @@
 """Messages between processes: MessagePack frames over a socket pair for each two nodes.
 
-A frame is a header (length of the body, when it is due, the message's type) and the
-body, the message as a MessagePack array. A socket that is full is not waited for: what
-it does not take is kept up to a bound, and what exceeds that is dropped, as Raft allows.
-Votes, answers and heartbeats overtake the entries that wait, so that a peer which is sent
-much does not take its leader for dead.
+A socket that is full is not waited for: what it does not take is kept up to a bound.
 """
 
 import selectors
 import socket
-import struct
-import time
-from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from itertools import islice
-
-import msgspec
 
 from raftmark.raft.links import Links
-from raftmark.raft.messages import (
-    AppendEntries,
-    AppendEntriesReply,
-    InstallSnapshot,
-    InstallSnapshotReply,
-    Message,
-    RequestVote,
-    RequestVoteReply,
-    TimeoutNow,
-)
+from raftmark.raft.messages import Message
+from raftmark.raft.wire import Incoming, Outgoing, encode
 
-HEADER = struct.Struct("<IQB")
-TYPES: tuple[type[Message], ...] = (
-    RequestVote,
-    RequestVoteReply,
-    AppendEntries,
-    AppendEntriesReply,
-    InstallSnapshot,
-    InstallSnapshotReply,
-    TimeoutNow,
-)
-TAGS = {kind: tag for tag, kind in enumerate(TYPES)}
-HASTY = (RequestVote, RequestVoteReply, AppendEntriesReply, InstallSnapshotReply)
-MAX_BACKLOG = 16 << 20
-MAX_FRAMES = 1024  # in one call of the system (IOV_MAX)
 READ_SIZE = 1 << 16
-# Above the largest body that is sent: a full batch of the longest commands.
-MAX_BODY = 1 << 30
-
-encode_body = msgspec.msgpack.Encoder().encode
-decode_body = [msgspec.msgpack.Decoder(kind).decode for kind in TYPES]
-
-
-class FrameError(Exception):
-    """What has come is nothing that a node sends."""
-
-
-def encode(message: Message, due_ns: int = 0) -> bytes:
-    """A message's frame; the receiver holds it until `due_ns`."""
-    body = encode_body(message)
-    return HEADER.pack(len(body), due_ns, TAGS[type(message)]) + body
-
-
-def decode(tag: int, body: memoryview) -> Message:
-    """The message in a frame. FrameError if it is none."""
-    try:
-        return decode_body[tag](body)
-    except ValueError as error:  # Of what form it is, or its text is no UTF-8.
-        raise FrameError(f"no {TYPES[tag].__name__}: {error}") from error
 
 
 class Channel:
@@ -76,15 +21,14 @@ class Channel:
         sock.setblocking(False)
         self.peer = peer
         self.sock = sock
-        self._received = bytearray()
-        # Frames, each with the index that it follows on; the first may lack its beginning.
-        self._unsent: deque[tuple[int, memoryview]] = deque()
-        self._unsent_bytes = 0
-        self._ahead = 0  # how many of the first frames are not to be overtaken
+        self._incoming = Incoming()
+        self._outgoing = Outgoing()
         self._buffer = bytearray(READ_SIZE)
+        self._view = memoryview(self._buffer)
+        self.queue = self._outgoing.queue
 
     def read(self) -> Iterator[tuple[int, Message]]:
-        """The messages that have come whole, each with when it is due.
+        """The messages that have come whole, each with the nanoseconds to hold it.
 
         EOFError at the end; FrameError if what has come is no frame, and nothing after it
         can be told either.
@@ -92,70 +36,24 @@ class Channel:
         count = self.sock.recv_into(self._buffer)
         if not count:
             raise EOFError
-        received = self._received
-        received += memoryview(self._buffer)[:count]
-        start = 0
-        while len(received) - start >= HEADER.size:
-            length, due_ns, tag = HEADER.unpack_from(received, start)
-            if length > MAX_BODY or tag >= len(TYPES):
-                raise FrameError(f"no frame: type {tag}, {length} bytes")
-            end = start + HEADER.size + length
-            if end > len(received):
-                break
-            with memoryview(received) as view:
-                message = decode(tag, view[start + HEADER.size : end])
-            yield due_ns, message
-            start = end
-        del received[:start]
-
-    def queue(self, message: Message, frame: bytes) -> None:
-        """Add a message to what `flush` sends, or drop it if too much waits already."""
-        if self._unsent_bytes >= MAX_BACKLOG:
-            return
-        follows = message.prev_log_index if isinstance(message, AppendEntries) else 0
-        self._unsent_bytes += len(frame)
-        if self._overtakes(message, follows):
-            self._unsent.insert(self._ahead, (follows, memoryview(frame)))
-            self._ahead += 1
-        else:
-            self._unsent.append((follows, memoryview(frame)))
-
-    def _overtakes(self, message: Message, follows: int) -> bool:
-        """Whether a message may go before those that wait.
-
-        A heartbeat may that asks for none of the entries which wait: the others would be refused.
-        """
-        if len(self._unsent) == self._ahead:
-            return False
-        if isinstance(message, AppendEntries):
-            return not message.entries and follows <= self._unsent[self._ahead][0]
-        return isinstance(message, HASTY)
+        self._incoming.feed(self._view[:count])
+        return self._incoming.messages()
 
     def flush(self) -> bool:
         """Send what the socket takes; whether something is left."""
+        outgoing = self._outgoing
         try:
-            sent = self.sock.sendmsg([frame for _, frame in islice(self._unsent, MAX_FRAMES)])
+            outgoing.sent(self.sock.sendmsg(outgoing.buffers()))
         except BlockingIOError:
             return True
         except (BrokenPipeError, ConnectionResetError):
             # The peer's process is gone; reading from the socket will say so too.
-            self._unsent.clear()
-            self._unsent_bytes = self._ahead = 0
-            return False
-        self._unsent_bytes -= sent
-        while sent:
-            follows, frame = self._unsent.popleft()
-            self._ahead = max(0, self._ahead - 1)
-            if sent < len(frame):
-                self._unsent.appendleft((follows, frame[sent:]))
-                self._ahead += 1
-                break
-            sent -= len(frame)
-        return bool(self._unsent)
+            outgoing.clear()
+        return bool(outgoing)
 
 
 class Transport:
-    """A node's sockets. `deliver` hears each message that arrives and when it is due."""
+    """A node's sockets. `deliver` hears each message that arrives, and how long to hold it (ns)."""
 
     def __init__(
         self,
@@ -188,8 +86,7 @@ class Transport:
                 continue
             delays_ns = (0,) if self._links.perfect else self._links.delays_ns(message.to)
             for delay_ns in delays_ns:
-                due_ns = time.monotonic_ns() + delay_ns if delay_ns else 0
-                frame = encode(message, due_ns)
+                frame = encode(message, delay_ns)
                 self.bytes += len(frame)
                 channel.queue(message, frame)
                 receivers.add(channel)
@@ -223,8 +120,8 @@ class Transport:
             self._flush(channel)
         if mask & selectors.EVENT_READ:
             try:
-                for due_ns, message in channel.read():
-                    self._deliver(due_ns, message)
+                for delay_ns, message in channel.read():
+                    self._deliver(delay_ns, message)
             except (EOFError, ConnectionResetError):
                 # The peer's process is gone, and with it whatever it would have heard.
                 self._disconnect(channel)

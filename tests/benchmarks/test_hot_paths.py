@@ -15,7 +15,6 @@ from typing import Any
 import pytest
 from pytest_benchmark.fixture import BenchmarkFixture
 
-from raftmark.impl_multiprocessing.transport import TAGS, decode_body, encode, encode_body
 from raftmark.raft import (
     AppendEntries,
     AppendEntriesReply,
@@ -32,6 +31,7 @@ from raftmark.raft import (
 )
 from raftmark.raft.client import Outcome, Proposal, Waiters
 from raftmark.raft.storage import DiskStorage
+from raftmark.raft.wire import TAGS, decode_body, encode, encode_body
 
 BATCH = 64
 BEFORE = 1000

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from raftmark.impl_multiprocessing.transport import Channel, encode
+from raftmark.impl_multiprocessing.transport import Channel
 from raftmark.raft import (
     AppendEntries,
     AppendEntriesReply,
@@ -19,6 +19,7 @@ from raftmark.raft import (
     RequestVote,
     TimeoutNow,
 )
+from raftmark.raft.wire import encode
 
 ENTRY = Entry(1, Command("set", "key", "v" * 100_000))
 PIECE = InstallSnapshot(1, 1, 2, 40, 1, Configuration((1, 2)), 0, (), False)
@@ -110,7 +111,7 @@ def test_nothing_is_overtaken_where_nothing_waits(pair: Pair) -> None:
 def test_what_exceeds_the_bound_is_dropped_and_frames_stay_whole(
     pair: Pair, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("raftmark.impl_multiprocessing.transport.MAX_BACKLOG", 250_000)
+    monkeypatch.setattr("raftmark.raft.wire.MAX_BACKLOG", 250_000)
     pair.queue(*map(entries, range(9)))
     assert pair.arrive() == [entries(0), entries(1), entries(2)]
     pair.queue(entries(9))

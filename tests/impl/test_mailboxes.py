@@ -15,7 +15,6 @@ from raftmark.impl_asyncio.node import NodeTask
 from raftmark.impl_asyncio.storage import BackgroundStorage
 from raftmark.impl_asyncio.transport import Mailbox as TaskMailbox
 from raftmark.impl_asyncio.transport import Transport as TaskTransport
-from raftmark.impl_multiprocessing.transport import HEADER, MAX_BACKLOG
 from raftmark.impl_multiprocessing.transport import Transport as ProcessTransport
 from raftmark.impl_threading.cluster import ThreadCluster
 from raftmark.impl_threading.node import NodeThread
@@ -25,6 +24,7 @@ from raftmark.raft.links import MAX_HELD, Faults, Links
 from raftmark.raft.messages import AppendEntries, Command, Entry
 from raftmark.raft.server import Server
 from raftmark.raft.storage import MemoryStorage, StorageError
+from raftmark.raft.wire import HEADER, MAX_BACKLOG
 from tests.raft.scenario import settings_of
 
 from .runtimes import running
@@ -92,13 +92,13 @@ def test_what_waits_for_a_process_that_reads_nothing() -> None:
     command = Command("set", "key", "x" * 10_000)
     message = AppendEntries(1, 1, 2, 0, 0, (Entry(1, command),) * 100, 0)
     with theirs, selectors.SelectSelector() as selector:
-        transport = ProcessTransport({2: ours}, Links(1, seed=0), selector, lambda due, m: None)
+        transport = ProcessTransport({2: ours}, Links(1, seed=0), selector, lambda delay, m: None)
         for _ in range(40):
             transport.send([message])
         [channel] = transport._channels.values()
         frame = transport.bytes // 40
         assert frame > 100 * 10_000 + HEADER.size
-        assert channel._unsent_bytes < MAX_BACKLOG + frame
+        assert channel._outgoing._bytes < MAX_BACKLOG + frame
         transport.close()
 
 
