@@ -105,6 +105,7 @@ class Nemesis:
     def strike(self, failed: threading.Event) -> None:
         """Do one or two things at once, wait a little, undo them, and wait again.
 
+        Members who left come back when all else is undone: who cannot be reached cannot be one.
         Once there is a failure, waiting ends. AssertionError if the cluster makes no progress
         although all is made good.
         """
@@ -123,6 +124,8 @@ class Nemesis:
             failed.wait(chance.choice((0.05, 0.4, 0.8, 1.2)))
             self._tell("heal")
         if not failed.is_set():
+            if self._members_change:
+                self._bring_all_back()
             self._check_progress()
         failed.wait(chance.uniform(0.05, 0.4))
 
@@ -239,30 +242,25 @@ class Nemesis:
     @contextmanager
     def _remove_in_vain(self) -> Iterator[None]:
         """Ask a leader that hears no answers for a removal, and give up before it is made."""
-        leader = self._leader()
-        with self._changed_members():
-            with self._partition(blocked=self._ways_to(leader)):
-                self._attempt("remove_server", timeout_ms=50)
-            yield
+        self._members_change = True
+        with self._partition(blocked=self._ways_to(self._leader())):
+            self._attempt("remove_server", timeout_ms=50)
+        yield
 
     @contextmanager
     def _restart_without_one(self) -> Iterator[None]:
         """Remove a node, and let all others go through a crash."""
-        with self._changed_members():
-            self._attempt("remove_server", timeout_ms=400)
-            present = self._present()
-            self._tell(f"crash {present}")
-            for node in present:
-                self._tolerantly("crash", node)
-            yield
-            for node in present:
-                self._tolerantly("restart", node)
-
-    @contextmanager
-    def _changed_members(self) -> Iterator[None]:
-        """Let members come and go meanwhile, and have all of them back at the end."""
         self._members_change = True
+        self._attempt("remove_server", timeout_ms=400)
+        present = self._present()
+        self._tell(f"crash {present}")
+        for node in present:
+            self._tolerantly("crash", node)
         yield
+        for node in present:
+            self._tolerantly("restart", node)
+
+    def _bring_all_back(self) -> None:
         refusal = "nothing was asked"
         for _ in looks():
             try:
