@@ -387,8 +387,8 @@ class ClusterUnderTest:
     ) -> tuple[int, Future[dict[str, Any]]]:
         """Begin a run that is to last; return the leader and the reply to come.
 
-        It is `under_way` then; as a rule that shows in the leader's log. A run is begun again when
-        its answer is that an election came between.
+        It is `under_way` then; as a rule that shows in the longest log, as a run may crash its
+        leader. A run is begun again when its answer is that an election came between.
         """
         refusal: object = None
         for _ in looks():
@@ -401,7 +401,7 @@ class ClusterUnderTest:
                     return True
                 if under_way is not None:
                     return under_way(status)
-                return (status[leader].last_index or 0) > last + 10  # noqa: B023
+                return max(node.last_index or 0 for node in status.values()) > last + 10  # noqa: B023
 
             self.eventually("the run is under way", shows)
             if not running.done():
