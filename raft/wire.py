@@ -114,18 +114,17 @@ class Incoming:
         FrameError if what has come is no frame, and nothing after it can be told either.
         """
         received = self._received
-        start = 0
-        while len(received) - start >= HEADER.size:
-            length, delay_ns, tag = HEADER.unpack_from(received, start)
-            if length > MAX_BODY or tag >= len(TYPES):
-                raise FrameError(f"no frame: type {tag}, {length} bytes")
-            end = start + HEADER.size + length
-            if end > len(received):
-                break
-            with memoryview(received) as view:
-                message = decode(tag, view[start + HEADER.size : end])
-            yield delay_ns, message
-            start = end
+        start, size = 0, len(received)
+        with memoryview(received) as view:
+            while size - start >= HEADER.size:
+                length, delay_ns, tag = HEADER.unpack_from(received, start)
+                if length > MAX_BODY or tag >= len(TYPES):
+                    raise FrameError(f"no frame: type {tag}, {length} bytes")
+                body = start + HEADER.size
+                if body + length > size:
+                    break
+                start = body + length
+                yield delay_ns, decode(tag, view[body:start])
         del received[:start]
 
 

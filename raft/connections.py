@@ -1,0 +1,104 @@
+"""What every model's network has in common: its sockets, and patience. Nothing here waits."""
+
+import random
+import socket
+import threading
+import time
+from collections.abc import Callable
+
+from raftmark.raft.cluster import Refusal
+from raftmark.raft.deployed import Address, Site
+from raftmark.raft.errors import BadRequest, Unavailable
+from raftmark.raft.handshake import Identity
+
+READ_SIZE = 1 << 16
+FIRST_BACKOFF_S, LAST_BACKOFF_S = 0.01, 1.0
+BACKLOG = 128
+REFUSALS_A_SECOND = 16
+
+
+def identity_of(site: Site) -> Identity:
+    """Who a node is in its handshakes."""
+    return Identity(site.node, site.cluster, site.secret or b"")
+
+
+def open_listener(site: Site) -> socket.socket:
+    """A socket that listens where the site says.
+
+    BadRequest if that is beyond this machine and there is no secret; Unavailable where it
+    cannot be listened.
+    """
+    address = site.address
+    try:
+        [(family, _, _, _, where), *_] = socket.getaddrinfo(
+            address.host, address.port, type=socket.SOCK_STREAM, flags=socket.AI_NUMERICHOST
+        )
+    except OSError as error:
+        raise BadRequest(f"no address to listen at: {address}") from error
+    if not site.secret and not is_loopback(address.host):
+        raise BadRequest(
+            f"to listen at {address}, which others reach, a secret is wanted: "
+            "--secret-file, or RAFTMARK_SECRET"
+        )
+    try:
+        return socket.create_server(where[:2], family=family, backlog=BACKLOG)
+    except OSError as error:
+        raise Unavailable(f"cannot listen at {address}: {error.strerror}") from error
+
+
+def is_loopback(host: str) -> bool:
+    """Whether only this machine reaches a numeric address."""
+    return host == "::1" or host.startswith("127.")
+
+
+def address_of(listener: socket.socket) -> Address:
+    """Where a socket listens."""
+    host, port, *_ = listener.getsockname()
+    return Address(host, port)
+
+
+def prepare(connection: socket.socket) -> None:
+    """Set the options of a connection between nodes."""
+    connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+    connection.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+
+
+class Backoff:
+    """For how long to wait before a peer is dialled again: twice as long each time, about."""
+
+    def __init__(self, seed: int, node: int, peer: int) -> None:
+        self._draw = random.Random(f"dial/{seed}/{node}/{peer}")
+        self._next_s = FIRST_BACKOFF_S
+
+    def next_s(self) -> float:
+        """How long now (seconds)."""
+        wait_s, self._next_s = self._next_s, min(2 * self._next_s, LAST_BACKOFF_S)
+        return wait_s * (0.5 + self._draw.random() / 2)
+
+    def reset(self) -> None:
+        """The peer was reached."""
+        self._next_s = FIRST_BACKOFF_S
+
+
+class Refusals:
+    """Tells of refused connections: of each reason once a second, from any thread."""
+
+    def __init__(self, node: int, refused: Callable[[Refusal], None]) -> None:
+        self._node = node
+        self._refused = refused
+        self._lock = threading.Lock()
+        self._told_ns: dict[tuple[int | None, str], int] = {}
+
+    def tell(self, peer: int | None, reason: str) -> None:
+        """A connection was refused or thrown away; `peer` as far as it is known."""
+        now_ns = time.monotonic_ns()
+        with self._lock:
+            while self._told_ns:
+                first = next(iter(self._told_ns))
+                if now_ns - self._told_ns[first] < 1_000_000_000:
+                    break
+                del self._told_ns[first]
+            if (peer, reason) in self._told_ns or len(self._told_ns) >= REFUSALS_A_SECOND:
+                return
+            self._told_ns[peer, reason] = now_ns
+        self._refused(Refusal(self._node, peer, reason, now_ns))
