@@ -251,9 +251,9 @@ class ProcessCluster(Cluster):
                 self._events.entries_lost(lost)
             case ("members", membership):
                 self._events.members_committed(membership)
-            case ("sent", messages, at_ns):
+            case ("sent", messages):
                 if self._events.sent is not None:
-                    self._events.sent(messages, at_ns)
+                    self._events.sent(messages)
             case ("failed", error):
                 node.lives = False
                 self._events.failed(node.id, error)

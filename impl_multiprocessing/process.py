@@ -3,7 +3,7 @@
 An order is (token, name, arguments), and its answer ("answer", token, value) with a
 value that may be an exception. Besides, the process sends ("role", change),
 ("members", membership), ("entries_lost", entries), ("failed", exception) and, for a
-trace, ("sent", messages, time). What threads and tasks do by a call takes a pipe here,
+trace, ("sent", events). What threads and tasks do by a call takes a pipe here,
 and this module and the contender's half of it in `cluster` are what that costs.
 """
 
@@ -39,7 +39,7 @@ def run_node(
     sockets: Mapping[int, socket.socket],
 ) -> None:
     """Be a node until the contender says stop, or is gone."""
-    gc.disable()  # as in the contender itself, see raft.host.host.main
+    gc.disable()  # as in the contender itself, see raft.host.service.run
     # What a terminal sends reaches the whole group; it is the contender that ends its nodes.
     for each in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(each, signal.SIG_IGN)
@@ -74,9 +74,7 @@ class NodeProcess:
         self._events = Events(
             role_changed=lambda change: self._send(("role", change)),
             failed=lambda _node, error: self._send(("failed", error)),
-            sent=(lambda messages, at_ns: self._send(("sent", messages, at_ns)))
-            if config.trace
-            else None,
+            sent=(lambda messages: self._send(("sent", messages))) if config.trace else None,
             entries_lost=lambda lost: self._send(("entries_lost", lost)),
             members_committed=lambda membership: self._send(("members", membership)),
         )

@@ -12,7 +12,7 @@ from typing import Any, NamedTuple, TypeAlias
 from raftmark.raft.client import Done, Query, Reading
 from raftmark.raft.links import Faults
 from raftmark.raft.loads import OfferedSpec, ReplicateSpec
-from raftmark.raft.messages import Command, Entry, Message
+from raftmark.raft.messages import Command, Entry
 from raftmark.raft.node import Node, Role, Settings
 from raftmark.raft.state_machine import StateMachine, log_hash
 
@@ -164,8 +164,8 @@ class Events(NamedTuple):
     role_changed: Callable[[RoleChange], None]
     failed: Callable[[int, Exception], None]
     """A node ceased by a fault of its own, its storage's for instance."""
-    sent: Callable[[Sequence[Message], int], None] | None = None
-    """A node sends these messages at a time (ns); None where nobody asks for a trace."""
+    sent: Callable[[Sequence[dict[str, Any]]], None] | None = None
+    """A node sends these messages, as docs/protocol.md tells of them; None without a trace."""
     entries_lost: Callable[[EntriesLost], None] = ignore
     members_committed: Callable[[Membership], None] = ignore
     """A change of members is committed, or was before this leader's time, whoever waits for it."""

@@ -22,6 +22,7 @@ from raftmark.raft.errors import NotLeader, Unavailable
 from raftmark.raft.messages import Configuration, Message, Save
 from raftmark.raft.node import Node, Ready, Role
 from raftmark.raft.state_machine import StateMachine
+from raftmark.raft.trace import message_event
 
 
 class Server:
@@ -126,7 +127,8 @@ class Server:
             self._save_ns += self._now_ns() - began_ns
             self._saves += 1
         if self._events.sent is not None:
-            self._events.sent(ready.messages, self._now_ns())
+            now_ns = self._now_ns()
+            self._events.sent([message_event(message, now_ns) for message in ready.messages])
         self._messages += len(ready.messages)
         self._send(ready.messages)
         for lost in ready.lost:

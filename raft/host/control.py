@@ -26,7 +26,7 @@ from raftmark.raft.cluster import (
 from raftmark.raft.errors import BadRequest, OutcomeUnknown, RaftError, Unavailable
 from raftmark.raft.host.data import read
 from raftmark.raft.links import PERFECT, Faults
-from raftmark.raft.messages import ADD_SERVER, REMOVE_SERVER, Command, Message
+from raftmark.raft.messages import ADD_SERVER, REMOVE_SERVER, Command
 from raftmark.raft.node import Role
 from raftmark.raft.storage import StorageError, file_of
 
@@ -59,7 +59,7 @@ class Control:
         config: ClusterConfig,
         on_role: Callable[[RoleChange], None],
         on_failure: Callable[[int, Exception], None],
-        on_sent: Callable[[Sequence[Message], int], None] | None = None,
+        on_sent: Callable[[Sequence[dict[str, Any]]], None] | None = None,
         on_entries_lost: Callable[[EntriesLost], None] = ignore,
     ) -> None:
         self.settings = config.settings

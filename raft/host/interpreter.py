@@ -10,9 +10,22 @@ import platform
 import shlex
 import sys
 import sysconfig
+from collections.abc import Iterable, Mapping
 from typing import Any
 
+from raftmark.raft.host.fields import FEATURES, storages
 from raftmark.raft.storage import SYNCED_BY
+
+
+def python(workloads: Iterable[str], runtime: Mapping[str, object]) -> dict[str, Any]:
+    """Return what `hello` tells of a program in Python; `runtime` comes besides what is here."""
+    offered = storages()
+    return {
+        "language": "Python",
+        # After all imports: an extension that was not built for it turns the GIL on.
+        "runtime": {**describe(), **runtime},
+        "features": [*offered, *workloads, *FEATURES],
+    }
 
 
 def describe() -> dict[str, Any]:

@@ -20,7 +20,10 @@ from hypothesis import strategies as st
 from raftmark.raft.client import Applied, Outcome, Value
 from raftmark.raft.cluster import Cluster, ClusterConfig, Events
 from raftmark.raft.errors import BadRequest, Lost, NotLeader, RaftError
-from raftmark.raft.host.host import MAX_LINE, Host, Lines, Output
+from raftmark.raft.host.host import Host
+from raftmark.raft.host.interpreter import python
+from raftmark.raft.host.pipe import MAX_LINE, Lines, Output
+from raftmark.raft.host.runs import WORKLOADS
 from raftmark.raft.storage import StorageError
 from tests.raft.fake_cluster import FakeCluster
 
@@ -94,7 +97,7 @@ class Session:
         self._streams = sys.stdin, sys.stdout
         sys.stdin, sys.stdout = os.fdopen(stdin, "r"), os.fdopen(stdout, "w")
         self._signals = signals
-        host = Host("fake", self._make)
+        host = Host("fake", self._make, lambda: python(WORKLOADS, {}))
         self.status: int | None = None
 
         def serve() -> None:

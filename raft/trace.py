@@ -1,4 +1,4 @@
-"""Messages between nodes as events of the protocol (docs/protocol.md), where `start` asks for them.
+"""Messages between nodes as the events of docs/protocol.md, where `start` asks for them.
 
 What a message carries is told only as far as one needs to follow the algorithm: indices and
 counts, no commands.

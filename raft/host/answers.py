@@ -1,0 +1,81 @@
+"""What replies say: errors, outcomes, log entries and status as docs/protocol.md has them."""
+
+import time
+import traceback
+from typing import Any
+
+from raftmark.raft.client import Applied, Value
+from raftmark.raft.cluster import LogSlice, RoleChange
+from raftmark.raft.errors import RaftError, Unavailable
+from raftmark.raft.messages import Command
+from raftmark.raft.storage import StorageError
+
+Reply = dict[str, Any]
+
+
+def refusal(error: Exception) -> dict[str, Any]:
+    """An error as a reply has it. A fault of the contender's own is shown to people, too."""
+    if isinstance(error, StorageError):
+        error = Unavailable(str(error))
+    if not isinstance(error, RaftError):
+        traceback.print_exception(error)
+        error = RaftError(f"{type(error).__name__}: {error}")
+    return {"code": error.code, "message": str(error), **error.details}
+
+
+def described(outcome: Applied | Value | RaftError) -> Reply:
+    """What became of a command or a read, as a reply has it."""
+    if isinstance(outcome, RaftError):
+        return {"error": refusal(outcome)}
+    if isinstance(outcome, Value):
+        return {"ok": {"index": outcome.log_index, "value": outcome.value}}
+    index, term, result = outcome
+    return {"ok": {"index": index, "term": term, "result": result}}
+
+
+def describe(command: Command) -> dict[str, Any]:
+    """A command as the protocol's `log` shows it."""
+    described: dict[str, Any] = {"op": command.op}
+    if command.op != "noop":
+        described["key"] = command.key
+    if command.op == "cas":
+        described["expect"] = command.expect
+    if command.op in ("set", "cas"):
+        described["value"] = command.value
+    if command.client is not None:
+        described |= {"client": command.client, "serial": command.serial}
+    return described
+
+
+def log_slice(piece: LogSlice) -> Reply:
+    """A stretch of a log as the protocol's `log` shows it."""
+    return {
+        "entries": [
+            {"index": index, "term": term, "command": describe(command)}
+            for index, (term, command) in enumerate(piece.entries, piece.first_index)
+        ],
+        "last_index": piece.last_index,
+        "commit_index": piece.commit_index,
+    }
+
+
+def role_event(change: RoleChange) -> Reply:
+    """A node changed its role, its term or the leader that it knows."""
+    return {
+        "event": "role",
+        "node": change.node,
+        "role": change.role.value,
+        "term": change.term,
+        "leader": change.leader,
+        "at_ns": change.at_ns,
+    }
+
+
+def fault_event(node: int, error: Exception) -> Reply:
+    """A node ceased by a fault of its own."""
+    return {
+        "event": "fault",
+        "node": node,
+        "message": refusal(error)["message"],
+        "at_ns": time.monotonic_ns(),
+    }
