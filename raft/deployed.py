@@ -4,6 +4,7 @@ The node program knows its node by this alone: it is a cluster of which one node
 the others wherever their addresses say.
 """
 
+import ipaddress
 from abc import abstractmethod
 from collections.abc import Callable, Mapping
 from typing import NamedTuple, TypeAlias
@@ -19,6 +20,23 @@ class Address(NamedTuple):
 
     def __str__(self) -> str:
         return f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"
+
+    @classmethod
+    def parse(cls, text: str) -> "Address":
+        """An address from its text. ValueError unless it is an IP address and a port."""
+        host, colon, port = text.rpartition(":")
+        if host.startswith("[") and host.endswith("]"):
+            host = str(ipaddress.IPv6Address(host[1:-1]))
+        else:
+            host = str(ipaddress.IPv4Address(host))
+        if not (colon and port.isascii() and port.isdecimal() and int(port[:6]) < 1 << 16):
+            raise ValueError(f"{port!r:.40} is no port")
+        return cls(host, int(port))
+
+    @property
+    def is_loopback(self) -> bool:
+        """Whether no other machine can reach it."""
+        return ipaddress.ip_address(self.host).is_loopback
 
 
 LOOPBACK = Address("127.0.0.1", 0)

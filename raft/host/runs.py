@@ -421,15 +421,25 @@ WORKLOADS = {
 }
 
 
-def requested(nodes: int, fields: dict[str, Any]) -> Callable[[Control, Progress], Result]:
-    """What a request's `workload` asks of a cluster of so many nodes, to be run.
+def specified(fields: dict[str, Any]) -> Any:
+    """What a request's `workload` asks for, whatever cluster it is for: one of the specs.
 
     BadRequest for anything else.
     """
     fields = dict(fields)
     name = requests.choice(*WORKLOADS)("name", fields.pop("name", None))
     workload = WORKLOADS[name]
-    spec = workload.spec(*requests.read(fields, workload.fields).values())
+    return workload.spec(*requests.read(fields, workload.fields).values())
+
+
+def requested(nodes: int, fields: dict[str, Any]) -> Callable[[Control, Progress], Result]:
+    """What a request's `workload` asks of a cluster of so many nodes, to be run.
+
+    BadRequest for anything else.
+    """
+    spec = specified(fields)
+    name: str = fields["name"]
+    workload = WORKLOADS[name]
     if nodes < workload.least_nodes:
         raise BadRequest(f"{name} needs a majority of survivors: at least 3 nodes")
     minority = (nodes - 1) // 2
