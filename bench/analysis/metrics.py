@@ -57,7 +57,8 @@ PEAK_MEMORY = Metric("peak_memory", "peak memory", "bytes")
 SWITCHES_PER_COMMAND = Metric("switches_per_command", "context switches per command", "")
 MESSAGES_PER_COMMAND = Metric("messages_per_command", "messages per command", "")
 BYTES_PER_COMMAND = Metric("bytes_per_command", "bytes sent per command", "bytes")
-MEMORY_PER_COMMAND = Metric("memory_per_command", "peak memory per command", "bytes")
+MEMORY_IDLE = Metric("memory_idle", "memory before the load", "bytes")
+MEMORY_PER_ENTRY = Metric("memory_per_entry", "memory added per log entry", "bytes")
 ENTRIES_PER_SAVE = Metric("entries_per_save", "log entries per save", "", higher_is_better=True)
 SAVE_TIME = Metric("save_time", "time of a save, mean", "ns")
 SATURATED = Metric("saturated", "whether the load was given up", "")
@@ -87,6 +88,8 @@ def values(cell: Cell, trial: Trial) -> Values:
     found = _READERS[type(result)](result, cell)
     if trial.cost is not None:
         found |= _costs(trial.cost, _all_commands(result))
+        if isinstance(result, ReplicateResult | OfferedResult) and trial.check is not None:
+            found |= _memory(trial.cost, trial.check.entries)
     return found
 
 
@@ -101,9 +104,19 @@ def _costs(cost: Cost, commands: int) -> Values:
     if cost.voluntary_switches is not None and cost.involuntary_switches is not None:
         switches = cost.voluntary_switches + cost.involuntary_switches
         found[SWITCHES_PER_COMMAND] = switches / commands
-    if cost.peak_rss_bytes is not None:
-        found[MEMORY_PER_COMMAND] = cost.peak_rss_bytes / commands
     return found
+
+
+def _memory(cost: Cost, entries: int) -> Values:
+    """Return what a load added to an idle cluster, for each entry of the log that the check read.
+
+    The peak is no measure of that: it has the interpreter, and a program of fewer commands for as
+    long would have less of it.
+    """
+    if cost.idle_memory_bytes is None or cost.end_memory_bytes is None or not entries:
+        return {}
+    added = max(0, cost.end_memory_bytes - cost.idle_memory_bytes)
+    return {MEMORY_IDLE: float(cost.idle_memory_bytes), MEMORY_PER_ENTRY: added / entries}
 
 
 def headline(cell: Cell, trial: Trial) -> float | None:

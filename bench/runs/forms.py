@@ -122,14 +122,18 @@ class Cost(msgspec.Struct, frozen=True):
     `cpu_s`: CPU seconds, user and system, of processes that ended meanwhile too.
     `peak_rss_bytes`: the sum of each process's peak resident size since its start; pages that
     processes share count once for each. Peaks and context switches are those of the processes and
-    threads that are alive at the end: the system forgets the others. Only Linux tells them; None
-    elsewhere.
+    threads that are alive at the end: the system forgets the others. `idle_memory_bytes`,
+    `end_memory_bytes`: what all held before and after, of shared pages each its part; where the
+    cluster has a load beside its leader, once it has settled. Only Linux tells these; None
+    elsewhere, and in records of before they were read.
     """
 
     cpu_s: Annotated[float, msgspec.Meta(ge=0)]
     peak_rss_bytes: Annotated[int, msgspec.Meta(ge=0)] | None
     voluntary_switches: int | None
     involuntary_switches: int | None
+    idle_memory_bytes: Annotated[int, msgspec.Meta(ge=0)] | None = None
+    end_memory_bytes: Annotated[int, msgspec.Meta(ge=0)] | None = None
 
 
 class MachineState(msgspec.Struct, frozen=True):

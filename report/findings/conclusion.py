@@ -74,8 +74,8 @@ _WORDS = {
         close=" times as much",
     ),
     "memory": _Words(
-        "With {condition}, {best} used the least memory per command, {figure}",
-        "With {condition}, the least memory per command is that of {best}, {figure}",
+        "With {condition}, {best} used the least memory per log entry, {figure}",
+        "With {condition}, the least memory per log entry is that of {best}, {figure}",
         "; {label} used {ratio}",
         close=" times as much",
     ),

@@ -11,7 +11,7 @@ from raftmark.bench.analysis.metrics import (
     ELECTION_MEDIAN,
     LATENCY_P50,
     LATENCY_P99,
-    MEMORY_PER_COMMAND,
+    MEMORY_PER_ENTRY,
     THROUGHPUT,
     Metric,
 )
@@ -46,7 +46,7 @@ _ALONE = (_Kind("latency", LATENCY_P50, "Median latency"),)
 _ELECTION = (_Kind("election", ELECTION_MEDIAN, "Election"),)
 _COST = (
     _Kind("cpu", CPU_PER_COMMAND, "CPU / command"),
-    _Kind("memory", MEMORY_PER_COMMAND, "Memory / command"),
+    _Kind("memory", MEMORY_PER_ENTRY, "Memory / entry"),
 )
 
 

@@ -337,6 +337,8 @@ def _trial(
             "cpu_s": 2.5,
             "peak_rss_bytes": 50_000_000,
             "life_cpu_s": 3.0,
+            "idle_memory_bytes": 30_000_000,
+            "end_memory_bytes": 40_000_000,
             "voluntary_switches": 1000,
             "involuntary_switches": 100,
         },

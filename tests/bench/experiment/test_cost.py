@@ -1,3 +1,4 @@
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -5,8 +6,10 @@ from pathlib import Path
 import msgspec
 import psutil
 
+from raftmark.bench.analysis.metrics import MEMORY_IDLE, MEMORY_PER_ENTRY, PEAK_MEMORY, values
+from raftmark.bench.design.cells import replicate_cell
 from raftmark.bench.experiment.cost import CostMeter, MachineMeter
-from raftmark.bench.runs.forms import MachineState
+from raftmark.bench.runs.forms import CheckOutcome, Cost, MachineState, Trial
 
 WORK = """
 import os, sys, threading, time
@@ -67,11 +70,47 @@ def test_the_cost_is_that_of_the_whole_tree():
         cost = meter.cost()
         process.stdin.close()
         process.wait()
-    # Three descendants burnt 0.3 s each; the system counts in ticks of 10 ms.
+    # Three descendants burnt 0.3 s each; of those that have ended the system counts ticks of 10 ms.
     assert cost.cpu_s >= 0.84
     assert cost.peak_rss_bytes > 2 * 2**20 + 50_000_000
+    assert cost.idle_memory_bytes > 2**20
+    assert cost.end_memory_bytes - cost.idle_memory_bytes > 40_000_000
     # The naps of a thread other than the main one.
     assert cost.voluntary_switches >= 100
+
+
+def test_cpu_time_is_told_to_the_nanosecond():
+    spent = []
+    for _ in range(3):
+        meter = CostMeter(lambda: [os.getpid()])
+        sum(range(100_000))
+        spent.append(meter.cost().cpu_s)
+    # Ticks would be none or 0.01 s, several times the same.
+    assert min(spent) > 0
+    assert len(set(spent)) == 3
+    assert any(seconds % 0.01 for seconds in spent)
+
+
+def test_what_a_load_adds_is_divided_by_the_entries_that_were_read():
+    cell = replicate_cell(1)
+    result = {
+        **dict.fromkeys(("node", "started_ns", "commands"), 1),
+        "latency_ns": [(1, 1)],
+        "slices": [(1, 1)],
+        "client": "",
+        "ended_ns": 2,
+        "acknowledged": [10],
+        "counters": {},
+    }
+    cost = Cost(1.0, 900, 0, 0, idle_memory_bytes=500, end_memory_bytes=700)
+    trial = Trial(
+        *("t", cell.id, 0, 0, "c", "ok", None, result, CheckOutcome(True, [], 50), cost, None),
+        *("", 1.0),
+    )
+    found = values(cell, trial)
+    assert (found[MEMORY_PER_ENTRY], found[MEMORY_IDLE], found[PEAK_MEMORY]) == (4, 500, 900)
+    before = msgspec.structs.replace(trial, cost=Cost(1.0, 900, 0, 0))
+    assert MEMORY_PER_ENTRY not in values(cell, before)
 
 
 def test_the_cost_of_a_contender_that_has_ended_is_nothing():
