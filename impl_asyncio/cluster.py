@@ -40,13 +40,18 @@ class AsyncioCluster(OneProgram):
 
     def start(self) -> None:
         """Start the event loop and every node's task."""
+        self._begin(self._start())
+
+    def _begin(self, coroutine: Coroutine[Any, Any, T]) -> T:
+        """Start the event loop, and end it again if the coroutine fails there."""
         try:
             self._thread.start()
         except RuntimeError as error:
+            coroutine.close()
             self._loop.close()
             raise Unavailable(f"the machine has no thread for the event loop: {error}") from error
         try:
-            self._run(self._start())
+            return self._run(coroutine)
         except BaseException:
             self._end_loop()
             self._close_storages()
@@ -90,13 +95,16 @@ class AsyncioCluster(OneProgram):
             self._config,
             BackgroundStorage(self._storage[node_id]),
             mailbox,
-            Transport(self._mailboxes, self._links[node_id]),
+            self._transport(node_id),
             self._random[node_id],
             self._events,
         )
         # Not before: where there is no such life nobody would empty its mailbox.
         self._mailboxes[node_id], self._nodes[node_id] = mailbox, node
         return node
+
+    def _transport(self, node_id: int) -> Transport:
+        return Transport(self._mailboxes, self._links[node_id])
 
     def submit(self, node: int, command: Command, done: Done) -> None:
         """Bring the command to the node."""

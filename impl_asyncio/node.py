@@ -11,7 +11,7 @@ from raftmark.impl_asyncio.storage import BackgroundStorage
 from raftmark.impl_asyncio.timer import Timer
 from raftmark.impl_asyncio.transport import Mailbox, Transport
 from raftmark.raft.client import Applied, Outcome, Proposal, Query
-from raftmark.raft.cluster import ClusterConfig, Events, Replica
+from raftmark.raft.cluster import ClusterConfig, Counters, Events, Replica
 from raftmark.raft.errors import RaftError
 from raftmark.raft.links import MAX_HELD
 from raftmark.raft.messages import Command
@@ -59,11 +59,15 @@ class NodeTask:
         self._timer = Timer(mailbox.wake)
         node = Node(node_id, config.settings, draw.random, storage.load())
         self._server = Server(node, transport.send, self._timer.restart, events, time.monotonic_ns)
-        self.counters = self._server.counters
+        self._transport = transport
         self._batch: list[Any] = []
         self._resumed = asyncio.Event()
         self._ceased_ns: int | None = None
         self._task: asyncio.Task[None] | None = None
+
+    def counters(self) -> Counters:
+        """What the node has sent and saved."""
+        return self._server.counters(self._transport.sent_bytes)
 
     # -- for other tasks ---------------------------------------------------------------
 

@@ -4,7 +4,7 @@ import asyncio
 import functools
 import time
 from collections.abc import Callable, Iterable, Mapping
-from typing import Any
+from typing import Any, Protocol
 
 from raftmark.raft.links import Links
 from raftmark.raft.messages import Message
@@ -52,13 +52,26 @@ class Mailbox:
         return items
 
 
+class Receiver(Protocol):
+    """What takes messages to a node."""
+
+    @property
+    def deliver(self) -> Callable[[Message], None]:
+        """Takes a message, or loses it."""
+
+
 class Transport:
     """A node's sending side."""
 
-    def __init__(self, mailboxes: Mapping[int, Mailbox], links: Links) -> None:
+    def __init__(self, mailboxes: Mapping[int, Receiver], links: Links) -> None:
         self._mailboxes = mailboxes
         self._links = links
         self._loop = asyncio.get_running_loop()
+
+    @property
+    def sent_bytes(self) -> int | None:
+        """None, as messages are passed as objects."""
+        return None
 
     def send(self, messages: Iterable[Message]) -> None:
         """Put each message into its receiver's mailbox, as far as the links let it."""
@@ -75,7 +88,7 @@ class Transport:
                 else:
                     mailbox.deliver(message)
 
-    def _delay(self, due_ns: int, mailbox: Mailbox, message: Message) -> None:
+    def _delay(self, due_ns: int, mailbox: Receiver, message: Message) -> None:
         """Deliver a message when it is due; uvloop may call up to a millisecond early."""
         remaining_ns = due_ns - time.monotonic_ns()
         if remaining_ns > 0:

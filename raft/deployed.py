@@ -33,11 +33,6 @@ class Address(NamedTuple):
             raise ValueError(f"{port!r:.40} is no port")
         return cls(host, int(port))
 
-    @property
-    def is_loopback(self) -> bool:
-        """Whether no other machine can reach it."""
-        return ipaddress.ip_address(self.host).is_loopback
-
 
 LOOPBACK = Address("127.0.0.1", 0)
 

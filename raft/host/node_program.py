@@ -4,6 +4,7 @@ The nodes of such a cluster speak TCP with each other, whatever each is written 
 started this program speaks to it by its pipe.
 """
 
+import argparse
 import os
 import sys
 from collections.abc import Callable, Mapping, Sequence
@@ -117,14 +118,8 @@ class NodeProgram(Service):
         )
         if self._node is not None:
             raise BadRequest("it listens already; a program has one node")
-        place: Address = values["address"]
-        if self._secret is None and not place.is_loopback:
-            raise BadRequest(
-                f"on {place.host} others can speak to it, so it wants a secret: start it with "
-                f"--secret-file, or {SECRET} in its environment"
-            )
         config = config_of(values, values["voters"])._replace(members=(values["node"],))
-        site = Site(values["node"], values["cluster"], place, self._secret)
+        site = Site(values["node"], values["cluster"], values["address"], self._secret)
         events = Events(
             self._announce,
             self._report_failure,
@@ -397,6 +392,12 @@ def read_secret(path: str | None) -> bytes | None:
             refuse(f"a secret has {LEAST_SECRET_BYTES} to {MOST_SECRET_BYTES} bytes, not {source}")
         )
     return secret
+
+
+def add_options(parser: argparse.ArgumentParser) -> None:
+    """Add what makes a contender's program a node program."""
+    parser.add_argument("--node", action="store_true", help="be one node of a cluster")
+    parser.add_argument("--secret-file", metavar="F", help="what it shares with its peers")
 
 
 def refuse(why: str) -> int:
