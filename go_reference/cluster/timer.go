@@ -5,7 +5,7 @@ import (
 	"time"
 )
 
-// A timer is a node's only one: its election timeout, or the heartbeat of a leader.
+// A timer is a node's: one of the runtime's, which rings in its inbox.
 //
 // Under load it is restarted with every message, so a restart only moves the deadline. When
 // it then rings too early, it is set anew.
@@ -23,16 +23,16 @@ func newTimer(ring func()) *timer {
 	return &timer{Timer: time.AfterFunc(never, ring), start: time.Now(), rings: never}
 }
 
-// restart lets the timer expire after d, and not before.
-func (t *timer) restart(d time.Duration) {
+// Restart lets the timer expire after d, and not before.
+func (t *timer) Restart(d time.Duration) {
 	t.deadline = time.Since(t.start) + d
 	if t.deadline < t.rings {
 		t.set(d)
 	}
 }
 
-// expired reports, when the timer has rung, whether that was in time.
-func (t *timer) expired() bool {
+// Expired reports, when the timer has rung, whether that was in time.
+func (t *timer) Expired() bool {
 	t.rings = never
 	left := t.deadline - time.Since(t.start)
 	if left > 0 {
@@ -46,8 +46,8 @@ func (t *timer) set(d time.Duration) {
 	t.Reset(d)
 }
 
-// stop lets the timer ring no more, until it is restarted.
-func (t *timer) stop() {
+// Stop lets the timer ring no more, until it is restarted.
+func (t *timer) Stop() {
 	t.rings = never
-	t.Stop()
+	t.Timer.Stop()
 }

@@ -7,12 +7,9 @@ import (
 	"sync/atomic"
 	"time"
 
+	"raftmark/lives"
 	"raftmark/raft"
 )
-
-// inboxSize is how much may wait for one node. More messages than that are lost, as Raft lets
-// any message be, and more commands refused, so that a node held up stalls nobody.
-const inboxSize = 8192
 
 // A transport carries messages between the nodes: into the channel of each.
 type transport struct {
@@ -29,13 +26,10 @@ type network struct {
 	inboxes map[raft.NodeID]chan event
 }
 
-func newTransport(nodes []raft.NodeID) *transport {
+func newTransport() *transport {
 	t := &transport{}
 	t.network.Store(&network{})
 	t.running, t.stop = context.WithCancel(context.Background())
-	for _, id := range nodes {
-		t.connect(id)
-	}
 	return t
 }
 
@@ -46,7 +40,7 @@ func (t *transport) connect(id raft.NodeID) {
 		if n.inboxes == nil {
 			n.inboxes = map[raft.NodeID]chan event{}
 		}
-		n.inboxes[id] = make(chan event, inboxSize)
+		n.inboxes[id] = make(chan event, lives.Room)
 		return n
 	})
 }
@@ -104,7 +98,7 @@ func (t *transport) deliverAfter(delay time.Duration, message raft.Message) {
 // never started, which is nil.
 func (t *transport) deliver(message raft.Message) {
 	select {
-	case t.inbox(message.Recipient()) <- event{message: message}:
+	case t.inbox(message.Recipient()) <- event{Event: lives.Event{Message: message}}:
 	default:
 	}
 }

@@ -5,10 +5,19 @@ import (
 	"testing/synctest"
 	"time"
 
+	"raftmark/lives"
 	"raftmark/raft"
 )
 
 func ping(to raft.NodeID) raft.Message { return raft.RequestVote{From: 1, To: to} }
+
+func connected(nodes ...raft.NodeID) *transport {
+	t := newTransport()
+	for _, id := range nodes {
+		t.connect(id)
+	}
+	return t
+}
 
 func half() float64 { return 0.5 }
 
@@ -17,19 +26,19 @@ func degraded(faults raft.Faults) func(raft.Links) raft.Links {
 }
 
 func TestAFullInboxLosesMessages(t *testing.T) {
-	transport := newTransport([]raft.NodeID{1, 2})
+	transport := connected(1, 2)
 	defer transport.close()
-	for range inboxSize + 5 {
+	for range lives.Room + 5 {
 		transport.send(1, ping(2), half)
 	}
-	if got := len(transport.inbox(2)); got != inboxSize {
+	if got := len(transport.inbox(2)); got != lives.Room {
 		t.Errorf("%d messages wait", got)
 	}
 }
 
 func TestADelayedMessageComesLater(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		transport := newTransport([]raft.NodeID{1, 2})
+		transport := connected(1, 2)
 		transport.change(degraded(raft.Faults{Delay: raft.Range{High: 2 * time.Second}}))
 		transport.send(1, ping(2), half)
 		start := time.Now()
@@ -43,7 +52,7 @@ func TestADelayedMessageComesLater(t *testing.T) {
 
 func TestMessagesOnTheirWayEndWithTheTransport(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		transport := newTransport([]raft.NodeID{1, 2})
+		transport := connected(1, 2)
 		transport.change(degraded(raft.Faults{Delay: raft.Range{Low: time.Hour, High: time.Hour}}))
 		for range 10 {
 			transport.send(1, ping(2), half)
@@ -57,7 +66,7 @@ func TestMessagesOnTheirWayEndWithTheTransport(t *testing.T) {
 }
 
 func TestPartitionAndFaultsAreChangedApart(t *testing.T) {
-	transport := newTransport([]raft.NodeID{1, 2, 3})
+	transport := connected(1, 2, 3)
 	defer transport.close()
 	transport.change(degraded(raft.Faults{Duplicate: 1}))
 	transport.change(func(links raft.Links) raft.Links {

@@ -6,6 +6,7 @@ import (
 
 	"golang.org/x/sync/errgroup"
 
+	"raftmark/lives"
 	"raftmark/raft"
 	"raftmark/workload"
 )
@@ -20,16 +21,17 @@ const (
 func (c *Cluster) Replicate(
 	ctx context.Context, leader raft.NodeID, spec workload.Replicate, progress func(float64),
 ) (*workload.Replicated, error) {
-	n := c.node(leader)
+	n := c.Node(leader)
 	clients := spec.Clients()
 	answers := make([]chan raft.Outcome, len(clients))
 	group, ctx := errgroup.WithContext(ctx)
-	startNs, start := Monotonic(), time.Now()
+	startNs, start := lives.Monotonic(), time.Now()
 	for i, client := range clients {
 		answers[i] = make(chan raft.Outcome, 1)
+		done := raft.Into(answers[i])
 		group.Go(func() error {
 			for sent, more := time.Since(start), true; more; {
-				n.propose(raft.Proposal{Command: client.Next(), Done: answers[i]})
+				n.Ask(lives.Event{Proposal: raft.Proposal{Command: client.Next(), Done: done}})
 				if outcome := <-answers[i]; outcome.Err != nil {
 					return outcome.Err
 				}
@@ -43,7 +45,7 @@ func (c *Cluster) Replicate(
 	// A client listens to nothing but its answers, so that is where it hears of an end.
 	defer context.AfterFunc(ctx, func() {
 		for _, done := range answers {
-			raft.Proposal{Done: done}.Answer(raft.Outcome{Err: context.Cause(ctx)})
+			raft.Into(done)(raft.Outcome{Err: context.Cause(ctx)})
 		}
 	})()
 	var before, after raft.Counters
@@ -70,13 +72,13 @@ func (c *Cluster) Replicate(
 func (c *Cluster) Offered(
 	ctx context.Context, leader raft.NodeID, spec workload.Offered, progress func(float64),
 ) (*workload.OfferedResult, error) {
-	n := c.node(leader)
+	n := c.Node(leader)
 	load := spec.Begin()
 	answers := make(chan raft.Outcome, spec.Limit) // room for all, so that none is dropped
 	allSent := make(chan struct{})
 	group, ctx := errgroup.WithContext(ctx)
 	var before raft.Counters
-	startNs, start := Monotonic(), time.Now()
+	startNs, start := lives.Monotonic(), time.Now()
 	share := func() { progress(min(1, time.Since(start).Seconds()/spec.Length().Seconds())) }
 	group.Go(func() error {
 		defer close(allSent)
@@ -97,7 +99,7 @@ func (c *Cluster) Offered(
 			if load.Warm() {
 				before = c.Counters(leader)
 			}
-			n.offer(load.Due(time.Since(start)), answers)
+			n.offer(load.Due(time.Since(start)), raft.Into(answers))
 		}
 		if load.GivenUp() {
 			return nil

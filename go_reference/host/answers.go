@@ -3,7 +3,7 @@ package host
 import (
 	"errors"
 
-	"raftmark/cluster"
+	"raftmark/lives"
 	"raftmark/raft"
 )
 
@@ -159,9 +159,9 @@ func describeError(err error) *failure {
 	return described
 }
 
-func describeNode(id raft.NodeID, replica cluster.Replica) nodeStatus {
+func describeNode(id raft.NodeID, replica lives.Replica) nodeStatus {
 	status := replica.Status
-	if status.Lifecycle == cluster.Crashed {
+	if status.Lifecycle == lives.Crashed {
 		return nodeStatus{ID: id}
 	}
 	lost := []lostEntries{}
@@ -171,7 +171,7 @@ func describeNode(id raft.NodeID, replica cluster.Replica) nodeStatus {
 	return nodeStatus{
 		ID:            id,
 		Alive:         true,
-		Paused:        status.Lifecycle == cluster.Paused,
+		Paused:        status.Lifecycle == lives.Paused,
 		Role:          &status.Role,
 		Term:          &status.Term,
 		Leader:        orNull(status.Leader),

@@ -6,7 +6,7 @@ import (
 	"math/rand/v2"
 	"time"
 
-	"raftmark/cluster"
+	"raftmark/lives"
 	"raftmark/raft"
 	"raftmark/workload"
 )
@@ -47,11 +47,11 @@ func (c *control) catchUp(spec catchUp, progress func(float64)) (*catchUpResult,
 	}
 	result := &catchUpResult{Workload: "catch_up", Node: node, Entries: spec.entries, By: spec.by}
 	last, before, err := c.leaveBehind(spec, result, progress)
-	result.RestartNs = cluster.Monotonic()
+	result.RestartNs = lives.Monotonic()
 	if err := errors.Join(err, c.Restart(node)); err != nil {
 		return nil, err
 	}
-	result.RunningNs = cluster.Monotonic()
+	result.RunningNs = lives.Monotonic()
 	applied, err := c.Applied(node, last)
 	if err != nil {
 		return nil, err
@@ -61,7 +61,7 @@ func (c *control) catchUp(spec catchUp, progress func(float64)) (*catchUpResult,
 		if outcome.Err != nil {
 			return nil, outcome.Err
 		}
-		result.CaughtUpNs = new(cluster.Monotonic())
+		result.CaughtUpNs = new(lives.Monotonic())
 	case <-time.After(spec.limit - time.Duration(result.RunningNs-result.RestartNs)):
 	case <-c.running.Done():
 		return nil, context.Cause(c.running)

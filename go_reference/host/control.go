@@ -6,7 +6,7 @@ import (
 	"sync/atomic"
 	"time"
 
-	"raftmark/cluster"
+	"raftmark/lives"
 	"raftmark/raft"
 )
 
@@ -19,8 +19,8 @@ var errStopped = raft.Errorf(raft.Unavailable, "the cluster was stopped")
 //
 // Its context ends with the cluster, so that whoever waits for the cluster can end too.
 type control struct {
-	*cluster.Cluster
-	config   cluster.Config
+	Cluster
+	config   lives.Config
 	settings raft.Settings
 	seed     uint64
 	running  context.Context
@@ -36,15 +36,15 @@ type control struct {
 	mu      sync.Mutex
 	nodes   []raft.NodeID // in ascending order; replaced, never changed
 	changed chan struct{} // closed at the next role change
-	roles   map[raft.NodeID]cluster.RoleChange
+	roles   map[raft.NodeID]lives.RoleChange
 	joining map[raft.NodeID]bool // started, and not known to be members yet
 	leaving map[raft.NodeID]bool // members no more, and not ended yet
 	asOf    int                  // the index as of which the members are known
-	history []cluster.RoleChange // while a workload records it
+	history []lives.RoleChange   // while a workload records it
 }
 
-// startControl starts a cluster; events hears what it tells.
-func startControl(config cluster.Config, events cluster.Events) (*control, error) {
+// startControl starts a cluster of that model; events hears what it tells.
+func startControl(model Model, config lives.Config, events lives.Events) (*control, error) {
 	nodes, err := membersIn(config)
 	if err != nil {
 		return nil, err
@@ -55,19 +55,19 @@ func startControl(config cluster.Config, events cluster.Events) (*control, error
 		nodes:    nodes,
 		seed:     config.Seed,
 		changed:  make(chan struct{}),
-		roles:    map[raft.NodeID]cluster.RoleChange{},
+		roles:    map[raft.NodeID]lives.RoleChange{},
 		joining:  map[raft.NodeID]bool{},
 		leaving:  map[raft.NodeID]bool{},
 		left:     make(chan struct{}, 1),
 	}
 	c.running, c.cancel = context.WithCancelCause(context.Background())
 	announce := events.RoleChanged
-	events.RoleChanged = func(change cluster.RoleChange) {
+	events.RoleChanged = func(change lives.RoleChange) {
 		c.note(change)
 		announce(change)
 	}
 	events.MembersCommitted = c.noteMembers
-	if c.Cluster, err = cluster.Start(config, nodes, events); err != nil {
+	if c.Cluster, err = model.Start(config, nodes, events); err != nil {
 		c.cancel(errStopped)
 		return nil, err
 	}
@@ -75,7 +75,7 @@ func startControl(config cluster.Config, events cluster.Events) (*control, error
 	return c, nil
 }
 
-func (c *control) note(change cluster.RoleChange) {
+func (c *control) note(change lives.RoleChange) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.roles[change.Node] = change
@@ -94,7 +94,7 @@ func (c *control) members() []raft.NodeID {
 }
 
 // role is what a node last said of itself.
-func (c *control) role(node raft.NodeID) cluster.RoleChange {
+func (c *control) role(node raft.NodeID) lives.RoleChange {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	return c.roles[node]
@@ -116,11 +116,11 @@ func (c *control) leader() raft.NodeID { return c.leading().Node }
 
 // leading is what the running node said that last said it leads, the highest term's if there
 // are two, and the zero value if there is none.
-func (c *control) leading() (leader cluster.RoleChange) {
+func (c *control) leading() (leader lives.RoleChange) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	for id, role := range c.roles {
-		leads := role.Role == raft.Leader && c.Lifecycle(id) == cluster.Running
+		leads := role.Role == raft.Leader && c.Lifecycle(id) == lives.Running
 		if leads && role.Term >= leader.Term {
 			leader = role
 		}
@@ -130,7 +130,7 @@ func (c *control) leading() (leader cluster.RoleChange) {
 
 // An agreement is that nodes follow one leader in one term.
 type agreement struct {
-	leader  cluster.RoleChange
+	leader  lives.RoleChange
 	sinceNs int64 // when the last of them came to it
 }
 
@@ -175,7 +175,7 @@ func (c *control) nextChange() <-chan struct{} {
 
 // awaitSettled waits until all nodes run and follow one leader with the same log, and returns
 // that leader.
-func (c *control) awaitSettled(limit time.Duration) (leader cluster.RoleChange, err error) {
+func (c *control) awaitSettled(limit time.Duration) (leader lives.RoleChange, err error) {
 	ctx, stop := context.WithTimeoutCause(c.running, limit,
 		raft.Errorf(raft.Unavailable, "the cluster did not settle on a leader"))
 	defer stop()
@@ -211,7 +211,7 @@ func (c *control) sameLog(nodes []raft.NodeID) bool {
 func (c *control) up() []raft.NodeID {
 	var up []raft.NodeID
 	for _, id := range c.members() {
-		if c.Lifecycle(id) == cluster.Running {
+		if c.Lifecycle(id) == lives.Running {
 			up = append(up, id)
 		}
 	}

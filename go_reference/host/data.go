@@ -8,7 +8,7 @@ import (
 	"strconv"
 	"strings"
 
-	"raftmark/cluster"
+	"raftmark/lives"
 	"raftmark/raft"
 )
 
@@ -16,7 +16,7 @@ var dataFile = regexp.MustCompile(`^node-([1-9]\d*)\.log$`)
 
 // membersIn are the nodes that a cluster is to start: the first voters, or where an earlier one
 // has left its data, those who are to go on with it.
-func membersIn(config cluster.Config) ([]raft.NodeID, error) {
+func membersIn(config lives.Config) ([]raft.NodeID, error) {
 	firstVoters := config.Settings.Nodes
 	if config.DataDir == "" {
 		return firstVoters, nil

@@ -7,7 +7,7 @@ import (
 	"slices"
 	"time"
 
-	"raftmark/cluster"
+	"raftmark/lives"
 	"raftmark/raft"
 )
 
@@ -79,7 +79,7 @@ func (c *control) draw(random *rand.Rand, count int, but raft.NodeID) []raft.Nod
 
 // electOnce crashes the leader, and restarts it when the survivors have decided.
 func (c *control) electOnce(
-	old cluster.RoleChange, moment float64, lagging []raft.NodeID, limit time.Duration,
+	old lives.RoleChange, moment float64, lagging []raft.NodeID, limit time.Duration,
 ) (*election, error) {
 	c.record(true)
 	defer c.record(false)
@@ -166,12 +166,12 @@ func (c *control) record(on bool) {
 	defer c.mu.Unlock()
 	c.history = nil
 	if on {
-		c.history = []cluster.RoleChange{}
+		c.history = []lives.RoleChange{}
 	}
 }
 
 // recorded are the role changes since the recording began.
-func (c *control) recorded() []cluster.RoleChange {
+func (c *control) recorded() []lives.RoleChange {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	return slices.Clone(c.history)
@@ -188,7 +188,7 @@ type candidacy struct {
 	term uint64
 }
 
-func beginnings(history []cluster.RoleChange) begun {
+func beginnings(history []lives.RoleChange) begun {
 	b := begun{candidacies: map[candidacy]bool{}}
 	for _, change := range history {
 		if change.Role != raft.PreCandidate && change.Role != raft.Candidate {

@@ -5,7 +5,7 @@ import (
 	"math/rand/v2"
 	"time"
 
-	"raftmark/cluster"
+	"raftmark/lives"
 	"raftmark/raft"
 	"raftmark/workload"
 )
@@ -65,7 +65,7 @@ func (c *control) failOver(spec failover, progress func(float64)) (*failoverResu
 
 // survive is what comes after the crash.
 func (c *control) survive(
-	f *clients, old cluster.RoleChange, crashNs int64, after time.Duration, progress func(float64),
+	f *clients, old lives.RoleChange, crashNs int64, after time.Duration, progress func(float64),
 ) (*failoverResult, error) {
 	if beginnings(c.recorded()).before(crashNs) {
 		return nil, errDisturbed
@@ -104,7 +104,7 @@ func (c *control) survive(
 }
 
 // electedNs is when the leader of a term was elected.
-func electedNs(history []cluster.RoleChange, term uint64) *int64 {
+func electedNs(history []lives.RoleChange, term uint64) *int64 {
 	for _, change := range history {
 		if change.Role == raft.Leader && change.Term == term {
 			return &change.AtNs

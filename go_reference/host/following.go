@@ -8,7 +8,7 @@ import (
 	"sync"
 	"time"
 
-	"raftmark/cluster"
+	"raftmark/lives"
 	"raftmark/raft"
 	"raftmark/workload"
 )
@@ -44,7 +44,7 @@ func (c *control) followFor(sessions []*workload.Session, quota func(client int)
 	f := &clients{
 		control:      c,
 		tally:        workload.NewTally(),
-		startNs:      cluster.Monotonic(),
+		startNs:      lives.Monotonic(),
 		acknowledged: make([]uint64, len(sessions)),
 		ended:        make(chan struct{}),
 	}
@@ -81,7 +81,7 @@ func (f *clients) live(session *workload.Session, quota uint64, acknowledged *ui
 
 // commit has a command applied by the leader that the client knows, or by one that comes after
 // it; false if the load ended before.
-func (f *clients) commit(command *raft.Command, leader *cluster.RoleChange) (applied bool, err error) {
+func (f *clients) commit(command *raft.Command, leader *lives.RoleChange) (applied bool, err error) {
 	for again := false; ; again = true {
 		if (again || leader.Node == 0) && !f.awaitOther(leader) {
 			return false, nil
@@ -105,7 +105,7 @@ func (f *clients) commit(command *raft.Command, leader *cluster.RoleChange) (app
 }
 
 // awaitOther waits for a leader of another node or term; false if the load ended before.
-func (f *clients) awaitOther(leader *cluster.RoleChange) bool {
+func (f *clients) awaitOther(leader *lives.RoleChange) bool {
 	asked := *leader
 	err := f.control.await(f.sending, func() bool {
 		*leader = f.control.leading()

@@ -1,4 +1,4 @@
-// Package host serves a cluster of package cluster by the protocol of docs/protocol.md.
+// Package host serves a cluster, of whatever model, by the protocol of docs/protocol.md.
 package host
 
 import (
@@ -12,18 +12,19 @@ import (
 // A host answers requests. One goroutine reads them and does what is done at once; what
 // takes its time, a command's outcome or a workload, has a goroutine of its own.
 type host struct {
+	model   Model
 	out     *output
 	warn    io.Writer      // for people
 	control *control       // nil while no cluster runs
 	submits sync.WaitGroup // whose outcomes are to come
 }
 
-// Serve answers the requests on in until it ends or one asks to quit. It fails when ctx
+// Serve answers the requests on in, with clusters of that model, until it ends or one asks to quit. It fails when ctx
 // ends, or when reading or writing does. In any case no cluster is left running.
-func Serve(ctx context.Context, in io.Reader, out, warn io.Writer) error {
+func Serve(ctx context.Context, model Model, in io.Reader, out, warn io.Writer) error {
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
-	h := &host{out: newOutput(out, cancel), warn: warn}
+	h := &host{model: model, out: newOutput(out, cancel), warn: warn}
 	defer h.out.close()
 	defer h.stopCluster()
 	lines := readLines(in, ctx.Done())

@@ -14,6 +14,8 @@ import (
 	"testing/synctest"
 	"time"
 
+	"raftmark/cluster"
+	"raftmark/lives"
 	"raftmark/raft"
 )
 
@@ -42,10 +44,17 @@ type answer struct {
 	} `json:"error"`
 }
 
+var goroutines = Model{
+	Name: "go",
+	Start: func(config lives.Config, nodes []raft.NodeID, events lives.Events) (Cluster, error) {
+		return cluster.Start(config, nodes, events)
+	},
+}
+
 // session lets a test talk to a host, and ends its input.
 func session(t *testing.T, talk func(c *caller)) {
 	synctest.Test(t, func(t *testing.T) {
-		c := newCaller(t)
+		c := newCaller(t, goroutines)
 		talk(c)
 		c.in.Close()
 		if err := <-c.served; err != nil {
@@ -55,7 +64,7 @@ func session(t *testing.T, talk func(c *caller)) {
 	})
 }
 
-func newCaller(t *testing.T) *caller {
+func newCaller(t *testing.T, model Model) *caller {
 	hostIn, in := io.Pipe()
 	out, hostOut := io.Pipe()
 	ctx, cancel := context.WithCancelCause(t.Context())
@@ -66,7 +75,7 @@ func newCaller(t *testing.T) *caller {
 	go func() {
 		defer hostOut.Close()
 		defer hostIn.Close()
-		c.served <- Serve(ctx, hostIn, hostOut, &c.warned)
+		c.served <- Serve(ctx, model, hostIn, hostOut, &c.warned)
 	}()
 	go func() {
 		defer close(c.lines)
@@ -719,7 +728,7 @@ func TestAFailureOfTheHostEndsItsCluster(t *testing.T) {
 				out, hostOut := io.Pipe()
 				ctx, cancel := context.WithCancelCause(t.Context())
 				served := make(chan error)
-				go func() { served <- Serve(ctx, hostIn, hostOut, io.Discard) }()
+				go func() { served <- Serve(ctx, goroutines, hostIn, hostOut, io.Discard) }()
 				c := &caller{in: in, cancel: cancel, lines: make(chan []byte)}
 				if _, err := io.WriteString(in, `{"id": 1, "op": "start"}`+"\n"); err != nil {
 					t.Fatal(err)

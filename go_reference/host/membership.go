@@ -7,7 +7,7 @@ import (
 	"slices"
 	"time"
 
-	"raftmark/cluster"
+	"raftmark/lives"
 	"raftmark/raft"
 )
 
@@ -22,7 +22,7 @@ func (c *control) transfer(to raft.NodeID) (done func(context.Context) error, er
 	}
 	term := c.role(leader).Term
 	status := c.Status(leader)
-	if status.Lifecycle != cluster.Crashed && !slices.Contains(status.Configuration.Voters, to) {
+	if status.Lifecycle != lives.Crashed && !slices.Contains(status.Configuration.Voters, to) {
 		return nil, badRequest("node %d is no voter that node %d can hand over to", to, leader)
 	}
 	begun, err := c.Transfer(leader, to)
@@ -246,7 +246,7 @@ func (c *control) isJoining(node raft.NodeID) bool {
 // isMember reports whether the leader counts a node as a voter or a learner.
 func (c *control) isMember(leader, node raft.NodeID) bool {
 	status := c.Status(leader)
-	return status.Lifecycle != cluster.Crashed &&
+	return status.Lifecycle != lives.Crashed &&
 		slices.Contains(status.Configuration.Members(), node)
 }
 
@@ -257,5 +257,5 @@ func (c *control) votes(node raft.NodeID) bool {
 		return false
 	}
 	status := c.Status(leader)
-	return status.Lifecycle != cluster.Crashed && slices.Contains(status.Configuration.Voters, node)
+	return status.Lifecycle != lives.Crashed && slices.Contains(status.Configuration.Voters, node)
 }

@@ -5,21 +5,21 @@ import (
 	"testing"
 	"time"
 
-	"raftmark/cluster"
+	"raftmark/lives"
 	"raftmark/raft"
 )
 
 // A leader knows first that it leads no longer; its word of it may come after a request.
 func TestALeaderThatHasSteppedDownCannotHandOverForNow(t *testing.T) {
-	c, err := startControl(cluster.Config{Settings: raft.Settings{
+	c, err := startControl(goroutines, lives.Config{Settings: raft.Settings{
 		Nodes:           []raft.NodeID{1, 2, 3},
 		ElectionTimeout: raft.Range{Low: 150 * time.Millisecond, High: 300 * time.Millisecond},
 		Heartbeat:       30 * time.Millisecond,
 		MaxBytes:        raft.DefaultMaxBytes,
 		MaxEntries:      1024,
 		Window:          4,
-	}}, cluster.Events{
-		RoleChanged: func(cluster.RoleChange) {},
+	}}, lives.Events{
+		RoleChanged: func(lives.RoleChange) {},
 		Failed:      func(node raft.NodeID, err error) { t.Errorf("node %d failed: %v", node, err) },
 		EntriesLost: func(lost raft.LostEntries, _ raft.NodeID, _ int64) { t.Errorf("lost were %+v", lost) },
 	})
@@ -36,7 +36,7 @@ func TestALeaderThatHasSteppedDownCannotHandOverForNow(t *testing.T) {
 		former = 2
 	}
 	// What a former leader last said of itself, and no later term's leader has been heard of.
-	c.note(cluster.RoleChange{
+	c.note(lives.RoleChange{
 		Node: former, View: raft.View{Role: raft.Leader, Term: leader.Term + 1000, Leader: former},
 	})
 	refused := func(to raft.NodeID, code raft.Code) {

@@ -8,7 +8,7 @@ import (
 	"slices"
 	"time"
 
-	"raftmark/cluster"
+	"raftmark/lives"
 	"raftmark/raft"
 )
 
@@ -35,9 +35,9 @@ var operations = map[string]operation{
 	"add_server":    patient(anyServer, (*control).add),
 	"remove_server": patient((*host).node, (*control).remove),
 	"crash":         steady((*host).crash),
-	"restart":       nodeOperation((*cluster.Cluster).Restart),
-	"pause":         nodeOperation((*cluster.Cluster).Pause),
-	"resume":        nodeOperation((*cluster.Cluster).Resume),
+	"restart":       nodeOperation(Cluster.Restart),
+	"pause":         nodeOperation(Cluster.Pause),
+	"resume":        nodeOperation(Cluster.Resume),
 	"partition":     steady((*host).partition),
 	"heal":          steady((*host).heal),
 	"links":         steady((*host).links),
@@ -68,7 +68,7 @@ func (h *host) running(f *fields) (*control, error) {
 	return h.control, nil
 }
 
-func nodeOperation(perform func(*cluster.Cluster, raft.NodeID) error) operation {
+func nodeOperation(perform func(Cluster, raft.NodeID) error) operation {
 	return steady(func(h *host, _ int, f *fields) (any, error) {
 		id := required(f, "node", h.node())
 		control, err := h.running(f)
@@ -137,7 +137,7 @@ func anyServer(*host) check[raft.NodeID] { return server() }
 
 func (h *host) hello(_ int, f *fields) (any, error) {
 	return introduction{
-		Contender: "go",
+		Contender: h.model.Name,
 		Protocol:  protocolVersion,
 		Language:  "Go",
 		Runtime:   describeRuntime(),
@@ -149,7 +149,7 @@ func (h *host) hello(_ int, f *fields) (any, error) {
 
 func (h *host) start(_ int, f *fields) (any, error) {
 	nodes := optional(f, "nodes", integer(1, maxNodes), 3)
-	config := cluster.Config{
+	config := lives.Config{
 		Settings: raft.Settings{
 			ElectionTimeout: optional(f, "election_timeout_ms", span(1, 60_000),
 				raft.Range{Low: 150 * time.Millisecond, High: 300 * time.Millisecond}),
@@ -178,10 +178,10 @@ func (h *host) start(_ int, f *fields) (any, error) {
 		return nil, badRequest("a cluster is running; stop it first")
 	}
 	config.Settings.Nodes = numbered(nodes)
-	events := cluster.Events{
+	events := lives.Events{
 		RoleChanged: h.announce,
 		Failed: func(id raft.NodeID, err error) {
-			h.out.put(faultEvent{"fault", id, err.Error(), cluster.Monotonic()})
+			h.out.put(faultEvent{"fault", id, err.Error(), lives.Monotonic()})
 			fmt.Fprintf(h.warn, "node %d ceased: %v\n", id, err)
 		},
 		EntriesLost: h.reportLoss,
@@ -192,7 +192,7 @@ func (h *host) start(_ int, f *fields) (any, error) {
 	if trace {
 		events.Sent = h.tell
 	}
-	control, err := startControl(config, events)
+	control, err := startControl(h.model, config, events)
 	if refusal := (*raft.Error)(nil); errors.As(err, &refusal) {
 		return nil, refusal
 	}
@@ -207,7 +207,7 @@ func (h *host) reportLoss(lost raft.LostEntries, leader raft.NodeID, atNs int64)
 	h.out.put(lossEvent{"entries_lost", lost.Node, lost.First, lost.Last, leader, atNs})
 }
 
-func (h *host) announce(change cluster.RoleChange) {
+func (h *host) announce(change lives.RoleChange) {
 	h.out.put(roleEvent{
 		Event:  "role",
 		Node:   change.Node,

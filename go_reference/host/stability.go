@@ -4,7 +4,7 @@ import (
 	"context"
 	"time"
 
-	"raftmark/cluster"
+	"raftmark/lives"
 	"raftmark/raft"
 	"raftmark/workload"
 )
@@ -65,7 +65,7 @@ func (c *control) leaveAlone(spec stability, progress func(float64)) (*stability
 
 // held are the candidacies of a history. One server alone is elected in the very step in which
 // it stands (§5.2), and says nothing of that.
-func held(history []cluster.RoleChange) map[candidacy]bool {
+func held(history []lives.RoleChange) map[candidacy]bool {
 	candidacies := beginnings(history).candidacies
 	if len(candidacies) > 0 {
 		return candidacies

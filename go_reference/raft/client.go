@@ -12,20 +12,21 @@ type Outcome struct {
 	Err    error
 }
 
-// A Proposal is a command and where its outcome is to be sent, once. Done must have room
-// for it: nobody waits for a client that does not listen.
+// A Proposal is a command and who is told its outcome, once. Done is called where the node runs,
+// and must neither block nor call it.
 type Proposal struct {
 	Command *Command
-	Done    chan<- Outcome
+	Done    func(Outcome)
 }
 
-// Answer sends the outcome.
-func (p Proposal) Answer(outcome Outcome) { answer(p.Done, outcome) }
-
-func answer(done chan<- Outcome, outcome Outcome) {
-	select {
-	case done <- outcome:
-	default:
+// Into returns what sends outcomes into a channel, as far as that has room: nobody waits for a
+// client that does not listen.
+func Into(done chan<- Outcome) func(Outcome) {
+	return func(outcome Outcome) {
+		select {
+		case done <- outcome:
+		default:
+		}
 	}
 }
 
@@ -74,7 +75,7 @@ func (w *Waiters) Applied(firstIndex int, entries []Entry, apply func(Entry) (Re
 		waiter := &w.waiting[answered]
 		answered++
 		if entry.Term == waiter.term {
-			waiter.proposal.Answer(Outcome{waiter.index, waiter.term, result, err})
+			waiter.proposal.Done(Outcome{waiter.index, waiter.term, result, err})
 		} else {
 			waiter.lose()
 		}
@@ -91,7 +92,7 @@ func (w *Waiters) Applied(firstIndex int, entries []Entry, apply func(Entry) (Re
 func (w *Waiters) Skipped(index int) {
 	covered := 0
 	for covered < len(w.waiting) && w.waiting[covered].index <= index {
-		w.waiting[covered].proposal.Answer(Outcome{
+		w.waiting[covered].proposal.Done(Outcome{
 			Err: Errorf(OutcomeUnknown, "the entry came with a snapshot, without its result"),
 		})
 		covered++
@@ -102,27 +103,24 @@ func (w *Waiters) Skipped(index int) {
 // Abandon answers all that their command's outcome will not be known here.
 func (w *Waiters) Abandon(reason string) {
 	for _, waiter := range w.waiting {
-		waiter.proposal.Answer(Outcome{Err: Errorf(OutcomeUnknown, "%s", reason)})
+		waiter.proposal.Done(Outcome{Err: Errorf(OutcomeUnknown, "%s", reason)})
 	}
 	w.waiting = nil
 }
 
 func (w waiter) forget() {
-	w.proposal.Answer(Outcome{Err: Errorf(OutcomeUnknown, "the entry at index %d left this log", w.index)})
+	w.proposal.Done(Outcome{Err: Errorf(OutcomeUnknown, "the entry at index %d left this log", w.index)})
 }
 
 func (w waiter) lose() {
-	w.proposal.Answer(Outcome{Err: Errorf(Lost, "a later leader's log replaced the entry at index %d", w.index)})
+	w.proposal.Done(Outcome{Err: Errorf(Lost, "a later leader's log replaced the entry at index %d", w.index)})
 }
 
-// A Query is a key and where its value is to be sent, once; Done as in a [Proposal].
+// A Query is a key and who is told its value, once; Done as in a [Proposal].
 type Query struct {
 	Key  string
-	Done chan<- Outcome
+	Done func(Outcome)
 }
-
-// Answer sends the outcome.
-func (q Query) Answer(outcome Outcome) { answer(q.Done, outcome) }
 
 // Readers are those who wait for a value that is sure to be the latest (thesis §6.4). Each
 // hears once.
@@ -161,7 +159,7 @@ func (r *Readers) Resolve(reads []ReadIndex, machine *StateMachine, leader NodeI
 			reader := r.asked[known]
 			known++
 			if read.Index == 0 {
-				reader.query.Answer(Outcome{Err: NotTheLeader(leader)})
+				reader.query.Done(Outcome{Err: NotTheLeader(leader)})
 				continue
 			}
 			reader.index = read.Index
@@ -173,7 +171,7 @@ func (r *Readers) Resolve(reads []ReadIndex, machine *StateMachine, leader NodeI
 	r.confirmed = slices.DeleteFunc(r.confirmed, func(reader reader) bool {
 		due := reader.index <= index
 		if due {
-			reader.query.Answer(Outcome{Index: index, Result: machine.Get(reader.query.Key)})
+			reader.query.Done(Outcome{Index: index, Result: machine.Get(reader.query.Key)})
 		}
 		return due
 	})
@@ -182,7 +180,7 @@ func (r *Readers) Resolve(reads []ReadIndex, machine *StateMachine, leader NodeI
 // Abandon answers all with an error: the node is gone.
 func (r *Readers) Abandon(err error) {
 	for _, reader := range slices.Concat(r.asked, r.confirmed) {
-		reader.query.Answer(Outcome{Err: err})
+		reader.query.Done(Outcome{Err: err})
 	}
 	*r = Readers{}
 }

@@ -14,7 +14,7 @@ func listeners(count int) ([]listener, []Proposal) {
 	for range count {
 		done := make(listener, 1)
 		heard = append(heard, done)
-		proposals = append(proposals, Proposal{Command: &Command{Op: Noop}, Done: done})
+		proposals = append(proposals, Proposal{Command: &Command{Op: Noop}, Done: Into(done)})
 	}
 	return heard, proposals
 }
@@ -132,9 +132,9 @@ func TestTheAbandonedKnowNothing(t *testing.T) {
 
 func TestAnAnswerNobodyTakesHoldsUpNobody(t *testing.T) {
 	done := make(chan Outcome, 1)
-	proposal := Proposal{Done: done}
-	proposal.Answer(Outcome{Index: 1})
-	proposal.Answer(Outcome{Index: 2})
+	proposal := Proposal{Done: Into(done)}
+	proposal.Done(Outcome{Index: 1})
+	proposal.Done(Outcome{Index: 2})
 	if got := <-done; got.Index != 1 {
 		t.Errorf("heard of index %d", got.Index)
 	}

@@ -162,7 +162,7 @@ func Benchmark64WaitersAreAnswered(b *testing.B) {
 	fresh(b, prepare, func(outcomes chan Outcome) {
 		proposals := make([]Proposal, hotBatch)
 		for i, command := range hotCommands {
-			proposals[i] = Proposal{Command: command, Done: outcomes}
+			proposals[i] = Proposal{Command: command, Done: Into(outcomes)}
 		}
 		var waiters Waiters
 		waiters.Add(1, 1, proposals)

@@ -122,7 +122,7 @@ func (s *Server) Waiting() int {
 }
 
 // AwaitApplied notes that somebody wants to hear when the entry at index is applied here.
-func (s *Server) AwaitApplied(index int, done chan<- Outcome) {
+func (s *Server) AwaitApplied(index int, done func(Outcome)) {
 	s.readers.Await(index, Query{Done: done})
 }
 
@@ -211,14 +211,14 @@ func (s *Server) takeQueries() {
 
 func (s *Server) refuseProposals(err error) {
 	for _, proposal := range s.proposals {
-		proposal.Answer(Outcome{Err: err})
+		proposal.Done(Outcome{Err: err})
 	}
 	s.proposals = s.proposals[:0]
 }
 
 func (s *Server) refuseQueries(err error) {
 	for _, query := range s.queries {
-		query.Answer(Outcome{Err: err})
+		query.Done(Outcome{Err: err})
 	}
 	s.queries = s.queries[:0]
 }

@@ -90,8 +90,8 @@ func (l *lonely) acknowledge(index int) {
 // ask asks for a command and a read; their answers come in a channel with room for more.
 func (l *lonely) ask() chan Outcome {
 	answers := make(chan Outcome, 4)
-	l.Propose(Proposal{Command: setKey, Done: answers})
-	l.Read(Query{Key: "key", Done: answers})
+	l.Propose(Proposal{Command: setKey, Done: Into(answers)})
+	l.Read(Query{Key: "key", Done: Into(answers)})
 	return answers
 }
 
@@ -100,7 +100,7 @@ func TestAServerSavesThenSendsThenAppliesAndAnswers(t *testing.T) {
 	l.lead()
 	l.did = nil
 	answers := make(chan Outcome, 2)
-	l.Propose(Proposal{Command: setKey, Done: answers})
+	l.Propose(Proposal{Command: setKey, Done: Into(answers)})
 	l.carryOut()
 	if want := []string{"save", "send"}; !slices.Equal(l.did, want) || len(answers) > 0 {
 		t.Fatalf("it did %v, and answered %d", l.did, len(answers))
@@ -172,7 +172,7 @@ func TestTheEndOfALifeAnswersEachOnce(t *testing.T) {
 		l := newLonely(t)
 		l.lead()
 		answers := l.ask()
-		l.AwaitApplied(9, answers)
+		l.AwaitApplied(9, Into(answers))
 		want := []Code{Unavailable, Unavailable, Unavailable}
 		if carriedOut {
 			l.carryOut()
@@ -209,14 +209,14 @@ func TestALeaderTellsOfAChangeOfMembersOnceItIsCommitted(t *testing.T) {
 	}
 	l.lead()
 	told("[{1 [1 2 3]}]") // with the first entry of its term
-	l.Propose(Proposal{Command: MembershipCommand(RemoveServer, 3), Done: make(chan Outcome, 1)})
+	l.Propose(Proposal{Command: MembershipCommand(RemoveServer, 3), Done: func(Outcome) {}})
 	l.carryOut()
-	l.Propose(Proposal{Command: setKey, Done: make(chan Outcome, 1)})
+	l.Propose(Proposal{Command: setKey, Done: func(Outcome) {}})
 	l.carryOut()
 	told("[{1 [1 2 3]}]") // the change is in force, and may yet be lost
 	l.acknowledge(3)
 	told("[{1 [1 2 3]} {3 [1 2]}]")
-	l.Propose(Proposal{Command: setKey, Done: make(chan Outcome, 1)})
+	l.Propose(Proposal{Command: setKey, Done: func(Outcome) {}})
 	l.carryOut()
 	l.acknowledge(4)
 	told("[{1 [1 2 3]} {3 [1 2]}]")

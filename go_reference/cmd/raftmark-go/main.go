@@ -15,13 +15,23 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"raftmark/cluster"
 	"raftmark/host"
+	"raftmark/lives"
+	"raftmark/raft"
 )
 
 // An interruption is the signal that ended the program.
 type interruption struct{ syscall.Signal }
 
 func (i interruption) Error() string { return i.String() }
+
+var goroutines = host.Model{
+	Name: "go",
+	Start: func(config lives.Config, nodes []raft.NodeID, events lives.Events) (host.Cluster, error) {
+		return cluster.Start(config, nodes, events)
+	},
+}
 
 func main() {
 	if len(os.Args) > 1 {
@@ -36,7 +46,7 @@ func main() {
 	ctx, cancel := context.WithCancelCause(context.Background())
 	go func() { cancel(interruption{(<-signals).(syscall.Signal)}) }()
 
-	err := host.Serve(ctx, os.Stdin, os.Stdout, os.Stderr)
+	err := host.Serve(ctx, goroutines, os.Stdin, os.Stdout, os.Stderr)
 	if interrupted := (interruption{}); errors.As(err, &interrupted) {
 		fmt.Fprintln(os.Stderr, "raftmark-go: ended by", unix.SignalName(interrupted.Signal))
 		os.Exit(128 + int(interrupted.Signal))

@@ -1,4 +1,4 @@
-package cluster
+package lives
 
 import "golang.org/x/sys/unix"
 

@@ -1,4 +1,4 @@
-package cluster
+package lives_test
 
 import (
 	"context"
@@ -34,22 +34,22 @@ func TestReplicateMeasuresWhatHappened(t *testing.T) {
 		// A command takes a message there and one back: at most 125 a client in the measured
 		// time, and fewer as messages overtake each other.
 		if result.Commands < 8 || result.Commands > 8*125 {
-			t.Errorf("%d commands", result.Commands)
+			s.t.Errorf("%d commands", result.Commands)
 		}
 		if latencies := result.LatencyNs; latencies[0][0] != 1998848 || sum(latencies) != result.Commands {
-			t.Errorf("latencies %v", latencies)
+			s.t.Errorf("latencies %v", latencies)
 		}
 		if slices := result.Slices; len(slices) != 3 || slices[2][0] != result.EndedNs-result.StartedNs || sum(slices) != result.Commands {
-			t.Errorf("slices %v", result.Slices)
+			s.t.Errorf("slices %v", result.Slices)
 		}
 		if got := result.EndedNs - result.StartedNs; got < 200e6 || got > 350e6 {
-			t.Errorf("measured for %d ns", got)
+			s.t.Errorf("measured for %d ns", got)
 		}
 		if c := result.Counters; abs(int64(c.Entries)-result.Commands) > 2*8 || c.Messages < 2*c.Saves || c.Bytes != nil {
-			t.Errorf("counters %+v", c)
+			s.t.Errorf("counters %+v", c)
 		}
 		if !slices.IsSorted(shares) || len(shares) == 0 {
-			t.Errorf("progress %v", shares)
+			s.t.Errorf("progress %v", shares)
 		}
 
 		s.agree(s.ids...)
@@ -60,13 +60,13 @@ func TestReplicateMeasuresWhatHappened(t *testing.T) {
 			if client := entry.Command.Client; client != nil {
 				last[*client]++
 				if entry.Command.Serial != last[*client] {
-					t.Fatalf("%s's serial %d follows %d", *client, entry.Command.Serial, last[*client]-1)
+					s.t.Fatalf("%s's serial %d follows %d", *client, entry.Command.Serial, last[*client]-1)
 				}
 			}
 		}
 		for c, acknowledged := range result.Acknowledged {
 			if got := last[fmt.Sprintf("s-%d", c)]; got != acknowledged {
-				t.Errorf("client %d has %d commands in the log, %d acknowledged", c, got, acknowledged)
+				s.t.Errorf("client %d has %d commands in the log, %d acknowledged", c, got, acknowledged)
 			}
 		}
 	})
@@ -99,7 +99,7 @@ func TestReplicateFailsWithItsLeader(t *testing.T) {
 				})
 				result, err := s.Replicate(ctx, leader, spec, func(float64) {})
 				if err == nil {
-					t.Errorf("it came to %+v", result)
+					s.t.Errorf("it came to %+v", result)
 				}
 			})
 		})

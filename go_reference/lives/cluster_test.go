@@ -1,4 +1,4 @@
-package cluster
+package lives_test
 
 import (
 	"errors"
@@ -13,18 +13,31 @@ import (
 	"testing/synctest"
 	"time"
 
+	"raftmark/cluster"
+	"raftmark/host"
+	"raftmark/lives"
 	"raftmark/raft"
 )
+
+// The models, each of which plays every scenario.
+var models = []host.Model{
+	{Name: "goroutines", Start: func(c lives.Config, ids []raft.NodeID, e lives.Events) (host.Cluster, error) {
+		return cluster.Start(c, ids, e)
+	}},
+}
 
 // A scenario is a cluster in a bubble of simulated time: whatever a test waits for takes no
 // time, and a goroutine that outlives Stop fails the test.
 type scenario struct {
-	*Cluster
-	t   *testing.T
-	ids []raft.NodeID
+	host.Cluster
+	t     *testing.T
+	model host.Model
+	ids   []raft.NodeID
+
+	dataDir string
 
 	mu     sync.Mutex
-	roles  []RoleChange
+	roles  []lives.RoleChange
 	failed []raft.NodeID
 	said   []string
 }
@@ -40,22 +53,22 @@ var settings = raft.Settings{
 	Window:          raft.DefaultWindow,
 }
 
-func configOf(size int, dataDir string) Config {
-	config := Config{Settings: settings, DataDir: dataDir, Seed: 7}
+func configOf(size int, dataDir string) lives.Config {
+	config := lives.Config{Settings: settings, DataDir: dataDir, Seed: 7}
 	for id := range size {
 		config.Settings.Nodes = append(config.Settings.Nodes, raft.NodeID(id+1))
 	}
 	return config
 }
 
-func (s *scenario) events() Events {
+func (s *scenario) events() lives.Events {
 	locked := func(f func()) {
 		s.mu.Lock()
 		defer s.mu.Unlock()
 		f()
 	}
-	return Events{
-		RoleChanged: func(change RoleChange) { locked(func() { s.roles = append(s.roles, change) }) },
+	return lives.Events{
+		RoleChanged: func(change lives.RoleChange) { locked(func() { s.roles = append(s.roles, change) }) },
 		Failed:      func(id raft.NodeID, _ error) { locked(func() { s.failed = append(s.failed, id) }) },
 		Repaired:    func(_ raft.NodeID, what string) { locked(func() { s.said = append(s.said, what) }) },
 		EntriesLost: func(lost raft.LostEntries, _ raft.NodeID, _ int64) {
@@ -65,21 +78,32 @@ func (s *scenario) events() Events {
 	}
 }
 
-// bubble plays a scenario with a cluster of the given size.
+// bubble plays a scenario with a cluster of the given size, of each model.
 func bubble(t *testing.T, size int, dataDir string, play func(s *scenario)) {
-	synctest.Test(t, func(t *testing.T) {
-		config := configOf(size, dataDir)
-		s := &scenario{t: t, ids: config.Settings.Nodes}
-		s.start(config)
-		play(s)
-		s.stop()
-		s.checkEvents()
-	})
+	bubbleOf(t, configOf(size, dataDir), play)
 }
 
-func (s *scenario) start(config Config) {
+func bubbleOf(t *testing.T, config lives.Config, play func(s *scenario)) {
+	parent := config.DataDir
+	for _, model := range models {
+		t.Run(model.Name, func(t *testing.T) {
+			if parent != "" {
+				config.DataDir = filepath.Join(parent, model.Name)
+			}
+			synctest.Test(t, func(t *testing.T) {
+				s := &scenario{t: t, model: model, ids: config.Settings.Nodes, dataDir: config.DataDir}
+				s.start(config)
+				play(s)
+				s.stop()
+				s.checkEvents()
+			})
+		})
+	}
+}
+
+func (s *scenario) start(config lives.Config) {
 	s.t.Helper()
-	cluster, err := Start(config, config.Settings.Nodes, s.events())
+	cluster, err := s.model.Start(config, config.Settings.Nodes, s.events())
 	if err != nil {
 		s.t.Fatal(err)
 	}
@@ -204,7 +228,7 @@ func TestCommandsCommitOnEveryNode(t *testing.T) {
 		bubble(t, size, "", func(s *scenario) {
 			s.do(set("1"), s.ids...)
 			if got := s.do(get(), s.ids...); got != "1" {
-				t.Errorf("read %v", got)
+				s.t.Errorf("read %v", got)
 			}
 			s.agree(s.ids...)
 		})
@@ -217,7 +241,7 @@ func TestAFollowerNamesTheLeader(t *testing.T) {
 		outcome, _ := s.outcome(s.others(leader)[0], set("1"))
 		s.wantRefused(raft.NotLeader, outcome.Err)
 		if failure := outcome.Err.(*raft.Error); failure.Leader != leader {
-			t.Errorf("it named %d, not %d", failure.Leader, leader)
+			s.t.Errorf("it named %d, not %d", failure.Leader, leader)
 		}
 	})
 }
@@ -232,17 +256,17 @@ func TestACrashedLeaderIsReplacedAndComesBack(t *testing.T) {
 	eachStorage(t, 3, func(s *scenario) {
 		s.do(set("1"), s.ids...)
 		old := s.leader(s.ids...)
-		before := Monotonic()
+		before := lives.Monotonic()
 		atNs, err := s.Crash(old)
 		s.must(err)
-		if now := Monotonic(); atNs < before || atNs > now {
-			t.Errorf("it ceased at %d, not from %d to %d", atNs, before, now)
+		if now := lives.Monotonic(); atNs < before || atNs > now {
+			s.t.Errorf("it ceased at %d, not from %d to %d", atNs, before, now)
 		}
-		if got := s.Status(old); !reflect.DeepEqual(got, Status{}) {
-			t.Errorf("a crashed node is %+v", got)
+		if got := s.Status(old); !reflect.DeepEqual(got, lives.Status{}) {
+			s.t.Errorf("a crashed node is %+v", got)
 		}
 		if got := s.do(get(), s.others(old)...); got != "1" {
-			t.Errorf("read %v", got)
+			s.t.Errorf("read %v", got)
 		}
 		s.must(s.Restart(old))
 		s.agree(s.ids...)
@@ -260,31 +284,30 @@ func TestACrashOfAllKeepsWhatWasSaved(t *testing.T) {
 		for _, id := range s.ids {
 			s.must(s.Restart(id))
 			if got := s.Status(id); got.Term != term || got.CommitIndex != 0 || got.LastIndex != 2 {
-				t.Errorf("node %d restarted as %+v", id, got)
+				s.t.Errorf("node %d restarted as %+v", id, got)
 			}
 		}
 		if got := s.do(get(), s.ids...); got != "1" {
-			t.Errorf("read %v", got)
+			s.t.Errorf("read %v", got)
 		}
 		s.agree(s.ids...)
 	})
 }
 
 func TestAnotherClusterContinuesADataDirectory(t *testing.T) {
-	directory := filepath.Join(t.TempDir(), "data")
-	bubble(t, 3, directory, func(s *scenario) {
+	bubble(t, 3, filepath.Join(t.TempDir(), "data"), func(s *scenario) {
 		s.do(set("1"), s.ids...)
 		s.stop()
-		file := filepath.Join(directory, "node-2.log")
+		file := filepath.Join(s.dataDir, "node-2.log")
 		content, err := os.ReadFile(file)
 		s.must(err)
 		s.must(os.WriteFile(file, append(content, 1, 2, 3), 0o666))
-		s.start(configOf(3, directory))
+		s.start(configOf(3, s.dataDir))
 		if got := s.do(get(), s.ids...); got != "1" {
-			t.Errorf("read %v", got)
+			s.t.Errorf("read %v", got)
 		}
 		if len(s.said) != 1 || !strings.Contains(s.said[0], file) {
-			t.Errorf("said of the torn tail: %q", s.said)
+			s.t.Errorf("said of the torn tail: %q", s.said)
 		}
 	})
 }
@@ -294,29 +317,30 @@ func TestADamagedDirectoryStartsNothing(t *testing.T) {
 	if err := os.WriteFile(filepath.Join(directory, "node-2.log"), []byte("no log at all"), 0o666); err != nil {
 		t.Fatal(err)
 	}
-	s := &scenario{t: t}
-	_, err := Start(configOf(3, directory), []raft.NodeID{1, 2, 3}, s.events())
-	if err == nil || !strings.Contains(err.Error(), "node-2.log: offset 0") {
-		t.Errorf("started with the error %v", err)
-	}
-	if len(s.roles) > 0 {
-		t.Errorf("a cluster that was not started announced %v", s.roles)
+	for _, model := range models {
+		s := &scenario{t: t}
+		_, err := model.Start(configOf(3, directory), []raft.NodeID{1, 2, 3}, s.events())
+		if err == nil || !strings.Contains(err.Error(), "node-2.log: offset 0") {
+			t.Errorf("%s: started with the error %v", model.Name, err)
+		}
+		if len(s.roles) > 0 {
+			t.Errorf("%s: a cluster that was not started announced %v", model.Name, s.roles)
+		}
 	}
 }
 
 func TestDamageFoundAtARestartLeavesTheNodeCrashed(t *testing.T) {
-	directory := t.TempDir()
-	bubble(t, 3, directory, func(s *scenario) {
+	bubble(t, 3, t.TempDir(), func(s *scenario) {
 		s.do(set("1"), s.ids...)
 		_, err := s.Crash(3)
 		s.must(err)
-		file := filepath.Join(directory, "node-3.log")
+		file := filepath.Join(s.dataDir, "node-3.log")
 		whole, err := os.ReadFile(file)
 		s.must(err)
 		s.must(os.WriteFile(file, []byte("no log at all"), 0o666))
 		s.wantRefused(raft.Unavailable, s.Restart(3))
-		if got := s.Lifecycle(3); got != Crashed {
-			t.Errorf("it is %v", got)
+		if got := s.Lifecycle(3); got != lives.Crashed {
+			s.t.Errorf("it is %v", got)
 		}
 		s.must(os.WriteFile(file, whole, 0o666))
 		s.must(s.Restart(3))
@@ -329,13 +353,13 @@ func TestAPausedFollowerStallsNobodyAndCatchesUp(t *testing.T) {
 		asleep := s.others(s.leader(s.ids...))[0]
 		s.must(s.Pause(asleep))
 		before := s.Status(asleep)
-		for i := range 2*inboxSize + 1 { // more than wait for it
+		for i := range 2*lives.Room + 1 { // more than wait for it
 			if outcome, heard := s.outcome(before.Leader, set(fmt.Sprint(i))); !heard || outcome.Err != nil {
-				t.Fatalf("command %d: %+v", i, outcome)
+				s.t.Fatalf("command %d: %+v", i, outcome)
 			}
 		}
-		if got := s.Status(asleep); !reflect.DeepEqual(got, before) || got.Lifecycle != Paused {
-			t.Errorf("it went from %+v to %+v in its sleep", before, got)
+		if got := s.Status(asleep); !reflect.DeepEqual(got, before) || got.Lifecycle != lives.Paused {
+			s.t.Errorf("it went from %+v to %+v in its sleep", before, got)
 		}
 		s.must(s.Resume(asleep))
 		s.agree(s.ids...)
@@ -348,16 +372,16 @@ func TestAPausedLeaderIsReplacedAndStepsDownWhenItWakes(t *testing.T) {
 		s.must(s.Pause(old))
 		outcome, heard := s.outcome(old, set("asleep"))
 		if !heard {
-			t.Error("a paused node's client waits")
+			s.t.Error("a paused node's client waits")
 		}
 		s.wantRefused(raft.Unavailable, outcome.Err)
 		s.do(set("2"), s.others(old)...)
 		if got := s.Status(old); got.Role != raft.Leader {
-			t.Errorf("it became %+v in its sleep", got)
+			s.t.Errorf("it became %+v in its sleep", got)
 		}
 		s.must(s.Resume(old))
 		if s.leader(s.ids...) == old {
-			t.Error("it still leads")
+			s.t.Error("it still leads")
 		}
 		s.agree(s.ids...)
 	})
@@ -399,14 +423,14 @@ func TestTheMinorityStallsUntilItHeals(t *testing.T) {
 		read := s.Submit(leader, get())
 		s.do(set("majority"), majority...)
 		if len(waits) > 0 || len(read) > 0 {
-			t.Error("a minority answered")
+			s.t.Error("a minority answered")
 		}
 		s.Partition(nil)
 		s.agree(s.ids...)
 		s.wantRefused(raft.Lost, (<-waits).Err)
 		s.wantRefused(raft.Lost, (<-read).Err)
 		if got := s.do(get(), s.ids...); got != "majority" {
-			t.Errorf("read %v", got)
+			s.t.Errorf("read %v", got)
 		}
 	})
 }
@@ -420,14 +444,14 @@ func TestAnIsolatedLeaderServesNoStaleRead(t *testing.T) {
 		stale := s.Submit(leader, get())
 		s.do(set("new"), s.others(leader)...)
 		if len(stale) > 0 {
-			t.Errorf("all alone it answered %+v", <-stale)
+			s.t.Errorf("all alone it answered %+v", <-stale)
 			return
 		}
 		s.Partition(nil)
 		s.agree(s.ids...)
 		s.wantRefused(raft.Lost, (<-stale).Err)
 		if got := s.do(get(), s.ids...); got != "new" {
-			t.Errorf("read %v", got)
+			s.t.Errorf("read %v", got)
 		}
 	})
 }
@@ -443,11 +467,11 @@ func TestTwoOfFourDoNothing(t *testing.T) {
 		time.Sleep(long)
 		for _, id := range half {
 			if got := s.Status(id); got.Role == raft.Leader {
-				t.Errorf("two of four elected %d", id)
+				s.t.Errorf("two of four elected %d", id)
 			}
 		}
 		if got := s.Status(leader).CommitIndex; got != committed || len(waits) > 0 {
-			t.Error("two of four committed")
+			s.t.Error("two of four committed")
 		}
 	})
 }
@@ -465,7 +489,7 @@ func TestBadLinksLoseNothing(t *testing.T) {
 		}
 		s.Degrade(raft.Faults{})
 		if got := s.do(get(), s.ids...); got != *counted(count) {
-			t.Errorf("counted to %v", got)
+			s.t.Errorf("counted to %v", got)
 		}
 		s.agree(s.ids...)
 	})
@@ -523,7 +547,7 @@ func TestAHeartbeatIsSentAtOnce(t *testing.T) {
 		before := s.Counters(leader)
 		s.must(s.Heartbeat(leader))
 		if after := s.Counters(leader); after.Messages != before.Messages+2 {
-			t.Errorf("%d messages", after.Messages-before.Messages)
+			s.t.Errorf("%d messages", after.Messages-before.Messages)
 		}
 	})
 }
@@ -536,7 +560,7 @@ func TestAnEntryIsAwaitedAtAFollower(t *testing.T) {
 		past, err := s.Applied(others[0], index)
 		s.must(err)
 		if outcome := <-past; outcome.Err != nil || outcome.Index != index {
-			t.Errorf("%+v", outcome)
+			s.t.Errorf("%+v", outcome)
 		}
 		next, err := s.Applied(others[0], index+1)
 		s.must(err)
@@ -545,12 +569,12 @@ func TestAnEntryIsAwaitedAtAFollower(t *testing.T) {
 		time.Sleep(long)
 		select {
 		case outcome := <-next:
-			t.Errorf("too early: %+v", outcome)
+			s.t.Errorf("too early: %+v", outcome)
 		default:
 		}
 		s.must((<-s.Submit(leader, set("1"))).Err)
 		if outcome := <-next; outcome.Err != nil || outcome.Index != index+1 {
-			t.Errorf("%+v", outcome)
+			s.t.Errorf("%+v", outcome)
 		}
 		_, err = s.Crash(others[1])
 		s.must(err)

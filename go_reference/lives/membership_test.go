@@ -1,4 +1,4 @@
-package cluster
+package lives_test
 
 import (
 	"reflect"
@@ -31,17 +31,17 @@ func TestALeaderAnswersReadsWithoutAnEntry(t *testing.T) {
 			for range 3 {
 				outcome, _ := s.read(leader)
 				if outcome.Err != nil || outcome.Result != "1" || outcome.Index != before.AppliedIndex {
-					t.Errorf("read %+v", outcome)
+					s.t.Errorf("read %+v", outcome)
 				}
 			}
 			if after := s.Status(leader); !reflect.DeepEqual(after, before) {
-				t.Errorf("it went from %+v to %+v", before, after)
+				s.t.Errorf("it went from %+v to %+v", before, after)
 			}
 			for _, id := range s.others(leader) {
 				outcome, _ := s.read(id)
 				s.wantRefused(raft.NotLeader, outcome.Err)
 				if failure := outcome.Err.(*raft.Error); failure.Leader != leader {
-					t.Errorf("node %d named %d", id, failure.Leader)
+					s.t.Errorf("node %d named %d", id, failure.Leader)
 				}
 			}
 		})
@@ -56,13 +56,13 @@ func TestAnIsolatedLeaderAnswersNoRead(t *testing.T) {
 		stale := s.Read(old, "k")
 		s.do(set("new"), s.others(old)...)
 		if len(stale) > 0 {
-			t.Fatalf("all alone it answered %+v", <-stale)
+			s.t.Fatalf("all alone it answered %+v", <-stale)
 		}
 		s.Partition(nil)
 		leader := s.leader(s.ids...)
 		s.wantRefused(raft.NotLeader, (<-stale).Err)
 		if outcome, _ := s.read(leader); outcome.Result != "new" {
-			t.Errorf("read %+v", outcome)
+			s.t.Errorf("read %+v", outcome)
 		}
 	})
 }
@@ -130,30 +130,27 @@ func TestAFollowerThatMissedMuchGetsASnapshot(t *testing.T) {
 
 // docs/protocol.md, start: nodes which have applied as much keep as much.
 func TestLogsAreCompactedAsTheyGrow(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		config := configOf(3, "")
-		config.Settings.SnapshotEntries = 40
-		s := &scenario{t: t, ids: config.Settings.Nodes}
-		s.start(config)
+	config := configOf(3, "")
+	config.Settings.SnapshotEntries = 40
+	bubbleOf(t, config, func(s *scenario) {
 		leader := s.leader(s.ids...)
 		for range 210 {
 			if outcome, heard := s.outcome(leader, set("1")); !heard || outcome.Err != nil {
-				t.Fatalf("%+v", outcome)
+				s.t.Fatalf("%+v", outcome)
 			}
 			synctest.Wait() // or a follower may lag by more than the log keeps
 		}
 		s.agree(s.ids...)
 		for _, id := range s.ids {
 			if got := s.Status(id); got.LastIndex != 211 || got.FirstIndex != 191 || got.SnapshotIndex != 200 {
-				t.Errorf("node %d is %+v", id, got)
+				s.t.Errorf("node %d is %+v", id, got)
 			}
 		}
 		log, err := s.Log(leader, 1, 195)
 		s.must(err)
 		if log.First != 191 || len(log.Entries) != 5 {
-			t.Errorf("of its log there are %d entries from %d", len(log.Entries), log.First)
+			s.t.Errorf("of its log there are %d entries from %d", len(log.Entries), log.First)
 		}
-		s.stop()
 	})
 }
 
@@ -170,14 +167,14 @@ func TestALeaderHandsOver(t *testing.T) {
 		outcome, _ := s.outcome(old, set("meanwhile"))
 		s.wantRefused(raft.NotLeader, outcome.Err)
 		if failure := outcome.Err.(*raft.Error); !begun || failure.Leader != next {
-			t.Errorf("begun %v; its clients were sent to %d", begun, failure.Leader)
+			s.t.Errorf("begun %v; its clients were sent to %d", begun, failure.Leader)
 		}
 		s.Partition(nil)
 		if got := s.leader(s.ids...); got != next {
-			t.Errorf("now %d leads", got)
+			s.t.Errorf("now %d leads", got)
 		}
 		if begun, err = s.Transfer(old, next); begun || err != nil {
-			t.Errorf("a follower handed over, with the error %v", err)
+			s.t.Errorf("a follower handed over, with the error %v", err)
 		}
 		s.agree(s.ids...)
 	})
@@ -231,7 +228,7 @@ func TestAServerThatJoinsAloneElectsNobody(t *testing.T) {
 		s.Partition([][]raft.NodeID{{4}, s.ids})
 		time.Sleep(long)
 		if got := s.Status(4); got.Role == raft.Leader {
-			t.Errorf("cut off it leads: %+v", got)
+			s.t.Errorf("cut off it leads: %+v", got)
 		}
 		s.Partition(nil)
 		s.agree(all...)
