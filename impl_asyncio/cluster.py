@@ -80,6 +80,9 @@ class AsyncioCluster(OneProgram):
         for node in nodes:
             node.start()
 
+    async def _begin(self, node: int, *, joins: bool = False) -> None:
+        self._new_life(node, joins=joins).start()
+
     async def _stop(self) -> None:
         for node in self._nodes.values():
             await node.crash()
@@ -88,7 +91,7 @@ class AsyncioCluster(OneProgram):
         if rest:
             await asyncio.wait(rest)
 
-    def _new_life(self, node_id: int) -> NodeTask:
+    def _new_life(self, node_id: int, *, joins: bool = False) -> NodeTask:
         mailbox = Mailbox()
         node = NodeTask(
             node_id,
@@ -98,6 +101,7 @@ class AsyncioCluster(OneProgram):
             self._transport(node_id),
             self._random[node_id],
             self._events,
+            joins=joins,
         )
         # Not before: where there is no such life nobody would empty its mailbox.
         self._mailboxes[node_id], self._nodes[node_id] = mailbox, node
@@ -136,18 +140,14 @@ class AsyncioCluster(OneProgram):
 
     def restart(self, node: int) -> bool:
         """Start a new task on what the old one saved."""
-
-        async def restart() -> None:
-            self._new_life(node).start()
-
-        self._run(restart())
+        self._run(self._begin(node))
         return False
 
-    def join(self, node: int) -> None:
+    def join(self, node: int, *, joins: bool) -> None:
         """Start a task for a new node."""
-        if node not in self._nodes:
+        if node not in self._storage:
             self._provide(node)
-        self.restart(node)
+        self._run(self._begin(node, joins=joins))
 
     def pause(self, node: int) -> NodeStatus:
         """Let the node's task wait."""

@@ -51,6 +51,8 @@ class NodeTask:
         transport: Transport,
         draw: random.Random,
         events: Events,
+        *,
+        joins: bool = False,
     ) -> None:
         self.id = node_id
         self._storage = storage
@@ -59,6 +61,8 @@ class NodeTask:
         self._timer = Timer(mailbox.wake)
         node = Node(node_id, config.settings, draw.random, storage.load())
         self._server = Server(node, transport.send, self._timer.restart, events, time.monotonic_ns)
+        if joins:
+            self._server.join()
         self._transport = transport
         self._batch: list[Any] = []
         self._resumed = asyncio.Event()

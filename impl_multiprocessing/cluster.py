@@ -226,12 +226,12 @@ class ProcessCluster(Cluster):
         for name, argument in self._links.values():
             node.order(name, argument, answered=ignore)
 
-    def _begin(self, node_id: int) -> None:
+    def _begin(self, node_id: int, *, joins: bool = False) -> None:
         """Let a node's process begin a life on what is saved."""
         node = self._nodes[node_id]
         node.lives = True  # First, as the life may end as soon as it has begun.
         try:
-            node.call("start", patiently=True)
+            node.call("start", joins, patiently=True)
         except BaseException:
             node.lives = False
             raise
@@ -310,11 +310,13 @@ class ProcessCluster(Cluster):
         handle.end()
         self._provide(handle.id)
 
-    def join(self, node: int) -> None:
-        """Start a process for a new node."""
+    def join(self, node: int, *, joins: bool) -> None:
+        """Start a process for a new node, or let the one that it had begin another life."""
         if node not in self._nodes:
             self._provide(node)
-        self.restart(node)
+        elif self._nodes[node].gone:
+            self._replace(self._nodes[node])
+        self._begin(node, joins=joins)
 
     def pause(self, node: int) -> NodeStatus:
         """Let the process listen to nothing but its contender."""

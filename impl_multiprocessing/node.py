@@ -33,6 +33,8 @@ class NodeLife:
         transport: Transport,
         draw: random.Random,
         events: Events,
+        *,
+        joins: bool,
     ) -> None:
         self.id = node_id
         self._storage = storage
@@ -45,6 +47,8 @@ class NodeLife:
         self._proposals: list[Proposal] = []
         self._queries: list[Query] = []
         self._ceased = False
+        if joins:
+            self._server.join()
         self._server.begin()
         self._carry_out()
 

@@ -205,9 +205,15 @@ class NodeProcess:
         finished = lambda outcome: self._answer(token, outcome)  # noqa: E731
         self._pace = offered(self._alive(), spec, finished)
 
-    def _start(self) -> None:
+    def _start(self, joins: bool) -> None:
         self._life = NodeLife(
-            self.id, self._config, self._storage, self._transport, self._draw, self._events
+            self.id,
+            self._config,
+            self._storage,
+            self._transport,
+            self._draw,
+            self._events,
+            joins=joins,
         )
 
     def _crash(self) -> int:

@@ -40,7 +40,7 @@ class ThreadCluster(OneProgram):
         for node in self._nodes.values():
             node.crash()
 
-    def _new_life(self, node_id: int) -> NodeThread:
+    def _new_life(self, node_id: int, *, joins: bool = False) -> NodeThread:
         mailbox = Mailbox()
         node = NodeThread(
             node_id,
@@ -50,6 +50,7 @@ class ThreadCluster(OneProgram):
             Transport(self._mailboxes, self._links[node_id]),
             self._random[node_id],
             self._events,
+            joins=joins,
         )
         # Not before: where there is no such life nobody would empty its mailbox.
         self._mailboxes[node_id], self._nodes[node_id] = mailbox, node
@@ -97,11 +98,11 @@ class ThreadCluster(OneProgram):
         self._begin(self._new_life(node))
         return False
 
-    def join(self, node: int) -> None:
+    def join(self, node: int, *, joins: bool) -> None:
         """Start a thread for a new node."""
-        if node not in self._nodes:
+        if node not in self._storage:
             self._provide(node)
-        self.restart(node)
+        self._begin(self._new_life(node, joins=joins))
 
     def pause(self, node: int) -> NodeStatus:
         """Let the node's thread wait."""

@@ -49,6 +49,8 @@ class NodeThread:
         transport: Transport,
         draw: random.Random,
         events: Events,
+        *,
+        joins: bool = False,
     ) -> None:
         self.id = node_id
         self._storage = storage
@@ -57,6 +59,8 @@ class NodeThread:
         self._timer = Timer(time.monotonic_ns)
         node = Node(node_id, config.settings, draw.random, storage.load())
         self._server = Server(node, transport.send, self._timer.restart, events, time.monotonic_ns)
+        if joins:
+            self._server.join()
         self.counters = self._server.counters
         self._delayed: DelayLine[Message] = DelayLine()
         self._batch: list[Any] = []

@@ -253,8 +253,11 @@ class Cluster(ABC):
         """
 
     @abstractmethod
-    def join(self, node: int) -> None:
-        """Start a server that is no member yet. StorageError leaves it crashed."""
+    def join(self, node: int, *, joins: bool) -> None:
+        """Start a server that does not run; it `joins` if it is no member (see `Node.join`).
+
+        StorageError, and Unavailable where the machine lacks what it needs, leave it crashed.
+        """
 
     @abstractmethod
     def pause(self, node: int) -> NodeStatus:

@@ -142,6 +142,7 @@ class Node:
         "_first_voters",
         "_first_voters_saved",
         "_heartbeat_due",
+        "_joins",
         "_leader_heard",
         "_lost",
         "_majority",
@@ -200,6 +201,7 @@ class Node:
         self._leader_heard = False
         self._patience_ns = 0
         self._assembly = Assembly()
+        self._joins = False
         self._configuration = Configuration(())
         self._voters: tuple[int, ...] = ()
         self._majority = 1
@@ -230,6 +232,19 @@ class Node:
         self._restart_election_timer()
 
     # -- what can happen ------------------------------------------------------------
+
+    def join(self) -> None:
+        """This server is no member: its life begins so that it can be made one.
+
+        An earlier membership may have left a log that says it is a voter, as the first voters
+        are by an empty one. By that it would stand whenever it hears of no leader, and depose
+        those who do not know it (thesis §4.2.3). So it does not before its addition is in its
+        log: as a learner first, and then by what the leader sends it.
+
+        The log stays. Whoever still goes by members of long ago may need the votes of those who
+        were removed since; what they have acknowledged must keep it from getting them (§5.4.1).
+        """
+        self._joins = self.id not in self._configuration.learners
 
     def timeout(self) -> None:
         """The node's timer expired.
@@ -592,6 +607,8 @@ class Node:
         self._configuration = self.log.configuration
         self._voters = self._configuration.voters
         self._majority = len(self._voters) // 2 + 1
+        if self.id in self._configuration.learners:
+            self._joins = False
         if self.role is Role.LEADER:
             self._track_followers()
             self._confirm_reads()
@@ -609,6 +626,8 @@ class Node:
 
     def _may_stand(self) -> bool:
         """Whether this node is a voter, or is until its removal is committed (thesis §4.2.2)."""
+        if self._joins:
+            return False
         committed = self.log.configuration_at(self.commit_index)
         return self.id in self._voters or self.id in committed.voters
 

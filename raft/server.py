@@ -59,6 +59,10 @@ class Server:
 
     # -- what happens --------------------------------------------------------------------
 
+    def join(self) -> None:
+        """Before the life begins: the server is no member, and is to be made one."""
+        self._node.join()
+
     def begin(self) -> None:
         """The life begins."""
         self._announce()

@@ -51,15 +51,15 @@ func (c *Cluster) Stop() {
 	c.transport.close()
 }
 
-// Join starts a server that is no member yet, or no more one. After a storage's error it is
-// crashed.
+// Join starts a server that does not run, and that joins if it is no member (see
+// [raft.Node.Join]). After a storage's error it is crashed.
 //
 // Its settings are those of all: the log that it is sent begins with the same first voters.
-func (c *Cluster) Join(id raft.NodeID) error {
+func (c *Cluster) Join(id raft.NodeID, joins bool) error {
 	c.Provide(id, func(id raft.NodeID) *node {
 		n := c.newNode(id)
 		c.running.Go(n.run)
 		return n
 	})
-	return c.Restart(id)
+	return c.Revive(id, joins)
 }

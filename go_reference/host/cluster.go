@@ -19,8 +19,8 @@ type Model struct {
 type Cluster interface {
 	// Stop ends every node; no method may be called any more.
 	Stop()
-	// Join starts a server that is no member yet, or no more one.
-	Join(raft.NodeID) error
+	// Join starts a server that does not run, and that joins if it is no member.
+	Join(id raft.NodeID, joins bool) error
 	// Replicate runs the closed loop beside the leader, and Offered the open one. They fail with
 	// the first command that does, or with the context's cause; progress hears the share of the
 	// time that has passed.

@@ -148,7 +148,7 @@ func (c *control) join(node raft.NodeID) (leader raft.NodeID, found found, err e
 		}
 	}
 	if !found.running {
-		if err := c.Join(node); err != nil {
+		if err := c.Join(node, !found.member); err != nil {
 			return 0, found, err
 		}
 	}

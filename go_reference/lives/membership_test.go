@@ -196,7 +196,7 @@ func TestAServerJoinsAndLeaves(t *testing.T) {
 		if got := s.Status(leader).Configuration; !slices.Equal(got.Learners, []raft.NodeID{4}) {
 			s.t.Errorf("the members are %v", got)
 		}
-		s.must(s.Join(4))
+		s.must(s.Join(4, true))
 		all := append(s.ids, 4)
 		s.agree(all...)
 		for _, id := range all {
@@ -209,8 +209,8 @@ func TestAServerJoinsAndLeaves(t *testing.T) {
 		s.Leave(4)
 		s.do(set("2"), s.ids...)
 		change(raft.AddServer, 4)
-		s.must(s.Join(4))
-		s.wantRefused(raft.BadRequest, s.Join(4))
+		s.must(s.Join(4, true))
+		s.wantRefused(raft.BadRequest, s.Join(4, true))
 		s.agree(all...)
 	})
 }
@@ -220,7 +220,7 @@ func TestAServerJoinsAndLeaves(t *testing.T) {
 func TestAServerThatJoinsAloneElectsNobody(t *testing.T) {
 	bubble(t, 3, "", func(s *scenario) {
 		leader := s.leader(s.ids...)
-		s.must(s.Join(4))
+		s.must(s.Join(4, true))
 		outcome, _ := s.outcome(leader, raft.MembershipCommand(raft.AddServer, 4))
 		s.must(outcome.Err)
 		all := append(s.ids, 4)

@@ -184,10 +184,16 @@ func (o *Operator[N]) Leave(id raft.NodeID) {
 
 // Restart starts a crashed node from its storage. After a storage's error it is still
 // crashed.
-func (o *Operator[N]) Restart(id raft.NodeID) error {
+func (o *Operator[N]) Restart(id raft.NodeID) error { return o.Revive(id, false) }
+
+// Revive does as Restart, for a server that joins if it is no member (see [raft.Node.Join]).
+func (o *Operator[N]) Revive(id raft.NodeID, joins bool) error {
 	return o.callIf(id, raft.BadRequest, func(n *Node) error {
 		if err := n.Load(); err != nil {
 			return raft.Errorf(raft.Unavailable, "%v", err)
+		}
+		if joins {
+			n.Server.Join()
 		}
 		n.Begin()
 		return nil

@@ -123,6 +123,7 @@ type Node struct {
 	votes         map[NodeID]bool
 	leaderHeard   bool          // within the least election timeout
 	patience      time.Duration // how long the election timer is to run on when it expires
+	joins         bool          // until its addition is in its log
 	assembly      assembly
 	configuration *Configuration
 	majority      int
@@ -215,6 +216,17 @@ func (n *Node) LeaderHint() NodeID {
 }
 
 // -- what can happen --
+
+// Join says that this server is no member: its life begins so that it can be made one.
+//
+// An earlier membership may have left a log that says it is a voter, as the first voters are by
+// an empty one. By that it would stand whenever it hears of no leader, and depose those who do
+// not know it (thesis §4.2.3). So it does not before its addition is in its log: as a learner
+// first, and then by what the leader sends it.
+//
+// The log stays. Whoever still goes by members of long ago may need the votes of those who were
+// removed since; what they have acknowledged must keep it from getting them (§5.4.1).
+func (n *Node) Join() { n.joins = !slices.Contains(n.configuration.Learners, n.id) }
 
 // Timeout says that the node's timer expired.
 //
@@ -633,6 +645,9 @@ func (n *Node) adoptConfiguration() {
 	}
 	n.configuration = configuration
 	n.majority = len(configuration.Voters)/2 + 1
+	if slices.Contains(configuration.Learners, n.id) {
+		n.joins = false
+	}
 	if n.role == Leader {
 		n.trackFollowers()
 		n.confirmReads()
@@ -672,7 +687,8 @@ func (n *Node) isVoter() bool { return slices.Contains(n.configuration.Voters, n
 // mayStand reports whether this node is a voter, or is until its removal is committed (thesis
 // §4.2.2).
 func (n *Node) mayStand() bool {
-	return n.isVoter() || slices.Contains(n.log.configurationAt(n.commitIndex).Voters, n.id)
+	return !n.joins &&
+		(n.isVoter() || slices.Contains(n.log.configurationAt(n.commitIndex).Voters, n.id))
 }
 
 // mayChangeMembers reports whether the last change is committed, and an entry of this term

@@ -293,15 +293,31 @@ func (in *interpreter) cluster(words []string) error {
 
 // join: a server begins that is no member yet, but knows the first voters.
 func (in *interpreter) join(words []string) error {
-	if next := strconv.Itoa(len(in.members) + 1); len(words) != 1 || words[0] != next {
-		return usage(fmt.Sprintf("join %s, the next server's number", next))
+	next := len(in.members) + 1
+	if len(words) == 1 && words[0] == strconv.Itoa(next) {
+		in.members = append(in.members, in.newMember())
+	} else if m, err := in.member(words); len(words) != 1 || err != nil || m.alive {
+		return usage(fmt.Sprintf("join %d, the next server's number, or one that is down", next))
 	}
-	return in.start()
+	m, err := in.member(words)
+	if err != nil {
+		return err
+	}
+	if err := m.begin(); err != nil {
+		return err
+	}
+	m.node.Join()
+	return in.perform(m)
+}
+
+// newMember is the next server, before its first life.
+func (in *interpreter) newMember() *member {
+	return &member{id: raft.NodeID(len(in.members) + 1), settings: in.settings, storage: raft.NewMemoryStorage()}
 }
 
 // start begins the next server.
 func (in *interpreter) start() error {
-	m := &member{id: raft.NodeID(len(in.members) + 1), settings: in.settings, storage: raft.NewMemoryStorage()}
+	m := in.newMember()
 	in.members = append(in.members, m)
 	if err := m.begin(); err != nil {
 		return err

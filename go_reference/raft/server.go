@@ -91,6 +91,9 @@ func NewServer(id NodeID, settings Settings, random func() float64, saved Saved,
 	}
 }
 
+// Join says before the life begins that the server is no member, and is to be made one.
+func (s *Server) Join() { s.core.Join() }
+
 // Begin begins its life.
 func (s *Server) Begin() {
 	s.view = s.core.View()

@@ -350,7 +350,7 @@ class Control:
             if started:
                 if self._data_dir is not None:
                     read(file_of(self._data_dir, node), self.settings.nodes)
-                self.cluster.join(node)
+                self.cluster.join(node, joins=not is_member)
                 self._divide()
                 self.cluster.degrade(self._faults)
             with self._changed:

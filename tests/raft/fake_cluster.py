@@ -160,9 +160,9 @@ class FakeCluster(Cluster):
         self.follow(self.leader)
         return self.storage_lost
 
-    def join(self, node: int) -> None:
+    def join(self, node: int, *, joins: bool) -> None:
         """A new node is up, and a voter as soon as its client has heard."""
-        self.calls.append(("join", node))
+        self.calls.append(("join", node, joins))
         if self.storage_error is not None:
             raise self.storage_error
         self.up.add(node)

@@ -84,7 +84,15 @@ class Interleaving(World):
             leader.node.transfer(to)
         elif choice < 0.93 and len(self.servers) < MOST_SERVERS:
             joining = [n for n in self.servers if n not in self.properties.members]
-            server = self.servers[joining[0]] if joining else self.join()
+            removed = self.removed()
+            if joining:
+                server = self.servers[joining[0]]
+            elif removed and self.random.random() < 0.5:
+                server = self.come_back(self.random.choice(removed))
+                self._tell(f"node {server.id} comes back")
+                self.properties.check(server)
+            else:
+                server = self.join()
             self._on_scene.append(server)
             self._propose(leader, Command(ADD_SERVER, str(server.id)))
         else:

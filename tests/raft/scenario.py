@@ -219,6 +219,13 @@ class Scenario:
     def join(self, n: int) -> None:
         """A server that is no member yet begins its first life."""
         self.servers[n] = Server(n, self._settings)
+        self.node(n).join()
+
+    def come_back(self, n: int) -> None:
+        """A server that was removed begins a life in which it is to be added again."""
+        self.servers[n].crash()
+        self.servers[n].begin()
+        self.node(n).join()
 
     def crash(self, n: int) -> None:
         """Node `n` loses all that it had not saved."""

@@ -134,6 +134,8 @@ class Simulation(World):
         self._order = itertools.count()
         self._cut: set[tuple[int, int]] = set()
         self._switched_off: set[int] = set()
+        self._back: set[int] = set()
+        """Those who were removed and are to be members again."""
         for server in self.servers.values():
             self._set_timer(server)
         self.clients = [Client(self, number) for number in range(clients)]
@@ -294,6 +296,8 @@ class Simulation(World):
         if not server.alive and server.id not in self._switched_off:
             self._tell(f"node {server.id} begins a new life")
             server.begin()
+            if server.id in self._back.intersection(self.removed()):
+                server.node.join()
             self.properties.check(server)
             self._set_timer(server)
 
@@ -399,12 +403,21 @@ class Simulation(World):
         if len(members) >= MOST_MEMBERS:
             return
         joining = [n for n in self.servers if n not in self.properties.members]
+        removed = self.removed()
         if joining:
             server = self.servers[joining[0]]
         else:
-            server = self.join()
+            back = removed and self.random.random() < 0.5
+            server = self._come_back(self.random.choice(removed)) if back else self.join()
             self._set_timer(server)
         self.propose(self.proposal(Command(ADD_SERVER, str(server.id))))
+
+    def _come_back(self, n: int) -> SimulatedServer:
+        self._tell(f"node {n} comes back")
+        self._switched_off.discard(n)
+        self._back.add(n)
+        self.counts["servers come back"] += 1
+        return self.come_back(n)
 
     def _remove(self) -> None:
         server = self.random.choice(self.configuration.members)
@@ -413,12 +426,12 @@ class Simulation(World):
     def _switch_removed_off(self) -> None:
         """Servers that were removed go, unless the others are safe from them (thesis §4.2.3)."""
         if not (self.settings.pre_vote or self.settings.check_quorum):
-            for n, server in self.servers.items():
-                if n in self.properties.members.difference(self.configuration.members):
-                    self._switched_off.add(n)
-                    if server.alive:
-                        self._tell(f"node {n} is switched off")
-                        server.crash()
+            self._back.intersection_update(self.removed())
+            for n in self._back.symmetric_difference(self.removed()):
+                self._switched_off.add(n)
+                if self.servers[n].alive:
+                    self._tell(f"node {n} is switched off")
+                    self.servers[n].crash()
         self.later(500 * MILLISECOND, self._switch_removed_off)
 
     # -- what a test asks --------------------------------------------------------------

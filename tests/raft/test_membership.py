@@ -304,6 +304,81 @@ def test_a_removed_server_that_does_not_know_it_disturbs_nobody() -> None:
 # -- one at a time -----------------------------------------------------------------------------
 
 
+# -- coming back -----------------------------------------------------------------------------
+
+
+def removed_without_hearing(n: int) -> Scenario:
+    """Node `n` of three was removed and knows nothing of that."""
+    scenario = leading()
+    scenario.isolate(n)
+    assert applied(change(scenario, remove(n))).result is True
+    scenario.heal()
+    return scenario
+
+
+def test_a_server_that_comes_back_stands_only_once_it_was_added() -> None:
+    """Thesis §4.2.3: by its log it is a voter, and whom it asks would follow its term."""
+    scenario = removed_without_hearing(3)
+    scenario.come_back(3)
+    assert 3 in members(scenario, 3).voters
+    for _ in range(3):
+        scenario.time_out(3)
+        assert scenario.under_way == []
+    scenario.node(3).step(TimeoutNow(1, 1, 3))
+    assert scenario.node(3).role is Role.FOLLOWER
+    assert applied(change(scenario, add(3))).result is True
+    beat(scenario, 3)
+    assert members(scenario, 3) == Configuration((1, 2, 3))
+    scenario.time_out(3)
+    assert scenario.node(3).role is Role.CANDIDATE
+
+
+def test_a_leader_that_was_removed_and_comes_back_does_not_stand_either() -> None:
+    """Thesis §4.2.2: its removal is in its log, but no longer does it know that to be committed."""
+    scenario = leading()
+    change(scenario, remove(1))
+    assert members(scenario).voters == (2, 3)
+    scenario.come_back(1)
+    scenario.time_out(1)
+    assert scenario.under_way == []
+
+
+def test_one_whose_addition_is_in_its_log_awaits_nothing() -> None:
+    """It has begun again since, and is promoted by what comes after."""
+    scenario = removed_without_hearing(3)
+    scenario.come_back(3)
+    change(scenario, add(3))
+    beat(scenario, 1)
+    assert members(scenario, 3).learners == (3,)
+    scenario.come_back(3)
+    beat(scenario, 3)
+    scenario.time_out(3)
+    assert scenario.node(3).role is Role.CANDIDATE
+
+
+def test_those_who_come_back_elect_nobody_who_has_slept_through_it() -> None:
+    """§5.4.1, thesis §4.1: to a voter of long ago they are voters still, so their logs stay.
+
+    With empty ones they would vote for it, and it would lead without what is committed.
+    """
+    scenario = leading(5)
+    scenario.isolate(5)
+    for joining in (6, 7):
+        scenario.join(joining)
+        change(scenario, add(joining))
+        beat(scenario, 3)
+    for leaving in (2, 3):
+        assert applied(change(scenario, remove(leaving))).result is True
+        scenario.come_back(leaving)
+    assert members(scenario) == Configuration((1, 4, 5, 6, 7))
+    assert members(scenario, 5) == Configuration((1, 2, 3, 4, 5))
+    scenario.isolate(1, 4, 6, 7)
+    for _ in range(3):
+        scenario.time_out(5)
+        scenario.settle()
+        assert scenario.node(5).role is Role.CANDIDATE
+
+
 @pytest.mark.parametrize(
     "command",
     [add(1), add(2), remove(7), promote(2), promote(7)],

@@ -265,6 +265,19 @@ class World:
         self.servers[n] = SimulatedServer(n, self.settings, draw=self.random.random)
         return self.servers[n]
 
+    def come_back(self, n: int) -> SimulatedServer:
+        """A server whose removal is committed begins a life in which it is to be added again."""
+        server = self.servers[n]
+        if server.alive:
+            server.crash()
+        server.begin()
+        server.node.join()
+        return server
+
+    def removed(self) -> list[int]:
+        """Those who were members and are none any more."""
+        return sorted(self.properties.members.difference(self.configuration.members))
+
     @property
     def configuration(self) -> Configuration:
         """The latest one committed."""

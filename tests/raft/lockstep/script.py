@@ -154,16 +154,19 @@ class Interpreter:
         nodes = tuple(range(1, number(words[0]) + 1))
         self._settings = Settings(nodes, ELECTION_TIMEOUT_NS, HEARTBEAT_NS, **options)
         for n in nodes:
-            self._begin(n)
+            self.members[n] = Member(n, self._settings)
+            self._perform(self.members[n])
 
     def _join(self, words: Sequence[str]) -> None:
-        """A server begins that is no member yet, but knows the first voters."""
-        if words != [str(len(self.members) + 1)]:
-            usage(f"join {len(self.members) + 1}, the next server's number")
-        self._begin(len(self.members) + 1)
-
-    def _begin(self, n: int) -> None:
-        self.members[n] = Member(n, self._settings)
+        """A server begins that is no member yet, or no more, but knows the first voters."""
+        n = number(words[0]) if len(words) == 1 else 0
+        if n == len(self.members) + 1:
+            self.members[n] = Member(n, self._settings)
+        elif n in self.members and not self.members[n].alive:
+            self.members[n].begin()
+        else:
+            usage(f"join {len(self.members) + 1}, the next server's number, or one that is down")
+        self.members[n].node.join()
         self._perform(self.members[n])
 
     def _log(self, words: Sequence[str]) -> None:

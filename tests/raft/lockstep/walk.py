@@ -213,7 +213,8 @@ class Walk:
 
     def _restart(self) -> None:
         if member := self._any("down"):
-            self.happen(f"restart {member.id}")
+            how = "join" if self._random.random() < 0.1 else "restart"
+            self.happen(f"{how} {member.id}")
 
     def _divide(self) -> None:
         members = list(self.interpreter.members)
