@@ -215,3 +215,32 @@ func TestFollowersAreSpokenToInOrder(t *testing.T) {
 		t.Errorf("to %v, want %v", to, want)
 	}
 }
+
+// Thesis §4.2.3: by its log it is a voter, and whom it asks would follow its term.
+func TestAServerThatComesBackStandsOnlyOnceItWasAdded(t *testing.T) {
+	for name, saved := range map[string]Saved{
+		"with its log":      {HardState: HardState{Term: 1}, Entries: entriesOf(1, 1)},
+		"with an empty one": {},
+		"with its removal in it": {HardState: HardState{Term: 1}, Entries: append(entriesOf(1, 1),
+			Entry{1, MembershipCommand(RemoveServer, 1)})},
+	} {
+		n := newTestNode(t, 3, saved)
+		n.Join()
+		n.Timeout()
+		n.Timeout()
+		n.Step(TimeoutNow{Term: 1, From: 2, To: 1})
+		for _, message := range n.ready().Messages {
+			t.Errorf("%s it sends %+v", name, message)
+		}
+		added := append(entriesOf(1, 1),
+			Entry{1, MembershipCommand(RemoveServer, 1)}, Entry{1, MembershipCommand(AddServer, 1)})
+		n.Step(AppendEntries{Term: 1, From: 2, To: 1, Entries: added})
+		n.wantMembers("{[2 3] [1]}")
+		n.Step(AppendEntries{Term: 1, From: 2, To: 1, PrevLogIndex: 4, PrevLogTerm: 1,
+			Entries: []Entry{{1, MembershipCommand(PromoteServer, 1)}}})
+		n.wantMembers("{[1 2 3] []}")
+		n.ready()
+		n.Timeout()
+		n.wantView(Candidate, 2, 0)
+	}
+}

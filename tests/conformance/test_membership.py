@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+import time
 from pathlib import Path
 from typing import Any
 
@@ -234,6 +235,34 @@ def test_a_removed_node_can_be_added_again(start: StartCluster, storage: dict[st
         cluster.committed("without", str(node))
         cluster.add_server(node)
         check_members(cluster, [1, 2, 3])
+
+
+def test_a_node_that_comes_back_and_hears_nobody_does_not_stand(
+    start: StartCluster, storage: dict[str, Any]
+) -> None:
+    """By its log it is a voter, and each candidacy would depose the leader (thesis §4.2.3)."""
+    cluster = start(**LIVELY, **storage)
+    cluster.committed("k", "1")
+    node = cluster.others(cluster.elected_leader())[0]
+    cluster.partition(cluster.others(node), [node])
+    cluster.remove_server(node)
+    removed_ns = time.monotonic_ns()
+    cluster.doubt(node)
+    for _ in looks():
+        with pytest.raises(ContenderError) as answer:
+            cluster.contender.call("add_server", node=node, timeout_ms=500)
+        if answer.value.code == "timeout":
+            break
+    cluster.expect(node)
+    told = [e for e in cluster.role_events() if e.node == node and e.at_ns > removed_ns]
+    assert [e.role for e in told if e.role != "follower"] == []
+    assert node in cluster.status(), "it runs"
+    cluster.committed("k", "2")
+    cluster.heal()
+    cluster.eventually(
+        "it is a voter again", lambda status: all(n.voters == [1, 2, 3] for n in status.values())
+    )
+    check_members(cluster, [1, 2, 3])
 
 
 @pytest.mark.needs("disk")

@@ -74,6 +74,7 @@ def test_the_simulation_is_as_bad_as_it_claims() -> None:
         "reads confirmed": 1000,
         "reads lost": 30,
         "retries": 100,
+        "servers come back": 10,
         "snapshots installed": 100,
         "snapshots taken": 200,
         "steps": 1000,

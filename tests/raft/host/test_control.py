@@ -203,6 +203,12 @@ def test_who_tells_late_of_former_members_ends_nobody(fixture: Fixture) -> None:
     assert fixture.control.nodes == (1, 2)
 
 
+def test_one_that_is_a_member_already_is_started_as_one(fixture: Fixture) -> None:
+    fixture.cluster.voters = (1, 2, 3, 4)
+    fixture.control.add_server(4)
+    assert ("join", 4, False) in fixture.cluster.calls
+
+
 def test_an_addition_that_came_to_nothing_can_be_asked_for_again_or_taken_back(
     fixture: Fixture,
 ) -> None:
