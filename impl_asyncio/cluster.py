@@ -80,7 +80,7 @@ class AsyncioCluster(OneProgram):
         for node in nodes:
             node.start()
 
-    async def _begin(self, node: int, *, joins: bool = False) -> None:
+    async def _begin_life(self, node: int, *, joins: bool = False) -> None:
         self._new_life(node, joins=joins).start()
 
     async def _stop(self) -> None:
@@ -140,14 +140,14 @@ class AsyncioCluster(OneProgram):
 
     def restart(self, node: int) -> bool:
         """Start a new task on what the old one saved."""
-        self._run(self._begin(node))
+        self._run(self._begin_life(node))
         return False
 
     def join(self, node: int, *, joins: bool) -> None:
         """Start a task for a new node."""
         if node not in self._storage:
             self._provide(node)
-        self._run(self._begin(node, joins=joins))
+        self._run(self._begin_life(node, joins=joins))
 
     def pause(self, node: int) -> NodeStatus:
         """Let the node's task wait."""
