@@ -25,6 +25,7 @@ from raftmark.bench.runs.results import (
     StabilityResult,
     parse_result,
 )
+from raftmark.bench.runs.turns import in_turns
 
 
 class Metric(NamedTuple):
@@ -86,6 +87,11 @@ def values(cell: Cell, trial: Trial) -> Values:
         return {}
     result = parse_result(cell.workload["name"], trial.result)
     found = _READERS[type(result)](result, cell)
+    if trial.turns is not None and isinstance(result, ReplicateResult):
+        # Of the measured time only its turns are the contender's own.
+        del found[THROUGHPUT]
+        if (counted := in_turns(result, trial.turns)).commands:
+            found[THROUGHPUT] = counted.commands / (counted.ns / 1e9)
     if trial.cost is not None:
         found |= _costs(trial.cost, _all_commands(result))
         if isinstance(result, ReplicateResult | OfferedResult) and trial.check is not None:

@@ -43,7 +43,9 @@ _SPLIT_S = 10.0
 class Cell(msgspec.Struct, frozen=True):
     """A workload, the cluster that it runs on, and the seconds after which `run` has hung.
 
-    `links`: what the links between the nodes do to messages; None leaves them perfect.
+    `links`: what the links between the nodes do to messages; None leaves them perfect. `turns_ms`:
+    two contenders are compared while both are alive, of which one is stopped while the other runs,
+    for so long each time; None measures each by itself.
     """
 
     id: str
@@ -51,6 +53,7 @@ class Cell(msgspec.Struct, frozen=True):
     cluster: dict[str, Any]
     timeout_s: float
     links: dict[str, Any] | None = None
+    turns_ms: float | None = None
 
     @property
     def needs(self) -> frozenset[str]:
@@ -58,6 +61,8 @@ class Cell(msgspec.Struct, frozen=True):
         needs = {self.workload["name"], self.cluster["storage"]}
         if self.cluster.get("snapshot_entries") or self.workload.get("by") == "snapshot":
             needs.add("snapshot")
+        if "slice_ms" in self.workload:
+            needs.add("slices")
         return frozenset(needs)
 
     @property
@@ -113,6 +118,33 @@ def replicate_cell(
         },
         cluster=_loaded(nodes, storage),
         timeout_s=10 + 5 * (warmup_s + duration_s),
+    )
+
+
+TURN_MS = 50.0
+"""How long a contender runs before it is stopped while its other runs.
+
+Short against the seconds in which a machine changes its pace, long against what a process needs to
+find its pace again after it stood.
+"""
+
+SLICE_MS = 2.0
+"""What is counted in one piece: a turn loses at most so much at either end."""
+
+
+def turns_cell(outstanding: int, *, warmup_s: float, duration_s: float) -> Cell:
+    """Return the closed loop for two contenders that take turns, each with half of the time.
+
+    No stop must bring an election about: it lasts two turns at most, a quarter of the lowest
+    timeout.
+    """
+    cell = replicate_cell(outstanding, warmup_s=warmup_s, duration_s=duration_s)
+    return msgspec.structs.replace(
+        cell,
+        id=f"{cell.id}-turns",
+        workload={**cell.workload, "slice_ms": SLICE_MS},
+        cluster={**cell.cluster, "election_timeout_ms": [8 * TURN_MS, 16 * TURN_MS]},
+        turns_ms=TURN_MS,
     )
 
 

@@ -15,7 +15,8 @@ counted too, since a leader answers in the order of its log; so it is no longer 
 sum of the latencies of W clients therefore lies within W x T +- W x L. Each latency is known to
 within its bucket, and to 32 ns where a contender keeps no more. One latency as long as T would
 make this say nothing, so what may be missing is never more than half of what was asked for, and
-what the measured time was longer than that.
+what the measured time was longer than that. A contender that is stopped in turns with another is no
+exception: its clients' latencies fill the time in which it stood, too.
 """
 
 from __future__ import annotations
@@ -28,6 +29,7 @@ from typing import Any, NamedTuple
 import msgspec
 
 from raftmark.bench.design.specification import Cell
+from raftmark.bench.runs.forms import Turn
 from raftmark.bench.runs.results import (
     CatchUpResult,
     Election,
@@ -40,6 +42,7 @@ from raftmark.bench.runs.results import (
     StabilityResult,
     contradictions,
 )
+from raftmark.bench.runs.turns import between_turns
 
 SHORTEST_COMMIT_NS = 100
 """About one access to main memory, of which to commit a command on several nodes takes many."""
@@ -86,12 +89,14 @@ class Witness(NamedTuple):
 
     `nodes`: the ids that `start` answered. `sent_ns`, `received_ns`: when the request was sent and
     when its reply was there. `roles`: the role events of the trial, in the order of arrival.
+    `turns`: when the contender was let run, if it was stopped between.
     """
 
     nodes: Sequence[int]
     sent_ns: int
     received_ns: int
     roles: Sequence[Role]
+    turns: Sequence[Turn] | None = None
 
 
 def contradicted(cell: Cell, result: Result, witness: Witness) -> Iterator[str]:
@@ -223,6 +228,19 @@ def _replicate(asked: dict[str, Any], result: ReplicateResult, witness: Witness)
     yield from _possible("latency_ns", result.latency_ns, took_ns)
     yield from _counted(result.counters, sum(result.acknowledged), witness)
     yield from _littles_law(result, asked["outstanding"], length_ns, duration_s * 1e9)
+    if witness.turns is not None:
+        yield from _stopped(result, witness.turns)
+
+
+def _stopped(result: ReplicateResult, turns: Sequence[Turn]) -> Iterator[str]:
+    """Yield whether a contender went on that was stopped: its turns would say nothing.
+
+    One that is not stopped at all does nearly half of its work there, and one that is stopped next
+    to nothing, however busy the machine is.
+    """
+    stopped = between_turns(result, turns)
+    if 3 * stopped.commands > result.commands:
+        yield f"{stopped.commands} of {result.commands} commands were acknowledged while it stood"
 
 
 def _littles_law(

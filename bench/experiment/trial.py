@@ -8,11 +8,12 @@ from __future__ import annotations
 
 import tempfile
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Generator, Mapping, Sequence
+from concurrent.futures import Future
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple, Self
 
 import msgspec
 
@@ -33,6 +34,7 @@ from raftmark.bench.runs.forms import (
     MachineState,
     Stage,
     Trial,
+    Turn,
     log_name,
 )
 from raftmark.bench.runs.results import ElectionResult, Result, parse_result
@@ -57,14 +59,93 @@ class _Started(msgspec.Struct):
     nodes: list[int]
 
 
+class Ran(NamedTuple):
+    """What came of `run`: its answer, when (ns) that was there, its cost, and in which turns."""
+
+    result: dict[str, Any]
+    received_ns: int
+    cost: Cost
+    turns: list[Turn] | None = None
+
+
+class Ready(NamedTuple):
+    """A contender whose cluster runs, its `cost` measured from now on, to be asked for `run`."""
+
+    contender: Contender
+    cell: Cell
+    cost: CostMeter
+
+    def ask(self) -> Future[dict[str, Any]]:
+        """Ask for it, without waiting."""
+        return self.contender.send("run", workload=self.cell.workload)
+
+    def await_answer(self, reply: Future[dict[str, Any]]) -> Ran:
+        """Wait for the answer, no longer than the cell says.
+
+        Raises `ContenderError` for an error, and `ContenderFailed` for none.
+        """
+        result = self.contender.wait_for(reply, "run", self.cell.timeout_s)
+        return Ran(result, time.monotonic_ns(), self.cost.cost())
+
+
 @dataclass
 class _Progress:
     """How far a trial has come, so that a failure keeps what was measured before it."""
 
     stage: Stage = "launch"
     result: dict[str, Any] | None = None
+    turns: list[Turn] | None = None
     check: CheckOutcome | None = None
     cost: Cost | None = None
+
+
+_Steps = Generator[Ready, Callable[[], Ran], Trial]
+
+
+class Course:
+    """A trial under way: it stands still where its contender is `ready`, for whoever lets it run.
+
+    A context manager, at whose end nothing of the trial is left. `trial` is its record, once it is
+    over; that may be before it was ever ready.
+    """
+
+    def __init__(self, planned: Planned, spec: ContenderSpec, run: Run) -> None:
+        """Begin a trial, which is not added to `run`.
+
+        Raises `StoreError` when the run's directory cannot be used.
+        """
+        self.ready: Ready | None = None
+        self.trial: Trial | None = None
+        self._steps = _conduct(planned, spec, run)
+        try:
+            self.ready = next(self._steps)
+        except StopIteration as over:
+            self.trial = over.value
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._steps.close()
+
+    def end(self, answer: Callable[[], Ran]) -> Trial:
+        """Let the trial end, with what came of `run`, and return its record.
+
+        `answer` raises what the contender is to blame for: then the trial has failed.
+        """
+        try:
+            self._steps.send(answer)
+        except StopIteration as over:
+            self.trial = over.value
+        assert self.trial is not None
+        return self.trial
+
+    def run(self) -> Trial:
+        """Let the contender run by itself, if it is ready, and return the trial's record."""
+        if (ready := self.ready) is not None:
+            return self.end(lambda: ready.await_answer(ready.ask()))
+        assert self.trial is not None
+        return self.trial
 
 
 def run_trial(planned: Planned, spec: ContenderSpec, run: Run) -> Trial:
@@ -72,6 +153,11 @@ def run_trial(planned: Planned, spec: ContenderSpec, run: Run) -> Trial:
 
     Raises `StoreError` when the run's directory cannot be used.
     """
+    with Course(planned, spec, run) as course:
+        return course.run()
+
+
+def _conduct(planned: Planned, spec: ContenderSpec, run: Run) -> _Steps:
     started_at, started = now(), time.monotonic()
     machine = MachineMeter()
     log = run.logs / log_name(planned.id)
@@ -85,7 +171,7 @@ def run_trial(planned: Planned, spec: ContenderSpec, run: Run) -> Trial:
             cluster["data_dir"] = stack.enter_context(data)
         cluster["seed"] = planned.cluster_seed(run.manifest.seed)
         try:
-            _go_through(progress, planned, spec, cluster, log, run.path)
+            yield from _go_through(progress, planned, spec, cluster, log, run.path)
         except ContenderFailed as error:
             failure = Failure(progress.stage, error.message, error.stderr)
         except ContenderError as error:
@@ -127,6 +213,7 @@ def _record(
         machine=machine,
         started_at=started_at,
         duration_s=round(time.monotonic() - started, 3),
+        turns=progress.turns,
     )
 
 
@@ -137,7 +224,7 @@ def _go_through(
     cluster: dict[str, Any],
     log: Path,
     run: Path,
-) -> None:
+) -> Generator[Ready, Callable[[], Ran]]:
     cell = planned.cell
 
     def launch() -> Contender:
@@ -162,21 +249,21 @@ def _go_through(
             # What the cluster holds when idle is read of one that has settled, as the run awaits.
             settle(contender, Patience(_START_TIMEOUT_S, "start"))
 
+        if cell.turns_ms is not None:
+            # Who waits for a leader still must not be stopped time and again meanwhile.
+            settle(contender, Patience(_START_TIMEOUT_S, "start"))
+
         progress.stage = "run"
-        cost = CostMeter(contender.processes)
         sent_ns = time.monotonic_ns()
-        progress.result = contender.call(
-            "run", reply_timeout=cell.timeout_s, workload=cell.workload
-        )
-        received_ns = time.monotonic_ns()
-        progress.cost = cost.cost()
+        answer = yield Ready(contender, cell, CostMeter(contender.processes))
+        progress.result, received_ns, progress.cost, progress.turns = answer()
         result = parse_result(cell.workload["name"], progress.result)
 
         progress.stage = "check"
         patience_s = _patience_s(cell, result)
         patience = Patience(patience_s, "check")
         roles, strange = read_roles(contender.events, nodes, launched_ns)
-        witness = Witness(nodes, sent_ns, received_ns, roles)
+        witness = Witness(nodes, sent_ns, received_ns, roles, progress.turns)
         checked = check(contender, cell, result, witness, patience)
         progress.check = _with_problems(checked.outcome, strange)
 

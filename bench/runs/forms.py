@@ -155,8 +155,16 @@ class MachineState(msgspec.Struct, frozen=True):
     io_pressure: float | None = None
 
 
+Turn = tuple[Annotated[int, msgspec.Meta(ge=0)], Annotated[int, msgspec.Meta(ge=0)]]
+"""From when to when a contender ran while its other was stopped: ns of CLOCK_MONOTONIC."""
+
+
 class Trial(msgspec.Struct, frozen=True):
-    """One trial; `result` is the contender's own, as it came."""
+    """One trial; `result` is the contender's own, as it came.
+
+    `turns`: those of one that was measured in turns with its other, between which it was stopped;
+    None for one that ran by itself.
+    """
 
     trial: str
     cell: str
@@ -171,6 +179,7 @@ class Trial(msgspec.Struct, frozen=True):
     machine: MachineState | None
     started_at: str
     duration_s: float
+    turns: list[Turn] | None = None
     schema: int = SCHEMA
 
     @property

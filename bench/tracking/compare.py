@@ -23,7 +23,7 @@ import msgspec
 from raftmark.bench.analysis import metrics
 from raftmark.bench.analysis.metrics import Metric, values
 from raftmark.bench.analysis.sequential import Verdict, confidence_sequence, fewest_blocks, judge
-from raftmark.bench.design.cells import LOWEST_MS, Cell, election_cell, replicate_cell
+from raftmark.bench.design.cells import LOWEST_MS, Cell, election_cell, replicate_cell, turns_cell
 from raftmark.bench.experiment.environment import machine
 from raftmark.bench.files import replace_file
 from raftmark.bench.runs.forms import ContenderEntry, Trial
@@ -40,23 +40,31 @@ METRICS = {m.key: m for m in vars(metrics).values() if isinstance(m, Metric)}
 
 
 class Gated(NamedTuple):
-    """A cell, and which of its figures are compared."""
+    """A cell, and which of its figures are compared; `in_turns` is the cell for two in turns."""
 
     cell: Cell
     metrics: tuple[Metric, ...]
+    in_turns: Cell | None = None
 
 
 def gated_cells() -> list[Gated]:
     """Return what two revisions are compared in: few figures, so that each is decided soon.
 
-    Memory is compared where the work is the same however fast it is done.
+    Two that are busy all the time take turns. An election is a matter of timers, which run out
+    while a contender is stopped, so elections are held one after the other. Memory is compared
+    there, where the work is the same however fast it is done.
     """
     return [
         Gated(
             replicate_cell(64, warmup_s=0.2, duration_s=0.5),
             (metrics.THROUGHPUT, metrics.CPU_PER_COMMAND),
+            turns_cell(64, warmup_s=0.4, duration_s=2.0),
         ),
-        Gated(replicate_cell(1, warmup_s=0.1, duration_s=0.3), (metrics.LATENCY_P50,)),
+        Gated(
+            replicate_cell(1, warmup_s=0.1, duration_s=0.3),
+            (metrics.LATENCY_P50,),
+            turns_cell(1, warmup_s=0.2, duration_s=1.2),
+        ),
         Gated(
             election_cell(LOWEST_MS, elections=10),
             (metrics.ELECTION_MEDIAN, metrics.PEAK_MEMORY),
@@ -76,8 +84,9 @@ class Plan(msgspec.Struct, frozen=True):
     """What is compared, and what is known of it before the first trial.
 
     `labels` are the contenders', `counted` those whose commands' cost is counted, `code` counts of
-    source code, `left_out` sentences on what only one of the two has. `caution` is what a reader
-    of every figure has to know. `broken` are sentences on what does not even start in HEAD and does
+    source code, `left_out` sentences on what only one of the two has, `apart` sentences on what is
+    measured one after the other though it could be in turns. `caution` is what a reader of every
+    figure has to know. `broken` are sentences on what does not even start in HEAD and does
     in BASE, `base_broken` on the reverse. `is_first`: BASE has none of the contenders yet.
     """
 
@@ -94,6 +103,7 @@ class Plan(msgspec.Struct, frozen=True):
     broken: list[str] = []
     base_broken: list[str] = []
     is_first: bool = False
+    apart: list[str] = []
 
     @property
     def error_each(self) -> float:
@@ -341,7 +351,8 @@ def compare_runs(base: Run, head: Run, plan: Plan, *, both: bool = False) -> Com
         broken=[*plan.broken, *_broken(after, before, HEAD)],
         base_broken=[*plan.base_broken, *_broken(before, after, BASE)],
         frail=list(_frail(before, after)),
-        seconds=round(sum(trial.duration_s for trial in trials), 1),
+        # Two that took turns took the same time.
+        seconds=round(sum(t.duration_s / (1 if t.turns is None else 2) for t in trials), 1),
     )
 
 

@@ -1,9 +1,10 @@
 """The measuring of two revisions: block by block, until every figure is decided or time is up.
 
-In a block, each contender of HEAD runs right after the same contender of BASE in the same cell, or
-right before it, as a fair coin says; the pairs come in random order. What drifts on the machine
-then hits both alike, and without a difference either is as likely to come out ahead, which is all
-that `bench.analysis.sequential` asks for. What is decided is measured no more. What is counted is
+In a block, each contender of HEAD is paired with the same contender of BASE in the same cell: they
+take turns (`bench.experiment.turns`), or run one right after the other. Which of the two begins, a
+fair coin says; the pairs come in random order. What drifts on the machine then hits both alike, and
+without a difference either is as likely to come out ahead, which is all that
+`bench.analysis.sequential` asks for. What is decided is measured no more. What is counted is
 measured once.
 """
 
@@ -19,13 +20,16 @@ from pathlib import Path
 from typing import NamedTuple
 
 from raftmark.bench.analysis.sequential import Verdict
+from raftmark.bench.contenders.guardian import Guardian
 from raftmark.bench.contenders.registry import UnknownName
+from raftmark.bench.contenders.stopping import CannotStop, require_stopping
 from raftmark.bench.design.schedule import Planned
 from raftmark.bench.design.specification import Specification
 from raftmark.bench.experiment.entries import describe
 from raftmark.bench.experiment.environment import describe_environment
 from raftmark.bench.experiment.trial import run_trial
-from raftmark.bench.runs.forms import ContenderEntry, Manifest
+from raftmark.bench.experiment.turns import run_pair
+from raftmark.bench.runs.forms import ContenderEntry, Manifest, Trial
 from raftmark.bench.runs.store import Run, free_name, now
 from raftmark.bench.tracking.compare import (
     BASE,
@@ -140,10 +144,18 @@ def begin(
         left_out.append(
             f"what lies in a submodule ({', '.join(submodules)}), since worktrees have none"
         )
-    figures, counted = [], []
+    figures, counted, apart = [], [], []
+    why_not = _why_no_turns() if names else None
+    if why_not is not None:
+        apart.append(why_not)
     for name in names:
         for gated in [Gated(COUNTED_CELL, ()), *cells]:
             cell = gated.cell
+            if gated.in_turns is not None and why_not is None:
+                lacks = lacking(gated.in_turns, entries[0][name], entries[1][name])
+                if lacks and not lacking(cell, entries[0][name], entries[1][name]):
+                    apart.append(f"{name} in {cell.id}: no slices are offered in {lacks}")
+                cell = cell if lacks else gated.in_turns
             if lacks := lacking(cell, entries[0][name], entries[1][name]):
                 left_out.append(f"{name} does not offer {cell.id} in {lacks}")
             elif cell is COUNTED_CELL:
@@ -163,7 +175,11 @@ def begin(
         broken=broken,
         base_broken=base_broken,
         is_first=is_first,
+        apart=apart,
     )
+    for sentence in apart:
+        say(f"one after the other, not in turns: {sentence}")
+    chosen = {figure.cell for figure in figures}
     run = Run.create(
         results,
         Manifest(
@@ -172,7 +188,16 @@ def begin(
             seed=secrets.randbelow(2**32) if wish.seed is None else wish.seed,
             started_at=now(),
             specification=Specification(
-                blocks=wish.blocks, cells=[COUNTED_CELL, *(gated.cell for gated in cells)]
+                blocks=wish.blocks,
+                cells=[
+                    COUNTED_CELL,
+                    *(
+                        cell
+                        for gated in cells
+                        for cell in (gated.cell, gated.in_turns)
+                        if cell is not None and cell.id in chosen
+                    ),
+                ],
             ),
             contenders=[entry for side in entries for entry in side.values()],
             environment=describe_environment(head.directory),
@@ -180,6 +205,16 @@ def begin(
     )
     plan.save(run)
     return run, plan
+
+
+def _why_no_turns() -> str | None:
+    """Return what keeps contenders from being stopped on this machine, None if nothing does."""
+    try:
+        with Guardian() as guardian:
+            require_stopping(guardian)
+    except CannotStop as reason:
+        return str(reason)
+    return None
 
 
 def _describe(of: Side, wish: Wish, say: Callable[[str], None]) -> dict[str, ContenderEntry]:
@@ -220,22 +255,39 @@ def measure(
     """
     deadline = clock() + budget_s
     comparison = compare(run, plan)
-    for block in range(run.manifest.specification.blocks):
-        wanted = _wanted(comparison, run)
-        if not wanted:
-            break
-        for planned in _order(run, wanted, block):
-            if planned.order % 2 == 0 and clock() > deadline:
-                return End.OUT_OF_TIME
-            trial = run_trial(planned, specs[planned.contender], run)
-            run.append(trial)
-            if trial.failure is not None:
-                say(f"{trial.trial} failed at {trial.failure.stage}: {trial.failure.message}")
-        comparison = compare(run, plan)
-        say(_progress(comparison, block, deadline - clock()))
+    with Guardian() as guardian:
+        for block in range(run.manifest.specification.blocks):
+            wanted = _wanted(comparison, run)
+            if not wanted:
+                break
+            for pair in _order(run, wanted, block):
+                if clock() > deadline:
+                    return End.OUT_OF_TIME
+                for trial in _run(pair, specs, run, guardian, say):
+                    run.append(trial)
+                    if trial.failure is not None:
+                        said = f"{trial.failure.stage}: {trial.failure.message}"
+                        say(f"{trial.trial} failed at {said}")
+            comparison = compare(run, plan)
+            say(_progress(comparison, block, deadline - clock()))
     if not comparison.undecided:
         return End.DECIDED
     return End.BLOCKS_DONE if _wanted(comparison, run) else End.GIVEN_UP
+
+
+def _run(
+    pair: Sequence[Planned],
+    specs: Mapping[str, Placed],
+    run: Run,
+    guardian: Guardian,
+    say: Callable[[str], None],
+) -> Iterator[Trial]:
+    """Yield the trials of a pair as they are over."""
+    if pair[0].cell.turns_ms is not None:
+        yield from run_pair(pair, [specs[each.contender] for each in pair], run, guardian, say)
+    else:
+        for planned in pair:
+            yield run_trial(planned, specs[planned.contender], run)
 
 
 def _wanted(comparison: Comparison, run: Run) -> list[Pair]:
@@ -252,8 +304,8 @@ def _wanted(comparison: Comparison, run: Run) -> list[Pair]:
     return [pair for pair in wanted if lost[pair] < _MOST_FAILURES]
 
 
-def _order(run: Run, wanted: list[Pair], block: int) -> Iterator[Planned]:
-    """Yield a block's trials: the pairs in random order, and the two of each in random order.
+def _order(run: Run, wanted: list[Pair], block: int) -> Iterator[list[Planned]]:
+    """Yield a block's pairs of trials in random order, and the two of each in random order.
 
     What is counted comes first: one pair decides it, however little time there is.
     """
@@ -261,10 +313,11 @@ def _order(run: Run, wanted: list[Pair], block: int) -> Iterator[Planned]:
     cells = {cell.id: cell for cell in run.manifest.specification.cells}
     rng.shuffle(wanted)
     wanted.sort(key=lambda pair: pair[0] != COUNTED_CELL.id)
-    pairs = [(cell, name, rng.sample((BASE, HEAD), 2)) for cell, name in wanted]
-    trials = [(cell, side(name, which)) for cell, name, both in pairs for which in both]
-    for order, (cell, contender) in enumerate(trials):
-        yield Planned(cells[cell], block, order, contender)
+    for number, (cell, name) in enumerate(wanted):
+        yield [
+            Planned(cells[cell], block, 2 * number + place, side(name, which))
+            for place, which in enumerate(rng.sample((BASE, HEAD), 2))
+        ]
 
 
 def _progress(comparison: Comparison, block: int, left_s: float) -> str:

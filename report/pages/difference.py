@@ -134,6 +134,7 @@ def notes(comparison: Comparison) -> list[str]:
     plan = comparison.plan
     found = [plan.caution] if plan.caution else []
     found += [f"Not compared: {sentence}." for sentence in plan.left_out]
+    found += [f"One after the other, not in turns: {sentence}." for sentence in plan.apart]
     found += [f"Failed trials of {name}: {said}." for name, said in comparison.failures.items()]
     if comparison.uncounted:
         names = listed([plan.labels[name] for name in comparison.uncounted])

@@ -207,6 +207,27 @@ def test_an_extra_message_a_commit_is_caught_in_one_block(gate):
     assert "2 instead of 1 messages per command" in headline(comparison)
 
 
+def test_counters_that_were_read_late_tell_the_same(gate):
+    """The machine was busy: HEAD's were read when a fifth of the commands had been counted."""
+    world = World(messages=(5, 5))
+    sound = world.run_trial
+
+    def run_trial(planned, spec, run):
+        trial = sound(planned, spec, run)
+        late = {"messages": 401, "bytes": 8000, "saves": 80, "entries": 80}
+        counters = {"messages": 501, "bytes": 10_000, "saves": 100, "entries": 101}
+        read = late if planned.contender == "a@head" else counters
+        return msgspec.structs.replace(trial, result={**trial.result, "counters": read})
+
+    world.run_trial = run_trial
+    _, comparison = gate(world, blocks=1)
+    assert [(c.what, c.base, c.head) for c in comparison.counts if c.gated] == [
+        ("messages per command", 5.0, 5.0),
+        ("saves per command", 1.0, 1.0),
+        ("bytes sent per command", 100.0, 100.0),
+    ]
+
+
 def test_code_that_grew_is_told_and_no_regression(gate):
     _, comparison = gate(World())
     assert comparison.outcome is Outcome.PASSED

@@ -1,0 +1,55 @@
+"""Which commands belong to which turn."""
+
+import pytest
+
+from raftmark.bench.runs.results import ReplicateResult
+from raftmark.bench.runs.turns import SETTLING_NS, between_turns, in_turns
+
+MS = 1_000_000
+S = SETTLING_NS // MS
+
+
+def result(slices, started_ms=1000):
+    commands = sum(count for _, count in slices)
+    return ReplicateResult(
+        node=1,
+        client="",
+        started_ns=started_ms * MS,
+        ended_ns=(started_ms + slices[-1][0]) * MS,
+        commands=commands,
+        latency_ns=[(1000, commands)],
+        slices=[(end * MS, count) for end, count in slices],
+        acknowledged=[commands],
+        counters={},
+    )
+
+
+def turns(*spans):
+    return [(start * MS, end * MS) for start, end in spans]
+
+
+def test_only_slices_wholly_within_a_turn_count():
+    # From 1000 on: settling, two slices in the turn, one over its end, one in the stop, one over
+    # the next beginning and the settling, and one more.
+    found = result([(S, 100), (S + 5, 7), (S + 10, 8), (80, 50), (90, 0), (100 + S, 60), (120, 9)])
+    assert in_turns(found, turns((1000, 1050), (1100, 1150))) == (24, (10 + 20 - S) * MS)
+
+
+def test_what_was_before_the_first_turn_or_after_the_last_counts_not():
+    found = result([(5, 1), (10, 2), (15, 4), (20, 8), (25, 16)])
+    assert in_turns(found, turns((1005 - S, 1015))) == (6, 10 * MS)
+
+
+def test_a_turn_that_ended_before_the_measured_time_is_none_of_it():
+    found = result([(5, 1), (10, 2)])
+    assert in_turns(found, turns((900, 950), (951, 960), (1000 - S, 1010))) == (3, 10 * MS)
+
+
+def test_one_long_slice_over_everything_tells_nothing():
+    assert in_turns(result([(400, 1000)]), turns((1000, 1100), (1200, 1300))) == (0, 0)
+
+
+@pytest.mark.parametrize(("going_on", "expected"), [(0, 0), (3, 6)])
+def test_what_is_done_between_turns_is_found(going_on, expected):
+    found = result([(50, 5), (60, going_on), (70, going_on), (100, 5)])
+    assert between_turns(found, turns((1000, 1050), (1080, 1100))).commands == expected
