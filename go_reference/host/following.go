@@ -124,8 +124,9 @@ func retried(err error) bool {
 // end lets nothing more be sent, and returns what was heard by now, when the clients have
 // heard of what is outstanding or given it up.
 func (f *clients) end() (workload.Heard, error) {
-	heard := f.tally.Close()
+	// In this order: what a client sends after its last one that counts is the last that it sends.
 	f.stop()
+	heard := f.tally.Close()
 	defer time.AfterFunc(lastAnswers, func() { f.abandon(nil) }).Stop()
 	<-f.ended
 	return heard, f.failure()
