@@ -273,10 +273,15 @@ class Network:
         self._server: asyncio.Server | None = None
 
     async def listen(self) -> Address:
-        """Listen where the site says; where that is. BadRequest or Unavailable if it cannot be."""
+        """Listen where the site says; where that is. BadRequest or Unavailable if it cannot be.
+
+        Who connects waits until this node knows its peers.
+        """
         listener = open_listener(self._site)
         loop = asyncio.get_running_loop()
-        self._server = await loop.create_server(lambda: Accepted(self), sock=listener)
+        self._server = await loop.create_server(
+            lambda: Accepted(self), sock=listener, start_serving=False
+        )
         return address_of(listener)
 
     async def introduce(self, peers: Mapping[int, Address]) -> None:
@@ -288,6 +293,8 @@ class Network:
         for peer in peers.keys() - self.senders.keys():
             backoff = Backoff(self._seed, self._site.node, peer)
             self.senders[peer] = Sender(self.identity, peer, peers[peer], backoff, self.refusals)
+        if self._server is not None:
+            await self._server.start_serving()
 
     async def close(self) -> None:
         """End every connection, and listen no more."""

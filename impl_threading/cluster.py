@@ -3,7 +3,7 @@
 from typing import Any
 
 from raftmark.impl_threading.node import NodeThread
-from raftmark.impl_threading.transport import Mailbox, Transport
+from raftmark.impl_threading.transport import Mailbox, Receiver, Transport
 from raftmark.impl_threading.workload import offered, replicate
 from raftmark.raft.client import Done, Proposal, Query, Reading
 from raftmark.raft.cluster import ClusterConfig, Counters, Events, LogSlice, NodeStatus
@@ -19,7 +19,7 @@ class ThreadCluster(OneProgram):
 
     def __init__(self, config: ClusterConfig, events: Events) -> None:
         super().__init__(config, events)
-        self._mailboxes: dict[int, Mailbox] = {}
+        self._mailboxes: dict[int, Receiver] = {}
         self._nodes: dict[int, NodeThread] = {}
 
     def start(self) -> None:
@@ -47,7 +47,7 @@ class ThreadCluster(OneProgram):
             self._config,
             self._storage[node_id],
             mailbox,
-            Transport(self._mailboxes, self._links[node_id]),
+            self._transport(node_id),
             self._random[node_id],
             self._events,
             joins=joins,
@@ -55,6 +55,9 @@ class ThreadCluster(OneProgram):
         # Not before: where there is no such life nobody would empty its mailbox.
         self._mailboxes[node_id], self._nodes[node_id] = mailbox, node
         return node
+
+    def _transport(self, node_id: int) -> Transport:
+        return Transport(self._mailboxes, self._links[node_id])
 
     def _begin(self, node: NodeThread) -> None:
         try:

@@ -9,7 +9,7 @@ from typing import Any, NamedTuple, TypeVar
 
 from raftmark.impl_threading.transport import Delayed, Mailbox, Transport
 from raftmark.raft.client import Proposal, Query
-from raftmark.raft.cluster import ClusterConfig, Events, Replica
+from raftmark.raft.cluster import ClusterConfig, Counters, Events, Replica
 from raftmark.raft.links import MAX_HELD, DelayLine
 from raftmark.raft.messages import Message
 from raftmark.raft.node import Node
@@ -61,7 +61,7 @@ class NodeThread:
         self._server = Server(node, transport.send, self._timer.restart, events, time.monotonic_ns)
         if joins:
             self._server.join()
-        self.counters = self._server.counters
+        self._transport = transport
         self._delayed: DelayLine[Message] = DelayLine()
         self._batch: list[Any] = []
         self._crashing = False
@@ -88,6 +88,10 @@ class NodeThread:
         self._mailbox.put(Call(function, result))
         self._refuse_if_ceased()
         return result.result()
+
+    def counters(self) -> Counters:
+        """What the node has sent and saved."""
+        return self._server.counters(self._transport.sent_bytes)
 
     def crash(self) -> int:
         """End the node's life where it is, with nothing more saved or sent."""

@@ -4,7 +4,7 @@ import functools
 import queue
 import time
 from collections.abc import Callable, Iterable, Mapping
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Protocol
 
 from raftmark.raft.links import Links
 from raftmark.raft.messages import Message
@@ -51,12 +51,25 @@ class Mailbox:
         return [first, *(get() for _ in range(self._queue.qsize()))]
 
 
+class Receiver(Protocol):
+    """Where a message goes."""
+
+    @property
+    def deliver(self) -> Callable[[Message | Delayed], None]:
+        """Take a message, or lose it; never blocks."""
+
+
 class Transport:
     """A node's sending side."""
 
-    def __init__(self, mailboxes: Mapping[int, Mailbox], links: Links) -> None:
+    def __init__(self, mailboxes: Mapping[int, Receiver], links: Links) -> None:
         self._mailboxes = mailboxes
         self._links = links
+
+    @property
+    def sent_bytes(self) -> int | None:
+        """Of all that was sent; None where messages are objects."""
+        return None
 
     def send(self, messages: Iterable[Message]) -> None:
         """Put each message into its receiver's mailbox, as far as the links let it."""

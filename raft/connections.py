@@ -14,6 +14,7 @@ from raftmark.raft.handshake import Identity
 READ_SIZE = 1 << 16
 FIRST_BACKOFF_S, LAST_BACKOFF_S = 0.01, 1.0
 BACKLOG = 128
+UNANSWERED_MS = 5_000
 REFUSALS_A_SECOND = 16
 
 
@@ -61,6 +62,15 @@ def prepare(connection: socket.socket) -> None:
     """Set the options of a connection between nodes."""
     connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
     connection.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+    if hasattr(socket, "TCP_USER_TIMEOUT"):
+        # The system would try the same connection for minutes, ever more seldom.
+        connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, UNANSWERED_MS)
+
+
+def open_socket(address: Address) -> tuple[socket.socket, tuple[str, int]]:
+    """A socket that may be connected to an address, and how the socket calls that. OSError."""
+    [(family, kind, protocol, _, where), *_] = socket.getaddrinfo(*address, type=socket.SOCK_STREAM)
+    return socket.socket(family, kind, protocol), (str(where[0]), int(where[1]))
 
 
 class Backoff:

@@ -179,6 +179,18 @@ class Outgoing:
                 break
             count -= len(frame)
 
+    def take(self, max_bytes: int) -> bytes:
+        """Take out what goes first: whole frames, up to so many bytes but at least one."""
+        taken: list[memoryview] = []
+        size = 0
+        while self._frames and (not taken or size + len(self._frames[0][1]) <= max_bytes):
+            _, frame = self._frames.popleft()
+            taken.append(frame)
+            size += len(frame)
+        self._bytes -= size
+        self._ahead = max(0, self._ahead - len(taken))
+        return b"".join(taken)
+
     def clear(self) -> None:
         """Drop everything: the peer is gone."""
         self._frames.clear()

@@ -119,6 +119,7 @@ def test_nothing_waits_for_a_node_that_could_not_be_restarted(
             watched.cluster.restart(3)
         assert isinstance(watched.cluster, ThreadCluster | AsyncioCluster)
         mailbox = watched.cluster._mailboxes[3]
+        assert isinstance(mailbox, Mailbox | TaskMailbox)
         waiting(mailbox)
         mailbox.deliver(HEARTBEAT)
         assert waiting(mailbox) == []

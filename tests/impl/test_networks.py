@@ -1,0 +1,272 @@
+"""What the models' networks promise: peers are found again, strangers refused, nothing is left."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+
+from raftmark.raft import handshake
+from raftmark.raft.cluster import ClusterConfig, Events, Refusal
+from raftmark.raft.connections import open_socket
+from raftmark.raft.deployed import Address, DeployedFactory, DeployedNode, Site
+from raftmark.raft.handshake import Dialler, Identity
+from raftmark.raft.links import Faults
+from raftmark.raft.messages import RequestVote
+from raftmark.raft.wire import encode
+from tests.test_wire_vectors import BAD_FRAMES, BAD_HELLOS, refusal_of
+
+from .neighbours import DEPLOYED, Neighbours
+from .runtimes import DEADLINE_S, Holdings, Watched
+
+# A port at which nobody listens.
+NOBODY = Address("127.0.0.1", 9)
+
+
+@pytest.fixture(params=DEPLOYED)
+def factory(request: pytest.FixtureRequest) -> DeployedFactory:
+    return DEPLOYED[request.param]
+
+
+class Neighbourhood(Watched):
+    """A cluster of neighbours, and whom they have refused."""
+
+    cluster: Neighbours
+    refusals: list[Refusal]
+
+
+@contextmanager
+def neighbours(
+    factory: DeployedFactory,
+    nodes: int = 3,
+    secrets: dict[int, bytes] | None = None,
+    data_dir: Path | None = None,
+) -> Iterator[Neighbourhood]:
+    """A cluster from its start to its stop."""
+    refusals: list[Refusal] = []
+    made: list[Watched] = []
+
+    def refused(refusal: Refusal) -> None:
+        refusals.append(refusal)
+        made[0].changed()
+
+    def neighbours_of(config: ClusterConfig, events: Events) -> Neighbours:
+        return Neighbours(factory, config, events._replace(refused=refused), secrets)
+
+    # Three nodes share an interpreter here.
+    watched = Neighbourhood(neighbours_of, nodes, data_dir, election_timeout_s=0.5)
+    watched.refusals = refusals
+    made.append(watched)
+    watched.cluster.start()
+    try:
+        yield watched
+    finally:
+        watched.cluster.stop()
+
+
+def test_neighbours_commit_and_leave_nothing_behind(factory: DeployedFactory) -> None:
+    with neighbours(factory, 1):
+        pass  # What is imported or started once, is so now.
+    before = Holdings.now()
+    with neighbours(factory) as watched:
+        for value in "abc":
+            watched.commit(value)
+        watched.agree()
+    assert Holdings.now() == before
+    assert not watched.refusals
+
+
+def test_who_has_crashed_is_heard_again(factory: DeployedFactory) -> None:
+    with neighbours(factory) as watched:
+        watched.commit("a")
+        for node in (1, 2, 3):
+            watched.cluster.crash(node)
+            watched.commit("b", {1, 2, 3} - {node})
+            watched.cluster.restart(node)
+        watched.agree()
+
+
+def test_who_listens_elsewhere_is_found(factory: DeployedFactory, tmp_path: Path) -> None:
+    with neighbours(factory, data_dir=tmp_path) as watched:
+        watched.commit("a")
+        watched.cluster.replace(3)
+        watched.commit("b")
+        watched.agree()
+
+
+def test_links_are_cut_and_slow_here_too(factory: DeployedFactory) -> None:
+    with neighbours(factory) as watched:
+        old = watched.isolate_leader()
+        watched.commit("b", {1, 2, 3} - {old})
+        watched.cluster.partition(None)
+        watched.cluster.degrade(Faults(drop=0.1, duplicate=0.2, delay_ns=(0, 20_000_000)))
+        watched.commit("c")
+        watched.agree()
+
+
+def test_who_hangs_goes_on_with_what_has_come(factory: DeployedFactory) -> None:
+    with neighbours(factory) as watched:
+        hung = watched.leader()
+        watched.cluster.pause(hung)
+        watched.commit("b", {1, 2, 3} - {hung})
+        watched.cluster.resume(hung)
+        watched.agree()
+
+
+def test_a_hung_node_can_be_stopped(factory: DeployedFactory) -> None:
+    with neighbours(factory) as watched:
+        watched.cluster.pause(watched.leader())
+
+
+def test_those_who_have_the_secret_are_a_cluster(factory: DeployedFactory) -> None:
+    with neighbours(factory, secrets={1: b"a", 2: b"a", 3: b"b"}) as watched:
+        watched.commit("x", {1, 2})
+        told = {
+            *((node, None, "the secret is wrong") for node in (1, 2, 3)),
+            *((3, node, f"node {node} refuses: the secret is wrong") for node in (1, 2)),
+            *((node, 3, "node 3 refuses: the secret is wrong") for node in (1, 2)),
+        }
+        watched.wait_for(
+            lambda: told <= {(told.node, told.peer, told.reason) for told in watched.refusals}
+        )
+
+
+# -- strangers -------------------------------------------------------------------------------
+
+
+class Stranger:
+    """A connection to a listener, which says whatever it is told to."""
+
+    def __init__(self, address: Address) -> None:
+        self.socket, where = open_socket(address)
+        self.socket.settimeout(DEADLINE_S)
+        self.socket.connect(where)
+
+    def __enter__(self) -> Stranger:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.socket.close()
+
+    def say(self, data: bytes) -> None:
+        """Send bytes; the node may hang up in the middle of them."""
+        with contextlib.suppress(ConnectionError):
+            self.socket.sendall(data)
+
+    def hear(self) -> bytes:
+        """All that the node says until it hangs up."""
+        heard = b""
+        with contextlib.suppress(ConnectionError):
+            while data := self.socket.recv(1 << 16):
+                heard += data
+        return heard
+
+    def shake_hands(self, own: int, to: int) -> None:
+        """Be welcomed as a node."""
+        dialler = Dialler(Identity(own, "c-1"), to)
+        while not dialler.welcome:
+            self.say(dialler.take_output())
+            dialler.receive(self.socket.recv(1 << 16))
+
+
+class Listening(Watched):
+    """Node 2 of three, which lives alone, and whom it has refused."""
+
+    def __init__(self, factory: DeployedFactory) -> None:
+        self.refusals: list[Refusal] = []
+        self.node: DeployedNode
+
+        def node_of(config: ClusterConfig, events: Events) -> DeployedNode:
+            events = events._replace(refused=self.noted(self.refusals))
+            self.node = factory(config._replace(members=(2,)), events, Site(2, "c-1"))
+            return self.node
+
+        super().__init__(node_of)
+        self.address = self.node.listen()
+        self.node.introduce({1: NOBODY, 3: NOBODY})
+        self.node.restart(2)
+
+    def reason(self) -> str:
+        """Wait for a refusal; its reason."""
+        self.wait_for(lambda: self.refusals)
+        return self.refusals[0].reason
+
+
+@pytest.fixture
+def listening(factory: DeployedFactory) -> Iterator[Listening]:
+    listening = Listening(factory)
+    yield listening
+    listening.node.stop()
+
+
+@pytest.mark.parametrize("name", BAD_HELLOS)
+def test_a_bad_hello_is_refused_in_words(listening: Listening, name: str) -> None:
+    reason = refusal_of(BAD_HELLOS[name])
+    with Stranger(listening.address) as stranger:
+        stranger.say(BAD_HELLOS[name])
+        heard = stranger.hear()
+    if len(BAD_HELLOS[name]) <= 1000:  # Otherwise what it had not read ends all that is under way.
+        assert reason.encode() in heard
+    assert listening.reason() == reason
+
+
+@pytest.mark.parametrize("name", BAD_FRAMES)
+def test_a_bad_frame_costs_a_connection(listening: Listening, name: str) -> None:
+    with Stranger(listening.address) as stranger:
+        stranger.shake_hands(1, 2)
+        stranger.say(BAD_FRAMES[name])
+        assert stranger.hear() == b""
+    assert listening.reason()
+    assert listening.refusals[0].peer == 1
+    assert not listening.failures
+
+
+def test_who_comes_again_takes_the_place_of_its_former_connection(listening: Listening) -> None:
+    with Stranger(listening.address) as first, Stranger(listening.address) as second:
+        first.shake_hands(1, 2)
+        second.shake_hands(1, 2)
+        assert first.hear() == b""
+        second.say(encode(RequestVote(50, 1, 2, 90, 50)))
+        listening.wait_for(lambda: listening.roles[-1].term >= 50)
+    assert not listening.refusals
+
+
+def test_who_is_a_peer_no_more_is_heard_no_more(listening: Listening) -> None:
+    with Stranger(listening.address) as former:
+        former.shake_hands(3, 2)
+        listening.node.introduce({1: NOBODY})
+        assert former.hear() == b""
+    with Stranger(listening.address) as again:
+        again.say(Dialler(Identity(3, "c-1"), 2).take_output())
+        assert b"no such peer: 3" in again.hear()
+
+
+def test_who_says_nothing_is_not_waited_for(
+    factory: DeployedFactory, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    network = factory.__module__.replace("deployed", "network")
+    monkeypatch.setattr(f"{network}.HANDSHAKE_S", 0.2)
+    listening = Listening(factory)
+    try:
+        with Stranger(listening.address) as stranger:
+            stranger.say(b"\x10")
+            assert stranger.hear() == b""
+        assert listening.reason() == "no handshake in time"
+    finally:
+        listening.node.stop()
+
+
+def test_only_so_many_may_be_strangers_at_a_time(listening: Listening) -> None:
+    with contextlib.ExitStack() as stack:
+        crowd = [
+            stack.enter_context(Stranger(listening.address))
+            for _ in range(handshake.MAX_HANDSHAKES + 1)
+        ]
+        assert crowd[-1].hear() == b""
+        assert listening.reason() == "too many at once have not shown who they are"
+        crowd[0].shake_hands(1, 2)
+        with Stranger(listening.address) as peer:
+            peer.shake_hands(3, 2)
