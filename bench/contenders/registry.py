@@ -114,7 +114,8 @@ class ContenderSpec(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     `requires` are the packages without which it cannot start, and `uses` those without which it
     offers less: what another interpreter is given, as far as it can be had there. `base` is the
     entry of which this is a form, None as a rule. `env` are variables that it starts with besides
-    those of `surroundings.KEPT`.
+    those of `surroundings.KEPT`. `replay` is a command that gives the core a kept recording and
+    prints what that took (see `bench.tracking.replayed`); none where nothing is counted so.
     """
 
     name: str
@@ -132,6 +133,7 @@ class ContenderSpec(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     base: str | None = None
     root: str = ""
     env: dict[str, str] = {}
+    replay: list[str] = []
 
     @property
     def directory(self) -> Path:
@@ -151,6 +153,10 @@ class ContenderSpec(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     def argv(self) -> list[str]:
         """Return the command that launches the contender."""
         return expand(self.command, root=str(self.directory))
+
+    def replaying(self) -> list[str]:
+        """Return the command that replays what is kept for its core."""
+        return expand(self.replay, root=str(self.directory))
 
     def launch(
         self, *, stderr: Path | None = None, env: Mapping[str, str] | None = None

@@ -84,10 +84,10 @@ class Plan(msgspec.Struct, frozen=True):
     """What is compared, and what is known of it before the first trial.
 
     `labels` are the contenders', `counted` those whose commands' cost is counted, `code` counts of
-    source code, `left_out` sentences on what only one of the two has, `apart` sentences on what is
-    measured one after the other though it could be in turns. `caution` is what a reader of every
-    figure has to know. `broken` are sentences on what does not even start in HEAD and does
-    in BASE, `base_broken` on the reverse. `is_first`: BASE has none of the contenders yet.
+    source code and of replays, `left_out` sentences on what only one of the two has, `apart`
+    sentences on what is measured one after the other though it could be in turns. `caution` is what
+    a reader of every figure has to know. `broken` are sentences on what does not even start in HEAD
+    and does in BASE, `base_broken` on the reverse. `is_first`: BASE has none of the contenders yet.
     """
 
     base: str

@@ -63,7 +63,7 @@ class Count(msgspec.Struct, frozen=True):
     """One number of a contender, in BASE and in HEAD.
 
     `gated`: it is a cost of running, so that more of it is worse. Code is not: it grows for good
-    reasons.
+    reasons. `margin`: by which share it may grow without anybody minding.
     """
 
     contender: str
@@ -71,11 +71,12 @@ class Count(msgspec.Struct, frozen=True):
     base: float
     head: float
     gated: bool
+    margin: float = 0.0
 
     @property
     def grew(self) -> bool:
-        """Whether HEAD has more."""
-        return self.head > self.base
+        """Whether HEAD has more, by more than the margin."""
+        return self.head > self.base * (1 + self.margin)
 
 
 def count_commands(trial: Trial) -> dict[Metric, float]:

@@ -46,6 +46,7 @@ from raftmark.bench.tracking.compare import (
     side,
 )
 from raftmark.bench.tracking.counting import COUNTED_CELL, Count, count_code
+from raftmark.bench.tracking.replayed import count_replays
 from raftmark.bench.tracking.revisions import (
     NoTable,
     Placed,
@@ -162,6 +163,10 @@ def begin(
                 counted.append(name)
             else:
                 figures += [Compared(name, cell.id, metric.key) for metric in gated.metrics]
+    replays, unreplayed = count_replays(
+        *({name: of.contenders[name] for name in names} for of in (base, head))
+    )
+    left_out += unreplayed
     plan = Plan(
         base=str(base.revision),
         head=str(head.revision),
@@ -170,7 +175,7 @@ def begin(
         labels={name: head.contenders[name].label.rpartition(", ")[0] for name in names},
         figures=figures,
         counted=counted,
-        code=_count_code(base, head, names),
+        code=[*replays, *_count_code(base, head, names)],
         left_out=left_out,
         broken=broken,
         base_broken=base_broken,

@@ -74,7 +74,8 @@ class Placed(ContenderSpec, frozen=True, kw_only=True):
             return [argument.replace("{cache}", cache) for argument in arguments]
 
         fields = {field: getattr(spec, field) for field in ContenderSpec.__struct_fields__}
-        fields |= {"name": name, "label": label, "command": place(spec.command)}
+        fields |= {"name": name, "label": label}
+        fields |= {"command": place(spec.command), "replay": place(spec.replay)}
         if spec.build is not None:
             fields["build"] = msgspec.structs.replace(
                 spec.build,
