@@ -23,8 +23,7 @@ type Cluster struct {
 // Start starts the given nodes of a cluster. After an error, which is a storage's, none of them
 // runs.
 func Start(config lives.Config, nodes []raft.NodeID, events lives.Events) (*Cluster, error) {
-	c := &Cluster{config: config, events: events, transport: newTransport()}
-	c.Operator = lives.NewOperator[*node](c.transport.change)
+	c := newCluster(config, events)
 	if err := c.Load(nodes, c.newNode); err != nil {
 		return nil, err
 	}
@@ -34,6 +33,12 @@ func Start(config lives.Config, nodes []raft.NodeID, events lives.Events) (*Clus
 		c.running.Go(n.run)
 	}
 	return c, nil
+}
+
+func newCluster(config lives.Config, events lives.Events) *Cluster {
+	c := &Cluster{config: config, events: events, transport: newTransport(config.Remote)}
+	c.Operator = lives.NewOperator[*node](c.transport.change)
+	return c
 }
 
 func (c *Cluster) newNode(id raft.NodeID) *node {
@@ -56,10 +61,25 @@ func (c *Cluster) Stop() {
 //
 // Its settings are those of all: the log that it is sent begins with the same first voters.
 func (c *Cluster) Join(id raft.NodeID, joins bool) error {
+	c.provide(id)
+	return c.Revive(id, joins)
+}
+
+// provide has a node that is crashed, if there was none of that name.
+func (c *Cluster) provide(id raft.NodeID) {
 	c.Provide(id, func(id raft.NodeID) *node {
 		n := c.newNode(id)
 		c.running.Go(n.run)
 		return n
 	})
-	return c.Revive(id, joins)
 }
+
+// Deploy has one node of a cluster whose others are elsewhere. It is crashed until it is restarted.
+func Deploy(config lives.Config, id raft.NodeID, events lives.Events) *Cluster {
+	c := newCluster(config, events)
+	c.provide(id)
+	return c
+}
+
+// Receive takes a message that has come from elsewhere for a node that is here. It never waits.
+func (c *Cluster) Receive(message raft.Message) { c.transport.deliver(message) }

@@ -46,7 +46,7 @@ type scenario struct {
 
 func lone(t *testing.T, play func(s *scenario, n *node, storage *gate)) {
 	synctest.Test(t, func(t *testing.T) {
-		s := &scenario{t: t, Cluster: &Cluster{config: config, transport: newTransport()}}
+		s := &scenario{t: t, Cluster: &Cluster{config: config, transport: newTransport(nil)}}
 		s.events = lives.Events{
 			RoleChanged:      func(lives.RoleChange) {},
 			Failed:           func(id raft.NodeID, _ error) { s.failed = append(s.failed, id) },

@@ -11,9 +11,11 @@ import (
 	"raftmark/raft"
 )
 
-// A transport carries messages between the nodes: into the channel of each.
+// A transport carries messages between the nodes: into the channel of each, or where the others are
+// not here, to where they are.
 type transport struct {
 	network atomic.Pointer[network]
+	remote  lives.Remote // nil where all nodes are here
 
 	running context.Context
 	stop    context.CancelFunc
@@ -26,8 +28,8 @@ type network struct {
 	inboxes map[raft.NodeID]chan event
 }
 
-func newTransport() *transport {
-	t := &transport{}
+func newTransport(remote lives.Remote) *transport {
+	t := &transport{remote: remote}
 	t.network.Store(&network{})
 	t.running, t.stop = context.WithCancel(context.Background())
 	return t
@@ -74,15 +76,23 @@ func (t *transport) replace(change func(network) network) {
 func (t *transport) send(from raft.NodeID, message raft.Message, random func() float64) {
 	links := &t.network.Load().links
 	if links.Perfect() {
-		t.deliver(message)
+		t.pass(message, 0)
 		return
 	}
 	for _, delay := range links.Delays(from, message.Recipient(), random) {
-		if delay == 0 {
-			t.deliver(message)
-		} else {
-			t.delayed.Go(func() { t.deliverAfter(delay, message) })
-		}
+		t.pass(message, delay)
+	}
+}
+
+// pass passes a message on, which is to take so long.
+func (t *transport) pass(message raft.Message, delay time.Duration) {
+	switch {
+	case t.remote != nil:
+		t.remote.Send(message, delay)
+	case delay == 0:
+		t.deliver(message)
+	default:
+		t.delayed.Go(func() { t.deliverAfter(delay, message) })
 	}
 }
 

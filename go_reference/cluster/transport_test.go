@@ -12,7 +12,7 @@ import (
 func ping(to raft.NodeID) raft.Message { return raft.RequestVote{From: 1, To: to} }
 
 func connected(nodes ...raft.NodeID) *transport {
-	t := newTransport()
+	t := newTransport(nil)
 	for _, id := range nodes {
 		t.connect(id)
 	}

@@ -47,6 +47,20 @@ type faultEvent struct {
 	AtNs    int64       `json:"at_ns"`
 }
 
+type membersEvent struct {
+	Event   string        `json:"event"`
+	AsOf    int           `json:"as_of"`
+	Members []raft.NodeID `json:"members"`
+}
+
+type refusedEvent struct {
+	Event  string       `json:"event"`
+	Node   raft.NodeID  `json:"node"`
+	Peer   *raft.NodeID `json:"peer"`
+	Reason string       `json:"reason"`
+	AtNs   int64        `json:"at_ns"`
+}
+
 type progressEvent struct {
 	Event string  `json:"event"`
 	Run   int     `json:"run"`
@@ -61,6 +75,12 @@ type introduction struct {
 	Language  string    `json:"language"`
 	Runtime   goRuntime `json:"runtime"`
 	Features  []string  `json:"features"`
+}
+
+// nodeIntroduction is that of a program for one node.
+type nodeIntroduction struct {
+	introduction
+	Node bool `json:"node"`
 }
 
 // goRuntime is what hello tells of the runtime; GOMEMLIMIT is in bytes.
@@ -122,6 +142,23 @@ type value struct {
 type covered struct {
 	Index int    `json:"index"`
 	Term  uint64 `json:"term"`
+}
+
+type listening struct {
+	Address string `json:"address"`
+}
+
+type reached struct {
+	Index int `json:"index"`
+}
+
+type handed struct {
+	Handed bool `json:"handed"`
+}
+
+type logSlice struct {
+	FirstIndex int `json:"first_index"`
+	logPage
 }
 
 type logPage struct {

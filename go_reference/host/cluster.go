@@ -8,10 +8,19 @@ import (
 	"raftmark/workload"
 )
 
-// A Model is a concurrency model: the contender's name, and how it starts a cluster.
+// A Model is a concurrency model: the contender's name, and how it starts a cluster, or one node
+// of a deployed cluster.
 type Model struct {
-	Name  string
-	Start func(lives.Config, []raft.NodeID, lives.Events) (Cluster, error)
+	Name   string
+	Start  func(lives.Config, []raft.NodeID, lives.Events) (Cluster, error)
+	Deploy func(lives.Config, raft.NodeID, lives.Events) Deployed
+}
+
+// Deployed is a cluster of which one node is here, and crashed to begin with.
+type Deployed interface {
+	Cluster
+	// Receive takes a message that has come from elsewhere.
+	Receive(raft.Message)
 }
 
 // A Cluster is what a host serves. Any goroutine may call its methods; [lives.Operator] says what

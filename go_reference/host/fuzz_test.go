@@ -34,7 +34,8 @@ func FuzzRequest(f *testing.F) {
 	nodes := []raft.NodeID{1, 2, 3}
 	f.Fuzz(func(t *testing.T, line []byte) {
 		var out bytes.Buffer
-		h := &host{out: newOutput(&out, func(error) {}), warn: io.Discard}
+		h := &host{service: &service{out: newOutput(&out, func(error) {}), warn: io.Discard}}
+		h.service.find = h.find
 		r, err := parseRequest(line)
 		if err == nil && r.op == "start" {
 			h.out.close()

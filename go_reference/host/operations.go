@@ -3,7 +3,6 @@ package host
 import (
 	"context"
 	"errors"
-	"fmt"
 	"maps"
 	"slices"
 	"time"
@@ -17,11 +16,7 @@ const (
 	maxLogEntries   = 5000
 )
 
-// An operation reads its fields, and then does what is asked. It returns the answer, nil if
-// that comes later; after an error nothing has changed.
-type operation func(h *host, id int, f *fields) (answer any, err error)
-
-var operations = map[string]operation{
+var operations = map[string]operation[*host]{
 	"hello":         (*host).hello,
 	"start":         (*host).start,
 	"stop":          (*host).stop,
@@ -47,7 +42,7 @@ var operations = map[string]operation{
 var errNotRunning = raft.Errorf(raft.Unavailable, "no cluster is running; start one first")
 
 // steady is an operation during which the cluster's members, if one runs, stay the same.
-func steady(perform operation) operation {
+func steady(perform operation[*host]) operation[*host] {
 	return func(h *host, id int, f *fields) (any, error) {
 		if h.control != nil {
 			h.control.membership.RLock()
@@ -68,7 +63,7 @@ func (h *host) running(f *fields) (*control, error) {
 	return h.control, nil
 }
 
-func nodeOperation(perform func(Cluster, raft.NodeID) error) operation {
+func nodeOperation(perform func(Cluster, raft.NodeID) error) operation[*host] {
 	return steady(func(h *host, _ int, f *fields) (any, error) {
 		id := required(f, "node", h.node())
 		control, err := h.running(f)
@@ -84,7 +79,7 @@ func nodeOperation(perform func(Cluster, raft.NodeID) error) operation {
 func patient(
 	node func(*host) check[raft.NodeID],
 	begin func(*control, raft.NodeID) (done func(context.Context) error, err error),
-) operation {
+) operation[*host] {
 	return func(h *host, id int, f *fields) (any, error) {
 		node := required(f, "node", node(h))
 		timeout := optionalTimeout(f)
@@ -101,11 +96,7 @@ func patient(
 		}
 		control.working.Go(func() {
 			defer stop()
-			if err := done(ctx); err != nil {
-				h.refuse(&id, err)
-			} else {
-				h.out.put(reply{ID: &id, OK: nothing{}})
-			}
+			h.give(id, nothing{}, done(ctx))
 		})
 		return nil, nil
 	}
@@ -149,50 +140,16 @@ func (h *host) hello(_ int, f *fields) (any, error) {
 
 func (h *host) start(_ int, f *fields) (any, error) {
 	nodes := optional(f, "nodes", integer(1, maxNodes), 3)
-	config := lives.Config{
-		Settings: raft.Settings{
-			ElectionTimeout: optional(f, "election_timeout_ms", span(1, 60_000),
-				raft.Range{Low: 150 * time.Millisecond, High: 300 * time.Millisecond}),
-			Heartbeat: optional(f, "heartbeat_ms", duration(0.5, 60_000, time.Millisecond),
-				50*time.Millisecond),
-			MaxBytes:        raft.DefaultMaxBytes,
-			MaxEntries:      raft.DefaultMaxEntries,
-			Window:          raft.DefaultWindow,
-			PreVote:         optional(f, "pre_vote", boolean, false),
-			CheckQuorum:     optional(f, "check_quorum", boolean, false),
-			SnapshotEntries: optional(f, "snapshot_entries", integer(0, maxID), raft.DefaultSnapshotEntries),
-		},
-	}
-	onDisk := optional(f, "storage", choice("memory", "disk"), "memory") == "disk"
-	config.DataDir = optional(f, "data_dir", path, "")
 	optional(f, "transport", choice("native"), "native")
-	trace := optional(f, "trace", boolean, false)
-	config.Seed = uint64(optional(f, "seed", integer(0, 1<<63-1), 0))
-	if err := f.end(); err != nil {
+	config, trace, err := readConfig(f)
+	if err != nil {
 		return nil, err
-	}
-	if onDisk != (config.DataDir != "") {
-		return nil, badRequest("data_dir goes with storage disk, and only with it")
 	}
 	if h.control != nil {
 		return nil, badRequest("a cluster is running; stop it first")
 	}
 	config.Settings.Nodes = numbered(nodes)
-	events := lives.Events{
-		RoleChanged: h.announce,
-		Failed: func(id raft.NodeID, err error) {
-			h.out.put(faultEvent{"fault", id, err.Error(), lives.Monotonic()})
-			fmt.Fprintf(h.warn, "node %d ceased: %v\n", id, err)
-		},
-		EntriesLost: h.reportLoss,
-		Repaired: func(id raft.NodeID, what string) {
-			fmt.Fprintf(h.warn, "node %d: %s\n", id, what)
-		},
-	}
-	if trace {
-		events.Sent = h.tell
-	}
-	control, err := startControl(h.model, config, events)
+	control, err := startControl(h.model, config, h.events(trace))
 	if refusal := (*raft.Error)(nil); errors.As(err, &refusal) {
 		return nil, refusal
 	}
@@ -203,19 +160,30 @@ func (h *host) start(_ int, f *fields) (any, error) {
 	return started{control.members()}, nil
 }
 
-func (h *host) reportLoss(lost raft.LostEntries, leader raft.NodeID, atNs int64) {
-	h.out.put(lossEvent{"entries_lost", lost.Node, lost.First, lost.Last, leader, atNs})
-}
-
-func (h *host) announce(change lives.RoleChange) {
-	h.out.put(roleEvent{
-		Event:  "role",
-		Node:   change.Node,
-		Role:   change.Role,
-		Term:   change.Term,
-		Leader: orNull(change.Leader),
-		AtNs:   change.AtNs,
-	})
+// readConfig reads what a cluster is started with, but its nodes, and whether messages are to be
+// told of. They are the last fields.
+func readConfig(f *fields) (config lives.Config, trace bool, err error) {
+	config.Settings = raft.Settings{
+		ElectionTimeout: optional(f, "election_timeout_ms", span(1, 60_000),
+			raft.Range{Low: 150 * time.Millisecond, High: 300 * time.Millisecond}),
+		Heartbeat: optional(f, "heartbeat_ms", duration(0.5, 60_000, time.Millisecond),
+			50*time.Millisecond),
+		MaxBytes:        raft.DefaultMaxBytes,
+		MaxEntries:      raft.DefaultMaxEntries,
+		Window:          raft.DefaultWindow,
+		PreVote:         optional(f, "pre_vote", boolean, false),
+		CheckQuorum:     optional(f, "check_quorum", boolean, false),
+		SnapshotEntries: optional(f, "snapshot_entries", integer(0, maxID), raft.DefaultSnapshotEntries),
+	}
+	onDisk := optional(f, "storage", choice("memory", "disk"), "memory") == "disk"
+	config.DataDir = optional(f, "data_dir", path, "")
+	trace = optional(f, "trace", boolean, false)
+	config.Seed = uint64(optional(f, "seed", integer(0, 1<<63-1), 0))
+	err = f.end()
+	if err == nil && onDisk != (config.DataDir != "") {
+		err = badRequest("data_dir goes with storage disk, and only with it")
+	}
+	return config, trace, err
 }
 
 func (h *host) stop(_ int, f *fields) (any, error) {
@@ -247,28 +215,32 @@ func (h *host) status(_ int, f *fields) (any, error) {
 }
 
 func (h *host) submit(id int, f *fields) (any, error) {
-	proposed := required(f, "command", command)
+	proposed := readProposed(f, command)
 	node := optional(f, "node", h.node(), 0)
 	timeout := optionalTimeout(f)
-	var client *string
-	var serial int
-	if f.has("client") || f.has("serial") {
-		client = new(required(f, "client", text(0, maxKeyBytes)))
-		serial = required(f, "serial", integer(1, maxID))
-	}
 	control, err := h.running(f)
 	if err != nil {
 		return nil, err
 	}
-	proposed.Client, proposed.Serial = client, uint64(serial)
 	if node, err = control.asked(node); err != nil {
 		return nil, err
 	}
-	outcome := control.Submit(node, proposed)
-	h.submits.Go(func() {
-		h.await(id, outcome, timeout, func(o raft.Outcome) any { return applied{o.Index, o.Term, o.Result} })
-	})
+	h.await(id, control.Submit(node, proposed), timeout, applying)
 	return nil, nil
+}
+
+// readProposed reads a command and the client session that it is of, if it is of one; nil after a
+// fault.
+func readProposed(f *fields, command check[*raft.Command]) *raft.Command {
+	proposed := required(f, "command", command)
+	if f.has("client") || f.has("serial") {
+		client := required(f, "client", text(0, maxKeyBytes))
+		serial := required(f, "serial", integer(1, maxID))
+		if proposed != nil {
+			proposed.Client, proposed.Serial = &client, uint64(serial)
+		}
+	}
+	return proposed
 }
 
 func (h *host) read(id int, f *fields) (any, error) {
@@ -282,29 +254,8 @@ func (h *host) read(id int, f *fields) (any, error) {
 	if node, err = control.asked(node); err != nil {
 		return nil, err
 	}
-	outcome := control.Read(node, key)
-	h.submits.Go(func() {
-		h.await(id, outcome, timeout, func(o raft.Outcome) any { return value{o.Index, o.Result} })
-	})
+	h.await(id, control.Read(node, key), timeout, reading)
 	return nil, nil
-}
-
-// await waits for an outcome, for as long as the client does, and answers with it.
-func (h *host) await(
-	id int, outcome <-chan raft.Outcome, timeout time.Duration, answer func(raft.Outcome) any,
-) {
-	patience := time.NewTimer(timeout)
-	defer patience.Stop()
-	select {
-	case o := <-outcome:
-		if o.Err != nil {
-			h.refuse(&id, o.Err)
-			return
-		}
-		h.out.put(reply{ID: &id, OK: answer(o)})
-	case <-patience.C:
-		h.refuse(&id, raft.Errorf(raft.OutcomeUnknown, "no outcome in time; a command may still be applied"))
-	}
 }
 
 func (h *host) log(_ int, f *fields) (any, error) {
@@ -315,20 +266,23 @@ func (h *host) log(_ int, f *fields) (any, error) {
 	if err != nil {
 		return nil, err
 	}
-	log, err := control.Log(node, first, min(last, first+maxLogEntries-1))
+	_, page, err := pageOf(control.Cluster, node, first, last)
+	return page, err
+}
+
+// pageOf is as much of a node's log as is told at a time, and its first index.
+func pageOf(c Cluster, node raft.NodeID, first, last int) (int, logPage, error) {
+	log, err := c.Log(node, first, min(last, first+maxLogEntries-1))
 	if err == nil && log.First >= first+maxLogEntries {
 		// All of that is compacted away.
-		log, err = control.Log(node, log.First, min(last, log.First+maxLogEntries-1))
-	}
-	if err != nil {
-		return nil, err
+		log, err = c.Log(node, log.First, min(last, log.First+maxLogEntries-1))
 	}
 	page := logPage{LastIndex: log.LastIndex, CommitIndex: log.CommitIndex}
 	for offset, entry := range log.Entries {
 		page.Entries = append(page.Entries,
 			logEntry{log.First + offset, entry.Term, describeCommand(entry.Command)})
 	}
-	return page, nil
+	return log.First, page, err
 }
 
 func (h *host) snapshot(_ int, f *fields) (any, error) {
@@ -355,22 +309,30 @@ func (h *host) crash(_ int, f *fields) (any, error) {
 }
 
 func (h *host) partition(_ int, f *fields) (any, error) {
-	asked := f.has("groups")
-	if asked == f.has("blocked") {
-		return nil, badRequest("a partition has either groups or blocked")
-	}
-	groups := optional(f, "groups", groups(h.nodes()), nil)
-	blocked := optional(f, "blocked", ways(h.nodes()), nil)
+	cut := readPartition(f, h.nodes())
 	control, err := h.running(f)
 	if err != nil {
 		return nil, err
 	}
-	if asked {
-		control.Partition(groups)
-	} else {
-		control.Block(blocked)
-	}
+	cut(control.Cluster)
 	return nothing{}, nil
+}
+
+// readPartition reads a partition of the nodes, and returns what makes it.
+func readPartition(f *fields, nodes []raft.NodeID) func(Cluster) {
+	asked := f.has("groups")
+	if asked == f.has("blocked") && f.err == nil {
+		f.err = badRequest("a partition has either groups or blocked")
+	}
+	groups := optional(f, "groups", groups(nodes), nil)
+	blocked := optional(f, "blocked", ways(nodes), nil)
+	return func(c Cluster) {
+		if asked {
+			c.Partition(groups)
+		} else {
+			c.Block(blocked)
+		}
+	}
 }
 
 func (h *host) heal(_ int, f *fields) (any, error) {
@@ -383,17 +345,21 @@ func (h *host) heal(_ int, f *fields) (any, error) {
 }
 
 func (h *host) links(_ int, f *fields) (any, error) {
-	faults := raft.Faults{
-		Drop:      optional(f, "drop", number(0, 1), 0),
-		Duplicate: optional(f, "duplicate", number(0, 1), 0),
-		Delay:     optional(f, "delay_ms", span(0, 60_000), raft.Range{}),
-	}
+	faults := readFaults(f)
 	control, err := h.running(f)
 	if err != nil {
 		return nil, err
 	}
 	control.Degrade(faults)
 	return nothing{}, nil
+}
+
+func readFaults(f *fields) raft.Faults {
+	return raft.Faults{
+		Drop:      optional(f, "drop", number(0, 1), 0),
+		Duplicate: optional(f, "duplicate", number(0, 1), 0),
+		Delay:     optional(f, "delay_ms", span(0, 60_000), raft.Range{}),
+	}
 }
 
 func (h *host) run(id int, f *fields) (any, error) {
@@ -414,10 +380,6 @@ func (h *host) run(id int, f *fields) (any, error) {
 			h.out.put(progressEvent{"progress", id, done})
 		})
 		control.busy.Store(false)
-		if err != nil {
-			h.refuse(&id, err)
-		} else {
-			h.out.put(reply{ID: &id, OK: result})
-		}
+		h.give(id, result, err)
 	})
 }

@@ -51,9 +51,9 @@ type snapshotReplyEvent struct {
 }
 
 // tell makes an event of every message that a node sends.
-func (h *host) tell(messages []raft.Message, atNs int64) {
+func (s *service) tell(messages []raft.Message, atNs int64) {
 	for _, message := range messages {
-		h.out.put(describe(message, atNs))
+		s.out.put(describe(message, atNs))
 	}
 }
 

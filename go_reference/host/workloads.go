@@ -38,25 +38,29 @@ func bound[S, R any](spec S, perform func(*control, S, func(float64)) (R, error)
 	return func(c *control, progress func(float64)) (any, error) { return perform(c, spec, progress) }
 }
 
-func readReplicate(_ int, f *fields) run {
-	return bound(workload.Replicate{
+func readReplicate(_ int, f *fields) run { return bound(closedLoop(f), (*control).replicate) }
+
+func readOffered(_ int, f *fields) run { return bound(openLoop(f), (*control).offered) }
+
+func closedLoop(f *fields) workload.Replicate {
+	return workload.Replicate{
 		Load:        readLoad(f),
 		Outstanding: optional(f, "outstanding", integer(1, 4096), 64),
 		Warmup:      optional(f, "warmup_s", duration(0, 3600, time.Second), time.Second/2),
 		Duration:    readDuration(f),
 		Slice:       optional(f, "slice_ms", duration(1, 1000, time.Millisecond), 100*time.Millisecond),
-	}, (*control).replicate)
+	}
 }
 
-func readOffered(_ int, f *fields) run {
-	return bound(workload.Offered{
+func openLoop(f *fields) workload.Offered {
+	return workload.Offered{
 		Load:     readLoad(f),
 		Rate:     optional(f, "rate", number(1, 10_000_000), 1000),
 		Clients:  optional(f, "sessions", integer(1, 4096), 64),
 		Limit:    optional(f, "limit", integer(1, 1_000_000), 65536),
 		Warmup:   optional(f, "warmup_s", duration(0, 3600, time.Second), time.Second/2),
 		Duration: readDuration(f),
-	}, (*control).offered)
+	}
 }
 
 func readElection(nodes int, f *fields) run {

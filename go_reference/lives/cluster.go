@@ -9,6 +9,7 @@ package lives
 import (
 	"fmt"
 	"path/filepath"
+	"time"
 
 	"raftmark/raft"
 )
@@ -18,11 +19,21 @@ import (
 const Room = 8192
 
 // Config is what a cluster is started with. With a DataDir node i keeps its data in the
-// file node-i.log there, without one in memory. All randomness derives from Seed.
+// file node-i.log there, without one in memory. All randomness derives from Seed. Where the other
+// nodes are programs of their own, Remote reaches them.
 type Config struct {
 	Settings raft.Settings
 	DataDir  string
 	Seed     uint64
+	Remote   Remote // nil where all nodes are here
+}
+
+// A Remote carries messages to nodes that are elsewhere. Its methods must not block.
+type Remote interface {
+	// Send sends a message that is to take so long.
+	Send(message raft.Message, delay time.Duration)
+	// Bytes are how many were sent.
+	Bytes() int
 }
 
 func (c Config) storage(id raft.NodeID) raft.Storage {

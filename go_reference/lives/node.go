@@ -50,6 +50,7 @@ type Node struct {
 	events    Events
 	timer     Timer
 	send      func(raft.Message)
+	remote    Remote
 	timeouts  *rand.Rand // of the election timeouts
 	lifecycle atomic.Int32
 	counters  raft.Counters
@@ -69,6 +70,7 @@ func NewNode(
 		events:   events,
 		timer:    timer,
 		send:     send,
+		remote:   config.Remote,
 		timeouts: rand.New(rand.NewPCG(config.Seed, uint64(2*id))),
 	}
 }

@@ -72,6 +72,10 @@ func appendEntries(b []byte, firstIndex int, entries []Entry) []byte {
 	b = msgp.AppendArrayHeader(b, 3)
 	b = msgp.AppendUint64(b, recordEntries)
 	b = msgp.AppendUint64(b, uint64(firstIndex))
+	return appendEntryList(b, entries)
+}
+
+func appendEntryList(b []byte, entries []Entry) []byte {
 	b = msgp.AppendArrayHeader(b, uint32(len(entries)))
 	for _, entry := range entries {
 		b = msgp.AppendArrayHeader(b, 2)
@@ -86,11 +90,19 @@ func appendSnapshot(b []byte, snapshot *Snapshot) []byte {
 	b = msgp.AppendUint64(b, recordSnapshot)
 	b = msgp.AppendUint64(b, uint64(snapshot.LastIndex))
 	b = msgp.AppendUint64(b, snapshot.LastTerm)
+	b = appendConfiguration(b, snapshot.Configuration)
+	return appendItems(b, snapshot.Items)
+}
+
+func appendConfiguration(b []byte, configuration Configuration) []byte {
 	b = msgp.AppendArrayHeader(b, 2)
-	b = appendServers(b, snapshot.Configuration.Voters)
-	b = appendServers(b, snapshot.Configuration.Learners)
-	b = msgp.AppendArrayHeader(b, uint32(len(snapshot.Items)))
-	for _, item := range snapshot.Items {
+	b = appendServers(b, configuration.Voters)
+	return appendServers(b, configuration.Learners)
+}
+
+func appendItems(b []byte, items []Item) []byte {
+	b = msgp.AppendArrayHeader(b, uint32(len(items)))
+	for _, item := range items {
 		b = msgp.AppendArrayHeader(b, 3)
 		b = msgp.AppendString(b, item.Name)
 		switch value := item.Value.(type) {

@@ -196,6 +196,8 @@ func (s Save) Empty() bool {
 // A Message goes from one server to another: one of the types below. Messages are immutable,
 // the slices in them included.
 type Message interface {
+	// Sender is the server that sends the message.
+	Sender() NodeID
 	// Recipient is the server that the message is meant for.
 	Recipient() NodeID
 }
@@ -282,23 +284,44 @@ type TimeoutNow struct {
 	From, To NodeID
 }
 
+// Sender implements [Message].
+func (m RequestVote) Sender() NodeID { return m.From }
+
 // Recipient implements [Message].
 func (m RequestVote) Recipient() NodeID { return m.To }
+
+// Sender implements [Message].
+func (m RequestVoteReply) Sender() NodeID { return m.From }
 
 // Recipient implements [Message].
 func (m RequestVoteReply) Recipient() NodeID { return m.To }
 
+// Sender implements [Message].
+func (m AppendEntries) Sender() NodeID { return m.From }
+
 // Recipient implements [Message].
 func (m AppendEntries) Recipient() NodeID { return m.To }
+
+// Sender implements [Message].
+func (m AppendEntriesReply) Sender() NodeID { return m.From }
 
 // Recipient implements [Message].
 func (m AppendEntriesReply) Recipient() NodeID { return m.To }
 
+// Sender implements [Message].
+func (m InstallSnapshot) Sender() NodeID { return m.From }
+
 // Recipient implements [Message].
 func (m InstallSnapshot) Recipient() NodeID { return m.To }
 
+// Sender implements [Message].
+func (m InstallSnapshotReply) Sender() NodeID { return m.From }
+
 // Recipient implements [Message].
 func (m InstallSnapshotReply) Recipient() NodeID { return m.To }
+
+// Sender implements [Message].
+func (m TimeoutNow) Sender() NodeID { return m.From }
 
 // Recipient implements [Message].
 func (m TimeoutNow) Recipient() NodeID { return m.To }

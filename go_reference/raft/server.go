@@ -42,7 +42,7 @@ type Membership struct {
 }
 
 // Counters are what a node has sent and saved, and for how long it waited for its saves.
-// Bytes is nil: messages are passed as they are.
+// Bytes is nil where messages are passed as they are.
 type Counters struct {
 	Messages int   `json:"messages"`
 	Bytes    *int  `json:"bytes"`
@@ -53,8 +53,13 @@ type Counters struct {
 
 // Since is what was counted since an earlier reading.
 func (c Counters) Since(before Counters) Counters {
+	var bytes *int
+	if c.Bytes != nil && before.Bytes != nil {
+		bytes = new(*c.Bytes - *before.Bytes)
+	}
 	return Counters{
 		Messages: c.Messages - before.Messages,
+		Bytes:    bytes,
 		Saves:    c.Saves - before.Saves,
 		SaveNs:   c.SaveNs - before.SaveNs,
 		Entries:  c.Entries - before.Entries,

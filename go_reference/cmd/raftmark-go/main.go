@@ -1,14 +1,21 @@
 // Command raftmark-go is a contender: it runs Raft clusters of goroutines, and speaks the
 // protocol of docs/protocol.md on its standard input and output.
 //
+// As `raftmark-go node` it hosts one node, whose peers are programs of their own, and speaks the
+// protocol's per-node part. With `--secret-file FILE`, or RAFTMARK_SECRET in its environment, it
+// speaks to none but those peers that have the same secret.
+//
 // It exits with 0 at the end of its input, and with 128 + the signal's number when SIGINT,
 // SIGTERM or SIGHUP ends it.
 package main
 
 import (
+	"bytes"
 	"context"
 	"errors"
+	"flag"
 	"fmt"
+	"io"
 	"os"
 	"os/signal"
 	"syscall"
@@ -31,11 +38,15 @@ var goroutines = host.Model{
 	Start: func(config lives.Config, nodes []raft.NodeID, events lives.Events) (host.Cluster, error) {
 		return cluster.Start(config, nodes, events)
 	},
+	Deploy: func(config lives.Config, id raft.NodeID, events lives.Events) host.Deployed {
+		return cluster.Deploy(config, id, events)
+	},
 }
 
 func main() {
-	if len(os.Args) > 1 {
-		fmt.Fprintln(os.Stderr, "raftmark-go takes no arguments; it reads requests from its standard input")
+	serve, err := service(os.Args[1:])
+	if err != nil {
+		fmt.Fprintln(os.Stderr, "raftmark-go:", err)
 		os.Exit(2)
 	}
 	signals := make(chan os.Signal, 1)
@@ -46,7 +57,7 @@ func main() {
 	ctx, cancel := context.WithCancelCause(context.Background())
 	go func() { cancel(interruption{(<-signals).(syscall.Signal)}) }()
 
-	err := host.Serve(ctx, goroutines, os.Stdin, os.Stdout, os.Stderr)
+	err = serve(ctx, os.Stdin, os.Stdout, os.Stderr)
 	if interrupted := (interruption{}); errors.As(err, &interrupted) {
 		fmt.Fprintln(os.Stderr, "raftmark-go: ended by", unix.SignalName(interrupted.Signal))
 		os.Exit(128 + int(interrupted.Signal))
@@ -55,4 +66,49 @@ func main() {
 		fmt.Fprintln(os.Stderr, "raftmark-go:", err)
 		os.Exit(1)
 	}
+}
+
+// service is what the arguments ask for.
+func service(arguments []string) (func(context.Context, io.Reader, io.Writer, io.Writer) error, error) {
+	if len(arguments) == 0 {
+		return func(ctx context.Context, in io.Reader, out, warn io.Writer) error {
+			return host.Serve(ctx, goroutines, in, out, warn)
+		}, nil
+	}
+	if arguments[0] != "node" {
+		return nil, fmt.Errorf("unknown argument %q: there is `node`, or none", arguments[0])
+	}
+	flags := flag.NewFlagSet("raftmark-go node", flag.ContinueOnError)
+	flags.SetOutput(io.Discard)
+	file := flags.String("secret-file", "", "")
+	if err := flags.Parse(arguments[1:]); err != nil {
+		return nil, err
+	}
+	if flags.NArg() > 0 {
+		return nil, fmt.Errorf("unknown argument %q: there is --secret-file FILE", flags.Arg(0))
+	}
+	secret, err := secret(*file)
+	return func(ctx context.Context, in io.Reader, out, warn io.Writer) error {
+		return host.ServeNode(ctx, goroutines, secret, in, out, warn)
+	}, err
+}
+
+// secret is that of the file, or where none is named, of the environment; nil for none.
+func secret(file string) ([]byte, error) {
+	secret := []byte(os.Getenv("RAFTMARK_SECRET"))
+	if file == "" && len(secret) == 0 {
+		return nil, nil
+	}
+	if file != "" {
+		content, err := os.ReadFile(file)
+		if err != nil {
+			return nil, err
+		}
+		secret = content
+	}
+	secret = bytes.TrimSpace(secret)
+	if len(secret) == 0 {
+		return nil, errors.New("the secret is empty")
+	}
+	return secret, nil
 }

@@ -1,0 +1,471 @@
+package host
+
+import (
+	"context"
+	"encoding/json/jsontext"
+	"encoding/json/v2"
+	"errors"
+	"fmt"
+	"io"
+	"maps"
+	"net"
+	"slices"
+	"strconv"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"raftmark/lives"
+	"raftmark/network"
+	"raftmark/raft"
+)
+
+const maxClusterBytes = 64
+
+// A program hosts one node of a cluster whose other nodes are elsewhere.
+type program struct {
+	*service
+	model  Model
+	secret []byte
+	*site  // nil before listen
+}
+
+// A site is a node with its storage and its network, which outlast its lives: to package cluster
+// it is the one node of a cluster that is here.
+type site struct {
+	Deployed
+	id      raft.NodeID
+	network *network.Network
+	running context.Context
+	cancel  context.CancelCauseFunc
+	working sync.WaitGroup // the workload
+	busy    atomic.Bool    // with a workload
+}
+
+// ServeNode is [Serve] for one node, which knows its peers by a secret, or with none trusts whoever
+// reaches it.
+func ServeNode(
+	ctx context.Context, model Model, secret []byte, in io.Reader, out, warn io.Writer,
+) error {
+	return serve(ctx, in, out, warn, func(s *service) (find, func()) {
+		p := &program{service: s, model: model, secret: secret}
+		return p.find, p.end
+	})
+}
+
+func (p *program) find(op string) (perform, bool) { return bind(p, nodeOperations, op) }
+
+// end ends the node, if there is one, after which nothing is left to be answered.
+func (p *program) end() {
+	if p.site != nil {
+		p.cancel(errStopped)
+		p.working.Wait()
+		p.Stop()
+		p.network.Close()
+		p.outcomes.Wait()
+		p.site = nil
+	}
+}
+
+var nodeOperations = map[string]operation[*program]{
+	"hello":        (*program).hello,
+	"listen":       (*program).listen,
+	"peers":        (*program).peers,
+	"begin":        (*program).begin,
+	"crash":        ask((*site).crash),
+	"pause":        ask((*site).pause),
+	"resume":       act((*site).resume),
+	"submit":       (*program).submit,
+	"read":         (*program).read,
+	"when_applied": (*program).whenApplied,
+	"status":       ask((*site).status),
+	"counters":     ask((*site).counters),
+	"log":          (*program).log,
+	"transfer":     (*program).transfer,
+	"compact":      ask((*site).compact),
+	"heartbeat":    act((*site).heartbeat),
+	"partition":    (*program).partition,
+	"heal":         (*program).heal,
+	"links":        (*program).links,
+	"run":          (*program).run,
+	"quit":         (*program).quit,
+}
+
+var errNotListening = raft.Errorf(raft.Unavailable, "there is no node yet; let it listen first")
+
+// there is the node that a request is for, all of whose fields were read.
+func (p *program) there(f *fields) (*site, error) {
+	if err := f.end(); err != nil {
+		return nil, err
+	}
+	if p.site == nil {
+		return nil, errNotListening
+	}
+	return p.site, nil
+}
+
+// alive is the node, if it runs.
+func (p *program) alive(f *fields) (*site, error) {
+	site, err := p.there(f)
+	if err == nil {
+		err = site.mustRun()
+	}
+	return site, err
+}
+
+// mustRun fails where the node does not run.
+func (s *site) mustRun() error {
+	if state := s.Lifecycle(s.id); state != lives.Running {
+		return raft.Errorf(raft.Unavailable, "node %d is %s", s.id, state)
+	}
+	return nil
+}
+
+// ask is an operation without fields, and act one that has nothing to tell either.
+func ask[A any](perform func(*site) (A, error)) operation[*program] {
+	return func(p *program, _ int, f *fields) (any, error) {
+		site, err := p.there(f)
+		if err != nil {
+			return nil, err
+		}
+		return perform(site)
+	}
+}
+
+func act(perform func(*site) error) operation[*program] {
+	return ask(func(s *site) (nothing, error) { return nothing{}, perform(s) })
+}
+
+func (p *program) hello(_ int, f *fields) (any, error) {
+	return nodeIntroduction{introduction{
+		Contender: p.model.Name,
+		Protocol:  protocolVersion,
+		Language:  "Go",
+		Runtime:   describeRuntime(),
+		Features: []string{
+			"memory", "disk", "replicate", "offered", "read", "snapshot", "transfer", "membership",
+			"pre_vote", "check_quorum", "trace", "slices",
+		},
+	}, true}, f.end()
+}
+
+func (p *program) listen(_ int, f *fields) (any, error) {
+	id := required(f, "node", server())
+	name := required(f, "cluster", text(1, maxClusterBytes))
+	voters := required(f, "voters", ascending)
+	address := optional(f, "address", addressWithPort(0), "127.0.0.1:0")
+	config, trace, err := readConfig(f)
+	if err != nil {
+		return nil, err
+	}
+	if p.site != nil {
+		return nil, badRequest("node %d listens already", p.id)
+	}
+	if p.secret == nil && !isLoopback(address) {
+		return nil, badRequest("%s can be reached from other machines: that needs a secret "+
+			"(--secret-file, or RAFTMARK_SECRET in the environment)", address)
+	}
+	config.Settings.Nodes = voters
+	s := &site{id: id}
+	s.network, err = network.Listen(address, network.Config{
+		Cluster: name,
+		Node:    id,
+		Secret:  p.secret,
+		Seed:    config.Seed,
+		Deliver: func(message raft.Message) { s.Receive(message) },
+		Refused: func(peer raft.NodeID, reason string) { p.tellRefused(id, peer, reason) },
+	})
+	if err != nil {
+		return nil, raft.Errorf(raft.Unavailable, "%v", err)
+	}
+	config.Remote = s.network
+	events := p.events(trace)
+	events.MembersCommitted = func(told raft.Membership) {
+		p.out.put(membersEvent{"members", told.AsOf, told.Members})
+	}
+	s.Deployed = p.model.Deploy(config, id, events)
+	s.running, s.cancel = context.WithCancelCause(context.Background())
+	p.site = s
+	return listening{s.network.Address()}, nil
+}
+
+func (p *program) tellRefused(id, peer raft.NodeID, reason string) {
+	p.out.put(refusedEvent{"refused", id, orNull(peer), reason, lives.Monotonic()})
+	whom := "a stranger"
+	if peer != 0 {
+		whom = fmt.Sprintf("node %d", peer)
+	}
+	fmt.Fprintf(p.warn, "node %d: no connection with %s: %s\n", id, whom, reason)
+}
+
+func (p *program) peers(_ int, f *fields) (any, error) {
+	peers := required(f, "peers", addresses)
+	site, err := p.there(f)
+	if err != nil {
+		return nil, err
+	}
+	site.network.SetPeers(peers)
+	return nothing{}, nil
+}
+
+func (p *program) begin(_ int, f *fields) (any, error) {
+	joins := optional(f, "join", boolean, false)
+	site, err := p.there(f)
+	if err != nil {
+		return nil, err
+	}
+	return nothing{}, site.Join(site.id, joins)
+}
+
+func (s *site) crash() (ceased, error) {
+	atNs, err := s.Crash(s.id)
+	return ceased{atNs}, err
+}
+
+func (s *site) pause() (nodeStatus, error) {
+	if err := s.Pause(s.id); err != nil {
+		return nodeStatus{}, err
+	}
+	return describeNode(s.id, s.Replica(s.id)), nil
+}
+
+func (s *site) resume() error { return s.Resume(s.id) }
+
+func (s *site) status() (nodeStatus, error) {
+	if err := s.mustRun(); err != nil {
+		return nodeStatus{}, err
+	}
+	return describeNode(s.id, s.Replica(s.id)), nil
+}
+
+func (s *site) counters() (raft.Counters, error) {
+	if err := s.mustRun(); err != nil {
+		return raft.Counters{}, err
+	}
+	return s.Counters(s.id), nil
+}
+
+func (s *site) compact() (covered, error) {
+	snapshot, err := s.Compact(s.id)
+	if err != nil {
+		return covered{}, err
+	}
+	return covered{snapshot.LastIndex, snapshot.LastTerm}, nil
+}
+
+func (s *site) heartbeat() error { return s.Heartbeat(s.id) }
+
+// forever is longer than anybody waits.
+const forever = time.Duration(1<<63 - 1)
+
+func (p *program) submit(id int, f *fields) (any, error) {
+	proposed := readProposed(f, anyCommand)
+	site, err := p.alive(f)
+	if err != nil {
+		return nil, err
+	}
+	p.await(id, site.Submit(site.id, proposed), forever, applying)
+	return nil, nil
+}
+
+func (p *program) read(id int, f *fields) (any, error) {
+	key := required(f, "key", text(0, maxKeyBytes))
+	site, err := p.alive(f)
+	if err != nil {
+		return nil, err
+	}
+	p.await(id, site.Read(site.id, key), forever, reading)
+	return nil, nil
+}
+
+func (p *program) whenApplied(id int, f *fields) (any, error) {
+	index := required(f, "index", integer(1, maxID))
+	site, err := p.alive(f)
+	if err != nil {
+		return nil, err
+	}
+	outcome, err := site.Applied(site.id, index)
+	if err != nil {
+		return nil, err
+	}
+	p.await(id, outcome, forever, func(o raft.Outcome) any { return reached{o.Index} })
+	return nil, nil
+}
+
+func (p *program) log(_ int, f *fields) (any, error) {
+	first := required(f, "from", integer(1, maxID))
+	last := required(f, "to", integer(0, maxID))
+	site, err := p.there(f)
+	if err != nil {
+		return nil, err
+	}
+	first, page, err := pageOf(site, site.id, first, last)
+	return logSlice{first, page}, err
+}
+
+func (p *program) transfer(_ int, f *fields) (any, error) {
+	to := required(f, "to", server())
+	site, err := p.there(f)
+	if err != nil {
+		return nil, err
+	}
+	begun, err := site.Transfer(site.id, to)
+	return handed{begun}, err
+}
+
+func (p *program) partition(_ int, f *fields) (any, error) {
+	cut := readPartition(f, numbered(maxNodes))
+	site, err := p.there(f)
+	if err != nil {
+		return nil, err
+	}
+	cut(site)
+	return nothing{}, nil
+}
+
+func (p *program) heal(_ int, f *fields) (any, error) {
+	site, err := p.there(f)
+	if err != nil {
+		return nil, err
+	}
+	site.Partition(nil)
+	return nothing{}, nil
+}
+
+func (p *program) links(_ int, f *fields) (any, error) {
+	faults := readFaults(f)
+	site, err := p.there(f)
+	if err != nil {
+		return nil, err
+	}
+	site.Degrade(faults)
+	return nothing{}, nil
+}
+
+// A load runs beside the node.
+type load func(context.Context, *site) (any, error)
+
+func bearing[S, R any](
+	spec S, perform func(Cluster, context.Context, raft.NodeID, S, func(float64)) (R, error),
+) load {
+	return func(ctx context.Context, s *site) (any, error) {
+		return perform(s, ctx, s.id, spec, func(float64) {})
+	}
+}
+
+var loads = map[string]func(*fields) load{
+	"replicate": func(f *fields) load { return bearing(closedLoop(f), Cluster.Replicate) },
+	"offered":   func(f *fields) load { return bearing(openLoop(f), Cluster.Offered) },
+}
+
+func (p *program) run(id int, f *fields) (any, error) {
+	w := required(f, "workload", object)
+	if err := f.end(); err != nil {
+		return nil, err
+	}
+	name := required(w, "name", choice(slices.Sorted(maps.Keys(loads))...))
+	if w.err != nil {
+		return nil, w.err
+	}
+	perform := loads[name](w)
+	if err := w.end(); err != nil {
+		return nil, err
+	}
+	site, err := p.alive(f)
+	if err != nil {
+		return nil, err
+	}
+	if !site.busy.CompareAndSwap(false, true) {
+		return nil, badRequest("a workload is running; one at a time")
+	}
+	site.working.Go(func() {
+		result, err := perform(site.running, site)
+		site.busy.Store(false)
+		p.give(id, result, err)
+	})
+	return nil, nil
+}
+
+func (p *program) quit(_ int, f *fields) (any, error) {
+	if err := f.end(); err != nil {
+		return nil, err
+	}
+	p.end()
+	return nothing{}, nil
+}
+
+// anyCommand is a client's, or a change of members.
+func anyCommand(raw jsontext.Value) (*raft.Command, error) {
+	f, err := object(raw)
+	if err != nil {
+		return nil, err
+	}
+	change := choice(string(raft.AddServer), string(raft.RemoveServer))
+	op, err := change(f.unread["op"])
+	if err != nil {
+		return command(raw)
+	}
+	delete(f.unread, "op")
+	key := required(f, "key", choice(serverKeys...))
+	if err := f.end(); err != nil {
+		return nil, fmt.Errorf("is wrong: %w", err)
+	}
+	return &raft.Command{Op: raft.Op(op), Key: key}, nil
+}
+
+// serverKeys are the numbers of servers as keys.
+var serverKeys = func() (keys []string) {
+	for _, id := range numbered(maxNodes) {
+		keys = append(keys, strconv.Itoa(int(id)))
+	}
+	return keys
+}()
+
+// ascending are servers, at least one, in ascending order.
+func ascending(raw jsontext.Value) ([]raft.NodeID, error) {
+	servers, err := list(server())(raw)
+	sorted := slices.IsSorted(servers) && len(slices.Compact(slices.Clone(servers))) == len(servers)
+	if err != nil || len(servers) == 0 || !sorted {
+		return nil, fmt.Errorf("must be nodes from 1 to %d in ascending order", maxNodes)
+	}
+	return servers, nil
+}
+
+// addresses are those of nodes, by number.
+func addresses(raw jsontext.Value) (map[raft.NodeID]string, error) {
+	var texts map[string]jsontext.Value
+	if raw.Kind() != '{' || json.Unmarshal(raw, &texts) != nil {
+		return nil, fmt.Errorf("must be an object of addresses by node")
+	}
+	known := map[raft.NodeID]string{}
+	for key, value := range texts {
+		id, err := server()(jsontext.Value(key))
+		if err != nil || !slices.Contains(serverKeys, key) {
+			return nil, fmt.Errorf("must have as names nodes from 1 to %d", maxNodes)
+		}
+		if known[id], err = addressWithPort(1)(value); err != nil {
+			return nil, fmt.Errorf("has for node %d what %w", id, err)
+		}
+	}
+	return known, nil
+}
+
+// addressWithPort is a host and a port, which is at least low.
+func addressWithPort(low int) check[string] {
+	return func(raw jsontext.Value) (string, error) {
+		value, err := text(1, maxPathBytes)(raw)
+		host, port, splitErr := net.SplitHostPort(value)
+		number, numberErr := strconv.Atoi(port)
+		if errors.Join(err, splitErr, numberErr) != nil || host == "" || number < low || number > 65535 {
+			return "", fmt.Errorf("must be a host and a port, as in 127.0.0.1:7000")
+		}
+		return value, nil
+	}
+}
+
+// isLoopback reports whether an address can be reached on this machine only.
+func isLoopback(address string) bool {
+	host, _, err := net.SplitHostPort(address)
+	ip := net.ParseIP(host)
+	return err == nil && (host == "localhost" || ip != nil && ip.IsLoopback())
+}
