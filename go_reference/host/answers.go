@@ -103,9 +103,14 @@ type statuses struct {
 }
 
 type nodeStatus struct {
-	ID            raft.NodeID    `json:"id"`
-	Alive         bool           `json:"alive"`
-	Paused        bool           `json:"paused"`
+	ID     raft.NodeID `json:"id"`
+	Alive  bool        `json:"alive"`
+	Paused bool        `json:"paused"`
+	lifeStatus
+}
+
+// lifeStatus is what there is to be told of a life of a node.
+type lifeStatus struct {
 	Role          *raft.Role     `json:"role"`
 	Term          *uint64        `json:"term"`
 	Leader        *raft.NodeID   `json:"leader"`
@@ -197,18 +202,20 @@ func describeError(err error) *failure {
 }
 
 func describeNode(id raft.NodeID, replica lives.Replica) nodeStatus {
-	status := replica.Status
-	if status.Lifecycle == lives.Crashed {
+	state := replica.Lifecycle
+	if state == lives.Crashed {
 		return nodeStatus{ID: id}
 	}
+	return nodeStatus{ID: id, Alive: true, Paused: state == lives.Paused, lifeStatus: describeLife(replica)}
+}
+
+func describeLife(replica lives.Replica) lifeStatus {
+	status := replica.Status
 	lost := []lostEntries{}
 	for _, each := range status.LostEntries {
 		lost = append(lost, lostEntries{each.Node, each.First, each.Last})
 	}
-	return nodeStatus{
-		ID:            id,
-		Alive:         true,
-		Paused:        status.Lifecycle == lives.Paused,
+	return lifeStatus{
 		Role:          &status.Role,
 		Term:          &status.Term,
 		Leader:        orNull(status.Leader),

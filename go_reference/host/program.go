@@ -4,11 +4,10 @@ import (
 	"context"
 	"encoding/json/jsontext"
 	"encoding/json/v2"
-	"errors"
 	"fmt"
 	"io"
 	"maps"
-	"net"
+	"net/netip"
 	"slices"
 	"strconv"
 	"sync"
@@ -20,7 +19,10 @@ import (
 	"raftmark/raft"
 )
 
-const maxClusterBytes = 64
+const (
+	maxClusterBytes = 64
+	maxAddressBytes = 64
+)
 
 // A program hosts one node of a cluster whose other nodes are elsewhere.
 type program struct {
@@ -222,20 +224,28 @@ func (s *site) crash() (ceased, error) {
 	return ceased{atNs}, err
 }
 
-func (s *site) pause() (nodeStatus, error) {
+func (s *site) pause() (lifeStatus, error) {
 	if err := s.Pause(s.id); err != nil {
-		return nodeStatus{}, err
+		return lifeStatus{}, err
 	}
-	return describeNode(s.id, s.Replica(s.id)), nil
+	return s.told()
 }
 
 func (s *site) resume() error { return s.Resume(s.id) }
 
-func (s *site) status() (nodeStatus, error) {
+func (s *site) status() (lifeStatus, error) {
 	if err := s.mustRun(); err != nil {
-		return nodeStatus{}, err
+		return lifeStatus{}, err
 	}
-	return describeNode(s.id, s.Replica(s.id)), nil
+	return s.told()
+}
+
+func (s *site) told() (lifeStatus, error) {
+	replica := s.Replica(s.id)
+	if replica.Lifecycle == lives.Crashed {
+		return lifeStatus{}, s.mustRun()
+	}
+	return describeLife(replica), nil
 }
 
 func (s *site) counters() (raft.Counters, error) {
@@ -293,8 +303,8 @@ func (p *program) whenApplied(id int, f *fields) (any, error) {
 }
 
 func (p *program) log(_ int, f *fields) (any, error) {
-	first := required(f, "from", integer(1, maxID))
-	last := required(f, "to", integer(0, maxID))
+	first := optional(f, "from", integer(1, maxID), 1)
+	last := optional(f, "to", integer(1, maxID), maxID)
 	site, err := p.there(f)
 	if err != nil {
 		return nil, err
@@ -450,14 +460,13 @@ func addresses(raw jsontext.Value) (map[raft.NodeID]string, error) {
 	return known, nil
 }
 
-// addressWithPort is a host and a port, which is at least low.
-func addressWithPort(low int) check[string] {
+// addressWithPort is an IP address and a port, which is at least low.
+func addressWithPort(low uint16) check[string] {
 	return func(raw jsontext.Value) (string, error) {
-		value, err := text(1, maxPathBytes)(raw)
-		host, port, splitErr := net.SplitHostPort(value)
-		number, numberErr := strconv.Atoi(port)
-		if errors.Join(err, splitErr, numberErr) != nil || host == "" || number < low || number > 65535 {
-			return "", fmt.Errorf("must be a host and a port, as in 127.0.0.1:7000")
+		value, err := text(1, maxAddressBytes)(raw)
+		address, parseErr := netip.ParseAddrPort(value)
+		if err != nil || parseErr != nil || address.Port() < low {
+			return "", fmt.Errorf("must be like 127.0.0.1:7000 or [::1]:7000")
 		}
 		return value, nil
 	}
@@ -465,7 +474,6 @@ func addressWithPort(low int) check[string] {
 
 // isLoopback reports whether an address can be reached on this machine only.
 func isLoopback(address string) bool {
-	host, _, err := net.SplitHostPort(address)
-	ip := net.ParseIP(host)
-	return err == nil && (host == "localhost" || ip != nil && ip.IsLoopback())
+	parsed, err := netip.ParseAddrPort(address)
+	return err == nil && parsed.Addr().IsLoopback()
 }

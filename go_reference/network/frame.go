@@ -49,6 +49,21 @@ func appendMessage(b []byte, message raft.Message, delay time.Duration) []byte {
 	return appendFrame(b, delay, func(b []byte) ([]byte, uint8) { return raft.AppendMessage(b, message) })
 }
 
+// message is the one in a frame, which is to be between these two.
+func (f frame) message(from, to raft.NodeID) (raft.Message, error) {
+	message, err := raft.DecodeMessage(f.tag, f.body)
+	switch {
+	case err != nil:
+		return nil, err
+	case message.Sender() != from:
+		return nil, fmt.Errorf("node %d speaks for node %d", from, message.Sender())
+	case message.Recipient() != to:
+		return nil, fmt.Errorf("a message to node %d has come to node %d", message.Recipient(), to)
+	default:
+		return message, nil
+	}
+}
+
 // A frameReader takes a stream apart. It takes memory for what has come, and not for what a
 // header announces.
 type frameReader struct {
@@ -79,10 +94,10 @@ func (r *frameReader) next(limit int) (frame, error) {
 	delay := binary.LittleEndian.Uint64(header[4:])
 	tag := header[headerSize-1]
 	if length > limit {
-		return frame{}, fmt.Errorf("a frame of %d bytes, of which %d are allowed", length, limit)
+		return frame{}, fmt.Errorf("no frame: type %d, %d bytes", tag, length)
 	}
 	if delay > uint64(maxDelay) {
-		return frame{}, fmt.Errorf("a frame that is to be held for longer than %v", maxDelay)
+		return frame{}, fmt.Errorf("a frame to be held for longer than %v", maxDelay)
 	}
 	body, err := r.take(length)
 	return frame{tag, time.Duration(delay), body}, cutShort(err)

@@ -1,13 +1,16 @@
 package network
 
 import (
+	"bytes"
 	"crypto/hmac"
 	"crypto/rand"
 	"crypto/sha256"
 	"errors"
 	"fmt"
-	"net"
+	"io"
+	"strings"
 	"time"
+	"unicode"
 	"unicode/utf8"
 
 	"github.com/tinylib/msgp/msgp"
@@ -40,64 +43,67 @@ const (
 
 // A hello says who dials whom.
 type hello struct {
-	version  uint64
 	cluster  string
-	from, to raft.NodeID
+	from, to int64
 	nonce    []byte
 }
 
 func (h hello) encode() []byte {
-	b := msgp.AppendArrayHeader(nil, 6)
-	b = msgp.AppendString(b, magic)
-	b = msgp.AppendUint64(b, h.version)
+	b := append(msgp.AppendArrayHeader(nil, 6), opening...)
+	b = append(b, spoken...)
 	b = msgp.AppendString(b, h.cluster)
 	b = msgp.AppendUint64(b, uint64(h.from))
 	b = msgp.AppendUint64(b, uint64(h.to))
 	return msgp.AppendBytes(b, h.nonce)
 }
 
-var errNoHello = errors.New("it does not speak to a node")
+// What a hello of any version begins with, and what that of this version goes on with.
+var (
+	opening = msgp.AppendString(nil, magic)
+	spoken  = msgp.AppendUint64(nil, wireVersion)
+)
 
-// decodeHello reads as much as every version has.
-func decodeHello(f frame) (h hello, err error) {
-	size, rest, err := msgp.ReadArrayHeaderBytes(f.body)
-	if f.tag != tagHello || err != nil || size < 2 {
-		return hello{}, errNoHello
+func decodeHello(body []byte) (h hello, err error) {
+	if len(body) == 0 || !bytes.HasPrefix(body[1:], opening) {
+		return h, errors.New("no hello of Raftmark's")
 	}
-	spoken, rest, err := msgp.ReadStringBytes(rest)
-	if err != nil || spoken != magic {
-		return hello{}, errNoHello
+	rest := body[1+len(opening):]
+	if !bytes.HasPrefix(rest, spoken) {
+		return h, fmt.Errorf("another wire version: only %d is spoken here", wireVersion)
 	}
-	if h.version, rest, err = msgp.ReadUint64Bytes(rest); err != nil {
-		return hello{}, errNoHello
-	}
-	if h.version != wireVersion {
-		return h, nil
-	}
-	var from, to uint64
-	h.cluster, rest, err = msgp.ReadStringBytes(rest)
+	rest = rest[len(spoken):]
+	size, _, err := msgp.ReadArrayHeaderBytes(body)
 	if err == nil {
-		from, rest, err = msgp.ReadUint64Bytes(rest)
+		h.cluster, rest, err = msgp.ReadStringBytes(rest)
 	}
 	if err == nil {
-		to, rest, err = msgp.ReadUint64Bytes(rest)
+		h.from, rest, err = msgp.ReadInt64Bytes(rest)
+	}
+	if err == nil {
+		h.to, rest, err = msgp.ReadInt64Bytes(rest)
 	}
 	if err == nil {
 		h.nonce, rest, err = msgp.ReadBytesBytes(rest, nil)
 	}
-	whole := err == nil && size == 6 && len(rest) == 0 && len(h.nonce) == nonceSize
-	if !whole || !utf8.ValidString(h.cluster) || from > maxNode || to > maxNode {
-		return hello{}, errNoHello
+	if err != nil || size != 6 || len(rest) > 0 || !utf8.ValidString(h.cluster) {
+		return h, errNoHandshake
 	}
-	h.from, h.to = raft.NodeID(from), raft.NodeID(to)
-	return h, nil
+	return h, checkNonce(h.nonce)
 }
 
-const maxNode = 1<<31 - 1
+var errNoHandshake = errors.New("no handshake: it has other fields")
 
-func proof(secret []byte, whose string, hello, nonce []byte) []byte {
-	mac := hmac.New(sha256.New, secret)
-	mac.Write([]byte(whose))
+func checkNonce(nonce []byte) error {
+	if len(nonce) != nonceSize {
+		return fmt.Errorf("no nonce: %d bytes", len(nonce))
+	}
+	return nil
+}
+
+// proof shows, for this hello and this nonce, that one has the secret.
+func (c *Config) proof(role string, hello, nonce []byte) []byte {
+	mac := hmac.New(sha256.New, c.Secret)
+	mac.Write([]byte(role))
 	mac.Write(hello)
 	mac.Write(nonce)
 	return mac.Sum(nil)
@@ -109,14 +115,9 @@ func newNonce() []byte {
 	return nonce
 }
 
-// A refusal is why the other end does not want this connection.
-type refusal string
-
-func (r refusal) Error() string { return "it refuses: " + string(r) }
-
 // greet is the dialler's part. Afterwards the peer is who it should be, as far as a secret says.
-func greet(conn net.Conn, reader *frameReader, config *Config, to raft.NodeID) error {
-	said := hello{wireVersion, config.Cluster, config.Node, to, newNonce()}.encode()
+func (c *Config) greet(conn io.Writer, reader *frameReader, to raft.NodeID, nonce []byte) error {
+	said := hello{c.Cluster, int64(c.Node), int64(to), nonce}.encode()
 	if err := say(conn, tagHello, said); err != nil {
 		return err
 	}
@@ -124,16 +125,19 @@ func greet(conn net.Conn, reader *frameReader, config *Config, to raft.NodeID) e
 	if err != nil {
 		return err
 	}
-	var nonce []byte
+	var asked []byte
 	if answer.tag == tagChallenge {
-		if nonce, err = onlyBytes(answer.body); err != nil {
+		if asked, err = onlyBytes(answer.body); err == nil {
+			err = checkNonce(asked)
+		}
+		if err != nil {
 			return err
 		}
-		shown := []byte{}
-		if config.Secret != nil {
-			shown = proof(config.Secret, dialler, said, nonce)
+		shown := []byte{} // Who has no secret says so, to be refused in words.
+		if c.Secret != nil {
+			shown = c.proof(dialler, said, asked)
 		}
-		if err := say(conn, tagProof, oneBytes(shown)); err != nil {
+		if err = say(conn, tagProof, oneBytes(shown)); err != nil {
 			return err
 		}
 		if answer, err = reader.next(maxGreeting); err != nil {
@@ -142,86 +146,103 @@ func greet(conn net.Conn, reader *frameReader, config *Config, to raft.NodeID) e
 	}
 	switch answer.tag {
 	case tagWelcome:
-		shown, err := onlyBytes(answer.body)
-		if err != nil {
-			return err
-		}
-		if config.Secret != nil && !hmac.Equal(shown, proof(config.Secret, listener, said, nonce)) {
-			return errors.New("it does not know the secret")
-		}
-		return nil
+		return c.checkWelcome(to, answer.body, said, asked)
 	case tagRefused:
-		return refusal(reasonIn(answer.body))
+		return fmt.Errorf("node %d refuses: %s", to, reasonIn(answer.body))
 	default:
-		return errors.New("it does not answer as a node does")
+		return fmt.Errorf("no answer to a hello: type %d", answer.tag)
 	}
 }
 
-// receive is the listener's part: who dials, or why that is refused, which the dialler is told.
-func (n *Network) receive(conn net.Conn, reader *frameReader) (from raft.NodeID, err error) {
-	first, err := reader.next(maxGreeting)
+func (c *Config) checkWelcome(from raft.NodeID, body, said, asked []byte) error {
+	shown, err := onlyBytes(body)
+	switch {
+	case err != nil || c.Secret == nil:
+		return err
+	case asked == nil:
+		return fmt.Errorf("node %d has no secret, and here is one", from)
+	case !hmac.Equal(shown, c.proof(listener, said, asked)):
+		return fmt.Errorf("node %d has another secret", from)
+	default:
+		return nil
+	}
+}
+
+// receive is the listener's part: who dials, one of those it knows, or why that is refused, which
+// the dialler is told.
+func (c *Config) receive(
+	conn io.Writer, reader *frameReader, knows func(raft.NodeID) bool, nonce []byte,
+) (raft.NodeID, error) {
+	from, err := c.admit(conn, reader, knows, nonce)
+	if err != nil && !ended(err) {
+		// Whoever does not hear it has gone.
+		_ = say(conn, tagRefused, msgp.AppendString(msgp.AppendArrayHeader(nil, 1), err.Error()))
+	}
+	return from, err
+}
+
+func (c *Config) admit(
+	conn io.Writer, reader *frameReader, knows func(raft.NodeID) bool, nonce []byte,
+) (raft.NodeID, error) {
+	first, err := reader.step(tagHello)
 	if err != nil {
 		return 0, err
 	}
-	said := append([]byte(nil), first.body...)
-	h, err := decodeHello(first)
+	said := bytes.Clone(first)
+	h, err := decodeHello(said)
 	if err != nil {
 		return 0, err
 	}
-	if err := n.judge(h); err != nil {
-		return h.from, errors.Join(err, refuse(conn, err))
+	from := raft.NodeID(h.from)
+	switch {
+	case h.cluster != c.Cluster:
+		return 0, errors.New("another cluster")
+	case h.to != int64(c.Node):
+		return 0, fmt.Errorf("this is node %d, not node %d", c.Node, h.to)
+	case h.from < 1 || from == c.Node || !knows(from):
+		return 0, fmt.Errorf("no such peer: %d", h.from)
 	}
 	shown := []byte{}
-	if n.config.Secret != nil {
-		nonce := newNonce()
+	if c.Secret != nil {
 		if err := say(conn, tagChallenge, oneBytes(nonce)); err != nil {
-			return h.from, err
+			return from, err
 		}
-		answer, err := reader.next(maxGreeting)
+		answer, err := reader.step(tagProof)
 		if err != nil {
-			return h.from, err
+			return from, err
 		}
-		if err := n.judgeProof(answer, said, nonce); err != nil {
-			return h.from, errors.Join(err, refuse(conn, err))
+		if err := c.checkProof(answer, said, nonce); err != nil {
+			return from, err
 		}
-		shown = proof(n.config.Secret, listener, said, nonce)
+		shown = c.proof(listener, said, nonce)
 	}
-	return h.from, say(conn, tagWelcome, oneBytes(shown))
+	return from, say(conn, tagWelcome, oneBytes(shown))
 }
 
-// judge is why a hello is refused, or nil.
-func (n *Network) judge(h hello) error {
+func (c *Config) checkProof(body, said, nonce []byte) error {
+	shown, err := onlyBytes(body)
 	switch {
-	case h.version != wireVersion:
-		return fmt.Errorf("another wire version: %d, where %d is spoken", h.version, wireVersion)
-	case h.cluster != n.config.Cluster:
-		return errors.New("another cluster")
-	case h.to != n.config.Node:
-		return fmt.Errorf("not node %d", h.to)
-	case !n.knows(h.from):
-		return fmt.Errorf("no such peer: %d", h.from)
-	default:
-		return nil
-	}
-}
-
-func (n *Network) judgeProof(answer frame, said, nonce []byte) error {
-	shown, err := onlyBytes(answer.body)
-	switch {
-	case answer.tag != tagProof || err != nil || len(shown) == 0:
+	case err != nil:
+		return err
+	case len(shown) == 0:
 		return errors.New("a secret is wanted")
-	case !hmac.Equal(shown, proof(n.config.Secret, dialler, said, nonce)):
+	case !hmac.Equal(shown, c.proof(dialler, said, nonce)):
 		return errors.New("the secret is wrong")
 	default:
 		return nil
 	}
 }
 
-func refuse(conn net.Conn, reason error) error {
-	return say(conn, tagRefused, msgp.AppendString(msgp.AppendArrayHeader(nil, 1), reason.Error()))
+// step is the body of the next frame, which is to be this step of the handshake.
+func (r *frameReader) step(tag uint8) ([]byte, error) {
+	f, err := r.next(maxGreeting)
+	if err == nil && f.tag != tag {
+		err = fmt.Errorf("no handshake: type %d", f.tag)
+	}
+	return f.body, err
 }
 
-func say(conn net.Conn, tag uint8, body []byte) error {
+func say(conn io.Writer, tag uint8, body []byte) error {
 	_, err := conn.Write(appendFrame(nil, 0, func(b []byte) ([]byte, uint8) { return append(b, body...), tag }))
 	return err
 }
@@ -236,19 +257,28 @@ func onlyBytes(body []byte) ([]byte, error) {
 		value, rest, err = msgp.ReadBytesBytes(rest, nil)
 	}
 	if err != nil || size != 1 || len(rest) > 0 {
-		return nil, errors.New("it does not keep to the handshake")
+		return nil, errNoHandshake
 	}
 	return value, nil
 }
 
+// maxReason is how much of another end's reason is shown.
+const maxReason = 200
+
+// reasonIn is why the other end refuses, as it may be shown.
 func reasonIn(body []byte) string {
 	size, rest, err := msgp.ReadArrayHeaderBytes(body)
 	var reason string
 	if err == nil {
 		reason, rest, err = msgp.ReadStringBytes(rest)
 	}
-	if err != nil || size != 1 || len(rest) > 0 || !utf8.ValidString(reason) {
-		return "for no reason that it tells"
+	if err != nil || size != 1 || len(rest) > 0 {
+		return "it does not say why"
 	}
-	return reason
+	return strings.Map(func(r rune) rune {
+		if unicode.IsPrint(r) {
+			return r
+		}
+		return '?'
+	}, reason[:min(len(reason), maxReason)])
 }

@@ -199,7 +199,7 @@ func (n *Network) introduce(conn net.Conn, reader *frameReader) (raft.NodeID, er
 	if err := conn.SetDeadline(time.Now().Add(handshakeTime)); err != nil {
 		return 0, err
 	}
-	from, err := n.receive(conn, reader)
+	from, err := n.config.receive(conn, reader, n.knows, newNonce())
 	if errors.Is(err, os.ErrDeadlineExceeded) {
 		err = fmt.Errorf("no handshake in %v", handshakeTime)
 	}
@@ -230,12 +230,9 @@ func (n *Network) listen(from raft.NodeID, reader *frameReader) error {
 		if err != nil {
 			return err
 		}
-		message, err := raft.DecodeMessage(frame.tag, frame.body)
+		message, err := frame.message(from, n.config.Node)
 		if err != nil {
 			return err
-		}
-		if message.Sender() != from || message.Recipient() != n.config.Node {
-			return fmt.Errorf("a message from node %d to node %d", message.Sender(), message.Recipient())
 		}
 		if frame.delay == 0 {
 			n.config.Deliver(message)

@@ -78,7 +78,7 @@ func (p *peer) converse() (welcome bool) {
 	reader := newFrameReader(conn)
 	deadline, _ := ctx.Deadline()
 	if err = conn.SetDeadline(deadline); err == nil {
-		err = greet(conn, reader, &p.network.config, p.id)
+		err = p.network.config.greet(conn, reader, p.id, newNonce())
 	}
 	if err == nil {
 		err = conn.SetDeadline(time.Time{})

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"math"
 	"regexp"
+	"slices"
 
 	"github.com/tinylib/msgp/msgp"
 )
@@ -123,6 +124,11 @@ var messageReaders = [...]func(*decoder) Message{
 			LeaderCommit: r.index(), Round: r.number(),
 		}
 		r.check(m.PrevLogIndex <= math.MaxInt-len(m.Entries), "an index too large")
+		earlier := m.PrevLogTerm
+		for _, entry := range m.Entries {
+			r.check(earlier <= entry.Term && entry.Term <= m.Term, "terms that fall, or of the future")
+			earlier = entry.Term
+		}
 		return m
 	},
 	tagAppendEntriesReply: func(r *decoder) Message {
@@ -141,10 +147,14 @@ var messageReaders = [...]func(*decoder) Message{
 		}
 		r.expect(2)
 		m.Configuration = Configuration{r.sentServers(), r.sentServers()}
+		members := slices.Sorted(slices.Values(m.Configuration.Members()))
+		nobodyTwice := len(slices.Compact(slices.Clone(members))) == len(members)
+		r.check(len(m.Configuration.Voters) > 0 && nobodyTwice, "no configuration")
 		m.Offset = r.index()
 		for count := r.list(); count > 0 && r.err == nil; count-- {
 			item := r.item()
-			r.check(item.Serial <= math.MaxInt64, "a serial too large")
+			_, truth := item.Value.(bool)
+			r.check(item.Serial <= math.MaxInt64 && !(truth && item.Serial == 0), "no item of a state")
 			m.Items = append(m.Items, item)
 		}
 		m.Done, m.Round = r.boolean(), r.number()
@@ -201,7 +211,7 @@ func (r *decoder) list() uint32 {
 	return size
 }
 
-var serverKey = regexp.MustCompile(`^[1-9][0-9]{0,17}$`)
+var serverKey = regexp.MustCompile(`^[1-9][0-9]{0,8}$`)
 
 func (r *decoder) sentEntries() []Entry {
 	var entries []Entry

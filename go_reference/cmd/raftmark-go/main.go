@@ -93,22 +93,33 @@ func service(arguments []string) (func(context.Context, io.Reader, io.Writer, io
 	}, err
 }
 
-// secret is that of the file, or where none is named, of the environment; nil for none.
+const (
+	secretVariable = "RAFTMARK_SECRET"
+	leastSecret    = 16
+	mostSecret     = 4096
+)
+
+// secret is that of the file, or where none is named, of the environment, in which it does not
+// stay; nil for none.
 func secret(file string) ([]byte, error) {
-	secret := []byte(os.Getenv("RAFTMARK_SECRET"))
-	if file == "" && len(secret) == 0 {
-		return nil, nil
+	text, given := os.LookupEnv(secretVariable)
+	if err := os.Unsetenv(secretVariable); err != nil {
+		return nil, err
 	}
+	secret, source := []byte(text), secretVariable
 	if file != "" {
 		content, err := os.ReadFile(file)
 		if err != nil {
-			return nil, err
+			return nil, fmt.Errorf("cannot read the secret file: %w", err)
 		}
-		secret = content
+		secret, source, given = content, file, true
+	}
+	if !given {
+		return nil, nil
 	}
 	secret = bytes.TrimSpace(secret)
-	if len(secret) == 0 {
-		return nil, errors.New("the secret is empty")
+	if len(secret) < leastSecret || len(secret) > mostSecret {
+		return nil, fmt.Errorf("a secret has %d to %d bytes, not %s", leastSecret, mostSecret, source)
 	}
 	return secret, nil
 }
