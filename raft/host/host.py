@@ -30,12 +30,24 @@ from raftmark.raft.host.replies import Request
 from raftmark.raft.host.requests import REQUIRED
 from raftmark.raft.host.service import Operation, Service, run
 
+NATIVE = "native"
+
 
 class Host(Service):
-    """Serves requests to a cluster. `describe` tells what `hello` says of the contender."""
+    """Serves requests to a cluster. `describe` tells what `hello` says of the contender.
 
-    def __init__(self, name: str, factory: ClusterFactory, describe: Callable[[], Reply]) -> None:
+    `transport` is what its nodes speak over, besides which `native` is the same.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        factory: ClusterFactory,
+        describe: Callable[[], Reply],
+        transport: str = NATIVE,
+    ) -> None:
         super().__init__(name, describe)
+        self._transport = requests.choice(*{NATIVE, transport})
         self._factory = factory
         self._control: Control | None = None
         self._busy = False
@@ -81,7 +93,7 @@ class Host(Service):
             fields,
             {
                 "nodes": (requests.integer(1, MAX_NODES), 3),
-                "transport": (requests.choice("native"), "native"),
+                "transport": (self._transport, NATIVE),
                 **SETTINGS,
             },
         )

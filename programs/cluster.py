@@ -1,0 +1,333 @@
+"""A cluster of node programs: starts and ends them, introduces them, and asks each for its part."""
+
+import secrets
+import time
+from collections.abc import Mapping, Sequence
+from concurrent.futures import Future, wait
+from typing import Any
+
+from raftmark.programs import replies
+from raftmark.programs.launcher import Children, Command, Launcher
+from raftmark.programs.program import ANSWER_S, START_S, Program
+from raftmark.raft.client import Done, Query, Reading
+from raftmark.raft.cluster import Cluster, ClusterConfig, Counters, Events, LogSlice, NodeStatus
+from raftmark.raft.deployed import Address
+from raftmark.raft.errors import OutcomeUnknown, Unavailable
+from raftmark.raft.host.answers import describe
+from raftmark.raft.links import Faults
+from raftmark.raft.loads import OfferedSpec, ReplicateSpec
+from raftmark.raft.messages import Command as ClientCommand
+
+MILLISECOND = 1_000_000
+SECOND = 1_000_000_000
+
+
+class ProgramCluster(Cluster):
+    """Every node is a program, node n the n-th of `commands`, which repeat in turn.
+
+    A program lives through its node's lives, so that memory storage does. One that ends by
+    itself, or is killed, is a crash of its node, and the next life has a new program.
+    """
+
+    def __init__(
+        self,
+        config: ClusterConfig,
+        events: Events,
+        commands: Sequence[Command],
+        launcher: Launcher | None = None,
+    ) -> None:
+        self._config = config
+        self._events = events
+        self._commands = commands
+        self._launcher = launcher or Children()
+        # Whoever listens where a node of another cluster did is not taken for it.
+        self._name = f"raftmark-{secrets.token_hex(8)}"
+        self._programs: dict[int, Program] = {}
+        self._addresses: dict[int, str] = {}
+        self._links: dict[str, tuple[str, dict[str, Any]]] = {}
+        self._replaced: dict[int, Command] = {}
+        self._stopping = False
+
+    # -- programs ------------------------------------------------------------------------
+
+    def start(self) -> None:
+        """Start every node's program, introduce them to each other, and let all begin."""
+        nodes = self._config.nodes
+        try:
+            self._provide(nodes)
+            self._each("begin", [self._living(n) for n in nodes])
+        except BaseException:
+            self.stop()
+            raise
+
+    def stop(self) -> None:
+        """End every node's program."""
+        self._stopping = True
+        for program in self._programs.values():
+            program.ask("quit", replies.decode_object, ignore)
+        for program in self._programs.values():
+            program.end()
+
+    def replace(self, node: int, command: Command) -> None:
+        """Let another program be a crashed node's from its next life on; its data stays."""
+        self._replaced[node] = command
+        program = self._programs[node]
+        program.ask("quit", replies.decode_object, ignore)
+        program.end()
+
+    def _provide(self, nodes: Sequence[int]) -> None:
+        """Start the nodes' programs, which listen, and let all know where."""
+        for n in nodes:
+            command = self._replaced.get(n) or self._commands[(n - 1) % len(self._commands)]
+            self._programs[n] = Program(n, command, self._launcher, self._heard, self._ended)
+        programs = [self._programs[n] for n in nodes]
+        try:
+            self._let_listen(programs)
+            for op, setting in self._links.values():
+                self._each(op, programs, **setting)
+        except BaseException:
+            for program in programs:
+                program.kill()
+            raise
+        peers = {str(n): address for n, address in self._addresses.items()}
+        self._tell_all("peers", peers=peers)
+
+    def _let_listen(self, programs: Sequence[Program]) -> None:
+        answers = [
+            program.begin(
+                "listen",
+                replies.decode_listening,
+                node=program.node,
+                cluster=self._name,
+                **settings_of(self._config),
+            )
+            for program in programs
+        ]
+        for program, answer in zip(programs, answers, strict=True):
+            text = program.finish(answer, START_S).address
+            try:
+                Address.parse(text)
+            except ValueError as error:
+                raise Unavailable(f"{program} listens nowhere: {text!r:.60}") from error
+            self._addresses[program.node] = text
+
+    def _each(self, op: str, programs: Sequence[Program], **fields: Any) -> None:
+        """Ask these programs, all at once, and wait for their answers however long it takes."""
+        answers = [program.begin(op, replies.decode_object, **fields) for program in programs]
+        for answer in answers:
+            answer.result()
+
+    def _tell_all(self, op: str, **fields: Any) -> None:
+        """Ask every program; one that hangs hears it as soon as it goes on."""
+        answers: list[Future[Any]] = []
+        for program in self._programs.values():
+            answer = program.begin(op, replies.decode_object, **fields)
+            if not program.hangs:
+                answers.append(answer)
+        wait(answers, ANSWER_S)
+
+    def _living(self, node: int) -> Program:
+        """A node's program, which is to have a life: that may end as soon as it has begun."""
+        program = self._programs[node]
+        program.lives = True
+        return program
+
+    def _ended(self, program: Program, how: str) -> None:
+        """A program has ended, and with it the life of its node, if it had one."""
+        self._addresses.pop(program.node, None)
+        if program.lives and not self._stopping:
+            program.lives = False
+            self._events.failed(program.node, Unavailable(how))
+
+    def _heard(self, program: Program, event: str, line: bytes) -> None:
+        events = self._events
+        match event:
+            case "role":
+                events.role_changed(replies.decode_role(line))
+            case "entries_lost":
+                events.entries_lost(replies.decode_lost(line))
+            case "members":
+                events.members_committed(replies.decode_members(line))
+            case "message":
+                if events.sent is not None:
+                    events.sent([replies.decode_object(line)])
+            case "refused":
+                events.refused(replies.decode_refusal(line))
+            case "fault":
+                program.lives = False
+                events.failed(program.node, Unavailable(replies.decode_fault(line).message))
+
+    # -- lives ---------------------------------------------------------------------------
+
+    def crash(self, node: int) -> int:
+        """Let the program drop the node's life; one that hangs is killed, and its memory lost."""
+        program = self._programs[node]
+        program.lives = False
+        try:
+            return program.call("crash", replies.decode_ceased).at_ns
+        except Unavailable:
+            if not program.gone:
+                program.kill()
+            return time.monotonic_ns()
+
+    def restart(self, node: int) -> bool:
+        """Let the program begin a new life on what the old one saved, or start another one."""
+        gone = self._programs[node].gone
+        if gone:
+            self._programs[node].end()
+            self._provide([node])
+        program = self._living(node)
+        try:
+            self._each("begin", [program])
+        except BaseException:
+            program.lives = False
+            raise
+        return gone and self._config.storage == "memory"
+
+    def join(self, node: int) -> None:
+        """Start a program for a new node."""
+        if node not in self._programs:
+            self._provide([node])
+        self.restart(node)
+
+    def pause(self, node: int) -> NodeStatus:
+        """Let the program listen to nothing but its host."""
+        program = self._programs[node]
+        try:
+            return program.call("pause", replies.decode_status)
+        except Unavailable:
+            # It may hang now, and obey later: then it is not to stay so.
+            program.ask("resume", replies.decode_object, ignore)
+            raise
+
+    def resume(self, node: int) -> None:
+        """Let the program go on."""
+        self._programs[node].call("resume", replies.decode_object)
+
+    # -- links ---------------------------------------------------------------------------
+
+    def partition(self, groups: Sequence[Sequence[int]] | None) -> None:
+        """Tell every program."""
+        if groups is None:
+            self._set("cut", "heal")
+        else:
+            self._set("cut", "partition", groups=groups)
+
+    def block(self, ways: Sequence[tuple[int, int]]) -> None:
+        """Tell every program."""
+        self._set("cut", "partition", blocked=ways)
+
+    def degrade(self, faults: Faults) -> None:
+        """Tell every program."""
+        delay_ms = [delay_ns / MILLISECOND for delay_ns in faults.delay_ns]
+        self._set(
+            "faults", "links", drop=faults.drop, duplicate=faults.duplicate, delay_ms=delay_ms
+        )
+
+    def _set(self, what: str, op: str, **fields: Any) -> None:
+        """Say something of the links, now and to every program to come."""
+        self._links[what] = op, fields
+        self._tell_all(op, **fields)
+
+    # -- what a node is asked ------------------------------------------------------------
+
+    def submit(self, node: int, command: ClientCommand, done: Done) -> None:
+        """Send the command to the node's program."""
+        self._programs[node].ask(
+            "submit", replies.decode_applied, done, OutcomeUnknown, **proposal_of(command)
+        )
+
+    def read(self, node: int, query: Query) -> None:
+        """Send the key to the node's program."""
+        self._programs[node].ask("read", replies.decode_value, query.done, key=query.key)
+
+    def when_applied(self, node: int, index: int, done: Reading) -> None:
+        """Let the node's program wait for the entry."""
+        self._programs[node].ask("when_applied", replies.decode_reached, done, index=index)
+
+    def status(self, node: int) -> NodeStatus:
+        """Ask the node's program."""
+        return self._programs[node].call("status", replies.decode_status)
+
+    def counters(self, node: int) -> Counters:
+        """Ask the node's program."""
+        return self._programs[node].call("counters", replies.decode_counters)
+
+    def log(self, node: int, first: int, last: int) -> LogSlice:
+        """Ask the node's program."""
+        fields = {"from": first, "to": last}
+        return self._programs[node].call("log", replies.decode_slice, **fields)
+
+    def transfer(self, node: int, to: int) -> bool:
+        """Ask the leader's program."""
+        return self._programs[node].call("transfer", replies.decode_handed, to=to).handed
+
+    def compact(self, node: int) -> tuple[int, int]:
+        """Ask the node's program."""
+        program = self._programs[node]
+        made = program.finish(program.begin("compact", replies.decode_compacted), None)
+        return made.index, made.term
+
+    def heartbeat(self, node: int) -> None:
+        """Let the leader send one."""
+        self._programs[node].call("heartbeat", replies.decode_object)
+
+    def replicate(self, node: int, spec: ReplicateSpec) -> dict[str, Any]:
+        """Run the closed loop in the leader's program."""
+        return self._run(node, "replicate", spec._asdict())
+
+    def offered(self, node: int, spec: OfferedSpec) -> dict[str, Any]:
+        """Run the open loop in the leader's program."""
+        return self._run(node, "offered", spec._asdict())
+
+    def _run(self, node: int, name: str, spec: Mapping[str, Any]) -> dict[str, Any]:
+        program = self._programs[node]
+        workload = {"name": name, **in_units(spec)}
+        return program.finish(program.begin("run", replies.decode_object, workload=workload), None)
+
+
+# -- what requests say --------------------------------------------------------------------
+
+
+def settings_of(config: ClusterConfig) -> dict[str, Any]:
+    """A cluster's settings, as `listen` takes them."""
+    settings = config.settings
+    directory = {} if config.data_dir is None else {"data_dir": config.data_dir}
+    return {
+        "voters": settings.nodes,
+        "election_timeout_ms": [each / MILLISECOND for each in settings.election_timeout_ns],
+        "heartbeat_ms": settings.heartbeat_ns / MILLISECOND,
+        "storage": config.storage,
+        "seed": config.seed,
+        "pre_vote": settings.pre_vote,
+        "check_quorum": settings.check_quorum,
+        "snapshot_entries": settings.snapshot_entries,
+        "trace": config.trace,
+        **directory,
+    }
+
+
+def proposal_of(command: ClientCommand) -> dict[str, Any]:
+    """A command, as `submit` takes it."""
+    plain = describe(command._replace(client=None))
+    if command.client is None:
+        return {"command": plain}
+    return {"command": plain, "client": command.client, "serial": command.serial}
+
+
+def in_units(spec: Mapping[str, Any]) -> dict[str, Any]:
+    """A workload's fields, whose durations requests have in seconds or milliseconds."""
+    units = {
+        "warmup_ns": ("warmup_s", SECOND),
+        "duration_ns": ("duration_s", SECOND),
+        "slice_ns": ("slice_ms", MILLISECOND),
+    }
+    fields = {}
+    for name, value in spec.items():
+        unit, size = units.get(name, (name, None))
+        fields[unit] = value if size is None else value / size
+    return fields
+
+
+def ignore(_answer: Any) -> None:
+    """Nobody waits for the answer."""

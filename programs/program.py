@@ -1,0 +1,211 @@
+"""One node's program: requests to it, and what it says, by its pipe (docs/protocol.md)."""
+
+import itertools
+import threading
+import time
+from collections.abc import Callable
+from concurrent.futures import Future
+from typing import Any, TypeVar
+
+import msgspec
+
+from raftmark.programs.launcher import Command, Launcher
+from raftmark.programs.replies import Error, Line, decode_line
+from raftmark.raft.errors import RaftError, Unavailable
+
+T = TypeVar("T")
+
+ANSWER_S = 5.0
+"""A program takes requests and answers within that, unless it hangs; one that did not answer is
+not waited for again.
+"""
+START_S = 60.0
+"""A program that was just started may take that long; interpreters do on a busy machine."""
+STOP_S = 10.0
+MAX_LINE = 64 << 20
+"""Bytes; a longer line is no answer to anything."""
+
+encode = msgspec.json.Encoder().encode
+
+
+class Nonsense(Exception):
+    """A program has said what is no line of the protocol."""
+
+
+class Program:
+    """A node's program as its cluster sees it.
+
+    `heard` is called with each event's name and line, and `ended`, with how, once the program
+    has; by the thread that hears it. Unavailable where the program cannot be started.
+    """
+
+    def __init__(
+        self,
+        node: int,
+        command: Command,
+        launcher: Launcher,
+        heard: Callable[["Program", str, bytes], None],
+        ended: Callable[["Program", str], None],
+    ) -> None:
+        self.node = node
+        self.command = command
+        self.lives = False
+        """Whether the node has a life, which ends with the program."""
+        self.gone = False
+        self.hangs = False
+        self._heard = heard
+        self._ended = ended
+        self._writing = threading.Lock()
+        self._ids = itertools.count()
+        self._waiting: dict[int, tuple[Callable[[Line], None], type[RaftError]]] = {}
+        try:
+            self._pipe = launcher.launch(node, command)
+        except OSError as error:
+            reason = f"{command.argv[0]}: {error.strerror or error}"
+            raise Unavailable(f"cannot start {self}: {reason}") from error
+        self._receiver = threading.Thread(target=self._receive, name=f"hears-{node}")
+        try:
+            self._receiver.start()
+        except RuntimeError as error:
+            self._pipe.kill()
+            self._pipe.end(STOP_S)
+            raise Unavailable(f"the machine has no thread for {self}: {error}") from error
+
+    def __str__(self) -> str:
+        return f"the program of node {self.node} ({self.command.name})"
+
+    # -- requests ------------------------------------------------------------------------
+
+    def ask(
+        self,
+        op: str,
+        decode: Callable[[msgspec.Raw], T],
+        answered: Callable[[T | RaftError], None],
+        lost: type[RaftError] = Unavailable,
+        **fields: Any,
+    ) -> None:
+        """Send a request; `answered` hears what came of it, once, from the receiving thread.
+
+        `lost` is what it hears where the program ends before it answers.
+        """
+
+        def take(line: Line) -> None:
+            if line.error is not None:
+                answered(line.error.as_raised())
+            else:
+                assert not isinstance(line.ok, msgspec.UnsetType)
+                answered(decode(line.ok))
+
+        with self._writing:
+            number = next(self._ids)
+            self._waiting[number] = take, lost
+            try:
+                if not self.gone:
+                    request = encode({"id": number, "op": op, **fields}) + b"\n"
+                    self._pipe.write(request, time.monotonic() + ANSWER_S)
+            except TimeoutError:
+                # Its pipe is full. It may have half of this request, and so cannot go on.
+                self._pipe.kill()
+            except OSError:
+                pass  # The program is gone: the receiving thread sees that too.
+        if self.gone:
+            self._abandon()
+
+    def begin(self, op: str, decode: Callable[[msgspec.Raw], T], **fields: Any) -> "Future[T]":
+        """Send a request; the future has what came of it."""
+        answer: Future[T] = Future()
+
+        def answered(value: T | RaftError) -> None:
+            if isinstance(value, RaftError):
+                answer.set_exception(value)
+            else:
+                answer.set_result(value)
+
+        self.ask(op, decode, answered, **fields)
+        return answer
+
+    def finish(self, answer: "Future[T]", patience_s: float | None = ANSWER_S) -> T:
+        """Wait for a request's answer, None for ever; returns it, or raises its error.
+
+        Unavailable from a program that has ended or hangs; what it was asked for it may still do
+        when it goes on.
+        """
+        try:
+            return answer.result(0 if self.hangs and patience_s is not None else patience_s)
+        except TimeoutError as error:
+            self.hangs = True
+            raise Unavailable(f"{self} does not answer") from error
+
+    def call(self, op: str, decode: Callable[[msgspec.Raw], T], **fields: Any) -> T:
+        """Send a request and wait for its answer."""
+        return self.finish(self.begin(op, decode, **fields))
+
+    # -- its end -------------------------------------------------------------------------
+
+    def kill(self) -> None:
+        """Kill the program, which need not be able to do anything any more, and wait for that."""
+        self._pipe.kill()
+        self._receiver.join()
+
+    def end(self) -> None:
+        """Wait for a program that was told to quit; one that does not is killed."""
+        self._receiver.join(STOP_S)
+        if self._receiver.is_alive():
+            self.kill()
+
+    # -- what it says --------------------------------------------------------------------
+
+    def _receive(self) -> None:
+        """Take what the program says, until it has closed its pipe."""
+        nonsense = ""
+        try:
+            self._take_lines()
+        except Nonsense as error:
+            nonsense = f"it said what is no line of the protocol: {error}; "
+            self._pipe.kill()
+        self.gone = True
+        with self._writing:
+            pass  # From here on nobody writes.
+        how = self._pipe.end(STOP_S)
+        self._ended(self, f"{nonsense}{self} ended with {how}")
+        self._abandon()
+
+    def _take_lines(self) -> None:
+        partial: list[bytes] = []
+        size = 0
+        while data := self._pipe.read():
+            *complete, rest = data.split(b"\n")
+            for each in complete:
+                self._take(b"".join([*partial, each]))
+                partial.clear()
+                size = 0
+            partial.append(rest)
+            size += len(rest)
+            if size > MAX_LINE:
+                raise Nonsense(f"more than {MAX_LINE} bytes without an end")
+
+    def _take(self, text: bytes) -> None:
+        try:
+            line = decode_line(text)
+            self.hangs = False
+            if line.event is not None:
+                self._heard(self, line.event, text)
+                return
+            take, _ = self._waiting.pop(-1 if line.id is None else line.id)
+            if line.error is None and isinstance(line.ok, msgspec.UnsetType):
+                raise ValueError("neither ok nor error")
+            take(line)
+        except (ValueError, LookupError) as error:
+            raise Nonsense(f"{text[:80]!r} ({error})") from error
+
+    def _abandon(self) -> None:
+        # By more than one thread, perhaps: each takes what it answers out first.
+        nobody = (ignore, Unavailable)
+        for number in list(self._waiting):
+            take, lost = self._waiting.pop(number, nobody)
+            error = lost(f"{self} has ended")
+            take(Line(error=Error(error.code, str(error))))
+
+
+def ignore(_line: Line) -> None:
+    """Nobody waits for it."""

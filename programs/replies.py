@@ -1,0 +1,162 @@
+"""What a node's program says, as the values that a cluster is made of (docs/protocol.md).
+
+Each decoder raises ValueError for what is none of its form.
+"""
+
+from collections.abc import Callable
+from typing import Any, TypeVar, get_type_hints
+
+import msgspec
+
+from raftmark.raft.client import Applied, Value
+from raftmark.raft.cluster import (
+    Counters,
+    EntriesLost,
+    LogSlice,
+    Membership,
+    NodeStatus,
+    Refusal,
+    RoleChange,
+)
+from raftmark.raft.errors import (
+    BadRequest,
+    Lost,
+    NotLeader,
+    OutcomeUnknown,
+    RaftError,
+    Unavailable,
+)
+from raftmark.raft.messages import Command, Entry
+
+T = TypeVar("T")
+
+ERRORS: tuple[type[RaftError], ...] = (RaftError, BadRequest, Lost, OutcomeUnknown, Unavailable)
+BY_CODE = {error.code: error for error in ERRORS}
+
+
+class Error(msgspec.Struct):
+    """An error reply."""
+
+    code: str
+    message: str
+    leader: int | None = None
+
+    def as_raised(self) -> RaftError:
+        """The error that it stands for."""
+        if self.code == NotLeader.code:
+            return NotLeader(self.leader)
+        return BY_CODE.get(self.code, RaftError)(self.message)
+
+
+class Line(msgspec.Struct):
+    """A reply or an event."""
+
+    id: int | None = None
+    ok: msgspec.Raw | msgspec.UnsetType = msgspec.UNSET
+    error: Error | None = None
+    event: str | None = None
+
+
+class Listening(msgspec.Struct):
+    """Where a node listens."""
+
+    address: str
+
+
+class Ceased(msgspec.Struct):
+    """When a node's life has ended."""
+
+    at_ns: int
+
+
+class Handed(msgspec.Struct):
+    """Whether a leader hands over."""
+
+    handed: bool
+
+
+class Compacted(msgspec.Struct):
+    """What a snapshot covers."""
+
+    index: int
+    term: int
+
+
+class Reached(msgspec.Struct):
+    """What a node has applied."""
+
+    index: int
+
+
+class Fault(msgspec.Struct):
+    """A node's life has ended by a fault of its own."""
+
+    node: int
+    message: str
+
+
+class _Command(msgspec.Struct):
+    op: str
+    key: str = ""
+    value: str | None = None
+    expect: str | None = None
+    client: str | None = None
+    serial: int = 0
+
+
+class _Entry(msgspec.Struct):
+    index: int
+    term: int
+    command: _Command
+
+
+class _Slice(msgspec.Struct):
+    first_index: int
+    entries: list[_Entry]
+    last_index: int
+    commit_index: int
+
+
+def decoder(kind: type[T], **renamed: str) -> Callable[[bytes | msgspec.Raw], T]:
+    """A decoder of objects that have the fields of a named tuple, some `renamed`."""
+    hints, defaults = get_type_hints(kind), getattr(kind, "_field_defaults")  # noqa: B009
+    fields = [
+        (renamed.get(name, name), hints[name], *([defaults[name]] if name in defaults else []))
+        for name in hints
+    ]
+    decode = msgspec.json.Decoder(msgspec.defstruct(kind.__name__, fields)).decode
+    return lambda data: kind(*msgspec.structs.astuple(decode(data)))
+
+
+decode_line = msgspec.json.Decoder(Line).decode
+decode_object: Callable[[bytes | msgspec.Raw], dict[str, Any]]
+decode_object = msgspec.json.Decoder(dict[str, Any]).decode
+decode_listening = msgspec.json.Decoder(Listening).decode
+decode_ceased = msgspec.json.Decoder(Ceased).decode
+decode_handed = msgspec.json.Decoder(Handed).decode
+decode_compacted = msgspec.json.Decoder(Compacted).decode
+decode_fault = msgspec.json.Decoder(Fault).decode
+decode_role = decoder(RoleChange)
+decode_lost = decoder(EntriesLost)
+decode_members = decoder(Membership)
+decode_refusal = decoder(Refusal)
+decode_status = decoder(NodeStatus)
+decode_counters = decoder(Counters)
+decode_applied = decoder(Applied, log_index="index")
+decode_value = decoder(Value, log_index="index")
+_decode_slice = msgspec.json.Decoder(_Slice).decode
+_decode_reached = msgspec.json.Decoder(Reached).decode
+
+
+def decode_reached(data: bytes | msgspec.Raw) -> Value:
+    """The index that is applied, as if something had been read there."""
+    return Value(_decode_reached(data).index, None)
+
+
+def decode_slice(data: bytes | msgspec.Raw) -> LogSlice:
+    """A stretch of a node's log."""
+    piece = _decode_slice(data)
+    entries = (
+        Entry(each.term, Command(*msgspec.structs.astuple(each.command))) for each in piece.entries
+    )
+    return LogSlice(piece.first_index, tuple(entries), piece.last_index, piece.commit_index)
