@@ -1,7 +1,7 @@
 """Starts a contender whose nodes are programs: `python -m raftmark.programs NAME PROGRAMS`.
 
-PROGRAMS is JSON, a list of pairs of a name and a command line: node n is the n-th, and they repeat
-in turn.
+PROGRAMS is JSON, a list that has for each program its name, its command line and the directory
+that it starts in. Node n is the n-th, and they repeat in turn.
 """
 
 import argparse
@@ -16,11 +16,12 @@ from raftmark.programs.launcher import Command
 from raftmark.raft.host.host import Host
 from raftmark.raft.host.service import run
 
+Form = tuple[str, list[str], str]
+
 
 def commands_of(text: str) -> Sequence[Command]:
     """The programs that are named."""
-    pairs = msgspec.json.decode(text, type=list[tuple[str, list[str]]])
-    return [Command(name, argv) for name, argv in pairs]
+    return [Command(*each) for each in msgspec.json.decode(text, type=list[Form])]
 
 
 if __name__ == "__main__":

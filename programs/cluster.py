@@ -172,23 +172,27 @@ class ProgramCluster(Cluster):
 
     def restart(self, node: int) -> bool:
         """Let the program begin a new life on what the old one saved, or start another one."""
+        return self._begin(node)
+
+    def join(self, node: int, *, joins: bool) -> None:
+        """Start a program for a new node."""
+        if node not in self._programs:
+            self._provide([node])
+        self._begin(node, join=joins)
+
+    def _begin(self, node: int, **fields: Any) -> bool:
+        """Let the node have a life; whether its storage was lost with a program."""
         gone = self._programs[node].gone
         if gone:
             self._programs[node].end()
             self._provide([node])
         program = self._living(node)
         try:
-            self._each("begin", [program])
+            self._each("begin", [program], **fields)
         except BaseException:
             program.lives = False
             raise
         return gone and self._config.storage == "memory"
-
-    def join(self, node: int) -> None:
-        """Start a program for a new node."""
-        if node not in self._programs:
-            self._provide([node])
-        self.restart(node)
 
     def pause(self, node: int) -> NodeStatus:
         """Let the program listen to nothing but its host."""

@@ -16,11 +16,12 @@ def describe(commands: Sequence[Command], launcher: Launcher | None = None) -> d
     told = list(hellos.values())
     languages = list(dict.fromkeys(hello["language"] for hello in told))
     runtimes = {name: hello["runtime"] for name, hello in hellos.items()}
+    several = {"programs": runtimes} if len(runtimes) > 1 else {}
     common = [each for each in told[0]["features"] if all(each in h["features"] for h in told)]
     beside = [each for each in WORKLOADS if each not in ("replicate", "offered")]
     return {
         "language": " and ".join(languages),
-        "runtime": {**joined(list(runtimes.values())), "transport": "tcp", "programs": runtimes},
+        "runtime": {**joined(list(runtimes.values())), "transport": "tcp", **several},
         "features": [*(each for each in common if each not in beside), *beside],
     }
 
@@ -46,10 +47,10 @@ def ask(commands: dict[str, Command], launcher: Launcher) -> dict[str, dict[str,
 
 
 def joined(runtimes: Sequence[dict[str, Any]]) -> dict[str, Any]:
-    """One runtime, or the names and versions of several."""
-    if all(runtime == runtimes[0] for runtime in runtimes):
-        return runtimes[0]
-    return {
-        field: " and ".join(dict.fromkeys(str(runtime.get(field)) for runtime in runtimes))
-        for field in ("name", "version")
+    """What all runtimes agree on, and their names and versions."""
+    first = runtimes[0]
+    common = {key: first[key] for key in first if all(r.get(key) == first[key] for r in runtimes)}
+    return common | {
+        key: " and ".join(dict.fromkeys(str(runtime.get(key)) for runtime in runtimes))
+        for key in ("name", "version")
     }

@@ -8,7 +8,7 @@ import os
 import select
 import subprocess
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import NamedTuple, Protocol
 
 READ_SIZE = 1 << 16
@@ -19,8 +19,7 @@ class Command(NamedTuple):
 
     name: str
     argv: Sequence[str]
-    env: Mapping[str, str] | None = None
-    """All its variables, None for those that are here."""
+    directory: str = "."
 
 
 class Pipe(Protocol):
@@ -59,7 +58,7 @@ class Child:
             command.argv,
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
-            env=command.env,
+            cwd=command.directory,
             process_group=0,
             bufsize=0,
         )

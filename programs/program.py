@@ -53,6 +53,7 @@ class Program:
         """Whether the node has a life, which ends with the program."""
         self.gone = False
         self.hangs = False
+        self._how = f"{self} has ended"
         self._heard = heard
         self._ended = ended
         self._writing = threading.Lock()
@@ -166,8 +167,8 @@ class Program:
         self.gone = True
         with self._writing:
             pass  # From here on nobody writes.
-        how = self._pipe.end(STOP_S)
-        self._ended(self, f"{nonsense}{self} ended with {how}")
+        self._how = f"{nonsense}{self} ended with {self._pipe.end(STOP_S)}"
+        self._ended(self, self._how)
         self._abandon()
 
     def _take_lines(self) -> None:
@@ -203,7 +204,7 @@ class Program:
         nobody = (ignore, Unavailable)
         for number in list(self._waiting):
             take, lost = self._waiting.pop(number, nobody)
-            error = lost(f"{self} has ended")
+            error = lost(self._how)
             take(Line(error=Error(error.code, str(error))))
 
 

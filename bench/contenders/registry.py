@@ -99,23 +99,28 @@ class Build(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class Form(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """Another way to run a contender: further arguments of its command, and what they need."""
+    """Another way to run a contender: further arguments of its command, and what they need.
+
+    With the `transport` "tcp" its nodes are programs of their own, which have the arguments.
+    """
 
     label: str
-    arguments: list[str]
+    arguments: list[str] = []
     requires: list[str] = []
+    transport: Literal["native", "tcp"] = "native"
 
 
 class ContenderSpec(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """One entry of the contenders' table; its relative paths are relative to `root`.
 
     `root` is itself relative to the table, and the table's directory where the entry says nothing.
-    `excerpts` are the functions that show how its model does one thing, as `file:function`.
-    `requires` are the packages without which it cannot start, and `uses` those without which it
-    offers less: what another interpreter is given, as far as it can be had there. `base` is the
-    entry of which this is a form, None as a rule. `env` are variables that it starts with besides
-    those of `surroundings.KEPT`. `replay` is a command that gives the core a kept recording and
-    prints what that took (see `bench.tracking.replayed`); none where nothing is counted so.
+    `node` is the command of its node program, where it has one. `excerpts` are the functions that
+    show how its model does one thing, as `file:function`. `requires` are the packages without which
+    it cannot start, and `uses` those without which it offers less: what another interpreter is
+    given, as far as it can be had there. `base` is the entry of which this is a form, None as a
+    rule. `env` are variables that it starts with besides those of `surroundings.KEPT`. `replay` is
+    a command that gives the core a kept recording and prints what that took (see
+    `bench.tracking.replayed`); none where nothing is counted so.
     """
 
     name: str
@@ -123,6 +128,7 @@ class ContenderSpec(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     command: list[str]
     color: str
     marker: str
+    node: list[str] = []
     core: list[str] = []
     sources: dict[str, list[str]] = {}
     excerpts: dict[str, list[str]] = {}
@@ -157,6 +163,15 @@ class ContenderSpec(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     def replaying(self) -> list[str]:
         """Return the command that replays what is kept for its core."""
         return expand(self.replay, root=str(self.directory))
+
+    def node_argv(self) -> list[str]:
+        """Return the command that launches its node program. Raises `Unavailable` without one."""
+        if not self.node:
+            raise Unavailable(
+                f"{self.name} has no node program: say in its entry which command starts one, as "
+                '`node = ["…"]`'
+            )
+        return expand(self.node, root=str(self.directory))
 
     def launch(
         self, *, stderr: Path | None = None, env: Mapping[str, str] | None = None
@@ -300,6 +315,9 @@ def faults(entry: ContenderSpec) -> Iterator[str]:
     for field, command in commands.items():
         if not command or not command[0]:
             yield f"`{field}`: it is empty: name the program to start"
+    if any(form.transport == "tcp" for form in entry.forms.values()) and not entry.node:
+        yield "`node`: it is empty, and a form's transport is tcp: name the node program to start"
+    commands["node"] = entry.node
     commands |= {f"forms.{name}.arguments": form.arguments for name, form in entry.forms.items()}
     for field, command in commands.items():
         for found in re.findall(r"\{(\w+)\}", " ".join(command)):

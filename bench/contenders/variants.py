@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import importlib.util
 import sys
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Self
 
@@ -31,6 +31,8 @@ from raftmark.bench.contenders.registry import (
 )
 
 AUTO = "auto"
+TCP = "tcp:"
+"""What the name of a mixture begins with; its members' names follow, with + between them."""
 
 
 class Variant(ContenderSpec, frozen=True, kw_only=True):
@@ -39,6 +41,7 @@ class Variant(ContenderSpec, frozen=True, kw_only=True):
     interpreter: Interpreter | None
     form: str | None
     arguments: list[str]
+    transport: str
 
     @classmethod
     def of(cls, spec: ContenderSpec, interpreter: Interpreter | None, form: str | None) -> Self:
@@ -55,13 +58,26 @@ class Variant(ContenderSpec, frozen=True, kw_only=True):
         fields["label"] = ", ".join([spec.label, *names, *([chosen.label] if chosen else [])])
         fields["base"] = spec.base or spec.name
         fields["requires"] = [*spec.requires, *(chosen.requires if chosen else [])]
-        arguments = chosen.arguments if chosen else []
-        return cls(**fields, interpreter=interpreter, form=form, arguments=arguments)
+        return cls(
+            **fields,
+            interpreter=interpreter,
+            form=form,
+            arguments=chosen.arguments if chosen else [],
+            transport=chosen.transport if chosen else "native",
+        )
 
     def argv(self) -> list[str]:
         """Return the command that launches the contender."""
+        if self.transport == "tcp":
+            return programs_argv(self.base or self.name, [self])
         python, root = str(self._python()), str(self.directory)
         return expand([*self.command, *self.arguments], python=python, root=root)
+
+    def node_argv(self) -> list[str]:
+        """Return the command that launches its node program."""
+        super().node_argv()
+        python, root = str(self._python()), str(self.directory)
+        return expand([*self.node, *self.arguments], python=python, root=root)
 
     def prepare(self) -> None:
         """Give the interpreter what it needs. Raises `Unavailable` where that cannot be had."""
@@ -99,6 +115,42 @@ class Variant(ContenderSpec, frozen=True, kw_only=True):
         return environment(self.interpreter, packages)
 
 
+class Mixture(ContenderSpec, frozen=True, kw_only=True):
+    """A cluster whose nodes are programs of several contenders, `members`, in turn."""
+
+    members: list[ContenderSpec]
+
+    @classmethod
+    def of(cls, members: Sequence[ContenderSpec]) -> Self:
+        """Return a mixture, which looks like its first member but for its marker."""
+        first = members[0]
+        return cls(
+            name=TCP + "+".join(each.name for each in members),
+            label="mixed: " + ", ".join(each.name for each in members),
+            command=first.command,
+            color=first.color,
+            marker="X",
+            env={name: value for each in members for name, value in each.env.items()},
+            members=list(members),
+        )
+
+    def argv(self) -> list[str]:
+        """Return the command that launches the contender."""
+        return programs_argv(self.name, self.members)
+
+    def prepare(self) -> None:
+        """Prepare every member."""
+        for each in self.members:
+            each.prepare()
+
+
+def programs_argv(name: str, members: Sequence[ContenderSpec]) -> list[str]:
+    """Return the command of a contender whose nodes are these members' programs."""
+    programs = [[each.name, each.node_argv(), str(each.started_in)] for each in members]
+    command = [sys.executable, "-m", "raftmark.programs"]
+    return [*command, name, msgspec.json.encode(programs).decode()]
+
+
 class Contenders(Mapping[str, ContenderSpec]):
     """A table's contenders by name, and by theirs all variants: those are made when asked for.
 
@@ -119,6 +171,8 @@ class Contenders(Mapping[str, ContenderSpec]):
         return len(self._table)
 
     def __getitem__(self, name: str) -> ContenderSpec:
+        if name.startswith(TCP):
+            return Mixture.of([self._member(each) for each in name.removeprefix(TCP).split("+")])
         base, at, variation = name.partition("@")
         spec = self._table[base]
         if not at:
@@ -132,20 +186,30 @@ class Contenders(Mapping[str, ContenderSpec]):
             self._interpreters[version] = find(version)
         return Variant.of(spec, self._interpreters[version], form or None)
 
+    def _member(self, name: str) -> ContenderSpec:
+        base, at, form = name.partition("@")
+        if base not in self._table:
+            raise UnknownName(f"no contender {name}; choose from {', '.join(self)}")
+        spec = self._table[base]
+        return Variant.of(spec, None, form) if at else spec
+
     def choose(self, names: Iterable[str]) -> dict[str, ContenderSpec]:
         """Return the named contenders in the table's order.
 
         Raises `UnknownName` for another name, and when none is named.
         """
         names = list(names)
-        unknown = [name for name in names if _base(name) not in self._table]
+        unknown = [
+            name for name in names if _base(name) not in self._table and not name.startswith(TCP)
+        ]
         if unknown or not names:
             raise UnknownName(
                 f"no contender {', '.join(unknown) or 'named'}; choose from {', '.join(self)}"
             )
         chosen = {name: self[name] for name in names}
-        order = list(self._table)
-        return dict(sorted(chosen.items(), key=lambda item: order.index(_base(item[0]))))
+        places = {name: place for place, name in enumerate(self._table)}
+        last = len(places)  # where mixtures come
+        return dict(sorted(chosen.items(), key=lambda item: places.get(_base(item[0]), last)))
 
     def spread(self, chosen: Mapping[str, ContenderSpec]) -> dict[str, ContenderSpec]:
         """Return the chosen contenders, each followed by its variants on every interpreter."""

@@ -147,12 +147,16 @@ class NodeProgram(Service):
     # -- its lives ---------------------------------------------------------------------
 
     def _begin(self, _request: Request, fields: dict[str, Any]) -> Reply:
-        node = self._plain(fields)
+        joins = requests.read(fields, {"join": (requests.boolean, False)})["join"]
+        node = self._listening()
         if self._life is not Life.NONE:
             raise BadRequest(f"the node is {self._life.value}")
         self._life = Life.RUNNING  # First, as the new life may soon report that it has failed.
         try:
-            node.restart(node.site.node)
+            if joins:
+                node.join(node.site.node, joins=True)
+            else:
+                node.restart(node.site.node)
         except BaseException:
             self._life = Life.NONE
             raise

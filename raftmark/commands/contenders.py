@@ -5,32 +5,74 @@ from __future__ import annotations
 import os
 import signal
 import sys
-from typing import Annotated
+from pathlib import Path
+from typing import Annotated, NoReturn
 
 import typer
 
 from raftmark.bench.contenders.places import ROOT
-from raftmark.bench.contenders.registry import DEFAULT_TABLE, Unavailable
+from raftmark.bench.contenders.registry import DEFAULT_TABLE, ContenderSpec, Unavailable
+from raftmark.bench.contenders.variants import TCP
 from raftmark.commands.choosing import choose, contenders_of
 from raftmark.commands.options import ContendersFile, Pythons, Variables
 from raftmark.terminal.console import console, say
+
+SECRET = "RAFTMARK_SECRET"
 
 
 def register(app: typer.Typer) -> None:
     """Add these commands to the command line."""
     app.command()(contenders)
     app.command()(host)
+    app.command()(node)
 
 
 def host(
-    name: Annotated[str, typer.Argument(help="The contender's name.")],
+    name: Annotated[
+        str,
+        typer.Argument(
+            help="The contender's name; asyncio@tcp is one whose nodes are programs, and "
+            "tcp:go,asyncio,threading one that mixes them."
+        ),
+    ],
     env: Variables = None,
     contenders_file: ContendersFile = DEFAULT_TABLE,
 ) -> None:
     """Become a contender: it reads requests from standard input and answers on standard output."""
-    (spec,) = choose(name, contenders_of(contenders_file, None, env)).values()
+    spec = _chosen(name, contenders_file, env)
     spec.prepare()
-    argv = spec.argv()
+    _become(spec, spec.argv())
+
+
+def node(
+    name: Annotated[str, typer.Argument(help="The contender's name.")],
+    secret_file: Annotated[
+        Path | None,
+        typer.Option(help="What the cluster's nodes share; else RAFTMARK_SECRET has it."),
+    ] = None,
+    env: Variables = None,
+    contenders_file: ContendersFile = DEFAULT_TABLE,
+) -> None:
+    """Become one node of a cluster, which speaks TCP with its peers (docs/protocol.md)."""
+    spec = _chosen(name, contenders_file, env)
+    spec.prepare()
+    secret = [] if secret_file is None else ["--secret-file", str(secret_file.absolute())]
+    if SECRET in os.environ:
+        spec = spec.with_env({SECRET: os.environ[SECRET]})
+    _become(spec, [*spec.node_argv(), *secret])
+
+
+def _chosen(name: str, table: Path, env: list[str] | None) -> ContenderSpec:
+    """Return the one contender of a name; a mixture may have its members' with commas."""
+    known = contenders_of(table, None, env)
+    if name.startswith(TCP):
+        return known[name.replace(",", "+")]
+    (spec,) = choose(name, known).values()
+    return spec
+
+
+def _become(spec: ContenderSpec, argv: list[str]) -> NoReturn:
+    """Go on as another program."""
     signal.signal(signal.SIGPIPE, signal.SIG_DFL)  # Python ignores it, and exec would keep that.
     try:
         if spec.directory != ROOT:
