@@ -1,9 +1,14 @@
-"""Starts the contender: `python -m raftmark.impl_multiprocessing`."""
+"""Starts the contender: `python -m raftmark.impl_multiprocessing`.
 
+With `--node` it is a node program, one of a cluster whose nodes are programs of their own.
+"""
+
+import argparse
 from multiprocessing import forkserver
 
 from raftmark.impl_multiprocessing.cluster import ProcessCluster
-from raftmark.raft.host.host import main
+from raftmark.impl_multiprocessing.deployed import ProcessNode
+from raftmark.raft.host import host, node_program
 
 
 def start_fork_server() -> None:
@@ -15,4 +20,9 @@ def start_fork_server() -> None:
 
 
 if __name__ == "__main__":
-    main("multiprocessing", ProcessCluster, prepare=start_fork_server)
+    parser = argparse.ArgumentParser(prog="impl_multiprocessing")
+    node_program.add_options(parser)
+    options = parser.parse_args()
+    if options.node:
+        node_program.main("multiprocessing", ProcessNode, secret_file=options.secret_file)
+    host.main("multiprocessing", ProcessCluster, prepare=start_fork_server)

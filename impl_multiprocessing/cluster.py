@@ -1,176 +1,19 @@
 """A cluster on processes: starts and ends them, and speaks to each through a pipe."""
 
-import contextlib
-import itertools
-import multiprocessing
-import os
-import signal
 import socket
-import struct
-import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from concurrent.futures import Future, wait
 from functools import partial
 from typing import Any
 
-from raftmark.impl_multiprocessing.process import pass_socket, run_node
+from raftmark.impl_multiprocessing.handle import ANSWER_S, NodeHandle, ProcessHandle, ignore
 from raftmark.raft.client import Done, Query, Reading
 from raftmark.raft.cluster import Cluster, ClusterConfig, Counters, Events, LogSlice, NodeStatus
-from raftmark.raft.errors import OutcomeUnknown, RaftError, Unavailable
+from raftmark.raft.errors import OutcomeUnknown, Unavailable
 from raftmark.raft.links import Faults
 from raftmark.raft.loads import OfferedSpec, ReplicateSpec
 from raftmark.raft.messages import Command
-
-STOP_S = 5.0
-ANSWER_S = 5.0
-"""A process takes orders and answers within that, unless it hangs; one that did not answer is not
-waited for again."""
-TIMEVAL = struct.Struct("ll")
-
-# A fresh process without the contender's threads, and without the price of a spawn.
-context = multiprocessing.get_context("forkserver")
-
-
-class NodeHandle:
-    """A node's process as the contender sees it: orders to it, and what it answers.
-
-    `heard` is called with all else that the process says, and `ended` once it has closed its
-    pipe, by the thread that hears it. OSError or RuntimeError where the machine has no more
-    files, processes or threads.
-    """
-
-    def __init__(
-        self,
-        node_id: int,
-        config: ClusterConfig,
-        sockets: dict[int, socket.socket],
-        heard: Callable[["NodeHandle", tuple[Any, ...]], None],
-        ended: Callable[["NodeHandle", int | None], None],
-    ) -> None:
-        self.id = node_id
-        self.lives = False
-        """Whether the node has a life, which ends with the process."""
-        self.gone = False
-        self.hangs = False
-        self._heard = heard
-        self._ended = ended
-        self._connection, theirs = context.Pipe()
-        self._ordering = threading.Lock()
-        self._tokens = itertools.count()
-        self._pending: dict[int, tuple[Callable[[Any], None], type[RaftError]]] = {}
-        self._process = context.Process(
-            target=run_node, args=(node_id, config, theirs, sockets), name=f"node-{node_id}"
-        )
-        self._receiver = threading.Thread(target=self._receive, name=f"hears-{node_id}")
-        try:
-            with theirs:
-                bound_sends(self._connection.fileno(), ANSWER_S)
-                self._process.start()
-            self._receiver.start()
-        except BaseException:
-            # The end of its pipe ends the process, if there is one.
-            self._connection.close()
-            raise
-
-    def order(
-        self,
-        name: str,
-        *arguments: Any,
-        answered: Callable[[Any], None],
-        passing: socket.socket | None = None,
-        lost: type[RaftError] = Unavailable,
-    ) -> None:
-        """Send an order; `answered` hears its answer, once, from the receiving thread.
-
-        `passing` is a socket that the process is to have; it follows the order in the pipe, and
-        is to stay open until the answer. `lost` is what `answered` hears where the process ends
-        before it answers.
-        """
-        if self.gone:
-            answered(Unavailable(f"the process of node {self.id} has ended"))
-            return
-        with self._ordering:
-            token = next(self._tokens)
-            self._pending[token] = answered, lost
-            try:
-                self._connection.send((token, name, arguments))
-                if passing is not None:
-                    pass_socket(self._connection, passing)
-            except BlockingIOError:
-                # Its pipe is full. It may have half of this order, and so cannot go on.
-                self._send_sigkill()
-            except OSError:
-                # The process is gone: the receiving thread sees that too.
-                pass
-        if self.gone:
-            self._abandon()
-
-    def call(self, name: str, *arguments: Any, patiently: bool = False) -> Any:
-        """Send an order and wait; returns its answer, or raises it.
-
-        Unavailable from a process that has ended or, unless it may take its time, hangs; what it
-        was asked for it may still do when it goes on.
-        """
-        answer: Future[Any] = Future()
-        self.order(name, *arguments, answered=answer.set_result)
-        try:
-            value = answer.result(None if patiently else 0 if self.hangs else ANSWER_S)
-        except TimeoutError as error:
-            self.hangs = True
-            raise Unavailable(f"the process of node {self.id} does not answer") from error
-        if isinstance(value, Exception):
-            raise value
-        return value
-
-    def end(self) -> None:
-        """Wait for a process that was told to stop; one that does not is killed."""
-        self._receiver.join(STOP_S)
-        if self._receiver.is_alive():
-            self.kill()
-        self._process.close()
-        self._connection.close()
-
-    def kill(self) -> None:
-        """Kill the process, which need not be able to do anything any more, and wait for that."""
-        self._send_sigkill()
-        self._receiver.join()
-
-    def _send_sigkill(self) -> None:
-        # It runs as far as is known, whatever became of the server that forked it.
-        assert self._process.pid is not None
-        with contextlib.suppress(ProcessLookupError):
-            os.kill(self._process.pid, signal.SIGKILL)
-
-    def _receive(self) -> None:
-        """Take what the process says, until it has closed its pipe."""
-        while True:
-            try:
-                value = self._connection.recv()
-            except (EOFError, OSError):  # At the end of a message, or within one.
-                break
-            self.hangs = False
-            if value[0] == "answer":
-                _, token, answer = value
-                # What was answered when the node went down may be answered once more.
-                answered, _ = self._pending.pop(token, (ignore, Unavailable))
-                answered(answer)
-            else:
-                self._heard(self, value)
-        self.gone = True
-        self._process.join(STOP_S)
-        if self._process.exitcode is None:
-            # It does not end, though it could not be spoken to any more.
-            self._send_sigkill()
-            self._process.join()
-        self._ended(self, self._process.exitcode)
-        self._abandon()
-
-    def _abandon(self) -> None:
-        # By more than one thread, perhaps: each takes what it answers out first.
-        for token in list(self._pending):
-            answered, lost = self._pending.pop(token, (ignore, Unavailable))
-            answered(lost(f"the process of node {self.id} has ended"))
 
 
 class ProcessCluster(Cluster):
@@ -215,7 +58,7 @@ class ProcessCluster(Cluster):
                     sockets[peer.id], theirs = socket.socketpair()
                     answered = partial(close, theirs)
                     peer.order("connect", node_id, answered=answered, passing=theirs)
-            node = NodeHandle(node_id, self._config, sockets, self._heard, self._ended)
+            node = ProcessHandle(node_id, self._config, sockets, self._heard, self._ended)
         except (OSError, RuntimeError) as error:
             raise Unavailable(f"the machine has no process for node {node_id}: {error}") from error
         finally:
@@ -254,6 +97,8 @@ class ProcessCluster(Cluster):
             case ("sent", messages):
                 if self._events.sent is not None:
                     self._events.sent(messages)
+            case ("refused", refusal):
+                self._events.refused(refusal)
             case ("failed", error):
                 node.lives = False
                 self._events.failed(node.id, error)
@@ -383,17 +228,6 @@ class ProcessCluster(Cluster):
         return result
 
 
-def ignore(_answer: Any) -> None:
-    """Nobody waits for the answer to an order that cannot be refused."""
-
-
 def close(sock: socket.socket, _answer: Any) -> None:
     """A process has what was passed to it, or will not need it."""
     sock.close()
-
-
-def bound_sends(pipe: int, seconds: float) -> None:
-    """Let a write to a pipe that stays full fail, with BlockingIOError, after so long."""
-    limit = TIMEVAL.pack(int(seconds), int(seconds % 1 * 1e6))
-    with socket.fromfd(pipe, socket.AF_UNIX, socket.SOCK_STREAM) as end:
-        end.setsockopt(socket.SOL_SOCKET, socket.SO_SNDTIMEO, limit)

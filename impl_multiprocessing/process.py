@@ -31,6 +31,8 @@ from raftmark.raft.messages import Command, Message
 from raftmark.raft.server import Server
 from raftmark.raft.storage import open_storage
 
+Connect = Callable[[Links, selectors.BaseSelector, Callable[[int, Message], None]], Transport]
+
 
 def run_node(
     node_id: int,
@@ -43,11 +45,11 @@ def run_node(
     # What a terminal sends reaches the whole group; it is the contender that ends its nodes.
     for each in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(each, signal.SIG_IGN)
-    NodeProcess(node_id, config, control, sockets).run()
+    NodeProcess(node_id, config, control, partial(Transport, sockets)).run()
 
 
 class NodeProcess:
-    """A node through all its lives.
+    """A node through all its lives. `connect` makes what it has to its peers.
 
     A crash drops everything but the storage and the sockets; the process goes on, so
     that memory storage survives.
@@ -58,7 +60,7 @@ class NodeProcess:
         node_id: int,
         config: ClusterConfig,
         control: Connection,
-        sockets: Mapping[int, socket.socket],
+        connect: Connect,
     ) -> None:
         self.id = node_id
         self._config = config
@@ -70,7 +72,7 @@ class NodeProcess:
         # select() waits to the microsecond, epoll to the millisecond; the sockets are few.
         self._selector = selectors.SelectSelector()
         self._selector.register(control, selectors.EVENT_READ, lambda _mask: self._take_order())
-        self._transport = Transport(sockets, self._links, self._selector, self._deliver)
+        self._transport = connect(self._links, self._selector, self._deliver)
         self._events = Events(
             role_changed=lambda change: self._send(("role", change)),
             failed=lambda _node, error: self._send(("failed", error)),
@@ -108,6 +110,7 @@ class NodeProcess:
                     self._take_order()
                 else:
                     self._wait(self._send_due())
+                    self._transport.be_on_time()
                     self._step()
         except (EOFError, OSError):
             self._stopping = True  # The contender is gone, in the middle of a word perhaps.
@@ -122,11 +125,12 @@ class NodeProcess:
 
         Seconds, or None for ever.
         """
-        due_s = next(self._pace, None)
-        if self._life is None:
-            return due_s
-        life_s = self._life.may_wait_s()
-        return life_s if due_s is None else min(due_s, life_s)
+        waits_s = [
+            next(self._pace, None),
+            self._transport.may_wait_s(),
+            None if self._life is None else self._life.may_wait_s(),
+        ]
+        return min((wait_s for wait_s in waits_s if wait_s is not None), default=None)
 
     def _wait(self, timeout_s: float | None) -> None:
         for key, mask in self._selector.select(timeout_s):

@@ -46,8 +46,8 @@ class Channel:
             outgoing.sent(self.sock.sendmsg(outgoing.buffers()))
         except BlockingIOError:
             return True
-        except (BrokenPipeError, ConnectionResetError):
-            # The peer's process is gone; reading from the socket will say so too.
+        except OSError:
+            # The peer is gone; reading from the socket will say so too.
             outgoing.clear()
         return bool(outgoing)
 
@@ -93,6 +93,13 @@ class Transport:
         for channel in receivers:
             self._flush(channel)
 
+    def may_wait_s(self) -> float | None:
+        """For how long there is nothing to do unless something arrives; None: for ever."""
+        return None
+
+    def be_on_time(self) -> None:
+        """Do what is due."""
+
     def close(self) -> None:
         """Close every socket."""
         for channel in self._channels.values():
@@ -122,8 +129,10 @@ class Transport:
             try:
                 for delay_ns, message in channel.read():
                     self._deliver(delay_ns, message)
-            except (EOFError, ConnectionResetError):
-                # The peer's process is gone, and with it whatever it would have heard.
+            except BlockingIOError:
+                pass  # The system has thought better of it.
+            except (EOFError, OSError):
+                # The peer is gone, and with it whatever it would have heard.
                 self._disconnect(channel)
 
     def _disconnect(self, channel: Channel) -> None:

@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from raftmark.impl_asyncio.deployed import AsyncioNode
+from raftmark.impl_multiprocessing.deployed import ProcessNode
 from raftmark.impl_threading.deployed import ThreadNode
 from raftmark.raft.cluster import Cluster, ClusterConfig, Events
 from raftmark.raft.deployed import Address, DeployedFactory, DeployedNode, Site
@@ -16,6 +17,7 @@ CLUSTER = "neighbours"
 DEPLOYED: dict[str, DeployedFactory] = {
     "threading": ThreadNode,
     "asyncio": AsyncioNode,
+    "multiprocessing": ProcessNode,
 }
 
 

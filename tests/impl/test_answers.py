@@ -186,7 +186,7 @@ def test_a_life_that_fails_answers_each_once() -> None:
     with selectors.SelectSelector() as selector:
         transport = ProcessTransport({}, Links(2, seed=0), selector, lambda due, message: None)
         events = Events(lambda change: None, lambda node, error: None)
-        life = NodeLife(2, CONFIG, Full(), transport, random.Random(0), events)
+        life = NodeLife(2, CONFIG, Full(), transport, random.Random(0), events, joins=False)
         life.submit(heard.proposal("command before"))
         life.read(heard.query("read before"))
         life.deliver(0, VOTE)

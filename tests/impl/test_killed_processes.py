@@ -19,6 +19,7 @@ import pytest
 
 from raftmark.impl_asyncio.cluster import AsyncioCluster
 from raftmark.impl_multiprocessing import cluster as module
+from raftmark.impl_multiprocessing import handle
 from raftmark.impl_multiprocessing.cluster import ProcessCluster
 from raftmark.impl_threading.cluster import ThreadCluster
 from raftmark.raft import Command
@@ -44,12 +45,15 @@ def fork_server() -> None:
 def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
     """Do not wait long for a process that hangs."""
     monkeypatch.setattr(module, "ANSWER_S", 0.5)
-    monkeypatch.setattr(module, "STOP_S", 0.5)
+    monkeypatch.setattr(handle, "ANSWER_S", 0.5)
+    monkeypatch.setattr(handle, "STOP_S", 0.5)
 
 
 def process_of(cluster: Cluster, node: int) -> psutil.Process:
     assert isinstance(cluster, ProcessCluster)
-    return psutil.Process(cluster._nodes[node]._process.pid)
+    node_handle = cluster._nodes[node]
+    assert isinstance(node_handle, handle.ProcessHandle)
+    return psutil.Process(node_handle._process.pid)
 
 
 def kill(watched: Watched, *nodes: int) -> None:
@@ -211,9 +215,9 @@ def stay(_node_id: int, _config: object, control: Connection, _sockets: object) 
 def test_a_process_that_closes_its_pipe_and_stays_is_killed(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(module, "run_node", stay)
+    monkeypatch.setattr(handle, "run_node", stay)
     statuses: list[int | None] = []
-    node = module.NodeHandle(
+    node = handle.ProcessHandle(
         1, CONFIG, {}, lambda node, value: None, lambda node, status: statuses.append(status)
     )
     node._receiver.join()
