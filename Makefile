@@ -125,6 +125,8 @@ fuzz: setup-test
 	cd go_reference && go test ./raft -run '^$$' -fuzz '^FuzzPayload$$' -fuzztime 60s
 	cd go_reference && go test ./host -run '^$$' -fuzz '^FuzzRequest$$' -fuzztime 60s
 	cd go_reference && go test ./host -run '^$$' -fuzz '^FuzzLines$$' -fuzztime 60s
+	cd go_reference && go test ./network -run '^$$' -fuzz '^FuzzFrames$$' -fuzztime 60s
+	cd go_reference && go test ./network -run '^$$' -fuzz '^FuzzHandshake$$' -fuzztime 60s
 
 coverage: setup-test
 	mkdir -p .cache
