@@ -2,7 +2,6 @@
 
 import asyncio
 import functools
-import random
 import time
 from collections.abc import Callable
 from typing import Any, NamedTuple, TypeVar
@@ -12,6 +11,7 @@ from raftmark.impl_asyncio.timer import Timer
 from raftmark.impl_asyncio.transport import Mailbox, Transport
 from raftmark.raft.client import Applied, Outcome, Proposal, Query
 from raftmark.raft.cluster import ClusterConfig, Counters, Events, Replica
+from raftmark.raft.draws import Draws
 from raftmark.raft.errors import RaftError
 from raftmark.raft.links import MAX_HELD
 from raftmark.raft.messages import Command
@@ -49,7 +49,7 @@ class NodeTask:
         storage: BackgroundStorage,
         mailbox: Mailbox,
         transport: Transport,
-        draw: random.Random,
+        draws: Draws,
         events: Events,
         *,
         joins: bool = False,
@@ -59,7 +59,7 @@ class NodeTask:
         self._mailbox = mailbox
         self._events = events
         self._timer = Timer(mailbox.wake)
-        node = Node(node_id, config.settings, draw.random, storage.load())
+        node = Node(node_id, config.settings, draws.random, storage.load())
         self._server = Server(node, transport.send, self._timer.restart, events, time.monotonic_ns)
         if joins:
             self._server.join()

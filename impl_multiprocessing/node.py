@@ -1,6 +1,5 @@
 """A node's life: between two steps its process waits, for sockets and no longer than it may."""
 
-import random
 import time
 from collections.abc import Callable
 from typing import Any, TypeVar
@@ -8,6 +7,7 @@ from typing import Any, TypeVar
 from raftmark.impl_multiprocessing.transport import Transport
 from raftmark.raft.client import Proposal, Query
 from raftmark.raft.cluster import ClusterConfig, Counters, Events
+from raftmark.raft.draws import Draws
 from raftmark.raft.links import DelayLine
 from raftmark.raft.messages import Message
 from raftmark.raft.node import Node
@@ -31,7 +31,7 @@ class NodeLife:
         config: ClusterConfig,
         storage: Storage,
         transport: Transport,
-        draw: random.Random,
+        draws: Draws,
         events: Events,
         *,
         joins: bool,
@@ -40,7 +40,7 @@ class NodeLife:
         self._storage = storage
         self._transport = transport
         self._timer = Timer(time.monotonic_ns)
-        node = Node(node_id, config.settings, draw.random, storage.load())
+        node = Node(node_id, config.settings, draws.random, storage.load())
         self._server = Server(node, transport.send, self._timer.restart, events, time.monotonic_ns)
         self._inbox: list[Message] = []
         self._delayed: DelayLine[Message] = DelayLine()

@@ -8,7 +8,6 @@ and this module and the contender's half of it in `cluster` are what that costs.
 """
 
 import gc
-import random
 import selectors
 import signal
 import socket
@@ -24,6 +23,7 @@ from raftmark.impl_multiprocessing.transport import Transport
 from raftmark.impl_multiprocessing.workload import offered, replicate
 from raftmark.raft.client import Proposal, Query
 from raftmark.raft.cluster import ClusterConfig, Events, Replica
+from raftmark.raft.draws import Draws, node_timeouts
 from raftmark.raft.errors import Unavailable
 from raftmark.raft.links import Links
 from raftmark.raft.loads import OfferedSpec, ReplicateSpec
@@ -67,7 +67,7 @@ class NodeProcess:
         self._control = control
         self._answering = threading.Lock()
         self._storage = open_storage(config.storage, config.data_dir, node_id)
-        self._draw = random.Random(f"node/{config.seed}/{node_id}")
+        self._draws = Draws(config.seed, node_timeouts(node_id))
         self._links = Links(node_id, config.seed)
         # select() waits to the microsecond, epoll to the millisecond; the sockets are few.
         self._selector = selectors.SelectSelector()
@@ -215,7 +215,7 @@ class NodeProcess:
             self._config,
             self._storage,
             self._transport,
-            self._draw,
+            self._draws,
             self._events,
             joins=joins,
         )

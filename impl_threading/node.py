@@ -1,6 +1,5 @@
 """A node's life: one thread that waits for its mailbox and its timer, and no lock."""
 
-import random
 import threading
 import time
 from collections.abc import Callable
@@ -10,6 +9,7 @@ from typing import Any, NamedTuple, TypeVar
 from raftmark.impl_threading.transport import Delayed, Mailbox, Transport
 from raftmark.raft.client import Proposal, Query
 from raftmark.raft.cluster import ClusterConfig, Counters, Events, Replica
+from raftmark.raft.draws import Draws
 from raftmark.raft.links import MAX_HELD, DelayLine
 from raftmark.raft.messages import Message
 from raftmark.raft.node import Node
@@ -47,7 +47,7 @@ class NodeThread:
         storage: Storage,
         mailbox: Mailbox,
         transport: Transport,
-        draw: random.Random,
+        draws: Draws,
         events: Events,
         *,
         joins: bool = False,
@@ -57,7 +57,7 @@ class NodeThread:
         self._mailbox = mailbox
         self._events = events
         self._timer = Timer(time.monotonic_ns)
-        node = Node(node_id, config.settings, draw.random, storage.load())
+        node = Node(node_id, config.settings, draws.random, storage.load())
         self._server = Server(node, transport.send, self._timer.restart, events, time.monotonic_ns)
         if joins:
             self._server.join()

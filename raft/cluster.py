@@ -97,6 +97,8 @@ class NodeStatus(NamedTuple):
     log_hash: str
     lost_entries: Sequence[dict[str, int]] = ()
     """What followers have lost since this node leads."""
+    election_timeout_ns: int = 0
+    """The timeout that was drawn last."""
 
 
 class Replica(NamedTuple):
@@ -125,6 +127,7 @@ class Replica(NamedTuple):
             "voters": node.log.configuration.voters,
             "learners": node.log.configuration.learners,
             "lost_entries": [lost._asdict() for lost in node.lost],
+            "election_timeout_ns": node.election_timeout_ns,
         }
         committed = node.log.slice(node.log.first_index, node.commit_index)
         return cls(fields, committed, machine.copy())

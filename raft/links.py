@@ -2,9 +2,10 @@
 
 import heapq
 import itertools
-import random
 from collections.abc import Iterable, Iterator
 from typing import Generic, NamedTuple, TypeVar
+
+from raftmark.raft.draws import Draws, node_links
 
 T = TypeVar("T")
 
@@ -40,7 +41,7 @@ class Links:
 
     def __init__(self, node_id: int, seed: int) -> None:
         self._id = node_id
-        self._random = random.Random(f"links/{seed}/{node_id}")
+        self._random = Draws(seed, node_links(node_id))
         self._state = LinkState()
         self.perfect = True
 

@@ -129,7 +129,9 @@ class Node:
     """A server's view of the cluster; see the module for how a runtime drives it.
 
     A node has one timer: a leader's asks for heartbeats, any other's for an election.
-    `random` returns floats from [0, 1) and is called once for each timeout drawn.
+    `random` returns floats from [0, 1) and is called once for each timeout drawn: when the node
+    begins, stands or hears of another leader, so that how many are drawn follows from what was
+    elected, and not from how many messages came.
     `saved` is what the storage kept from an earlier life.
     """
 
@@ -165,6 +167,7 @@ class Node:
         "_votes",
         "_voting",
         "commit_index",
+        "election_timeout_ns",
         "id",
         "leader",
         "log",
@@ -229,7 +232,7 @@ class Node:
         self._reads_known: list[ReadIndex] = []
         self._lost: list[LostEntries] = []
         self._timer_ns: int | None = None
-        self._restart_election_timer()
+        self._draw_election_timeout()
 
     # -- what can happen ------------------------------------------------------------
 
@@ -268,7 +271,7 @@ class Node:
         self._leader_heard = False
         if not self._may_stand():
             self.leader = None
-            self._restart_election_timer()
+            self._draw_election_timeout()
         elif self._settings.pre_vote:
             self._ask_for_votes(Role.PRE_CANDIDATE, self.term + 1)
         else:
@@ -526,14 +529,17 @@ class Node:
         """Hear of the leader of a term that is not over."""
         if term > self.term or self.role is not Role.FOLLOWER:
             self._become_follower(term)
-        self.leader = leader
+        known, self.leader = self.leader, leader
         self._leader_heard = self._settings.pre_vote or self._settings.check_quorum
-        self._restart_election_timer()
+        if leader == known:
+            self._restart_election_timer()
+        else:
+            self._draw_election_timeout()
 
     def _become_follower(self, term: int) -> None:
         if self.role is Role.LEADER:
             # What ran until now was the heartbeat timer.
-            self._restart_election_timer()
+            self._draw_election_timeout()
             self._reads_known += self._reads.lose()
             self._transferee = None
             self.lost = []
@@ -555,7 +561,7 @@ class Node:
         self.leader = None
         self._leader_heard = False
         self._votes = {self.id}
-        self._restart_election_timer()
+        self._draw_election_timeout()
         pre_vote = role is Role.PRE_CANDIDATE
         index, last_term = self.log.last_index, self.log.last_term
         self._messages += [
@@ -857,14 +863,18 @@ class Node:
             )
         )
 
-    def _restart_election_timer(self) -> None:
-        """Draw a timeout; where a leader was heard of, its least part runs first."""
+    def _draw_election_timeout(self) -> None:
         low, high = self._settings.election_timeout_ns
-        rest_ns = int((high - low) * self._random())
+        self.election_timeout_ns = low + int((high - low) * self._random())
+        self._restart_election_timer()
+
+    def _restart_election_timer(self) -> None:
+        """Let the timeout run anew; where a leader was heard of, its least part first."""
+        whole_ns, least_ns = self.election_timeout_ns, self._settings.election_timeout_ns[0]
         if self._leader_heard:
-            self._timer_ns, self._patience_ns = low, rest_ns
+            self._timer_ns, self._patience_ns = least_ns, whole_ns - least_ns
         else:
-            self._timer_ns, self._patience_ns = low + rest_ns, 0
+            self._timer_ns, self._patience_ns = whole_ns, 0
 
     _HANDLERS: ClassVar[dict[type[Message], Callable[[Any, Any], None]]] = {
         RequestVote: request_vote,

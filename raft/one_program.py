@@ -1,9 +1,9 @@
 """A cluster whose nodes share a program: what each has through all its lives is here."""
 
-import random
 from collections.abc import Sequence
 
 from raftmark.raft.cluster import Cluster, ClusterConfig, Events
+from raftmark.raft.draws import Draws, node_timeouts
 from raftmark.raft.links import Faults, Links
 from raftmark.raft.storage import Storage, open_storage
 
@@ -15,7 +15,7 @@ class OneProgram(Cluster):
         self._config = config
         self._events = events
         self._links: dict[int, Links] = {}
-        self._random: dict[int, random.Random] = {}
+        self._random: dict[int, Draws] = {}
         self._storage: dict[int, Storage] = {}
         for n in config.nodes:
             self._provide(n)
@@ -24,7 +24,7 @@ class OneProgram(Cluster):
         """Give a node what it keeps when it crashes."""
         config = self._config
         self._links[node_id] = Links(node_id, config.seed)
-        self._random[node_id] = random.Random(f"node/{config.seed}/{node_id}")
+        self._random[node_id] = Draws(config.seed, node_timeouts(node_id))
         self._storage[node_id] = open_storage(config.storage, config.data_dir, node_id)
 
     def _close_storages(self) -> None:

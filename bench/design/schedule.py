@@ -28,9 +28,14 @@ class Planned(NamedTuple):
         """The trial's name, unique within its run."""
         return f"{self.cell.id}/{self.block}/{self.contender}"
 
-    def cluster_seed(self, run_seed: int) -> int:
-        """Return the seed of the trial's cluster: the same for every contender of the block."""
-        return random.Random(f"{run_seed}/{self.cell.id}/{self.block}").getrandbits(63)
+    def cluster_seed(self, run_seed: int, *, twin: bool = False) -> int:
+        """Return the seed of the trial's cluster: the same for every contender of the block.
+
+        So they draw the same timeouts, and what differs is theirs. A twin draws others: what it
+        differs by from its base shows how much two runs of one program do, draws included.
+        """
+        again = "/twin" if twin else ""
+        return random.Random(f"{run_seed}/{self.cell.id}/{self.block}{again}").getrandbits(63)
 
 
 def schedule(

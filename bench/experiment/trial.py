@@ -36,6 +36,7 @@ from raftmark.bench.runs.forms import (
     Trial,
     Turn,
     log_name,
+    pairs,
 )
 from raftmark.bench.runs.results import ElectionResult, Result, parse_result
 from raftmark.bench.runs.store import DATA_PREFIX, Run, explained, now
@@ -169,7 +170,10 @@ def _conduct(planned: Planned, spec: ContenderSpec, run: Run) -> _Steps:
             # Beside the results: a directory for temporary files is often no real disk.
             data = tempfile.TemporaryDirectory(prefix=DATA_PREFIX, dir=run.path)
             cluster["data_dir"] = stack.enter_context(data)
-        cluster["seed"] = planned.cluster_seed(run.manifest.seed)
+        cluster["seed"] = planned.cluster_seed(
+            run.manifest.seed,
+            twin=planned.contender in {twin for _, twin in pairs(run.manifest.contenders)},
+        )
         try:
             yield from _go_through(progress, planned, spec, cluster, log, run.path)
         except ContenderFailed as error:

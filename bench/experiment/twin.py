@@ -2,7 +2,8 @@
 
 The twin is the same program as its base, launched by the same command. It takes part in every block
 as any contender does, so the ratio of the two tells how large a difference this run shows where
-there is none.
+there is none. Contenders get the same seed in a block, and with it the same election timeouts; the
+twin gets another one (`Planned.cluster_seed`), or the pair would share what varies from run to run.
 """
 
 from __future__ import annotations

@@ -125,6 +125,7 @@ type lifeStatus struct {
 	StateHash     *string        `json:"state_hash"`
 	LogHash       *string        `json:"log_hash"`
 	LostEntries   *[]lostEntries `json:"lost_entries"`
+	DrawnTimeout  *int64         `json:"election_timeout_ns"`
 }
 
 type lostEntries struct {
@@ -230,6 +231,7 @@ func describeLife(replica lives.Replica) lifeStatus {
 		StateHash:     new(replica.Machine.StateHash()),
 		LogHash:       new(raft.LogHash(replica.Log.Until(status.CommitIndex))),
 		LostEntries:   &lost,
+		DrawnTimeout:  new(status.DrawnTimeout.Nanoseconds()),
 	}
 }
 

@@ -3,7 +3,6 @@ package host
 import (
 	"context"
 	"errors"
-	"math/rand/v2"
 	"time"
 
 	"raftmark/lives"
@@ -41,7 +40,7 @@ func (c *control) catchUp(spec catchUp, progress func(float64)) (*catchUpResult,
 	if err != nil {
 		return nil, err
 	}
-	node := c.draw(rand.New(rand.NewPCG(c.seed, 2)), 1, leader.Node)[0]
+	node := c.draw(raft.NewDraws(c.seed, raft.CatchUpStream), 1, leader.Node)[0]
 	if _, err := c.Crash(node); err != nil {
 		return nil, err
 	}

@@ -3,7 +3,6 @@ package host
 import (
 	"context"
 	"errors"
-	"math/rand/v2"
 	"slices"
 	"time"
 
@@ -39,7 +38,7 @@ type electionsResult struct {
 
 // elect runs that workload. It ends early with an election that is not decided.
 func (c *control) elect(spec elections, progress func(float64)) (*electionsResult, error) {
-	random := rand.New(rand.NewPCG(c.seed, 0))
+	random := raft.NewDraws(c.seed, raft.ElectionsStream)
 	result := &electionsResult{Workload: "election"}
 	for len(result.Elections) < spec.count {
 		leader, err := c.awaitSettled(spec.limit)
@@ -66,15 +65,14 @@ func (c *control) elect(spec elections, progress func(float64)) (*electionsResul
 var errDisturbed = raft.Errorf(raft.Unavailable, "another election began before the leader's crash")
 
 // draw is so many nodes at random, in ascending order, but not that one.
-func (c *control) draw(random *rand.Rand, count int, but raft.NodeID) []raft.NodeID {
+func (c *control) draw(random *raft.Draws, count int, but raft.NodeID) []raft.NodeID {
 	var others []raft.NodeID
 	for _, id := range c.members() {
 		if id != but {
 			others = append(others, id)
 		}
 	}
-	random.Shuffle(len(others), func(i, j int) { others[i], others[j] = others[j], others[i] })
-	return slices.Sorted(slices.Values(others[:count]))
+	return slices.Sorted(slices.Values(random.Sample(others, count)))
 }
 
 // electOnce crashes the leader, and restarts it when the survivors have decided.

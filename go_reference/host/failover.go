@@ -2,7 +2,6 @@ package host
 
 import (
 	"errors"
-	"math/rand/v2"
 	"time"
 
 	"raftmark/lives"
@@ -52,7 +51,7 @@ func (c *control) failOver(spec failover, progress func(float64)) (*failoverResu
 	if old.Node == 0 {
 		return nil, errDisturbed
 	}
-	random := rand.New(rand.NewPCG(c.seed, 1))
+	random := raft.NewDraws(c.seed, raft.FailoverStream)
 	crashNs, err := c.crashBetweenHeartbeats(old.Node, random.Float64(), nil, patience)
 	if err != nil {
 		return nil, err

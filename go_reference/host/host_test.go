@@ -219,6 +219,7 @@ type statusOfNode struct {
 	Voters   *[]int         `json:"voters"`
 	Learners *[]int         `json:"learners"`
 	Lost     *[]lostEntries `json:"lost_entries"`
+	Drawn    *int64         `json:"election_timeout_ns"`
 	State    *string        `json:"state_hash"`
 	Log      *string        `json:"log_hash"`
 }

@@ -118,7 +118,7 @@ func TestTheOpenLoopKeepsItsPace(t *testing.T) {
 
 func TestAStallIsChargedToAllThatItDelays(t *testing.T) {
 	session(t, func(c *caller) {
-		c.start("")
+		c.start(`"election_timeout_ms": [1000, 2000]`)
 		c.do("links", `"delay_ms": [150, 150]`)
 		var result workload.OfferedResult
 		c.call("run", `"workload": {"name": "offered", "rate": 1000, "limit": 100, "warmup_s": 0, "duration_s": 1}`, &result)

@@ -1,7 +1,6 @@
 package lives
 
 import (
-	"math/rand/v2"
 	"sync/atomic"
 	"time"
 
@@ -44,14 +43,14 @@ type Node struct {
 	ID      raft.NodeID
 	Storage raft.Storage
 	Server  *raft.Server // of the present life, and nil between two
-	Faults  *rand.Rand   // of the links to the peers
+	Faults  *raft.Draws  // of the links to the peers
 
 	settings  raft.Settings
 	events    Events
 	timer     Timer
 	send      func(raft.Message)
 	remote    Remote
-	timeouts  *rand.Rand // of the election timeouts
+	timeouts  *raft.Draws // of the election timeouts
 	lifecycle atomic.Int32
 	counters  raft.Counters
 	held      []Event // what came while the node was paused
@@ -65,13 +64,13 @@ func NewNode(
 	return &Node{
 		ID:       id,
 		Storage:  config.storage(id),
-		Faults:   rand.New(rand.NewPCG(config.Seed, uint64(2*id+1))),
+		Faults:   raft.NewDraws(config.Seed, raft.NodeLinks(id)),
 		settings: config.Settings,
 		events:   events,
 		timer:    timer,
 		send:     send,
 		remote:   config.Remote,
-		timeouts: rand.New(rand.NewPCG(config.Seed, uint64(2*id))),
+		timeouts: raft.NewDraws(config.Seed, raft.NodeTimeouts(id)),
 	}
 }
 

@@ -120,6 +120,7 @@ type Node struct {
 
 	settings      Settings
 	random        func() float64
+	timeout       time.Duration // drawn when it begins, stands or hears of another leader
 	votes         map[NodeID]bool
 	leaderHeard   bool          // within the least election timeout
 	patience      time.Duration // how long the election timer is to run on when it expires
@@ -182,7 +183,7 @@ func NewNode(id NodeID, settings Settings, random func() float64, saved Saved) *
 		applied:     snapshot.LastIndex,
 	}
 	n.adoptConfiguration()
-	n.restartElectionTimer()
+	n.drawElectionTimeout()
 	return n
 }
 
@@ -191,6 +192,9 @@ func (n *Node) View() View { return View{n.role, n.term, n.leader} }
 
 // VotedFor is whom the node voted for in its term.
 func (n *Node) VotedFor() NodeID { return n.votedFor }
+
+// DrawnTimeout is the election timeout that was drawn last.
+func (n *Node) DrawnTimeout() time.Duration { return n.timeout }
 
 // Log is the node's log, for reading.
 func (n *Node) Log() *ReplicatedLog { return n.log }
@@ -254,7 +258,7 @@ func (n *Node) ElectionTimeout() {
 	switch {
 	case !n.mayStand():
 		n.leader = 0
-		n.restartElectionTimer()
+		n.drawElectionTimeout()
 	case n.settings.PreVote:
 		n.askForVotes(PreCandidate, n.term+1, false)
 	default:
@@ -561,15 +565,20 @@ func (n *Node) follow(leader NodeID, term uint64) {
 	if term > n.term || n.role != Follower {
 		n.becomeFollower(term)
 	}
+	known := n.leader
 	n.leader = leader
 	n.leaderHeard = n.settings.PreVote || n.settings.CheckQuorum
-	n.restartElectionTimer()
+	if leader == known {
+		n.restartElectionTimer()
+	} else {
+		n.drawElectionTimeout()
+	}
 }
 
 func (n *Node) becomeFollower(term uint64) {
 	if n.role == Leader {
 		// What ran until now was the heartbeat timer.
-		n.restartElectionTimer()
+		n.drawElectionTimeout()
 		n.readsKnown = append(n.readsKnown, n.reads.lose()...)
 		n.transferee = 0
 		n.lost = nil
@@ -594,7 +603,7 @@ func (n *Node) askForVotes(role Role, term uint64, transfer bool) {
 	n.leader = 0
 	n.leaderHeard = false
 	n.votes = map[NodeID]bool{n.id: true}
-	n.restartElectionTimer()
+	n.drawElectionTimeout()
 	for _, peer := range n.configuration.Voters {
 		if peer == n.id {
 			continue
@@ -938,12 +947,17 @@ func (n *Node) sendPiece(to *progress, items []Item, done bool) {
 
 func (n *Node) send(message Message) { n.messages = append(n.messages, message) }
 
-// restartElectionTimer draws a timeout; where a leader was heard of, its least part runs
+func (n *Node) drawElectionTimeout() {
+	n.timeout = n.settings.ElectionTimeout.Draw(n.random())
+	n.restartElectionTimer()
+}
+
+// restartElectionTimer lets the timeout run anew; where a leader was heard of, its least part
 // first.
 func (n *Node) restartElectionTimer() {
-	n.timer, n.patience = n.settings.ElectionTimeout.Draw(n.random()), 0
+	n.timer, n.patience = n.timeout, 0
 	if n.leaderHeard {
 		least := n.settings.ElectionTimeout.Low
-		n.timer, n.patience = least, n.timer-least
+		n.timer, n.patience = least, n.timeout-least
 	}
 }

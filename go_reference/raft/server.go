@@ -77,6 +77,7 @@ type Status struct {
 	SnapshotIndex int // the last that the snapshot covers
 	Configuration *Configuration
 	LostEntries   []LostEntries // what followers have lost since the node leads
+	DrawnTimeout  time.Duration // the last election timeout
 }
 
 // A LogSlice is a stretch of a server's log, from First on.
@@ -284,6 +285,7 @@ func (s *Server) Status() Status {
 		SnapshotIndex: s.core.Snapshot().LastIndex,
 		Configuration: s.core.Configuration(),
 		LostEntries:   s.core.Lost(),
+		DrawnTimeout:  s.core.DrawnTimeout(),
 	}
 }
 

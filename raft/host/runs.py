@@ -1,13 +1,14 @@
 """What `run` does: each workload of docs/protocol.md, on a cluster under control."""
 
-import random
 import time
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import nullcontext
 from typing import Any, NamedTuple, TypeAlias, TypeVar
 
+from raftmark.raft import draws
 from raftmark.raft.client import Applied, Outcome, Value
 from raftmark.raft.cluster import RoleChange
+from raftmark.raft.draws import Draws
 from raftmark.raft.errors import BadRequest, Lost, NotLeader, OutcomeUnknown, RaftError, Unavailable
 from raftmark.raft.host import requests
 from raftmark.raft.host.control import Control
@@ -76,7 +77,7 @@ def _settled_leader(control: Control) -> int:
 
 def election(control: Control, spec: ElectionSpec, progress: Progress) -> Result:
     """Crash leader after leader and time what follows (§9.3)."""
-    draw = random.Random(f"elections/{control.seed}")
+    draw = Draws(control.seed, draws.ELECTIONS)
     elections: list[Result] = []
     while len(elections) < spec.elections:
         leader = control.await_settled(time.monotonic_ns() + spec.cap_ns)
@@ -104,7 +105,7 @@ def election(control: Control, spec: ElectionSpec, progress: Progress) -> Result
 def _crash_between_heartbeats(
     control: Control,
     leader: int,
-    draw: random.Random,
+    draw: Draws,
     lagging: Sequence[int] = (),
     patience_ns: int = SETTLE_NS,
 ) -> int | None:
@@ -182,7 +183,7 @@ def _candidacies(changes: Iterable[RoleChange]) -> list[RoleChange]:
 def failover(control: Control, spec: FailoverSpec, progress: Progress) -> Result:
     """Crash the leader under the load of clients that look for the next one."""
     _settled_leader(control)
-    draw = random.Random(f"failover/{control.seed}")
+    draw = Draws(control.seed, draws.FAILOVER)
     sources = command_sources(spec.outstanding, spec.session, spec.keys, spec.payload)
     history: list[RoleChange] = []
     share = spec.before_ns / (spec.before_ns + spec.after_ns)
@@ -225,7 +226,7 @@ def failover(control: Control, spec: FailoverSpec, progress: Progress) -> Result
 def catch_up(control: Control, spec: CatchUpSpec, progress: Progress) -> Result:
     """Let a follower miss entries, and time its return."""
     leader = _settled_leader(control)
-    node = random.Random(f"catch_up/{control.seed}").choice(_others(control, leader))
+    [node] = Draws(control.seed, draws.CATCH_UP).sample(_others(control, leader), 1)
     control.crash(node)
     try:
         clients = _commit_all(control, spec, progress)

@@ -61,9 +61,10 @@ class NodeStatus(_Answer, frozen=True):
     state_hash: Sha256 | None
     log_hash: Sha256 | None
     lost_entries: list[LostEntries] | None = None
+    election_timeout_ns: Positive | None = None
 
     def __post_init__(self) -> None:
-        may_be_null = {"leader", "voted_for", "lost_entries"}
+        may_be_null = {"leader", "voted_for", "lost_entries", "election_timeout_ns"}
         for name in set(self.__struct_fields__) - {"id", "alive", "paused"}:
             value = getattr(self, name)
             if self.alive and value is None and name not in may_be_null:

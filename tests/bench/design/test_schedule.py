@@ -62,6 +62,14 @@ def test_a_blocks_contenders_share_the_seed_of_their_clusters():
     assert all(0 <= seed < 2**63 for seed in seeds.values())
 
 
+def test_a_twin_draws_by_a_seed_of_its_own():
+    planned = list(schedule(SPECIFICATION, CONTENDERS, seed=3))
+    seeds = {trial.cluster_seed(3) for trial in planned}
+    twins = {trial.cluster_seed(3, twin=True) for trial in planned}
+    assert len(twins) == len(seeds)
+    assert not twins & seeds
+
+
 def test_nobody_is_asked_for_what_it_does_not_offer():
     cells = [replicate_cell(), election_cell()]
     less = {"features": ["memory", "election"]}

@@ -1,6 +1,8 @@
 """The project's own contenders in the harness: every kind of trial, once."""
 
+import json
 from collections.abc import Hashable
+from pathlib import Path
 
 import msgspec
 import pytest
@@ -42,6 +44,26 @@ def kinds() -> list[Cell]:
         kind = (workload["name"], cluster["nodes"], cluster["storage"], *variant)
         cells.setdefault(kind, shortened(cell))
     return list(cells.values())
+
+
+@pytest.mark.parametrize("name", load_contenders())
+def test_all_begin_with_the_same_timeouts_from_the_same_seed(tmp_path, name, request):
+    spec = load_contenders()[name]
+    entry = describe(spec, print)
+    if entry.unavailable is not None and request.config.option.skip_unavailable:
+        pytest.skip(entry.unavailable)
+    vectors = json.loads((Path(__file__).parents[2] / "vectors" / "draws.json").read_bytes())
+    with spec.launch(stderr=tmp_path / "stderr") as contender:
+        for vector in vectors["first_timeouts"]:
+            # So long that nobody has stood yet: what was drawn first was drawn last.
+            low_ms, high_ms = (200 * ns / 1e6 for ns in vector["range_ns"])
+            asked = {"election_timeout_ms": [low_ms, high_ms], "seed": vector["seed"], "nodes": 5}
+            contender.call("start", reply_timeout=30, **asked)
+            nodes = contender.call("status", reply_timeout=30)["nodes"]
+            contender.call("stop", reply_timeout=30)
+            drawn = [node["election_timeout_ns"] / 200 for node in nodes]
+            assert drawn == pytest.approx(vector["timeouts_ns"], abs=1)
+        contender.close(30)
 
 
 @pytest.mark.slow
