@@ -116,8 +116,9 @@ class Nemesis:
         with ExitStack() as harm:
             for family in families:
                 kind = family.draw()
+                # It may be the last of one deck and the first of the next.
                 while kind == KILL and not self._on_disk:
-                    kind = family.draw()  # It may be the last of one deck and the first of the next.
+                    kind = family.draw()
                 self._tell(kind)
                 harm.enter_context(self._faults[kind]())
                 self.done[kind] += 1
