@@ -5,12 +5,12 @@ import threading
 import time
 from collections.abc import Callable
 from concurrent.futures import Future
-from typing import Any, TypeVar
+from typing import Any, NamedTuple, TypeVar
 
 import msgspec
 
 from raftmark.programs.launcher import Command, Launcher
-from raftmark.programs.replies import Error, Line, decode_line
+from raftmark.programs.replies import Line, decode_line
 from raftmark.raft.errors import RaftError, Unavailable
 
 T = TypeVar("T")
@@ -30,6 +30,22 @@ encode = msgspec.json.Encoder().encode
 
 class Nonsense(Exception):
     """A program has said what is no line of the protocol."""
+
+
+class Request(NamedTuple):
+    """A request under way: what its answer is, who hears of it, and what if none comes."""
+
+    decode: Callable[[msgspec.Raw], Any]
+    answered: Callable[[Any], None]
+    lost: type[RaftError]
+
+    def outcome(self, line: Line) -> Any:
+        """What came of it. ValueError if the line does not tell."""
+        if line.error is not None:
+            return line.error.as_raised()
+        if isinstance(line.ok, msgspec.UnsetType):
+            raise ValueError("neither ok nor error")
+        return self.decode(line.ok)
 
 
 class Program:
@@ -58,7 +74,7 @@ class Program:
         self._ended = ended
         self._writing = threading.Lock()
         self._ids = itertools.count()
-        self._waiting: dict[int, tuple[Callable[[Line], None], type[RaftError]]] = {}
+        self._waiting: dict[int, Request] = {}
         try:
             self._pipe = launcher.launch(node, command)
         except OSError as error:
@@ -90,16 +106,9 @@ class Program:
         `lost` is what it hears where the program ends before it answers.
         """
 
-        def take(line: Line) -> None:
-            if line.error is not None:
-                answered(line.error.as_raised())
-            else:
-                assert not isinstance(line.ok, msgspec.UnsetType)
-                answered(decode(line.ok))
-
         with self._writing:
             number = next(self._ids)
-            self._waiting[number] = take, lost
+            self._waiting[number] = Request(decode, answered, lost)
             try:
                 if not self.gone:
                     request = encode({"id": number, "op": op, **fields}) + b"\n"
@@ -192,21 +201,15 @@ class Program:
             if line.event is not None:
                 self._heard(self, line.event, text)
                 return
-            take, _ = self._waiting.pop(-1 if line.id is None else line.id)
-            if line.error is None and isinstance(line.ok, msgspec.UnsetType):
-                raise ValueError("neither ok nor error")
-            take(line)
+            number = -1 if line.id is None else line.id
+            outcome = self._waiting[number].outcome(line)
         except (ValueError, LookupError) as error:
             raise Nonsense(f"{text[:80]!r} ({error})") from error
+        self._waiting.pop(number).answered(outcome)
 
     def _abandon(self) -> None:
         # By more than one thread, perhaps: each takes what it answers out first.
-        nobody = (ignore, Unavailable)
         for number in list(self._waiting):
-            take, lost = self._waiting.pop(number, nobody)
-            error = lost(self._how)
-            take(Line(error=Error(error.code, str(error))))
-
-
-def ignore(_line: Line) -> None:
-    """Nobody waits for it."""
+            request = self._waiting.pop(number, None)
+            if request is not None:
+                request.answered(request.lost(self._how))

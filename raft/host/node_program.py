@@ -212,7 +212,15 @@ class NodeProgram(Service):
     def _when_applied(self, request: Request, fields: dict[str, Any]) -> None:
         index = requests.read(fields, {"index": (INDEX, REQUIRED)})["index"]
         node, n = self._living()
-        node.when_applied(n, index, self._answer(request))
+        answer = self._answer(request)
+
+        def reached(outcome: Value | RaftError) -> None:
+            if isinstance(outcome, Value):
+                self._replies.give(request, {"ok": {"index": outcome.log_index}})
+            else:
+                answer(outcome)
+
+        node.when_applied(n, index, reached)
 
     def _answer(self, request: Request) -> Callable[[Applied | Value | RaftError], None]:
         return lambda outcome: self._replies.give(request, described(outcome))

@@ -365,7 +365,7 @@ BAD_STARTS = {
     **each("start", "election_timeout_ms", ([True, True], ["150", "300"], [None, None])),
     **each("start", "heartbeat_ms", (0, 0.4, -1, 60_001, 10**30, True, "50", None, [50], {})),
     **each("start", "storage", ("tape", "", "Memory", None, 1, True, ["memory"])),
-    **each("start", "transport", ("tcp", "", None, 1, True)),
+    **each("start", "transport", ("pigeon", "", None, 1, True)),
     **each("start", "seed", (-1, 2**63, 10**30, 1.5, True, "0", None, [0])),
     **each("start", "pre_vote", (1, 0, "true", None, [True], {})),
     **each("start", "check_quorum", (1, 0, "true", None, [True], {})),

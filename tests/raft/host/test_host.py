@@ -24,6 +24,7 @@ from raftmark.raft.host.host import Host
 from raftmark.raft.host.interpreter import python
 from raftmark.raft.host.pipe import MAX_LINE, Lines, Output
 from raftmark.raft.host.runs import WORKLOADS
+from raftmark.raft.host.service import Service
 from raftmark.raft.storage import StorageError
 from tests.raft.fake_cluster import FakeCluster
 
@@ -97,7 +98,7 @@ class Session:
         self._streams = sys.stdin, sys.stdout
         sys.stdin, sys.stdout = os.fdopen(stdin, "r"), os.fdopen(stdout, "w")
         self._signals = signals
-        host = Host("fake", self._make, lambda: python(WORKLOADS, {}))
+        host = self._service()
         self.status: int | None = None
 
         def serve() -> None:
@@ -105,6 +106,9 @@ class Session:
 
         self._thread = threading.Thread(target=serve)
         self._thread.start()
+
+    def _service(self) -> Service:
+        return Host("fake", self._make, lambda: python(WORKLOADS, {}))
 
     def _make(self, config: ClusterConfig, events: Events) -> Cluster:
         self.cluster = FakeCluster(config, events)
