@@ -49,6 +49,9 @@ var goroutines = Model{
 	Start: func(config lives.Config, nodes []raft.NodeID, events lives.Events) (Cluster, error) {
 		return cluster.Start(config, nodes, events)
 	},
+	Deploy: func(config lives.Config, id raft.NodeID, events lives.Events) Deployed {
+		return cluster.Deploy(config, id, events)
+	},
 }
 
 // session lets a test talk to a host, and ends its input.
@@ -65,9 +68,15 @@ func session(t *testing.T, talk func(c *caller)) {
 }
 
 func newCaller(t *testing.T, model Model) *caller {
+	return callerOf(t, func(ctx context.Context, in io.Reader, out, warn io.Writer) error {
+		return Serve(ctx, model, in, out, warn)
+	})
+}
+
+func callerOf(t *testing.T, serve func(context.Context, io.Reader, io.Writer, io.Writer) error) *caller {
 	hostIn, in := io.Pipe()
 	out, hostOut := io.Pipe()
-	ctx, cancel := context.WithCancelCause(t.Context())
+	ctx, cancel := context.WithCancelCause(context.Background())
 	c := &caller{
 		t: t, in: in, cancel: cancel, served: make(chan error, 1),
 		lines: make(chan []byte, 1000), replies: map[string]answer{},
@@ -75,7 +84,7 @@ func newCaller(t *testing.T, model Model) *caller {
 	go func() {
 		defer hostOut.Close()
 		defer hostIn.Close()
-		c.served <- Serve(ctx, model, hostIn, hostOut, &c.warned)
+		c.served <- serve(ctx, hostIn, hostOut, &c.warned)
 	}()
 	go func() {
 		defer close(c.lines)
