@@ -25,7 +25,7 @@ class ReplicatedLog:
     Invariant: what is compacted away was committed.
     """
 
-    __slots__ = ("_configurations", "_entries", "_start", "configuration")
+    __slots__ = ("_configurations", "_entries", "_start", "configuration", "last_index")
 
     def __init__(
         self,
@@ -39,17 +39,14 @@ class ReplicatedLog:
         self.configuration = configuration
         """The latest one: in force as soon as it is in the log (thesis §4.1)."""
         self._configurations = [(start, configuration)]
+        self.last_index = start
+        """The index of the last entry, 0 for an empty log. An attribute, as all ask for it."""
         self.append(list(entries))
 
     @property
     def first_index(self) -> int:
         """The index of the first entry that is kept, or would be."""
         return self._start + 1
-
-    @property
-    def last_index(self) -> int:
-        """The index of the last entry, 0 for an empty log."""
-        return self._start + len(self._entries) - 1
 
     @property
     def last_term(self) -> int:
@@ -106,11 +103,12 @@ class ReplicatedLog:
                 if command.op in MEMBERSHIP:
                     self.configuration = self.configuration.changed_by(command)
                     self._configurations.append((index, self.configuration))
-        self._entries.extend(entries)
+        self.extend(entries)
 
     def extend(self, entries: Sequence[Entry]) -> None:
         """Add entries that are known to say nothing of the members."""
         self._entries.extend(entries)
+        self.last_index += len(entries)
 
     def merge(self, prev_index: int, entries: Sequence[Entry]) -> int | None:
         """Take a leader's entries, which follow `prev_index`, into the log.
@@ -151,6 +149,7 @@ class ReplicatedLog:
     def _truncate(self, index: int) -> None:
         """Delete the entries from `index` on, and the configurations that they made."""
         del self._entries[index - self._start :]
+        self.last_index = index - 1
         while self._configurations[-1][0] >= index:
             self._configurations.pop()
         self.configuration = self._configurations[-1][1]
