@@ -83,7 +83,15 @@ def log_evidence(differences: Array) -> Array:
     # Where more than a quarter of all differences are nothing, only the direction counts.
     parts = np.minimum(sizes, scales) / np.where(scales > 0, scales, 1.0)
     stakes = np.sign(differences) * np.where(scales > 0, parts, 1.0)
-    logarithms = np.log1p(stakes[..., np.newaxis] * _SHARES).cumsum(axis=-2)
+    return mixture(stakes)
+
+
+def mixture(gains: Array) -> Array:
+    """Return the logarithm of what becomes of a stake of 1, the mean over the shares at stake.
+
+    The last axis of `gains` is the blocks: what the whole stake would win in each, -1 at least.
+    """
+    logarithms = np.log1p(gains[..., np.newaxis] * _SHARES).cumsum(axis=-2)
     highest = logarithms.max(axis=-1)
     wealth = np.exp(logarithms - highest[..., np.newaxis]).mean(axis=-1)
     return np.asarray(highest + np.log(wealth))

@@ -31,21 +31,20 @@ from raftmark.bench.experiment.trial import run_trial
 from raftmark.bench.experiment.turns import run_pair
 from raftmark.bench.runs.forms import ContenderEntry, Manifest, Trial
 from raftmark.bench.runs.store import Run, free_name, now
-from raftmark.bench.tracking.compare import (
+from raftmark.bench.tracking.compare import Comparison, compare
+from raftmark.bench.tracking.counting import COUNTED_CELL, Count, count_code
+from raftmark.bench.tracking.plans import (
     BASE,
     ERROR,
     HEAD,
     Compared,
-    Comparison,
     Gated,
     Plan,
-    compare,
     gated_cells,
     lacking,
     shared,
     side,
 )
-from raftmark.bench.tracking.counting import COUNTED_CELL, Count, count_code
 from raftmark.bench.tracking.replayed import count_replays
 from raftmark.bench.tracking.revisions import (
     NoTable,

@@ -40,7 +40,7 @@ from raftmark.bench.experiment.environment import machine, measured_revision
 from raftmark.bench.files import read_file, replace_file
 from raftmark.bench.runs.runtimes import started
 from raftmark.bench.runs.store import LONGEST_FILE, Run, StoreError, explained
-from raftmark.bench.tracking.compare import METRICS, Plan
+from raftmark.bench.tracking.plans import METRICS, Plan
 
 _NAME = re.compile(r"\d{8}T\d{6}Z-[0-9a-f]{16}\.json")
 _KEPT = (CPU_PER_COMMAND, LATENCY_P50, PEAK_MEMORY)

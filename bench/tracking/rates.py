@@ -12,32 +12,21 @@ from __future__ import annotations
 import argparse
 import math
 from pathlib import Path
-from typing import NamedTuple
 
 import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
-from raftmark.bench.analysis.sequential import Array, log_evidence
+from raftmark.bench.analysis.sequential import Array
+from raftmark.bench.analysis.verdicts import NEVER
 from raftmark.bench.runs.store import Run, StoreError
-from raftmark.bench.tracking.compare import METRICS, Compared, Plan, log_ratios
+from raftmark.bench.tracking.compare import log_ratios
 from raftmark.bench.tracking.gate import Wish
+from raftmark.bench.tracking.plans import METRICS, Compared, Plan
 
 GATES = 1000
 BLOCKS = 40
 PLANTED = (0.0, 0.02, 0.05, 0.10, 0.20)
-_NEVER = 10**6
-
-
-class Outcome(NamedTuple):
-    """What became of a figure in every simulated gate.
-
-    `slower` is the block after which it was first told to be slower, `same` after which it was
-    told to differ by no more than the margin; a very high number where that did not happen.
-    """
-
-    slower: NDArray[np.int64]
-    same: NDArray[np.int64]
 
 
 def noise(run: Run, plan: Plan) -> dict[Compared, dict[int, float]]:
@@ -72,20 +61,6 @@ def draw(
     return gates
 
 
-def judge_all(gates: Array, plan: Plan) -> Outcome:
-    """Judge a figure after every block of every gate, as `bench.analysis.sequential.judge` does."""
-    richness = math.log(2 / plan.error_each)
-    margin = math.log1p(plan.margin)
-
-    def told(differences: Array) -> NDArray[np.int64]:
-        rich = log_evidence(differences) >= richness
-        return np.where(rich.any(axis=-1), rich.argmax(axis=-1) + 1, _NEVER)
-
-    same = np.maximum(told(gates + margin), told(margin - gates))
-    slower = told(gates)
-    return Outcome(np.where(slower < same, slower, _NEVER), same)
-
-
 def table(run: Run, plan: Plan, scale: float = 1.0, seed: int = 1) -> list[str]:
     """Return the rates as lines of Markdown, with noise that is `scale` times as large.
 
@@ -107,8 +82,10 @@ def table(run: Run, plan: Plan, scale: float = 1.0, seed: int = 1) -> list[str]:
     ]
     wolf = np.zeros(GATES, dtype=bool)
     for figure in plan.figures:
-        outcomes = [judge_all(gates[figure] + math.log1p(planted), plan) for planted in PLANTED]
-        wolf |= outcomes[0].slower < _NEVER
+        outcomes = [
+            plan.rule.first_told(gates[figure] + math.log1p(planted)) for planted in PLANTED
+        ]
+        wolf |= outcomes[0].slower < NEVER
         size = float(np.median(np.abs(list(differences[figure].values()))))
         cells = [_spell(outcome.slower) for outcome in outcomes]
         lines.append(
@@ -120,7 +97,7 @@ def table(run: Run, plan: Plan, scale: float = 1.0, seed: int = 1) -> list[str]:
 
 
 def _spell(slower: NDArray[np.int64]) -> str:
-    share = float((slower < _NEVER).mean())
+    share = float((slower < NEVER).mean())
     if share < 0.5:
         return f"{share:.1%}"
     return f"{share:.1%} ({int(np.median(slower))})"

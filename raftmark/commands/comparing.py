@@ -142,8 +142,8 @@ def _wish(
     budget: float,
     seed: int | None,
 ) -> Wish:
-    from raftmark.bench.tracking.compare import gated_cells
     from raftmark.bench.tracking.gate import Wish
+    from raftmark.bench.tracking.plans import gated_cells
 
     wish = Wish(
         contenders=listed(contenders),
@@ -189,7 +189,8 @@ def _compare(
 ) -> tuple[Comparison, bool]:
     """Return the comparison, and whether its measuring was interrupted."""
     from raftmark.bench.runs.store import Run, StoreError
-    from raftmark.bench.tracking.compare import Plan, compare, compare_runs, plan_of_runs
+    from raftmark.bench.tracking.compare import compare, compare_runs
+    from raftmark.bench.tracking.plans import Plan, plan_of_runs
     from raftmark.bench.tracking.revisions import NoTable, RevisionError, UnknownRevision
 
     try:
@@ -217,8 +218,9 @@ def _compare(
 def _compare_revisions(
     base: str, head: str | None, wish: Wish, results: Path, table: Path
 ) -> tuple[Comparison, bool]:
-    from raftmark.bench.tracking.compare import BASE, HEAD, compare
+    from raftmark.bench.tracking.compare import compare
     from raftmark.bench.tracking.gate import Side, begin, measure
+    from raftmark.bench.tracking.plans import BASE, HEAD
     from raftmark.bench.tracking.revisions import WORKING_TREE, Repository, Revision
 
     repository = Repository(Path.cwd())

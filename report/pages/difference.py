@@ -79,7 +79,8 @@ def headline(comparison: Comparison) -> str:
 def _worse(comparison: Comparison) -> list[str]:
     plan = comparison.plan
     return [
-        f"{plan.labels[f.contender]}: {f.title} {_words(f)[0]} in {f.cell} ({_ratio(f)})"
+        f"{plan.labels[f.contender]}: {f.title} {_verdict(f, plan.margin)} in {f.cell} "
+        f"({_mean(f) if _by_mean(f) else _ratio(f)})"
         for f in comparison.with_verdict(Verdict.SLOWER)
     ] + [
         f"{plan.labels[c.contender]}: {_number(c.head)} instead of {_number(c.base)} {c.what}"
@@ -153,8 +154,9 @@ def method(comparison: Comparison) -> str:
     """Return how to read the figures."""
     plan = comparison.plan
     return (
-        f"Ratios are HEAD over BASE within blocks, their medians with intervals that hold "
-        f"together, however often one looks, with {100 * (1 - plan.error):g} % probability. "
+        f"Ratios are HEAD over BASE within blocks, their medians with intervals that hold however "
+        f"often one looks. If nothing changed, anything is told to be slower with a probability of "
+        f"{100 * plan.error:g} % at most. "
         f"A change of at most {100 * plan.margin:g} % is taken for none. "
         f"Measured for {comparison.seconds / 60:.1f} minutes; run {comparison.run}."
     )
@@ -262,6 +264,12 @@ def _ratio(finding: Finding) -> str:
     return f"{spell_ratio(finding.ratio).value} ({ends[0] if ends else 'nothing sure yet'})"
 
 
+def _mean(finding: Finding) -> str:
+    if finding.mean is None or finding.mean_low is None or finding.mean_high is None:
+        return "none"
+    return f"{spell_ratio(finding.mean, (finding.mean_low, finding.mean_high))}"
+
+
 def _words(finding: Finding) -> tuple[str, str]:
     return _WORDS.get(finding.unit, ("slower", "faster"))
 
@@ -269,13 +277,18 @@ def _words(finding: Finding) -> tuple[str, str]:
 def _verdict(finding: Finding, margin: float) -> str:
     match finding.verdict:
         case Verdict.SLOWER:
-            return _words(finding)[0]
+            return _words(finding)[0] + " on the average" * _by_mean(finding)
         case Verdict.FASTER:
             return _words(finding)[1]
         case Verdict.SAME:
             return f"no difference larger than {100 * margin:g} %"
         case Verdict.UNDECIDED:
             return "cannot tell yet"
+
+
+def _by_mean(finding: Finding) -> bool:
+    """Whether the mean alone shows a figure to differ from BASE's: its centre may be the same."""
+    return (finding.low is None or finding.low <= 1) and (finding.high is None or finding.high >= 1)
 
 
 def _number(number: float) -> str:

@@ -13,8 +13,8 @@ import pytest
 
 from raftmark.bench.runs.store import Run
 from raftmark.bench.tracking import gate as gate_module
-from raftmark.bench.tracking.compare import Compared, Plan
 from raftmark.bench.tracking.gate import measure
+from raftmark.bench.tracking.plans import Compared, Plan
 from tests.bench.repositories import STUB, Project
 from tests.bench.support import LONG
 from tests.bench.tracking.test_gate import FIGURE, World, a_run
@@ -102,7 +102,7 @@ QUIET = Compared("a", "replicate-w1", "latency_p50")  # The same in every trial 
 def test_each_outcome_has_a_status(
     tmp_path, monkeypatch, command, world, figures, status, if_all_must_be_decided
 ):
-    run, plan = a_run(tmp_path / "results", figures=figures, blocks=20)
+    run, plan = a_run(tmp_path / "results", figures=figures, blocks=60)
     monkeypatch.setattr(gate_module, "run_trial", world.run_trial)
     specs = {entry.name: None for entry in run.manifest.contenders}
     measure(run, plan, specs, 1e6, lambda message: None, world.clock)

@@ -11,17 +11,10 @@ from raftmark.bench.design.specification import Specification
 from raftmark.bench.runs.forms import CheckOutcome, ContenderEntry, Failure, Manifest, Trial
 from raftmark.bench.runs.store import Run, StoreError, now
 from raftmark.bench.tracking import gate as gate_module
-from raftmark.bench.tracking.compare import (
-    Compared,
-    Outcome,
-    Plan,
-    compare,
-    compare_runs,
-    gated_cells,
-    plan_of_runs,
-)
+from raftmark.bench.tracking.compare import Outcome, compare, compare_runs
 from raftmark.bench.tracking.counting import COUNTED_CELL, Count
 from raftmark.bench.tracking.gate import End, measure
+from raftmark.bench.tracking.plans import Compared, Plan, gated_cells, plan_of_runs
 from raftmark.report.pages.difference import FORMATS, headline, notes
 
 CELLS = {gated.cell.id: gated for gated in gated_cells()}
@@ -179,14 +172,14 @@ def test_the_two_of_a_pair_follow_each_other_in_an_order_by_coin(gate):
 def test_what_is_decided_is_measured_no_more_and_what_is_counted_once(gate):
     quiet = Compared("a", "replicate-w1", "latency_p50")  # The same in every trial.
     world = World(noise=1.0)
-    _, comparison = gate(world, figures=[FIGURE, quiet], blocks=20)
+    _, comparison = gate(world, figures=[FIGURE, quiet], blocks=50)
     blocks = {
         cell: {planned.block for planned in world.planned if planned.cell.id == cell}
         for cell in (COUNTED_CELL.id, REPLICATE.id, "replicate-w1")
     }
     assert blocks[COUNTED_CELL.id] == {0}
-    assert blocks[REPLICATE.id] == set(range(20))
-    assert blocks["replicate-w1"] == set(range(comparison.plan.fewest_blocks))
+    assert blocks[REPLICATE.id] == set(range(50))
+    assert blocks["replicate-w1"] == set(range(comparison.plan.rule.fewest_same))
     assert [f.verdict for f in comparison.findings] == [Verdict.UNDECIDED, Verdict.SAME]
 
 

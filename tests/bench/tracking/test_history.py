@@ -10,8 +10,8 @@ import pytest
 from raftmark.bench.analysis.changepoints import change_points
 from raftmark.bench.analysis.sequential import Verdict
 from raftmark.bench.runs.store import Run, StoreError
-from raftmark.bench.tracking.compare import Plan
 from raftmark.bench.tracking.history import Entry, Figure, add, entry_of, read
+from raftmark.bench.tracking.plans import Plan
 from raftmark.report.findings.changes import changes_in_words
 from raftmark.report.pages.trend import render
 from tests.bench.repositories import git as plain_git
