@@ -77,7 +77,7 @@ gate: setup
 test: lint-python
 	@$(MAKE) --no-print-directory --jobs 4 $(SYNC) \
 	  test-rest test-cores test-multiprocessing lint-go test-asyncio test-threading test-go \
-	  test-interpreters
+	  test-controls test-interpreters
 
 CONTENDERS := threading asyncio multiprocessing go
 CLUSTERS := tests/conformance tests/linearizability
@@ -86,6 +86,12 @@ CORES := tests/raft tests/impl tests/fuzz tests/bench/primitives
 # What each has on disk is read by itself and by one in the other language.
 $(CONTENDERS:%=test-%): test-%: setup-test
 	$(BIN)/pytest $(CLUSTERS) --contender $* --reader $* --reader $(if $(filter go,$*),asyncio,go)
+
+# What the controls share with a contender it is put to; the rest is theirs every night.
+CONTROLS := go-loop
+
+test-controls: setup-test
+	$(BIN)/pytest tests/conformance -m 'not slow' $(CONTROLS:%=--contender %) --reader go
 
 # Go's core has no goroutines: the race detector, which makes it ten times as slow, looks at a tenth
 # of its random worlds.
@@ -107,10 +113,11 @@ nightly: test mutants fuzz
 	$(BIN)/pytest tests/raft/test_simulation.py --lives 20 --timeout 0
 	$(BIN)/pytest tests/conformance/test_kills.py --kills 200 --timeout 0
 	$(BIN)/pytest tests/raftmark/test_kills.py --kills 50 --kill-contenders --timeout 0
-	@$(MAKE) --no-print-directory --jobs $(SYNC) $(CONTENDERS:%=nemesis-%)
+	$(BIN)/pytest $(CLUSTERS) -m slow $(CONTROLS:%=--contender %) --reader go
+	@$(MAKE) --no-print-directory --jobs $(SYNC) $(CONTENDERS:%=nemesis-%) $(CONTROLS:%=nemesis-%)
 	@$(MAKE) --no-print-directory --jobs $(SYNC) $(CONTENDERS:%=soak-%)
 
-$(CONTENDERS:%=nemesis-%): nemesis-%: setup-test
+$(CONTENDERS:%=nemesis-%) $(CONTROLS:%=nemesis-%): nemesis-%: setup-test
 	$(BIN)/pytest tests/linearizability --nemesis-seconds 600 --timeout 0 --contender $*
 
 $(CONTENDERS:%=soak-%): soak-%: setup-test

@@ -102,12 +102,14 @@ class Form(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Another way to run a contender: further arguments of its command, and what they need.
 
     With the `transport` "tcp" its nodes are programs of their own, which have the arguments.
+    A `control` takes part where controls do, as an entry that is one.
     """
 
     label: str
     arguments: list[str] = []
     requires: list[str] = []
     transport: Literal["native", "tcp"] = "native"
+    control: bool = False
 
 
 class ContenderSpec(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -120,7 +122,9 @@ class ContenderSpec(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     given, as far as it can be had there. `base` is the entry of which this is a form, None as a
     rule. `env` are variables that it starts with besides those of `surroundings.KEPT`. `replay` is
     a command that gives the core a kept recording and prints what that took (see
-    `bench.tracking.replayed`); none where nothing is counted so.
+    `bench.tracking.replayed`); none where nothing is counted so. A `control` is no answer to
+    which model to choose: it differs from a contender in one thing, and so tells what that one
+    does. It takes part where it is asked for.
     """
 
     name: str
@@ -140,6 +144,7 @@ class ContenderSpec(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     root: str = ""
     env: dict[str, str] = {}
     replay: list[str] = []
+    control: bool = False
 
     @property
     def directory(self) -> Path:

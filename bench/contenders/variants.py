@@ -58,6 +58,7 @@ class Variant(ContenderSpec, frozen=True, kw_only=True):
         fields["label"] = ", ".join([spec.label, *names, *([chosen.label] if chosen else [])])
         fields["base"] = spec.base or spec.name
         fields["requires"] = [*spec.requires, *(chosen.requires if chosen else [])]
+        fields["control"] = spec.control or (chosen is not None and chosen.control)
         return cls(
             **fields,
             interpreter=interpreter,
@@ -192,6 +193,22 @@ class Contenders(Mapping[str, ContenderSpec]):
             raise UnknownName(f"no contender {name}; choose from {', '.join(self)}")
         spec = self._table[base]
         return Variant.of(spec, None, form) if at else spec
+
+    def usual(self) -> list[str]:
+        """Return the names of the entries that take part where none are named: no controls."""
+        return [name for name, spec in self._table.items() if not spec.control]
+
+    def controls(self) -> list[str]:
+        """Return the names of the controls: entries, and forms of entries."""
+        return [
+            name
+            for spec in self._table.values()
+            for name, control in (
+                (spec.name, spec.control),
+                *((f"{spec.name}@{form}", each.control) for form, each in spec.forms.items()),
+            )
+            if control
+        ]
 
     def choose(self, names: Iterable[str]) -> dict[str, ContenderSpec]:
         """Return the named contenders in the table's order.

@@ -24,6 +24,7 @@ from raftmark.bench.design.cells import (
 )
 
 __all__ = [
+    "CONTROLLED",
     "PROFILES",
     "Cell",
     "Specification",
@@ -154,6 +155,9 @@ def paper() -> Specification:
 
 
 PROFILES = {"quick": quick, "full": full, "paper": paper}
+
+CONTROLLED = ("full",)
+"""The profiles whose runs have the controls, where no contenders are named."""
 
 
 def narrow(

@@ -51,10 +51,13 @@ def models(
 ) -> list[PythonModel | GoModel]:
     """Return the models of those contenders that have one of the project's.
 
-    One whose programs cannot be run here is said and left out.
+    One whose programs cannot be run here is said and left out. A control has none of its own: it
+    runs another contender's model, or its language, in another way.
     """
     found: list[PythonModel | GoModel] = []
     for name, spec in specs.items():
+        if spec.control:
+            continue
         base = spec.base or spec.name
         try:
             if base == "go":

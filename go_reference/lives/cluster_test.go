@@ -16,6 +16,7 @@ import (
 	"raftmark/cluster"
 	"raftmark/host"
 	"raftmark/lives"
+	"raftmark/loop"
 	"raftmark/raft"
 )
 
@@ -23,6 +24,9 @@ import (
 var models = []host.Model{
 	{Name: "goroutines", Start: func(c lives.Config, ids []raft.NodeID, e lives.Events) (host.Cluster, error) {
 		return cluster.Start(c, ids, e)
+	}},
+	{Name: "loop", Start: func(c lives.Config, ids []raft.NodeID, e lives.Events) (host.Cluster, error) {
+		return loop.Start(c, ids, e)
 	}},
 }
 

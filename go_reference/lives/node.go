@@ -218,6 +218,15 @@ func (n *Node) sendAll(messages []raft.Message) {
 	}
 }
 
+// Counters are what the node has sent and saved in all its lives.
+func (n *Node) Counters() raft.Counters {
+	counters := n.counters
+	if n.remote != nil {
+		counters.Bytes = new(n.remote.Bytes())
+	}
+	return counters
+}
+
 func (n *Node) status() Status {
 	if n.State() == Crashed {
 		return Status{}

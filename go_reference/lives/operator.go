@@ -132,12 +132,7 @@ func (o *Operator[N]) Lifecycle(id raft.NodeID) Lifecycle { return o.Node(id).Ba
 
 // Counters are what a node has sent and saved since the cluster was started.
 func (o *Operator[N]) Counters(id raft.NodeID) (counters raft.Counters) {
-	o.call(id, func(n *Node) {
-		counters = n.counters
-		if n.remote != nil {
-			counters.Bytes = new(n.remote.Bytes())
-		}
-	})
+	o.call(id, func(n *Node) { counters = n.Counters() })
 	return counters
 }
 

@@ -45,9 +45,15 @@ def asked_of(table: Path, python: list[str] | None, env: list[str] | None) -> As
     )
 
 
-def choose(names: str | None, specs: Contenders) -> dict[str, ContenderSpec]:
-    """Return the named contenders in the table's order, the whole table without names."""
-    return specs.choose(listed(names) if names is not None else specs)
+def choose(
+    names: str | None, specs: Contenders, controls: bool = False
+) -> dict[str, ContenderSpec]:
+    """Return the named contenders in the table's order, all but controls without names.
+
+    With `controls` those take part too.
+    """
+    chosen = specs.usual() if names is None else listed(names)
+    return specs.choose([*chosen, *(specs.controls() if controls else [])])
 
 
 def listed(names: str | None) -> list[str]:

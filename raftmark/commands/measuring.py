@@ -81,6 +81,15 @@ def bench(
         ),
     ] = None,
     no_twin: Annotated[bool, typer.Option("--no-twin", help="Let no contender run twice.")] = False,
+    controls: Annotated[
+        bool | None,
+        typer.Option(
+            "--controls/--no-controls",
+            help="Measure what tells a language's share from a model's, too: an event loop in Go, "
+            "and the Python contenders compiled.",
+            show_default="with the full profile",
+        ),
+    ] = None,
     results: Results = Path("results"),
     resume: Annotated[
         str | None, typer.Option(metavar="RUN", help="Go on with a run that was interrupted.")
@@ -121,12 +130,23 @@ def bench(
                 results,
                 twin,
                 not no_twin,
+                controls,
                 None if precision is None else planning.read(precision),
                 contenders_file.parent,
                 asked,
             )
         else:
-            chosen = (profile, contenders, workloads, cells, blocks, precision, seed, twin)
+            chosen = (
+                profile,
+                contenders,
+                workloads,
+                cells,
+                blocks,
+                precision,
+                seed,
+                twin,
+                controls,
+            )
             if no_twin or any(option is not None for option in chosen):
                 raise typer.BadParameter(
                     "--resume goes on with a run as it was begun: leave out the options that "
@@ -173,11 +193,12 @@ def _new_run(
     results: Path,
     twin: str | None,
     with_twin: bool,
+    controls: bool | None,
     precision: float | None,
     project: Path,
     asked: Asked,
 ) -> Run:
-    from raftmark.bench.design.specification import PROFILES, narrow
+    from raftmark.bench.design.specification import CONTROLLED, PROFILES, narrow
 
     profile = profile or "quick"
     if profile not in PROFILES:
@@ -185,7 +206,9 @@ def _new_run(
     specification = narrow(
         PROFILES[profile](), workloads=listed(workloads), cells=listed(cells), blocks=blocks
     )
-    chosen = specs.spread(choose(contenders, specs))
+    if controls is None:
+        controls = profile in CONTROLLED and contenders is None
+    chosen = specs.spread(choose(contenders, specs, controls))
     seed = secrets.randbelow(2**32) if seed is None else seed
     if twin is not None and twin not in chosen:
         raise typer.BadParameter(f"no contender {twin}; choose from {', '.join(chosen)}")

@@ -81,7 +81,7 @@ def pytest_configure(config: pytest.Config) -> None:
         config.option.seed = random.SystemRandom().randrange(2**32)
     try:
         known = Contenders(load_contenders(config.option.contenders_file))
-        config.option.contender = list(known.choose(config.option.contender or known))
+        config.option.contender = list(known.choose(config.option.contender or known.usual()))
         readers = config.option.reader or config.option.contender
         config.option.reader = list(known.choose(readers))
     except (RegistryError, Unavailable) as error:

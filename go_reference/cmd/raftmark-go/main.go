@@ -1,5 +1,6 @@
 // Command raftmark-go is a contender: it runs Raft clusters of goroutines, and speaks the
-// protocol of docs/protocol.md on its standard input and output.
+// protocol of docs/protocol.md on its standard input and output. As `raftmark-go loop` it is
+// another one, which runs all nodes of a cluster in an event loop.
 //
 // As `raftmark-go node` it hosts one node, whose peers are programs of their own, and speaks the
 // protocol's per-node part. With `--secret-file FILE`, or RAFTMARK_SECRET in its environment, it
@@ -25,6 +26,7 @@ import (
 	"raftmark/cluster"
 	"raftmark/host"
 	"raftmark/lives"
+	"raftmark/loop"
 	"raftmark/raft"
 )
 
@@ -40,6 +42,13 @@ var goroutines = host.Model{
 	},
 	Deploy: func(config lives.Config, id raft.NodeID, events lives.Events) host.Deployed {
 		return cluster.Deploy(config, id, events)
+	},
+}
+
+var eventLoop = host.Model{
+	Name: "go-loop",
+	Start: func(config lives.Config, nodes []raft.NodeID, events lives.Events) (host.Cluster, error) {
+		return loop.Start(config, nodes, events)
 	},
 }
 
@@ -70,13 +79,17 @@ func main() {
 
 // service is what the arguments ask for.
 func service(arguments []string) (func(context.Context, io.Reader, io.Writer, io.Writer) error, error) {
+	model := goroutines
+	if len(arguments) == 1 && arguments[0] == "loop" {
+		model, arguments = eventLoop, nil
+	}
 	if len(arguments) == 0 {
 		return func(ctx context.Context, in io.Reader, out, warn io.Writer) error {
-			return host.Serve(ctx, goroutines, in, out, warn)
+			return host.Serve(ctx, model, in, out, warn)
 		}, nil
 	}
 	if arguments[0] != "node" {
-		return nil, fmt.Errorf("unknown argument %q: there is `node`, or none", arguments[0])
+		return nil, fmt.Errorf("unknown argument %q: there is `node` or `loop`, or none", arguments[0])
 	}
 	flags := flag.NewFlagSet("raftmark-go node", flag.ContinueOnError)
 	flags.SetOutput(io.Discard)

@@ -34,11 +34,16 @@ COPY = (
 )
 
 
-def test_the_projects_table_names_the_four_contenders():
-    assert list(load_contenders()) == ["threading", "asyncio", "multiprocessing", "go"]
+NAMES = ["threading", "asyncio", "multiprocessing", "go", "go-loop"]
 
 
-@pytest.mark.parametrize("name", ["threading", "asyncio", "multiprocessing", "go"])
+def test_the_projects_table_names_the_four_contenders_and_a_control():
+    contenders = load_contenders()
+    assert list(contenders) == NAMES
+    assert [name for name, spec in contenders.items() if spec.control] == ["go-loop"]
+
+
+@pytest.mark.parametrize("name", NAMES)
 def test_every_source_file_is_counted_once(name):
     spec = load_contenders()[name]
     components = [pattern for patterns in spec.sources.values() for pattern in patterns]
@@ -49,13 +54,15 @@ def test_every_source_file_is_counted_once(name):
     assert len(set(named)) == len(named)
     assert len(set(core)) == len(core)
     found = {*named, *core}
-    top = "go_reference" if name == "go" else f"impl_{name}"
+    top = "go_reference" if name.startswith("go") else f"impl_{name}"
     sources = {
         *(ROOT / top).rglob("*.py"),
         *(ROOT / top).rglob("*.go"),
     }
-    # What checks and measures Go programs is in Go, but no part of the contender.
+    # What checks and measures Go programs is in Go, but no part of the contender; nor is
+    # the other one.
     tools = {"linearizability", "linearizable", "primitives", "races", "skeleton"}
+    tools |= {"go": {"loop"}, "go-loop": {"cluster", "network"}}.get(name, set())
     tests = {p for p in sources if p.name.endswith("_test.go") or p.parent.name in tools}
     assert sources - tests <= found
 
@@ -147,7 +154,7 @@ def test_a_missing_toolchain_is_the_reason(tmp_path, monkeypatch):
         spec.prepare()
 
 
-@pytest.mark.parametrize("name", ["threading", "asyncio", "multiprocessing", "go"])
+@pytest.mark.parametrize("name", NAMES)
 def test_the_projects_contenders_offer_all_that_the_protocol_knows(name):
     assert set(load_contenders()[name].probe()["features"]) == FEATURES
 

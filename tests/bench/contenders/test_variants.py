@@ -54,6 +54,14 @@ def test_every_python_contender_is_followed_by_its_variants():
     ]
 
 
+def test_controls_take_part_where_they_are_asked_for():
+    contenders = known()
+    controls, usual = contenders.controls(), contenders.usual()
+    assert "go-loop" in controls
+    assert not {*usual} & {*controls}
+    assert {*contenders} == {*usual, *(name for name in controls if "@" not in name)}
+
+
 @pytest.mark.parametrize(
     ("name", "said"),
     [
