@@ -17,7 +17,12 @@ import typer
 
 from raftmark.bench.contenders.contender import ContenderFailed
 from raftmark.bench.contenders.places import VERSION
-from raftmark.bench.contenders.registry import RegistryError, Unavailable, UnknownName
+from raftmark.bench.contenders.registry import (
+    NoSuchTable,
+    RegistryError,
+    Unavailable,
+    UnknownName,
+)
 from raftmark.commands import (
     comparing,
     conforming,
@@ -32,7 +37,7 @@ from raftmark.commands import (
 from raftmark.commands.options import USAGE, require_command
 from raftmark.terminal.console import say
 
-_FAILED, _INTERRUPTED = 1, 130
+_FAILED, _UNDECIDED, _INTERRUPTED = 1, 3, 130
 
 _ENDING = (signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT)
 
@@ -102,27 +107,35 @@ def main() -> NoReturn:
     except BrokenPipeError:
         # Whoever read the output has enough of it.
         _print_no_more()
-        status = _FAILED if status is None else status
+        status = _failed() if status is None else status
     except OSError as error:
         if error.errno is None:
             raise  # Not the system's: jinja2 calls a fault in a template an OSError too.
         _print_no_more()
         what = error.filename or "what it prints"
         _complain(f"cannot go on over {what}: {error.strerror}; make room or permit it")
-        status = _FAILED
+        status = _failed()
     except typer.TyperException as error:
         _complain(error.format_message())
         status = error.exit_code
-    except UnknownName as error:
+    except (UnknownName, NoSuchTable) as error:
         _complain(str(error))
         status = USAGE
     except (RegistryError, Unavailable, ContenderFailed) as error:
         _complain(str(error))
-        status = _FAILED
+        status = _failed()
     except (KeyboardInterrupt, typer.Abort):
         _complain("interrupted")
         status = _INTERRUPTED
     sys.exit(status)
+
+
+def _failed() -> int:
+    """Return the status of a command that could not be carried out.
+
+    A gate's 1 is an answer; docs/ci.md has the table of what it says.
+    """
+    return _UNDECIDED if sys.argv[1:2] == ["gate"] else _FAILED
 
 
 def _let_every_signal_interrupt() -> None:

@@ -46,6 +46,10 @@ class RegistryError(Exception):
     """The contenders' table cannot be used; the message names file and fault."""
 
 
+class NoSuchTable(RegistryError):
+    """There is no contenders' table where one was named."""
+
+
 class Unavailable(Exception):
     """A contender cannot run here; the message is the reason."""
 
@@ -260,9 +264,8 @@ def load_contenders(table: Path = DEFAULT_TABLE) -> dict[str, ContenderSpec]:
     try:
         decoded = msgspec.toml.decode(read_file(table, _LONGEST_TABLE), type=_Table)
     except OSError as error:
-        raise RegistryError(
-            f"cannot read the contenders' table {table}: {error.strerror}"
-        ) from error
+        kind = NoSuchTable if isinstance(error, FileNotFoundError) else RegistryError
+        raise kind(f"cannot read the contenders' table {table}: {error.strerror}") from error
     except UnicodeDecodeError as error:
         raise RegistryError(
             f"{table} is not a contenders' table: byte {error.start} is no UTF-8"

@@ -56,7 +56,7 @@ class Finding(msgspec.Struct, frozen=True):
 class Outcome(Enum):
     """What a comparison comes to; each is a status of `raftmark gate`."""
 
-    BROKEN = "HEAD does not work, or broke a safety rule"
+    BROKEN = "HEAD does not work, broke a safety rule, or told what cannot be"
     WORSE = "something got slower, or costs more"
     UNDECIDED = "not one figure could be decided"
     FIRST = "there is nothing to compare with yet"
@@ -67,9 +67,9 @@ class Comparison(msgspec.Struct, frozen=True):
     """All that a comparison found so far.
 
     `failures` says of the failed trials by contender; `unsafe` are the trials in which HEAD broke
-    a safety rule, and `uncounted` the contenders whose commands could not be counted. `broken` are
-    sentences on what works in BASE and not in HEAD, `base_broken` on the reverse, and `frail` on
-    the contenders whose trials fail more often in HEAD.
+    a safety rule or told what cannot be, and `uncounted` the contenders whose commands could not be
+    counted. `broken` are sentences on what works in BASE and not in HEAD, `base_broken` on the
+    reverse, and `frail` on the contenders whose trials fail more often in HEAD.
     """
 
     plan: Plan

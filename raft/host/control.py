@@ -316,8 +316,9 @@ class Control:
         """Let the present leader hand over to a node; complete when that leads."""
         with self._operation():
             leader = self._asked(None)
-            with self._changed:
-                term = self._roles[leader].term
+            role = self.leader()
+            if role is None or role.node != leader:
+                raise Unavailable(f"node {leader} leads no longer; ask again")
             if to == leader:
                 return lambda _deadline_ns: None
             if to not in self.cluster.status(leader).voters:
@@ -326,8 +327,8 @@ class Control:
                 raise Unavailable(f"node {leader} leads no longer; ask again")
 
         def leads() -> bool:
-            role = self._roles.get(to)
-            return role is not None and role.role is Role.LEADER and role.term > term
+            now = self._roles.get(to)
+            return now is not None and now.role is Role.LEADER and now.term > role.term
 
         def complete(deadline_ns: int) -> None:
             if not self.wait_for(leads, deadline_ns):

@@ -105,9 +105,9 @@ def gate(
     """Compare as `compare` does, and end with a status for continuous integration.
 
     0: nothing got worse, as far as it can be told, or there is nothing to compare with yet; 1: HEAD
-    does not work, or broke a safety rule; 2: wrong usage; 3: nothing could be decided, or with
-    --fail-undecided, not everything; 4: something got slower, or a command costs more messages,
-    bytes or saves; 130: interrupted.
+    does not work, broke a safety rule, or told what cannot be; 2: wrong usage; 3: nothing could be
+    decided, or with --fail-undecided, not everything; 4: something got slower, or a command costs
+    more messages, bytes or saves; 130: interrupted.
     """
     wish = _wish(contenders, workloads, margin, blocks, budget, seed)
     try:

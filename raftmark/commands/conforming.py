@@ -100,7 +100,7 @@ def new_contender(
     try:
         write_skeleton(directory, language.value)
     except SkeletonError as error:
-        raise typer.TyperException(f"cannot write {name}: {error}") from error
+        raise typer.BadParameter(f"cannot write {name}: {error}") from error
     except OSError as error:
         raise typer.TyperException(f"cannot write {name}: {error.strerror}") from error
     print(directory / "contenders.toml")

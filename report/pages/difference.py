@@ -55,7 +55,8 @@ class Counted(NamedTuple):
 
 def headline(comparison: Comparison) -> str:
     """Return the answer in a few sentences, the worst first."""
-    safety = [f"a safety rule was broken in {trial}" for trial in comparison.unsafe]
+    wrong = "a safety rule was broken, or what cannot be was told, in"
+    safety = [f"{wrong} {trial}" for trial in comparison.unsafe]
     sentences = [
         f"{start}: {'; '.join(found)}."
         for start, found in (

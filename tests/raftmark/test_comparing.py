@@ -383,3 +383,13 @@ def test_a_run_and_a_revision_are_not_compared(project, command):
     done = command("compare", "latest", "main", cwd=project.path)
     assert done.returncode == 2
     assert "compare two revisions, or two runs" in done.stderr
+
+
+def test_a_gate_whose_answer_finds_no_room_has_decided_nothing(project):
+    """Its 1 would say that HEAD is broken."""
+    done = subprocess.run(
+        f"{shlex.join(RAFTMARK)} gate main --budget 0 > /dev/full",
+        shell=True, cwd=project.path, capture_output=True, check=False, encoding="utf-8",
+    )  # fmt: skip
+    assert done.returncode == 3
+    assert "No space left on device" in done.stderr.splitlines()[-1]

@@ -103,19 +103,21 @@ def test_what_was_skipped_is_told() -> None:
 
 
 @pytest.mark.parametrize(
-    ("arguments", "message"),
+    ("arguments", "status", "message"),
     [
-        (("new-contender", "../mine"), "cannot write ../mine: '../mine' is no name"),
-        (("new-contender", "there"), "cannot write there: File exists"),
-        (("conform", "nobody"), "no contender nobody; choose from threading, "),
+        (("new-contender", "../mine"), 2, "cannot write ../mine: '../mine' is no name"),
+        (("new-contender", "there"), 1, "cannot write there: File exists"),
+        (("conform", "nobody"), 2, "no contender nobody; choose from threading, "),
+        (("conform", "go", "--contenders-file", "gone.toml"), 2, "table gone.toml: No such file"),
+        (("contenders", "--contenders-file", "gone.toml"), 2, "table gone.toml: No such file"),
     ],
 )
 def test_what_cannot_be_begun_or_examined_is_said_in_a_line(
-    command: Command, tmp_path: Path, arguments: tuple[str, ...], message: str
+    command: Command, tmp_path: Path, arguments: tuple[str, ...], status: int, message: str
 ) -> None:
     (tmp_path / "there").mkdir()
     done = command(*arguments, cwd=tmp_path)
-    assert done.returncode != 0
+    assert done.returncode == status
     assert done.stdout == ""
     assert message in done.stderr
     assert done.stderr.count("\n") == 1

@@ -264,11 +264,18 @@ def test_a_client_hears_once_that_its_node_was_removed(fixture: Fixture) -> None
     assert [type(outcome) for outcome in heard] == [BadRequest] * 2
 
 
-def test_a_leader_that_has_just_stepped_down_cannot_hand_over_for_now(fixture: Fixture) -> None:
+def test_a_leader_that_has_just_stepped_down_cannot_hand_over_for_now(
+    fixture: Fixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """It is the node that knows first; its word of it may come later than the request."""
     fixture.cluster.transferable = False
     with pytest.raises(Unavailable, match="node 1 leads no longer; ask again"):
         fixture.control.transfer(2)
+    led = iter([fixture.control.leader(), None])
+    with monkeypatch.context() as meanwhile:
+        meanwhile.setattr(fixture.control, "leader", lambda: next(led))
+        with pytest.raises(Unavailable, match="node 1 leads no longer; ask again"):
+            fixture.control.transfer(2)
     fixture.cluster.voters = (1, 3)
     with pytest.raises(BadRequest, match="node 2 is no voter"):
         fixture.control.transfer(2)
