@@ -301,11 +301,26 @@ func (r *decoder) array() uint32   { return read(r, msgp.ReadArrayHeaderBytes) }
 func (r *decoder) integer() uint64 { return read(r, msgp.ReadUint64Bytes) }
 
 func (r *decoder) text() string {
-	text := read(r, msgp.ReadStringBytes)
-	if r.err == nil && !utf8.ValidString(text) {
+	raw := read(r, msgp.ReadStringZC)
+	if r.err == nil && !utf8.Valid(raw) {
 		r.err = errors.New("not UTF-8")
 	}
-	return text
+	return string(raw)
+}
+
+// op is a text, of which those that there are take no memory.
+func (r *decoder) op() Op {
+	before := *r
+	if known, ok := ops[string(read(r, msgp.ReadStringZC))]; ok {
+		return known
+	}
+	*r = before
+	return Op(r.text())
+}
+
+var ops = map[string]Op{
+	"set": Set, "get": Get, "cas": Cas, "noop": Noop,
+	"add_server": AddServer, "promote_server": PromoteServer, "remove_server": RemoveServer,
 }
 
 // null takes a null, if there is one.
@@ -317,12 +332,15 @@ func (r *decoder) null() bool {
 	return true
 }
 
-func (r *decoder) optional() *string {
+func (r *decoder) optional() *string { return r.optionalIn(new(string)) }
+
+// optionalIn keeps the text in a place that there is for it.
+func (r *decoder) optionalIn(place *string) *string {
 	if r.null() {
 		return nil
 	}
-	text := r.text()
-	return &text
+	*place = r.text()
+	return place
 }
 
 func (r *decoder) entries() []Entry {
@@ -337,14 +355,16 @@ func (r *decoder) entry() Entry {
 	r.expect(2)
 	term := r.integer()
 	r.expect(6)
-	return Entry{term, &Command{
-		Op:     Op(r.text()),
-		Key:    r.text(),
-		Value:  r.optional(),
-		Expect: r.optional(),
-		Client: r.optional(),
-		Serial: r.integer(),
-	}}
+	command := &struct {
+		Command
+		value, expect, client string // one piece of memory for all four
+	}{}
+	command.Op, command.Key = r.op(), r.text()
+	command.Value = r.optionalIn(&command.value)
+	command.Expect = r.optionalIn(&command.expect)
+	command.Client = r.optionalIn(&command.client)
+	command.Serial = r.integer()
+	return Entry{term, &command.Command}
 }
 
 func (r *decoder) snapshot() *Snapshot {

@@ -211,11 +211,18 @@ func (r *decoder) list() uint32 {
 	return size
 }
 
+// leastEntry is how many bytes an entry has at least.
+const leastEntry = 9
+
 var serverKey = regexp.MustCompile(`^[1-9][0-9]{0,8}$`)
 
 func (r *decoder) sentEntries() []Entry {
-	var entries []Entry
-	for count := r.list(); count > 0 && r.err == nil; count-- {
+	count := r.list()
+	if count == 0 {
+		return nil
+	}
+	entries := make([]Entry, 0, min(int(count), len(r.rest)/leastEntry))
+	for ; count > 0 && r.err == nil; count-- {
 		entry := r.entry()
 		command := entry.Command
 		r.check(entry.Term <= math.MaxInt64 && command.Serial <= math.MaxInt64, "a number too large")
