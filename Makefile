@@ -77,7 +77,7 @@ gate: setup
 test: lint-python
 	@$(MAKE) --no-print-directory --jobs 4 $(SYNC) \
 	  test-rest test-cores test-multiprocessing lint-go test-asyncio test-threading test-go \
-	  test-controls test-interpreters
+	  test-controls test-interpreters test-deployed
 
 CONTENDERS := threading asyncio multiprocessing go
 CLUSTERS := tests/conformance tests/linearizability
@@ -92,6 +92,13 @@ CONTROLS := go-loop
 
 test-controls: setup-test
 	$(BIN)/pytest tests/conformance -m 'not slow' $(CONTROLS:%=--contender %) --reader go
+
+# Clusters of node programs: each by itself, and all together. The whole suite is for the night.
+DEPLOYED := $(CONTENDERS:%=%@tcp) tcp:go+asyncio+threading+multiprocessing
+MIXTURES := tcp:go+asyncio+threading+multiprocessing tcp:asyncio+go tcp:threading+multiprocessing+go
+
+test-deployed: setup-test
+	$(BIN)/pytest tests/conformance -m deployed $(DEPLOYED:%=--contender %)
 
 # Go's core has no goroutines: the race detector, which makes it ten times as slow, looks at a tenth
 # of its random worlds.
@@ -114,7 +121,10 @@ nightly: test mutants fuzz
 	$(BIN)/pytest tests/conformance/test_kills.py --kills 200 --timeout 0
 	$(BIN)/pytest tests/raftmark/test_kills.py --kills 50 --kill-contenders --timeout 0
 	$(BIN)/pytest $(CLUSTERS) -m slow $(CONTROLS:%=--contender %) --reader go
+	$(BIN)/pytest tests/conformance $(CONTENDERS:%=--contender %@tcp) $(MIXTURES:%=--contender %)
 	@$(MAKE) --no-print-directory --jobs $(SYNC) $(CONTENDERS:%=nemesis-%) $(CONTROLS:%=nemesis-%)
+	$(BIN)/pytest tests/linearizability --nemesis-seconds 600 --timeout 0 \
+	  --contender go@tcp --contender asyncio@tcp --contender $(firstword $(MIXTURES))
 	@$(MAKE) --no-print-directory --jobs $(SYNC) $(CONTENDERS:%=soak-%)
 
 $(CONTENDERS:%=nemesis-%) $(CONTROLS:%=nemesis-%): nemesis-%: setup-test

@@ -27,7 +27,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         action="append",
         metavar="NAME",
         help="run the conformance suite for this contender only (may be repeated), "
-        "or for a variant such as threading@3.14t or asyncio@uvloop",
+        "or for a variant such as threading@3.14t, asyncio@uvloop, asyncio@tcp or tcp:go+asyncio",
     )
     group.addoption(
         "--reader",
@@ -75,6 +75,7 @@ def pytest_configure(config: pytest.Config) -> None:
         "slow: takes more than a few seconds; runs after the fast tests",
         "level(name): what a contender that passes can do: elects, replicates, survives, complete",
         "needs(feature, ...): only for contenders whose hello names these features",
+        "deployed: one of the few that `make test` runs for clusters of node programs too",
     ):
         config.addinivalue_line("markers", mark)
     if config.option.seed is None:

@@ -67,6 +67,7 @@ def test_role_events_tell_what_the_status_shows(start: StartCluster) -> None:
     assert all(event.at_ns >= began - 10**9 for event in elected), "not the monotonic clock"
 
 
+@pytest.mark.deployed
 def test_a_crashed_leader_is_replaced_in_a_higher_term(start: StartCluster) -> None:
     cluster = start(**LIVELY)
     leader = cluster.elected_leader()

@@ -38,6 +38,7 @@ def test_a_crashed_node_shows_nothing(start: StartCluster) -> None:
     assert all(status[other].alive for other in cluster.others(node))
 
 
+@pytest.mark.deployed
 def test_nothing_acknowledged_is_lost_with_the_leader(start: StartCluster) -> None:
     cluster = start(5, **LIVELY)
     for number in range(10):
@@ -155,6 +156,7 @@ def test_what_a_node_s_state_does_not_allow_is_refused(
 # Partitions
 
 
+@pytest.mark.deployed
 def test_the_majority_goes_on_and_the_minority_stalls_until_it_heals(start: StartCluster) -> None:
     cluster = start(5, **LIVELY)
     cluster.committed("k", "old")

@@ -272,6 +272,7 @@ def test_a_killed_contender_leaves_no_process(launch: Launch, scene: Scene, tmp_
 
 
 @pytest.mark.slow
+@pytest.mark.deployed
 def test_a_contender_whose_parent_is_killed_leaves_no_process(spec: ContenderSpec) -> None:
     parent = subprocess.Popen(
         [sys.executable, intermediary.__file__, *spec.argv()],

@@ -106,6 +106,7 @@ def test_the_log_shows_the_session_of_a_command(start: StartCluster) -> None:
     assert cluster.log(1)[-1].command == {**set_("k", "v"), "client": "éva", "serial": 7}
 
 
+@pytest.mark.deployed
 def test_many_commands_at_once_are_each_applied_once(start: StartCluster) -> None:
     cluster = start(**STEADY)
     leader = cluster.elected_leader()
