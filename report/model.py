@@ -5,7 +5,7 @@ Only data here, which knows nothing of who makes it or reads it.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from enum import Enum
 from typing import Any
@@ -45,16 +45,12 @@ class Quantity:
 class Comparison:
     """A contender against a reference: the ratio of their figures, and what it means.
 
-    `ratio` is None when they cannot be compared. `reason` says why there is no verdict. `p_value`
-    is of the two being alike, for itself; `together` says whether the verdict holds along with
-    all others that are looked at.
+    `ratio` is None when they cannot be compared. `reason` says why there is no verdict.
     """
 
     ratio: Quantity | None
     outcome: Outcome
     reason: str | None = None
-    p_value: float | None = None
-    together: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,10 +76,11 @@ class Headline:
     """One thing that contenders are compared in, such as throughput at 64 outstanding.
 
     `condition` is what the figure depends on most, such as the outstanding commands; `setting` is
-    rest of it. `unit` is one of `bench.analysis.metrics`. `figures` has the
-    contenders that have one; the two mappings of comparisons have every contender but their
-    reference. `noise` is None for what is counted, and where no twin was measured;
-    `samples` are what is measured by contender and block.
+    the rest of it. `unit` is one of `bench.analysis.metrics`. `figures` has the contenders that
+    have one. `pairs` has each comparison that is looked at, of a subject with a reference, both
+    ways round; the intervals of all headlines' pairs hold together at 95 %. `noise` is None for
+    what is counted, and where no twin was measured; `samples` are what is measured by contender
+    and block.
     """
 
     key: str
@@ -93,12 +90,41 @@ class Headline:
     unit: str
     higher_is_better: bool
     figures: Mapping[str, Quantity]
-    against_baseline: Mapping[str, Comparison]
-    best: str | None
-    against_best: Mapping[str, Comparison]
+    pairs: Mapping[tuple[str, str], Comparison]
     noise: Floor | None = None
     counted: bool = False
     samples: Mapping[str, Mapping[int, float]] = field(default_factory=dict)
+
+    def against(self, reference: str | None) -> dict[str, Comparison]:
+        """Return how all that are compared with a reference compare with it."""
+        return {one: found for (one, other), found in self.pairs.items() if other == reference}
+
+    def best(self, among: Iterable[str]) -> str | None:
+        """Return whose figure is best of some contenders, None if they have none."""
+        known = [name for name in among if name in self.figures]
+        choose = max if self.higher_is_better else min
+        return choose(known, key=lambda name: self.figures[name].value, default=None)
+
+
+@dataclass(frozen=True, slots=True)
+class Claim:
+    """What a sentence claims: that the subject's figure is so many times the reference's.
+
+    It is true if the true ratio lies in the interval of `ratio`.
+    """
+
+    headline: str
+    subject: str
+    reference: str
+    ratio: Quantity
+
+
+@dataclass(frozen=True, slots=True)
+class Sentence:
+    """A sentence of the report, and all that it claims of how contenders differ."""
+
+    text: str
+    claims: tuple[Claim, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,7 +136,9 @@ class Contender:
     is `filled`. A `twin` is its base once more, and shows what differs where nothing does.
     `absence` says in a few words why it has no measurement at all, `reason` in full; both are
     None when it has some. `level` is what the conformance suite found it able to do, None if it was
-    not examined.
+    not examined. `deployed`: its nodes are programs of their own, which speak TCP; else all of them
+    live in one contender, and speak by its own means. `collects`: whether its runtime's cyclic
+    garbage collector is on, None if it does not say.
     """
 
     name: str
@@ -122,6 +150,9 @@ class Contender:
     marker: str
     line: str
     filled: bool
+    language: str
+    deployed: bool
+    collects: bool | None
     runtime: str
     ok: int
     failed: int
@@ -194,10 +225,12 @@ class Section:
     """A section of the page.
 
     `key` is its anchor and the name of its template in `templates/sections`, which has `facts`.
-    `workloads` are those that it is about, none if it is about all.
+    `workloads` are those that it is about, none if it is about all. `empty`: it only says how to
+    get what it is about, so nothing leads to it.
     """
 
     key: str
     title: str
     facts: Mapping[str, Any]
     workloads: tuple[str, ...] = ()
+    empty: bool = False

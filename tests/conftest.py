@@ -35,6 +35,13 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         help="simulate N times as many lives of clusters as usual",
     )
     group.addoption(
+        "--simulated-reports",
+        type=int,
+        default=25,
+        metavar="N",
+        help="make up N reports for each truth that is planted, and count false sentences",
+    )
+    group.addoption(
         "--kill-contenders",
         action="store_true",
         help="kill the harness also while it measures the real contenders",

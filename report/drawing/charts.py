@@ -76,13 +76,17 @@ View = Literal["absolute", "relative"]
 
 @dataclass(frozen=True, slots=True)
 class Point:
-    """A marker: where it is, the ends of its intervals, and its figures as text."""
+    """A marker: where it is, the ends of its intervals, and its figures as text.
+
+    `label` is a word or two to stand beside it.
+    """
 
     x: float
     y: float
     tip: str
     y_interval: Interval | None = None
     x_interval: Interval | None = None
+    label: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,7 +121,8 @@ class Panel:
 
     `rows` makes the vertical axis a list of names, from the top, at 0, 1, 2, …; `marks` are points
     of nobody in the run, such as another publication's; `band` is a range of x to shade, `level` a
-    value of y, or of x where there are rows, to draw a line at.
+    value of y, or of x where there are rows, to draw a line at. `bars`: each row is a bar from 0,
+    with its label at the end, and the axis needs no ticks.
     """
 
     title: str
@@ -128,6 +133,7 @@ class Panel:
     marks: Sequence[Point] = ()
     band: Interval | None = None
     level: float | None = None
+    bars: bool = False
 
 
 class Drawing(NamedTuple):
@@ -177,11 +183,13 @@ def chart(
     *,
     same_y: bool = False,
     row_height: int = 0,
+    foot: int = _LABEL,
 ) -> Chart:
     """Return a chart of some views; `name` must be unique in the page.
 
     `description` is what a screen reader says. `same_y` lets all panels share their vertical
-    extent; `row_height`, in CSS pixels, sets the height of panels with rows.
+    extent; `row_height`, in CSS pixels, sets the height of panels with rows, and `foot` what is
+    below them.
     """
 
     def draw() -> Iterator[Drawing]:
@@ -200,6 +208,7 @@ def chart(
                         len(panels),
                         max(52.0, 14 + _LETTER * named),
                         row_height * rows or medium.height - _TITLE - _LABEL,
+                        foot,
                     ),
                     painters,
                     _tips(panels),
@@ -269,11 +278,11 @@ class _Frame:
     panel_height: float
 
 
-def _frame(medium: _Medium, panels: int, left: float, inner: float) -> _Frame:
-    """Lay panels out, each with so much room for its labels on the left, and so much height."""
+def _frame(medium: _Medium, panels: int, left: float, inner: float, foot: int = _LABEL) -> _Frame:
+    """Lay panels out, each with so much room on the left and below, and so much height."""
     columns = min(medium.columns, panels)
     width = (medium.width - columns * left - _GAP * (columns - 1) - 14) / columns
-    each = inner + _TITLE + _LABEL
+    each = inner + _TITLE + foot
     places = [divmod(number, columns) for number in range(panels)]
     corners = [(left + x * (left + width + _GAP), y * each + _TITLE) for y, x in places]
     return _Frame(medium.width, math.ceil(panels / columns) * each, corners, width, inner)
@@ -334,6 +343,8 @@ def paint(
     xs += [x for s in panel.series if s.path for x in s.path[0]]
     xs += [*(panel.band or ())] + ([panel.level] if panel.rows and panel.level is not None else [])
     _scale(axes.xaxis, panel.x, _extent(xs), width / 55)
+    if panel.bars:
+        _bar_rows(axes, panel, contenders, width)
     if panel.rows:
         axes.set_yticks(range(len(panel.rows)), list(panel.rows))
         axes.set_ylim(len(panel.rows) - 0.5, -0.5)
@@ -348,6 +359,33 @@ def paint(
         _scale(axes.yaxis, panel.y, extent or _extent(ys), 7)
         if panel.level is not None:
             axes.axhline(panel.level, color=MUTED, linewidth=1.2)
+
+
+def _bar_rows(axes: Axes, panel: Panel, contenders: Mapping[str, Contender], width: float) -> None:
+    """Draw each point as a bar from 0, and leave as much room as the longest label needs."""
+    ends = [_end(p) for s in panel.series for p in s.points]
+    letters = max((len(p.label) for s in panel.series for p in s.points), default=0)
+    room = min(0.6, (_LETTER * letters + 16) / width)
+    axes.set_xlim(0, max(ends, default=1.0) / (1 - room))
+    axes.xaxis.set_major_locator(NullLocator())
+    for series in panel.series:
+        look = contenders[series.contender]
+        for p in series.points:
+            axes.barh(p.y, p.x, 0.62, color=look.colour, alpha=0.35, gid=f"series:{look.name}")
+            axes.annotate(
+                p.label,
+                (_end(p), p.y),
+                (9, 0),
+                textcoords="offset points",
+                va="center",
+                color=INK,
+                gid=f"series:{look.name}",
+                annotation_clip=False,
+            )
+
+
+def _end(point: Point) -> float:
+    return point.x if point.x_interval is None else max(point.x, point.x_interval[1])
 
 
 def _series(axes: Axes, series: Series, look: Contender) -> None:

@@ -10,10 +10,11 @@ its module of `report.pages.sections`.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import cycle
 from pathlib import Path
+from typing import NamedTuple
 
 from raftmark.bench.contenders.registry import (
     DEFAULT_TABLE,
@@ -39,8 +40,23 @@ BASELINE = "go"
 # A contender's own form, and others of it: on another interpreter, on another loop.
 _LINES = ("-", "--", ":", "-.")
 
+# The form of a contender whose nodes are programs of their own.
+_DEPLOYED = "tcp"
+
 # For contenders that the table of this checkout does not know.
 _FALLBACK_STYLES = (("#e69f00", "v"), ("#56b4e9", "P"), ("#999999", "X"), ("#f0e442", "*"))
+
+
+class Placement(NamedTuple):
+    """Whether nodes are programs of their own, and the contenders whose nodes are."""
+
+    deployed: bool
+    names: Sequence[str]
+
+    @property
+    def title(self) -> str:
+        """The placement as a title says it."""
+        return "As deployed" if self.deployed else "In one program"
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,6 +96,20 @@ class Analysis:
     def shown(self) -> dict[str, Contender]:
         """The contenders that are compared: all but twins."""
         return {name: found for name, found in self.contenders.items() if not found.twin}
+
+    @property
+    def measured_anything(self) -> bool:
+        """Whether any trial of those that are compared succeeded."""
+        return any(contender.ok for contender in self.shown.values())
+
+    @property
+    def placements(self) -> tuple[Placement, ...]:
+        """Where the nodes of the contenders are, those that are compared: as deployed first."""
+        found = (
+            Placement(deployed, [c.name for c in self.shown.values() if c.deployed == deployed])
+            for deployed in (True, False)
+        )
+        return tuple(placement for placement in found if placement.names)
 
     @property
     def expected(self) -> int:
@@ -122,13 +152,12 @@ def analyse(
     manifest = run.manifest
     evidence = gather(run)
     contenders = _contenders(run, specs, evidence)
-    twins = {name: found.base for name, found in contenders.items() if found.twin}
     code = {
         name: code.get(name, "not in the contenders' table (--contenders-file names another)")
         for name, found in contenders.items()
         if found.base == name  # other forms of a contender are the same code
     }
-    measured = {trial.contender for trial in evidence.measured} - twins.keys()
+    measured = {name for name, found in contenders.items() if found.ok and not found.twin}
     baseline = next((name for name in (BASELINE, *evidence.names) if name in measured), None)
     return Analysis(
         run=manifest.run,
@@ -145,7 +174,7 @@ def analyse(
         estimates=Estimates(evidence),
         contenders=contenders,
         baseline=baseline,
-        headlines=headlines(evidence, code, baseline, twins),
+        headlines=headlines(evidence, code, contenders),
         code=code,
         tallies=_tallies(run, evidence),
         environment=provenance.surroundings(manifest),
@@ -181,6 +210,9 @@ def _contenders(
             marker=marker,
             line=_LINES[forms[base] % len(_LINES)],
             filled=not forms[base],
+            language=(entry.hello or {}).get("language", ""),
+            collects=(entry.hello or {}).get("runtime", {}).get("gc"),
+            deployed=_DEPLOYED in entry.name.partition("@")[2].split("+"),
             runtime=runtime(entry.hello or {}),
             ok=ok,
             failed=len(failures),

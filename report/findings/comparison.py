@@ -2,8 +2,9 @@
 
 Samples are one value per contender and block. A figure is their median over blocks; a comparison
 is the median of the ratios within blocks. Both come with the 95 % intervals of
-`bench.analysis.statistics`. Two contenders cannot be told apart if their ratio's interval contains
-1, or if the ratio is no further from 1 than the noise floor: what a twin shows against its base.
+`bench.analysis.statistics`; those of comparisons that are made `among` many hold all together. Two
+contenders cannot be told apart if their ratio's interval contains 1, or if the ratio is no further
+from 1 than the noise floor: what a twin shows against its base.
 """
 
 from __future__ import annotations
@@ -13,8 +14,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 from raftmark.bench.analysis.statistics import (
+    joint_ratio_interval,
     median_interval,
-    paired_p_value,
     ratio_interval,
     unpaired_ratio_interval,
 )
@@ -34,10 +35,21 @@ def quantities(samples: Samples) -> dict[str, Quantity]:
     return {name: quantity(list(values.values())) for name, values in samples.items() if values}
 
 
+FEWEST_BLOCKS = 3
+"""With fewer than three blocks an interval that holds along with others says nothing."""
+
+
 def compare(
-    subject: Mapping[int, float], reference: Mapping[int, float], *, higher_is_better: bool
+    subject: Mapping[int, float],
+    reference: Mapping[int, float],
+    *,
+    higher_is_better: bool,
+    among: int | None = None,
 ) -> Comparison:
-    """Compare two contenders by the ratio subject/reference within their common blocks."""
+    """Compare two contenders by the ratio subject/reference within their common blocks.
+
+    The interval is of this ratio by itself, or one of `among` that hold together.
+    """
     if not subject:
         return Comparison(None, Outcome.UNKNOWN, "no successful trial")
     if not reference:
@@ -52,13 +64,19 @@ def compare(
     if len(common) == 1:
         ratio = Quantity(numerators[0] / denominators[0], blocks=1)
         return Comparison(ratio, Outcome.UNKNOWN, "only one block, so no interval")
-    estimate = ratio_interval(numerators, denominators)
+    estimate = (
+        ratio_interval(numerators, denominators)
+        if among is None
+        else joint_ratio_interval(numerators, denominators, among)
+    )
+    if among is not None and len(common) < FEWEST_BLOCKS:
+        ratio = Quantity(estimate.value, blocks=len(common))
+        return Comparison(ratio, Outcome.UNKNOWN, "two blocks tell too little")
     ratio = Quantity(estimate.value, (estimate.low, estimate.high), len(common))
-    p_value = paired_p_value(numerators, denominators)
     if estimate.low <= 1 <= estimate.high:
-        return Comparison(ratio, Outcome.ALIKE, p_value=p_value)
+        return Comparison(ratio, Outcome.ALIKE)
     better = (estimate.low > 1) == higher_is_better
-    return Comparison(ratio, Outcome.BETTER if better else Outcome.WORSE, p_value=p_value)
+    return Comparison(ratio, Outcome.BETTER if better else Outcome.WORSE)
 
 
 def compare_apart(

@@ -1,29 +1,34 @@
-"""The report's sentences, written from the data by rules.
+"""The report's sentences on each figure, written from the data by rules.
 
-Each headline gives one sentence: who did best, with the figure, and how each of the others compares
-with it. What is said of another follows from its paired ratio to the best:
+Each headline gives one sentence for each placement: who did best, with the figure, and how each of
+the others compares with it. What is said of another follows from its paired ratio to the best:
 
 - its interval excludes 1: the ratio is stated, with the interval;
 - its interval contains 1: the two cannot be told apart, and the sentence says so;
-- there is no interval, because they have one block in common or none: no verdict, and why;
+- there is no interval, because they have few blocks in common or none: no verdict, and why;
 - it has no figure: it is named, with the reason. Nothing is filled in.
 
-Code is counted, not measured, so its ratios are exact and have no interval.
+The intervals hold all together, of all pairs and headlines, so that whoever happens to be best may
+be called so. Code is counted, not measured, so its ratios are exact and have no interval.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 
-from raftmark.report.findings.analysis import Analysis
-from raftmark.report.findings.coverage import BLOCKS_FOR_95, blocks_for, coverage
+from raftmark.report.findings.analysis import Analysis, Placement
+from raftmark.report.findings.headlines import comparisons
 from raftmark.report.findings.numbers import spell_count
-from raftmark.report.findings.wording import cardinal, figure, headline_unit, listed, ratio
-from raftmark.report.model import Comparison, Headline, Outcome, Quantity
-
-_GLUE = "\N{NO-BREAK SPACE}"
-_PERCENT = f"{_GLUE}%"
+from raftmark.report.findings.wording import (
+    GLUE,
+    PERCENT,
+    figure,
+    from_one_up,
+    headline_unit,
+    listed,
+    ratio,
+)
+from raftmark.report.model import Claim, Comparison, Headline, Outcome, Quantity, Sentence
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,40 +47,44 @@ class _Words:
     close: str = ""
 
 
+_THROUGHPUT = _Words(
+    "With {condition}, {best} committed the most, {figure}",
+    "With {condition}, the highest throughput measured is that of {best}, {figure}",
+    ": {ratio} times {label}",
+    further="{ratio} times {label}",
+)
 _WORDS = {
-    "throughput": _Words(
-        "With {condition}, {best} committed the most, {figure}",
-        "With {condition}, the highest throughput is that of {best}, {figure}",
-        ": {ratio} times {label}",
-        further="{ratio} times {label}",
-    ),
-    "latency": _Words(
-        "With {condition}, {best} committed it soonest, in {figure} at the median",
-        "With {condition}, the shortest median latency is that of {best}, {figure}",
+    "alone": _THROUGHPUT,
+    "throughput": _THROUGHPUT,
+    "disk": _THROUGHPUT,
+    "tail": _Words(
+        "With {condition}, {best} had the shortest tail, 99 of 100 commands within {figure}",
+        "With {condition}, the shortest p99 latency measured is that of {best}, {figure}",
         "; {label} took {ratio}",
         close=" times as long",
     ),
-    "tail": _Words(
-        "With {condition}, {best} had the shortest tail, 99 of 100 commands within {figure}",
-        "With {condition}, the shortest p99 latency is that of {best}, {figure}",
+    "voting": _Words(
+        "With {condition}, {best} went from candidacy to leader soonest, in {figure} at the median",
+        "With {condition}, the shortest time measured from candidacy to leader is that of {best}, "
+        "{figure}",
         "; {label} took {ratio}",
         close=" times as long",
     ),
     "election": _Words(
         "With {condition}, {best} had a new leader soonest, {figure} after the crash at the median",
-        "With {condition}, the shortest median election is that of {best}, {figure}",
+        "With {condition}, the shortest median election measured is that of {best}, {figure}",
         "; {label} took {ratio}",
         close=" times as long",
     ),
     "cpu": _Words(
         "With {condition}, {best} used the least CPU time per command, {figure}",
-        "With {condition}, the least CPU time per command is that of {best}, {figure}",
+        "With {condition}, the least CPU time measured per command is that of {best}, {figure}",
         "; {label} used {ratio}",
         close=" times as much",
     ),
     "memory": _Words(
         "With {condition}, {best} used the least memory per log entry, {figure}",
-        "With {condition}, the least memory per log entry is that of {best}, {figure}",
+        "With {condition}, the least memory measured per log entry is that of {best}, {figure}",
         "; {label} used {ratio}",
         close=" times as much",
     ),
@@ -94,94 +103,60 @@ _WORDS = {
 }
 
 
-def lead(analysis: Analysis) -> str:
-    """Answer the report's question in one sentence, by the first headline that has figures."""
-    if not _measured_anything(analysis):
-        return "This run has no measurement: not one trial succeeded."
-    return _sentences(analysis)[0]
-
-
-def findings(analysis: Analysis) -> list[str]:
-    """Say how the contenders compare in all that the lead leaves out, one sentence a headline."""
-    sentences = _sentences(analysis)[1 if _measured_anything(analysis) else 0 :]
-    return [*sentences, *_together(analysis)]
+def findings(analysis: Analysis) -> list[Sentence]:
+    """Say how the contenders compare, a sentence for each headline and placement."""
+    return [
+        _sentence(headline, analysis, placement)
+        for placement in analysis.placements
+        for headline in analysis.headlines
+        if headline.best(placement.names) is not None
+    ]
 
 
 def rule(analysis: Analysis) -> str:
     """Say when a difference is called one, as it ends a sentence that begins so."""
-    beyond = " and its median lies beyond the noise floor"
+    many = comparisons(analysis.headlines)
     noisy = any(headline.noise for headline in analysis.headlines)
-    return f"the ratio's interval excludes 1{beyond if noisy else ''}"
-
-
-def _looks(analysis: Analysis) -> list[Comparison]:
-    """All measured comparisons of the verdict table."""
-    return [
-        compared
-        for headline in analysis.headlines
-        for compared in headline.against_baseline.values()
-        if compared.p_value is not None
-    ]
-
-
-def _together(analysis: Analysis) -> Iterator[str]:
-    """Say how many of the differences hold when all comparisons are taken together."""
-    looks = _looks(analysis)
-    apart = [c for c in looks if c.outcome in {Outcome.BETTER, Outcome.WORSE}]
-    if not apart:
-        return
-    held = sum(compared.together for compared in apart)
-    holding = "none of these holds" if not held else f"{spell_count(held)} of these hold"
-    assert analysis.baseline is not None, "there is something to compare with"
-    yield (
-        f"Of {spell_count(len(looks))} measured comparisons with "
-        f"{analysis.contenders[analysis.baseline].label}, {spell_count(len(apart))} show a "
-        f"difference by themselves; {holding} when all are taken together, "
-        f"with 5{_PERCENT} for any error among them."
+    beyond = ", and its median lies beyond the noise floor" if noisy else ""
+    return (
+        f"the ratio's interval excludes 1{beyond}. The intervals of all {spell_count(many)} "
+        f"measured comparisons hold together, with 95{PERCENT} for all of them at once"
     )
 
 
-def caveats(analysis: Analysis) -> list[str]:
-    """Say what a reader has to know before quoting a figure; most serious first."""
-    return list(_caveats(analysis))
-
-
-def _measured_anything(analysis: Analysis) -> bool:
-    return any(contender.ok for contender in analysis.shown.values())
-
-
-def _sentences(analysis: Analysis) -> list[str]:
-    return [_sentence(headline, analysis) for headline in analysis.headlines if headline.figures]
-
-
-def _sentence(headline: Headline, analysis: Analysis) -> str:
-    assert headline.best is not None, "a headline with figures has a best one"
+def _sentence(headline: Headline, analysis: Analysis, placement: Placement) -> Sentence:
+    best = headline.best(placement.names)
+    assert best is not None, "a headline with figures has a best one"
     labels = {name: contender.label for name, contender in analysis.contenders.items()}
     words = _WORDS[headline.key]
+    claims: list[Claim] = []
     apart: list[str] = []
     equal: list[str] = []
     alike: list[str] = []
     unclear: dict[str, list[str]] = {}
     absent: dict[str, list[str]] = {}
-    for name, comparison in sorted(headline.against_best.items(), key=lambda item: _lag(item[1])):
+    others = {n: c for n, c in headline.against(best).items() if n in placement.names}
+    for name, comparison in sorted(others.items(), key=lambda item: _lag(item[1])):
         if name not in headline.figures:
             absent.setdefault(str(comparison.reason), []).append(labels[name])
         elif comparison.ratio is None or comparison.outcome is Outcome.UNKNOWN:
             unclear.setdefault(str(comparison.reason), []).append(labels[name])
         elif comparison.outcome is Outcome.ALIKE and comparison.ratio.exact:
             equal.append(labels[name])
-        elif comparison.outcome is Outcome.ALIKE:
-            alike.append(f"{labels[name]} ({_alike(comparison.ratio)})")
         else:
+            claims.append(Claim(headline.key, name, best, comparison.ratio))
+            if comparison.outcome is Outcome.ALIKE:
+                alike.append(f"{labels[name]} ({_alike(comparison.ratio)})")
+                continue
             form = words.further if apart else words.next
-            lag = ratio(_from_one_up(comparison.ratio))
+            lag = ratio(from_one_up(comparison.ratio))
             apart.append(form.format(ratio=lag, label=labels[name]))
 
     symbol, size = headline_unit(headline)
     text = (words.measured if equal or alike or unclear else words.apart).format(
         condition=headline.condition,
-        best=labels[headline.best],
-        figure=f"{figure(headline.figures[headline.best], size).value}{_GLUE}{symbol}".strip(),
+        best=labels[best],
+        figure=f"{figure(headline.figures[best], size).value}{GLUE}{symbol}".strip(),
     )
     if apart:
         text += listed(apart) + words.close
@@ -193,7 +168,9 @@ def _sentence(headline: Headline, analysis: Analysis) -> str:
         text += f"; no verdict on {listed(names)} ({reason})"
     for reason, names in absent.items():
         text += f"; no figure for {listed(names)} ({reason})"
-    return f"{text}."
+    if len(analysis.placements) > 1:
+        text = f"{placement.title}: {text[0].lower()}{text[1:]}"
+    return Sentence(f"{text}.", tuple(claims))
 
 
 def _alike(quantity: Quantity) -> str:
@@ -201,54 +178,5 @@ def _alike(quantity: Quantity) -> str:
     return f"ratio {spelled.value}" + (f", {spelled.interval}" if spelled.interval else "")
 
 
-def _from_one_up(quantity: Quantity) -> Quantity:
-    """Turn a ratio below 1 round: a share of the best into how far the best is ahead."""
-    if quantity.value >= 1:
-        return quantity
-    interval = quantity.interval
-    turned = None if interval is None else (1 / interval[1], 1 / interval[0])
-    return Quantity(1 / quantity.value, turned, quantity.blocks, quantity.exact)
-
-
 def _lag(comparison: Comparison) -> float:
-    return _from_one_up(comparison.ratio).value if comparison.ratio else float("inf")
-
-
-def _caveats(analysis: Analysis) -> Iterator[str]:
-    for contender in analysis.shown.values():
-        if contender.absence:
-            yield f"{contender.label}: {contender.absence} ({contender.reason})."
-    yield from (f"{caution}." for caution in analysis.cautions)
-    if analysis.missing:
-        yield (
-            f"The run is not complete: {spell_count(analysis.missing)} of "
-            f"{spell_count(analysis.expected)} trials are missing."
-        )
-    for contender in analysis.contenders.values():
-        if contender.failed and contender.ok:
-            trials = contender.ok + contender.failed
-            yield (
-                f"{spell_count(contender.failed)} of {spell_count(trials)} trials of "
-                f"{contender.label} failed. They are in no figure, and are listed below."
-            )
-    for name, measured in analysis.code.items():
-        if isinstance(measured, str):
-            yield f"The code of {analysis.contenders[name].label} is not counted: {measured}."
-    for headline in analysis.headlines:
-        if not headline.figures and _measured_anything(analysis):
-            yield f"{headline.title} ({headline.condition}) has no figure for any contender."
-    if analysis.blocks < BLOCKS_FOR_95:
-        share = 100 * coverage(analysis.blocks)
-        yield (
-            f"{cardinal(analysis.blocks).capitalize()} blocks are too few for 95{_PERCENT} "
-            f"intervals: these hold the true median {share:.0f}{_PERCENT} of the time at most. "
-            f"Measure {cardinal(BLOCKS_FOR_95)} or more."
-            if analysis.blocks > 1
-            else "One block gives no intervals, so nothing here can be told apart. "
-            f"Measure {cardinal(BLOCKS_FOR_95)} or more."
-        )
-    elif (looks := len(_looks(analysis))) and analysis.blocks < (needed := blocks_for(looks)):
-        yield (
-            f"Each difference is stated by itself, at 95{_PERCENT}. That all of them hold at once "
-            f"can be shown from {spell_count(needed)} blocks on; this run has {analysis.blocks}."
-        )
+    return from_one_up(comparison.ratio).value if comparison.ratio else float("inf")

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import math
 
-from raftmark.bench.analysis.statistics import CONFIDENCE
-
 BLOCKS_FOR_95 = 6
 """The fewest blocks whose lowest and highest value enclose the median 95 % of the time."""
 
@@ -26,11 +24,3 @@ def coverage_apart(blocks: int, others: int) -> float:
     of the one lies below every value of the other: in 2 of all orders of them.
     """
     return min(0.95, 1 - 2 / math.comb(blocks + others, blocks))
-
-
-def blocks_for(comparisons: int) -> int:
-    """Return the fewest blocks with which so many comparisons could all hold at once.
-
-    The lowest p-value that n blocks can give is 2 * 0.5^n.
-    """
-    return math.ceil(math.log2(2 * max(1, comparisons) / (1 - CONFIDENCE)) + 1e-9)

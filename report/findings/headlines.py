@@ -3,25 +3,31 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import replace
+from itertools import combinations, permutations
 from typing import NamedTuple
 
 from raftmark.bench.analysis.metrics import (
     CPU_PER_COMMAND,
     ELECTION_MEDIAN,
-    LATENCY_P50,
     LATENCY_P99,
     MEMORY_PER_ENTRY,
     THROUGHPUT,
+    VOTING_MEDIAN,
     Metric,
 )
-from raftmark.bench.analysis.statistics import CONFIDENCE, holm, noise_floor
+from raftmark.bench.analysis.statistics import noise_floor
 from raftmark.bench.codemetrics import SourceMetrics
 from raftmark.bench.design.specification import Cell
-from raftmark.report.findings.comparison import above, compare, compare_counts, quantities
+from raftmark.report.findings.comparison import (
+    above,
+    compare,
+    compare_counts,
+    quantities,
+)
 from raftmark.report.findings.evidence import Evidence
+from raftmark.report.findings.loads import besides
 from raftmark.report.findings.wording import outstanding, setting, timeouts
-from raftmark.report.model import Code, Comparison, Floor, Headline, Quantity, Samples
+from raftmark.report.model import Code, Contender, Floor, Headline, Quantity, Samples
 
 OUTSTANDING = 64
 """Outstanding commands at which the contenders are compared under load, or the nearest."""
@@ -38,12 +44,16 @@ class _Kind(NamedTuple):
     title: str
 
 
+_ALONE = (_Kind("alone", THROUGHPUT, "One at a time"),)
 _BUSY = (
     _Kind("throughput", THROUGHPUT, "Throughput"),
     _Kind("tail", LATENCY_P99, "p99 latency"),
 )
-_ALONE = (_Kind("latency", LATENCY_P50, "Median latency"),)
-_ELECTION = (_Kind("election", ELECTION_MEDIAN, "Election"),)
+_DISK = (_Kind("disk", THROUGHPUT, "On disk"),)
+_ELECTION = (
+    _Kind("voting", VOTING_MEDIAN, "Candidacy to leader"),
+    _Kind("election", ELECTION_MEDIAN, "Whole election"),
+)
 _COST = (
     _Kind("cpu", CPU_PER_COMMAND, "CPU / command"),
     _Kind("memory", MEMORY_PER_ENTRY, "Memory / entry"),
@@ -51,36 +61,53 @@ _COST = (
 
 
 def headlines(
-    evidence: Evidence,
-    code: Mapping[str, Code | str],
-    baseline: str | None,
-    twins: Mapping[str, str],
+    evidence: Evidence, code: Mapping[str, Code | str], contenders: Mapping[str, Contender]
 ) -> tuple[Headline, ...]:
-    """Compare the contenders in what was measured, then in what was counted.
-
-    `twins` are the names of those measured once more, with whom they are.
-    """
-    return (*together(_of_trials(evidence, baseline, twins)), *_of_code(code, baseline))
-
-
-def _of_trials(
-    evidence: Evidence, baseline: str | None, twins: Mapping[str, str]
-) -> Iterator[Headline]:
-    """Compare the contenders in what was measured; `twins` are those that are another again."""
-
-    def at(cell: Cell, condition: str, kinds: tuple[_Kind, ...]) -> Iterator[Headline]:
-        for key, metric, title in kinds:
-            yield measured_headline(
-                key,
-                title,
+    """Compare the contenders in what was measured, then in what was counted."""
+    found = list(_of_trials(evidence))
+    pairs = list(_pairs(contenders))
+    twins = {name: one.base for name, one in contenders.items() if one.twin}
+    among = len(found) * len(pairs)
+    return (
+        *(
+            measured_headline(
+                kind.key,
+                kind.title,
                 condition,
-                metric.unit,
+                kind.metric.unit,
                 setting=setting(cell),
-                samples=evidence.samples(cell, metric),
-                higher_is_better=metric.higher_is_better,
-                baseline=baseline,
+                samples=evidence.samples(cell, kind.metric),
+                higher_is_better=kind.metric.higher_is_better,
                 twins=twins,
+                pairs=pairs,
+                among=among,
             )
+            for kind, cell, condition in found
+        ),
+        *_of_code(code),
+    )
+
+
+def comparisons(headlines: Iterable[Headline]) -> int:
+    """Return how many comparisons are looked at, whose intervals hold together."""
+    return sum(len(headline.pairs) // 2 for headline in headlines if not headline.counted)
+
+
+def _pairs(contenders: Mapping[str, Contender]) -> Iterator[tuple[str, str]]:
+    """Yield whom to compare: those in one placement, and a contender's own two placements."""
+    shown = [contender for contender in contenders.values() if not contender.twin]
+    for one, other in combinations(shown, 2):
+        if one.deployed == other.deployed or one.base == other.base:
+            yield one.name, other.name
+
+
+def _of_trials(evidence: Evidence) -> Iterator[tuple[_Kind, Cell, str]]:
+    """Yield what is compared of that which was measured: kind, cell and condition."""
+
+    def at(
+        cell: Cell, condition: str, kinds: tuple[_Kind, ...]
+    ) -> Iterator[tuple[_Kind, Cell, str]]:
+        yield from ((kind, cell, condition) for kind in kinds)
 
     # Of several cells with as many outstanding commands, the specification's first is compared.
     loads = {c.workload["outstanding"]: c for c in reversed(evidence.cells_of("replicate"))}
@@ -88,8 +115,12 @@ def _of_trials(
     if loads:
         busy = min(loads, key=lambda commands: abs(commands - OUTSTANDING))
         alone = min(loads)
+        if alone != busy:
+            yield from at(loads[alone], outstanding(alone), _ALONE)
         yield from at(loads[busy], outstanding(busy), _BUSY)
-        yield from at(loads[alone], outstanding(alone), _ALONE)
+        for cell in evidence.cells_of("replicate", lambda c: c.cluster["storage"] == "disk"):
+            if besides(cell, "storage") == besides(loads[busy], "storage"):
+                yield from at(cell, f"{outstanding(busy)}, on disk", _DISK)
     if elections:
         advised = (c for c in elections if c.cluster["election_timeout_ms"] == TIMEOUT_MS)
         cell = next(advised, elections[0])
@@ -98,7 +129,7 @@ def _of_trials(
         yield from at(loads[busy], outstanding(busy), _COST)
 
 
-def _of_code(code: Mapping[str, Code | str], baseline: str | None) -> Iterator[Headline]:
+def _of_code(code: Mapping[str, Code | str]) -> Iterator[Headline]:
     """Compare the contenders in what was counted."""
 
     def counts(of: Callable[[SourceMetrics], int]) -> dict[str, int | None]:
@@ -107,20 +138,10 @@ def _of_code(code: Mapping[str, Code | str], baseline: str | None) -> Iterator[H
             for name, measured in code.items()
         }
 
-    yield counted_headline(
-        "tokens",
-        "Code",
-        "tokens, runtime",
-        counts=counts(lambda metrics: metrics.tokens),
-        baseline=baseline,
-    )
-    yield counted_headline(
-        "complexity",
-        "Complexity",
-        "cyclomatic, runtime",
-        counts=counts(lambda metrics: metrics.complexity),
-        baseline=baseline,
-    )
+    tokens = counts(lambda metrics: metrics.tokens)
+    yield counted_headline("tokens", "Code", "tokens, runtime", counts=tokens)
+    complexity = counts(lambda metrics: metrics.complexity)
+    yield counted_headline("complexity", "Complexity", "cyclomatic, runtime", counts=complexity)
 
 
 def measured_headline(
@@ -132,27 +153,27 @@ def measured_headline(
     setting: str,
     samples: Samples,
     higher_is_better: bool,
-    baseline: str | None,
     twins: Mapping[str, str],
+    pairs: Iterable[tuple[str, str]],
+    among: int,
 ) -> Headline:
-    """Compare all contenders in something measured, with the baseline and with the best.
+    """Compare contenders in something measured, each of `pairs` as one comparison `among` many.
 
     `twins` are the names of those measured once more, with whom they are; they stand in no
     comparison but in the noise floor.
     """
-    noise = _noise(samples, twins)
+    noise = _noise(samples, twins, higher_is_better)
     samples = {name: values for name, values in samples.items() if name not in twins}
-    figures = quantities(samples)
-    best = _best({name: figure.value for name, figure in figures.items()}, higher_is_better)
-
-    def against(reference: str | None) -> dict[str, Comparison]:
-        referred = samples[reference] if reference is not None else {}
-        return {
-            name: above(noise, compare(values, referred, higher_is_better=higher_is_better))
-            for name, values in samples.items()
-            if name != reference
-        }
-
+    compared = {}
+    for one, other in pairs:
+        for subject, reference in ((one, other), (other, one)):
+            found = compare(
+                samples[subject],
+                samples[reference],
+                higher_is_better=higher_is_better,
+                among=among,
+            )
+            compared[subject, reference] = above(noise, found)
     return Headline(
         key=key,
         title=title,
@@ -160,29 +181,22 @@ def measured_headline(
         setting=setting,
         unit=unit,
         higher_is_better=higher_is_better,
-        figures=figures,
-        against_baseline=against(baseline),
-        best=best,
-        against_best=against(best),
+        figures=quantities(samples),
+        pairs=compared,
         noise=noise,
         samples=samples,
     )
 
 
 def counted_headline(
-    key: str, title: str, condition: str, *, counts: Mapping[str, int | None], baseline: str | None
+    key: str, title: str, condition: str, *, counts: Mapping[str, int | None]
 ) -> Headline:
     """Compare all contenders in something counted exactly, of which less is better."""
     known = {name: float(count) for name, count in counts.items() if count is not None}
-
-    def against(reference: str | None) -> dict[str, Comparison]:
-        return {
-            name: compare_counts(known.get(name), known.get(reference) if reference else None)
-            for name in counts
-            if name != reference
-        }
-
-    best = _best(known, higher_is_better=False)
+    compared = {
+        (one, other): compare_counts(known.get(one), known.get(other))
+        for one, other in permutations(counts, 2)
+    }
     return Headline(
         key=key,
         title=title,
@@ -191,57 +205,18 @@ def counted_headline(
         unit="",
         higher_is_better=False,
         figures={name: Quantity(count, exact=True) for name, count in known.items()},
-        against_baseline=against(baseline),
-        best=best,
-        against_best=against(best),
+        pairs=compared,
         counted=True,
     )
 
 
-def together(headlines: Iterable[Headline]) -> tuple[Headline, ...]:
-    """Mark, of all measured comparisons with the baseline, those that hold all at once.
-
-    With so many looks some differences show up by chance; Holm's correction says which are there
-    at 5 % whatever the others are.
-    """
-    headlines = tuple(headlines)
-    adjusted = holm(
-        {
-            f"{headline.key}/{name}": compared.p_value
-            for headline in headlines
-            for name, compared in headline.against_baseline.items()
-            if compared.p_value is not None
-        }
-    )
-    return tuple(
-        replace(
-            headline,
-            against_baseline={
-                name: replace(
-                    compared,
-                    together=adjusted.get(f"{headline.key}/{name}", 1.0) < 1 - CONFIDENCE,
-                )
-                for name, compared in headline.against_baseline.items()
-            },
-        )
-        for headline in headlines
-    )
-
-
-def _noise(samples: Samples, twins: Mapping[str, str]) -> Floor | None:
+def _noise(samples: Samples, twins: Mapping[str, str], higher_is_better: bool) -> Floor | None:
     floors = []
     for twin, base in twins.items():
         again, once = samples.get(twin, {}), samples.get(base, {})
-        found = compare(again, once, higher_is_better=True)
+        found = compare(again, once, higher_is_better=higher_is_better)
         if found.ratio is not None and found.ratio.interval is not None:
             common = sorted(again.keys() & once.keys())
             floor = noise_floor([once[block] for block in common], [again[b] for b in common])
             floors.append(Floor(twin, base, found, 1 + floor))
     return max(floors, key=lambda floor: floor.factor, default=None)
-
-
-def _best(figures: Mapping[str, float], higher_is_better: bool) -> str | None:
-    if not figures:
-        return None
-    choose = max if higher_is_better else min
-    return choose(figures, key=lambda name: figures[name])

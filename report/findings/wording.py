@@ -4,10 +4,14 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from dataclasses import replace
 
 from raftmark.bench.design.specification import Cell
 from raftmark.report.findings.numbers import Spelled, spell, spell_count, spell_ratio, unit_of_time
 from raftmark.report.model import Floor, Headline, Quantity
+
+GLUE = "\N{NO-BREAK SPACE}"
+PERCENT = f"{GLUE}%"
 
 
 def figure(quantity: Quantity, divisor: float = 1.0) -> Spelled:
@@ -24,6 +28,19 @@ def ratio(quantity: Quantity) -> Spelled:
     if quantity.exact:
         return Spelled(f"{quantity.value:.2f}")
     return spell_ratio(quantity.value, quantity.interval)
+
+
+def factor(quantity: Quantity) -> Spelled:
+    """Spell how many times one is the other, whichever way round that is 1 or more."""
+    return ratio(from_one_up(quantity))
+
+
+def from_one_up(quantity: Quantity) -> Quantity:
+    """Turn a ratio below 1 round: a share of the best into how far the best is ahead."""
+    if quantity.value >= 1:
+        return quantity
+    interval = quantity.interval and (1 / quantity.interval[1], 1 / quantity.interval[0])
+    return replace(quantity, value=1 / quantity.value, interval=interval)
 
 
 def floor(noise: Floor) -> str:

@@ -24,8 +24,10 @@ from raftmark.bench.runs.store import Run
 from raftmark.report.drawing.charts import Chart
 from raftmark.report.drawing.latex import escape, long_table, table
 from raftmark.report.drawing.printed import write
-from raftmark.report.findings import conclusion
 from raftmark.report.findings.analysis import Analysis, examine
+from raftmark.report.findings.answers import answers
+from raftmark.report.findings.caveats import caveats
+from raftmark.report.findings.conclusion import findings, rule
 from raftmark.report.findings.wording import figure, headline_unit, ratio
 from raftmark.report.model import Code, Comparison, Headline, Outcome
 from raftmark.report.pages.sections import SECTIONS
@@ -91,9 +93,10 @@ def _write_sources(analysis: Analysis, directory: Path) -> None:
     environment.filters["tex"] = escape
     facts = {
         "analysis": analysis,
-        "lead": conclusion.lead(analysis),
-        "findings": conclusion.findings(analysis),
-        "caveats": conclusion.caveats(analysis),
+        "answers": answers(analysis),
+        "findings": findings(analysis),
+        "rule": rule(analysis),
+        "caveats": caveats(analysis),
         "figures": figures,
         "verdicts": _verdicts(analysis),
         "elections": _elections(analysis),
@@ -162,7 +165,7 @@ def _verdict(headline: Headline, analysis: Analysis) -> str:
                 escape(contender.label),
                 escape(spelled.value),
                 escape(spelled.interval or "\N{EN DASH}"),
-                *_comparison(headline.against_baseline.get(name)),
+                *_comparison(headline.pairs.get((name, analysis.baseline or ""))),
             ]
         )
     measured = ["Contender", escape(unit) or "count", r"95\,\% interval"]

@@ -10,9 +10,10 @@ from raftmark.bench.contenders.registry import DEFAULT_TABLE
 from raftmark.bench.files import replace_file, require_writable
 from raftmark.bench.runs.store import Run
 from raftmark.report.drawing.svg import marker_svg
-from raftmark.report.findings import conclusion
+from raftmark.report.findings.about import about, brief, limits
 from raftmark.report.findings.analysis import Analysis, examine
-from raftmark.report.findings.wording import cardinal, figure, floor, ratio
+from raftmark.report.findings.caveats import caveats
+from raftmark.report.findings.wording import cardinal, factor, figure, floor, ratio
 from raftmark.report.pages.sections import SECTIONS
 from raftmark.report.pages.templating import static, templates
 
@@ -34,15 +35,17 @@ def render(analysis: Analysis) -> str:
     environment = templates()
     environment.filters["figure"] = figure
     environment.filters["ratio"] = ratio
+    environment.filters["factor"] = factor
     environment.filters["floor"] = floor
     environment.filters["cardinal"] = cardinal
     script = static("*.js")
     return environment.get_template("report.html").render(
         analysis=analysis,
-        models=len({contender.base for contender in analysis.shown.values()}),
+        brief=brief(analysis),
+        about=about(analysis),
+        limits=limits(analysis),
         sections=[made for make in SECTIONS if (made := make(analysis)) is not None],
-        lead=conclusion.lead(analysis),
-        caveats=conclusion.caveats(analysis),
+        caveats=caveats(analysis),
         markers={
             contender.name: marker_svg(contender.marker, contender.colour, contender.filled)
             for contender in analysis.contenders.values()

@@ -5,8 +5,10 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 
-from raftmark.report.findings import conclusion
 from raftmark.report.findings.analysis import Analysis
+from raftmark.report.findings.answers import answers
+from raftmark.report.findings.caveats import caveats
+from raftmark.report.findings.conclusion import findings, rule
 from raftmark.report.findings.wording import figure, headline_unit, ratio
 from raftmark.report.model import Comparison, Headline, Outcome
 
@@ -21,20 +23,22 @@ _TIMES = "\N{MULTIPLICATION SIGN}"
 
 def summary(analysis: Analysis) -> str:
     """Return the answer, the verdict table, and what a reader has to know before quoting."""
-    lines = [f"## Raftmark: {_plain(analysis.run)}", "", _plain(conclusion.lead(analysis)), ""]
+    lines = [f"## Raftmark: {_plain(analysis.run)}", ""]
+    lines += [*(f"- {_plain(sentence.text)}" for sentence in answers(analysis)), ""]
     lines += _table(analysis)
     if analysis.baseline is not None:
         reference = _plain(analysis.contenders[analysis.baseline].label)
         lines += [
             "",
             f"Medians over {analysis.blocks} blocks with 95 % intervals, and their ratios to "
-            f"{reference}: ▲ better, ▼ worse, ≈ not told apart.",
+            f"{reference}: ▲ better, ▼ worse, ≈ not told apart. A difference is called one only "
+            f"where {rule(analysis)}.",
         ]
-    if findings := conclusion.findings(analysis):
-        lines += ["", *(f"- {_plain(sentence)}" for sentence in findings)]
-    if caveats := conclusion.caveats(analysis):
+    if found := findings(analysis):
+        lines += ["", *(f"- {_plain(sentence.text)}" for sentence in found)]
+    if known := caveats(analysis):
         lines += ["", "**Before you quote a figure**", ""]
-        lines += [f"- {_plain(caveat)}" for caveat in caveats]
+        lines += [f"- {_plain(caveat)}" for caveat in known]
     lines += ["", f"To measure the same again: {_code(analysis.command)}"]
     return "\n".join(lines) + "\n"
 
@@ -43,7 +47,7 @@ def _table(analysis: Analysis) -> list[str]:
     head = ["Contender", *(_heading(headline) for headline in analysis.headlines)]
     lines = [_row(head), _row(["---", *["---:"] * len(analysis.headlines)])]
     for name, contender in analysis.shown.items():
-        cells = [_cell(headline, name) for headline in analysis.headlines]
+        cells = [_cell(analysis, headline, name) for headline in analysis.headlines]
         absence = f" ({_plain(contender.absence)})" if contender.absence else ""
         lines.append(_row([_plain(contender.label) + absence, *cells]))
     return lines
@@ -60,12 +64,12 @@ def _heading(headline: Headline) -> str:
     )
 
 
-def _cell(headline: Headline, name: str) -> str:
+def _cell(analysis: Analysis, headline: Headline, name: str) -> str:
     if name not in headline.figures:
         return "no figure"
     _, divisor = headline_unit(headline)
     shown = str(figure(headline.figures[name], divisor))
-    compared = headline.against_baseline.get(name)
+    compared = headline.pairs.get((name, analysis.baseline or ""))
     return f"{shown}{_against(compared)}"
 
 

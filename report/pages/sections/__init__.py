@@ -13,6 +13,7 @@ from collections.abc import Callable
 from raftmark.report.findings.analysis import Analysis
 from raftmark.report.model import Section
 from raftmark.report.pages.sections import (
+    answer,
     catch_up,
     change,
     code,
@@ -37,6 +38,7 @@ from raftmark.report.pages.sections import (
 )
 
 SECTIONS: tuple[Callable[[Analysis], Section | None], ...] = (
+    answer.section,
     verdict.section,
     change.section,
     frontier.section,

@@ -11,11 +11,10 @@ from raftmark.bench.analysis.statistics import (
     Estimate,
     ecdf,
     hierarchical_interval,
-    holm,
+    joint_ratio_interval,
     median_bounds,
     median_interval,
     noise_floor,
-    paired_p_value,
     quantile_interval,
     quantile_of_histogram,
     ratio_interval,
@@ -152,7 +151,7 @@ def test_exchanging_the_two_gives_the_reciprocal():
     assert there == pytest.approx((1 / back.value, 1 / back.high, 1 / back.low))
 
 
-@pytest.mark.parametrize("estimate", [ratio_interval, paired_p_value, noise_floor])
+@pytest.mark.parametrize("estimate", [ratio_interval, noise_floor])
 def test_ratios_that_mean_nothing_are_refused(estimate):
     with pytest.raises(ValueError, match="paired"):
         estimate([1, 2], [1])
@@ -239,33 +238,39 @@ def test_the_noise_floor_is_how_far_the_twins_ratio_reaches():
 # Many comparisons.
 
 
-def test_the_p_value_of_known_ratios():
-    # Six ratios all on one side: of the 2^6 equally likely signs two are as extreme.
-    assert paired_p_value([2, 3, 4, 5, 6, 7], [1] * 6) == pytest.approx(2 / 64)
-    assert paired_p_value([1.0] * 6, [1.0] * 6) == 1
+def test_a_ratio_among_many_reaches_farther_the_more_they_are():
+    numerators, denominators = realistic(rng(5), 1, 20, ratio=2.0)
+    a, b = list(numerators[0]), list(denominators[0])
+    assert joint_ratio_interval(a, b, 1) == pytest.approx(ratio_interval(a, b))
+    alone, few, many = (joint_ratio_interval(a, b, among) for among in (1, 10, 100))
+    assert many.low < few.low < alone.low < alone.value < alone.high < few.high < many.high
+    # By Bonferroni, one of 10 has a confidence of 99.5 %.
+    low, high = median_interval(np.log(np.divide(a, b)).tolist(), 0.995)[1:]
+    assert few[1:] == pytest.approx((math.exp(low), math.exp(high)))
 
 
-def test_p_values_are_as_rare_as_they_say():
-    numerators, denominators = realistic(rng(5), 400, 12, ratio=1.0)
-    pairs = zip(numerators, denominators, strict=True)
-    found = [paired_p_value(list(a), list(b)) for a, b in pairs]
-    # Five per cent, and four standard errors of 400.
-    assert np.mean(np.array(found) <= 0.05) <= 0.05 + 4 * 0.011
+def test_with_few_blocks_a_ratio_among_many_reaches_as_far_as_students_interval():
+    # Logarithms of -1, 0, 1 and 0: a mean of 0, a standard error of sqrt(2/3)/2, and Student's t
+    # with 3 degrees of freedom, 12.92 beyond which lie 0.05 %.
+    estimate = joint_ratio_interval([math.exp(-1), 1, math.exp(1), 1], [1] * 4, 50)
+    reach = 12.924 * math.sqrt(2 / 3) / 2
+    assert estimate == pytest.approx((1, math.exp(-reach), math.exp(reach)), rel=1e-3)
+    with pytest.raises(ValueError, match="one of 1 or more"):
+        joint_ratio_interval([1, 2], [1, 2], 0)
 
 
-def test_holm_adjusts_by_rank():
-    # The example of Holm's procedure by hand: times 4, 3, 2, 1, never falling, at most 1.
-    adjusted = holm({"a": 0.01, "b": 0.04, "c": 0.03, "d": 0.005})
-    assert adjusted == pytest.approx({"a": 0.03, "b": 0.06, "c": 0.06, "d": 0.02})
-    assert list(adjusted) == ["a", "b", "c", "d"]
-    assert holm({"a": 0.9, "b": 0.8}) == {"a": 1.0, "b": 1.0}
-    assert holm({}) == {}
-
-
-def test_holm_keeps_the_chance_of_any_false_find_at_the_level():
-    p_values = rng(6).random(size=(4000, 10))
-    found = [min(holm(dict(enumerate(row))).values()) <= 0.05 for row in map(list, p_values)]
-    assert np.mean(found) <= 0.05 + 4 * math.sqrt(0.05 * 0.95 / 4000)
+@pytest.mark.parametrize("blocks", [10, 20])
+@pytest.mark.parametrize("distribution", DISTRIBUTIONS)
+def test_intervals_of_many_ratios_hold_all_at_once(distribution, blocks):
+    # Three contenders in four figures: 12 ratios, whose true medians are 1.
+    generator, among, experiments = rng(11), 12, 200
+    missed = 0
+    for _ in range(experiments):
+        drawn = np.exp(0.1 * DISTRIBUTIONS[distribution](generator, (4, 3, blocks)))
+        pairs = ((figure[i], figure[j]) for figure in drawn for i, j in ((0, 1), (0, 2), (1, 2)))
+        found = (joint_ratio_interval(list(a), list(b), among) for a, b in pairs)
+        missed += any(not each.low <= 1 <= each.high for each in found)
+    assert missed / experiments <= 0.05 + 3 * math.sqrt(0.05 * 0.95 / experiments)
 
 
 # Quantiles and distributions.

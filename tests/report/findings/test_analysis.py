@@ -16,8 +16,8 @@ from raftmark.bench.design.specification import PROFILES, narrow
 from raftmark.bench.runs.audit import audit
 from raftmark.bench.runs.runtimes import runtime
 from raftmark.bench.runs.store import Run, StoreError
-from raftmark.report.findings import conclusion
 from raftmark.report.findings.analysis import analyse, examine
+from raftmark.report.findings.caveats import caveats
 from raftmark.report.findings.sourcecode import keep_code, measure_code
 from raftmark.report.model import Code
 from tests.report.page_reader import Page
@@ -132,9 +132,7 @@ def test_a_contender_that_no_table_knows_keeps_its_counts(tmp_path: Path) -> Non
     assert isinstance(kept, Code)
     assert kept.runtime_total == counted.runtime_total
     assert kept.core_total == counted.core_total
-    assert not [
-        each for each in conclusion.caveats(examine(Run.open(directory))) if "count" in each
-    ]
+    assert not [each for each in caveats(examine(Run.open(directory))) if "count" in each]
     (directory / "code.json").write_text("{}")
     with pytest.raises(StoreError, match=r"code\.json is damaged.*delete it to go without"):
         examine(Run.open(directory))
@@ -168,7 +166,7 @@ def test_what_a_contender_was_started_with_is_said_before_the_figures(tmp_path: 
     command(directory, contenders=[{**entry, "env": {"GOGC": "5"}}])
     analysis = analyse(Run.open(directory), load_contenders(), {})
     said = "Go goroutines was started with variables of its own: GOGC=5."
-    assert said in conclusion.caveats(analysis)
+    assert said in caveats(analysis)
 
 
 def test_how_a_runtime_was_built_is_told(tmp_path: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import combinations
 from typing import Any
 
 import pytest
@@ -11,8 +12,8 @@ from raftmark.report.findings.comparison import (
     compare_apart,
     quantity,
 )
-from raftmark.report.findings.coverage import blocks_for, coverage, coverage_apart
-from raftmark.report.findings.headlines import counted_headline, measured_headline, together
+from raftmark.report.findings.coverage import coverage, coverage_apart
+from raftmark.report.findings.headlines import counted_headline, measured_headline
 from raftmark.report.model import Comparison, Headline, Outcome, Samples
 
 
@@ -66,9 +67,13 @@ def headline(samples: Samples, **options: Any) -> Headline:
         "commands/s",
         setting="",
         samples=samples,
-        higher_is_better=True,
-        baseline="a",
-        **{"twins": {}, **options},
+        **{
+            "higher_is_better": True,
+            "twins": {},
+            "pairs": combinations("abc", 2),
+            "among": 3,
+            **options,
+        },
     )
 
 
@@ -83,36 +88,59 @@ def test_a_difference_within_the_noise_floor_is_none() -> None:
     found = headline(samples, twins={"a~": "a"})
     assert found.noise is not None
     assert found.noise.factor == pytest.approx(100 / 90, rel=0.02)
-    assert set(found.against_baseline) == {"b", "c"}
-    assert found.against_baseline["b"].outcome is Outcome.ALIKE
-    assert found.against_baseline["b"].reason == "within the noise floor"
-    assert found.against_baseline["c"].outcome is Outcome.BETTER
-    assert headline(samples).against_baseline["b"].outcome is Outcome.BETTER
+    against = found.against("a")
+    assert set(against) == {"b", "c"}
+    assert against["b"].outcome is Outcome.ALIKE
+    assert against["b"].reason == "within the noise floor"
+    assert against["c"].outcome is Outcome.BETTER
+    assert found.pairs["a", "c"].outcome is Outcome.WORSE
+    assert headline(samples).against("a")["b"].outcome is Outcome.BETTER
 
 
-def test_differences_hold_at_once_only_with_blocks_enough() -> None:
-    def marked(blocks: int) -> list[bool]:
-        names = "abcdefg"
-        samples = {n: {b: 100.0 + 10 * i + b for b in range(blocks)} for i, n in enumerate(names)}
-        (found,) = together([headline(samples)])
-        apart = found.against_baseline.values()
-        assert all(compared.outcome is Outcome.BETTER for compared in apart)
-        return [compared.together for compared in apart]
+@pytest.mark.parametrize(("higher", "outcome"), [(True, Outcome.WORSE), (False, Outcome.BETTER)])
+def test_a_twin_is_no_better_than_its_figures(higher: bool, outcome: Outcome) -> None:
+    samples = {
+        **{name: dict.fromkeys(range(8), 100.0) for name in "abc"},
+        "a~": dict.fromkeys(range(8), 74.0),
+    }
+    found = headline(samples, twins={"a~": "a"}, higher_is_better=higher)
+    assert found.noise is not None
+    assert found.noise.compared.outcome is outcome
 
-    assert blocks_for(6) == 8
-    assert marked(7) == [False] * 6
-    assert marked(8) == [True] * 6
+
+def test_the_more_is_looked_at_the_more_it_takes_to_be_told_apart() -> None:
+    samples = {
+        "a": dict.fromkeys(range(8), 100.0),
+        "b": {block: 105.0 + 7 * (block % 3) for block in range(8)},
+        "c": dict.fromkeys(range(8), 100.0),
+    }
+    assert headline(samples, among=3).against("a")["b"].outcome is Outcome.BETTER
+    assert headline(samples, among=10_000).against("a")["b"].outcome is Outcome.ALIKE
+
+
+def test_two_blocks_tell_nothing_along_with_others() -> None:
+    found = headline({name: {0: 100.0, 1: 101.0} for name in "abc"}).against("a")["b"]
+    assert (found.outcome, found.reason) == (Outcome.UNKNOWN, "two blocks tell too little")
+
+
+def test_whoever_is_best_is_best_of_those_asked_for() -> None:
+    rates = {"a": 1.0, "b": 2.0, "c": 3.0}
+    samples = {name: dict.fromkeys(range(6), rate) for name, rate in rates.items()}
+    found = headline(samples)
+    assert (found.best("abc"), found.best("ab"), found.best("")) == ("c", "b", None)
+    assert headline(samples, higher_is_better=False).best("abc") == "a"
 
 
 def test_counts_compare_exactly() -> None:
     counts = {"a": 200, "b": 100, "c": 100, "d": None}
-    metric = counted_headline("lines", "Code", "", counts=counts, baseline="a")
-    assert metric.best == "b"
-    outcomes = {name: found.outcome for name, found in metric.against_best.items()}
+    metric = counted_headline("lines", "Code", "", counts=counts)
+    assert metric.best(counts) == "b"
+    outcomes = {name: found.outcome for name, found in metric.against("b").items()}
     assert outcomes == {"a": Outcome.WORSE, "c": Outcome.ALIKE, "d": Outcome.UNKNOWN}
-    assert metric.against_baseline["b"].outcome is Outcome.BETTER
-    assert metric.against_baseline["b"].ratio is not None
-    assert metric.against_baseline["b"].ratio.value == 0.5
+    ratio = metric.against("a")["b"].ratio
+    assert metric.against("a")["b"].outcome is Outcome.BETTER
+    assert ratio is not None
+    assert ratio.value == 0.5
 
 
 def apart(now: list[float], before: list[float], *, higher: bool = True) -> Comparison:

@@ -17,8 +17,8 @@ from raftmark.bench.design.specification import FIGURE_16_MS
 from raftmark.bench.runs.store import Run
 from raftmark.report.drawing.latex import escape, table
 from raftmark.report.drawing.printed import HEIGHT_IN
-from raftmark.report.findings import conclusion
 from raftmark.report.findings.analysis import Analysis
+from raftmark.report.findings.answers import answers
 from raftmark.report.pages.appendix import write_appendix
 from raftmark.report.pages.markdown import summary
 from tests.report.example_runs import HOSTILE, RUNS
@@ -112,7 +112,7 @@ def test_without_a_latex_there_is_the_source(
 def test_the_summary_says_what_the_report_says(examine: Callable[..., Analysis]) -> None:
     analysis = examine()
     text = summary(analysis)
-    assert conclusion.lead(analysis).replace("*", "&#42;") in text
+    assert answers(analysis)[0].text.replace("*", "&#42;") in text
     rows = [line for line in text.splitlines() if line.startswith("|")]
     assert len(rows) == 2 + len(analysis.contenders)
     assert {row.count(" | ") for row in rows} == {len(analysis.headlines)}

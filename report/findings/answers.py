@@ -1,0 +1,246 @@
+"""The first screen's sentences: which of Python's models, and what Go would have given.
+
+They are written by rules, and each says whom it compares, so that it can be repeated by itself. A
+ratio is stated only where its interval excludes 1 along with all others of the report; where it
+does not, the two cannot be told apart, and that is said. The picture above them has the intervals.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+from raftmark.report.findings.analysis import Analysis, Placement
+from raftmark.report.findings.wording import (
+    GLUE,
+    cardinal,
+    figure,
+    from_one_up,
+    headline_unit,
+    listed,
+    outstanding,
+    ratio,
+)
+from raftmark.report.model import Claim, Headline, Outcome, Quantity, Sentence
+
+_PYTHON = "Python"
+_SAME = 2.0
+"""Where no two can differ by more than this, it does not matter which one is taken."""
+
+
+def answers(analysis: Analysis) -> list[Sentence]:
+    """Answer the report's two questions in a few sentences."""
+    if not analysis.measured_anything:
+        return [Sentence("This run has no measurement: not one trial succeeded.")]
+    asked = next(p for p in analysis.placements if _measured(analysis, p.names))
+    view = _View(analysis, asked)
+    found = [*view.pythons(), *view.go(), *view.indifferent()]
+    found += [
+        sentence
+        for placement in analysis.placements
+        if placement != asked
+        for sentence in _View(analysis, placement).elsewhere()
+    ]
+    return [*found, *_unasked(analysis)] or [Sentence("Only one contender has figures here.")]
+
+
+def _measured(analysis: Analysis, names: Sequence[str]) -> bool:
+    return any(analysis.contenders[name].ok for name in names)
+
+
+def _unasked(analysis: Analysis) -> Iterator[Sentence]:
+    """Say which placement the run has none of."""
+    has = {placement.deployed for placement in analysis.placements}
+    if has == {False}:
+        yield Sentence(
+            "All this is of nodes inside one program. As deployed, a program for each node and TCP "
+            "between them, nothing was measured here."
+        )
+    elif has == {True}:
+        yield Sentence(
+            "All this is as deployed, a program for each node and TCP between them. Of nodes "
+            "inside one program nothing was measured here."
+        )
+
+
+class _View:
+    """One placement: its contenders, and what may be said of them."""
+
+    def __init__(self, analysis: Analysis, placement: Placement) -> None:
+        self._analysis = analysis
+        self._headlines = {headline.key: headline for headline in analysis.headlines}
+        known = {n: analysis.contenders[n] for n in placement.names if analysis.contenders[n].ok}
+        self._python = [name for name, found in known.items() if found.language == _PYTHON]
+        self._go = next((n for n, found in known.items() if found.base == "go"), None)
+        self._names = list(known)
+        self._title = placement.title
+
+    def pythons(self) -> Iterator[Sentence]:
+        """Which of Python's: with one command at a time, and with many."""
+        if len(self._python) < 2:
+            return
+        for headline in self._loads():
+            yield self._ranked(headline)
+
+    def go(self) -> Iterator[Sentence]:
+        """What Go would have given: in commands, and in what one costs."""
+        if self._go is None or not self._python:
+            return
+        told, claims = self._ahead()
+        parts = [f"Go commits {listed(told)}"] if told else []
+        told = []
+        for key, what in (("cpu", "CPU time"), ("memory", "memory")):
+            headline = self._headlines.get(key)
+            best = headline.best(self._python) if headline is not None else None
+            if headline is None or best is None:
+                continue
+            if claim := self._claim(headline, best, self._go):
+                claims.append(claim)
+                times = ratio(from_one_up(claim.ratio)).value
+                share = f"{times} times" if claim.ratio.value > 1 else f"1/{times} of"
+                told.append(f"{share} Go's {what} with {self._short(best)}")
+        parts += [f"a command takes {listed(told)}"] if told else []
+        if parts:
+            yield Sentence(f"{_sentence_case('; '.join(parts))}.", tuple(claims))
+
+    def indifferent(self) -> Iterator[Sentence]:
+        """Where it does not matter whom one takes."""
+        parts: list[str] = []
+        claims: list[Claim] = []
+        whole, voting = self._headlines.get("election"), self._headlines.get("voting")
+        most = self._bound(whole) if whole is not None else None
+        if whole is not None and most is not None and most[0] <= _SAME:
+            claims += most[1]
+            parts.append(
+                f"It does not matter to a whole election ({self._range(whole)}): the timeouts "
+                f"decide, and no model takes {most[0]:.1f} times as long as another"
+            )
+            if voting is not None and (own := self._range(voting)):
+                parts.append(f"a model's own part, from candidacy to leader, is {own}")
+        same = [
+            f"{headline.title} ({headline.condition})"
+            for key in ("alone", "throughput", "tail", "disk")
+            if self._go is not None
+            and (headline := self._headlines.get(key)) is not None
+            and (best := headline.best(self._python)) is not None
+            and headline.pairs[best, self._go].outcome is Outcome.ALIKE
+        ]
+        if same:
+            parts.append(f"Go and the best of Python cannot be told apart in {listed(same)}")
+        if parts:
+            yield Sentence(f"{'; '.join(parts)}.", tuple(claims))
+
+    def elsewhere(self) -> Iterator[Sentence]:
+        """The same questions, in a sentence, of the placement that is not the first."""
+        told, claims = self._ahead()
+        leads = []
+        for headline in self._loads():
+            best = headline.best(self._python)
+            others = [name for name in self._python if name != best]
+            ahead = [self._claim(headline, best, name) for name in others] if best else []
+            if best and ahead and all(ahead):
+                leads.append(f"{self._short(best)} {_when(headline)}")
+                claims += [claim for claim in ahead if claim]
+        parts = [f"Python's fastest is {listed(leads)}"] if leads else []
+        parts += [f"Go commits {listed(told)}"] if told else []
+        if parts:
+            yield Sentence(f"{self._title}: {'; '.join(parts)}.", tuple(claims))
+
+    def _loads(self) -> list[Headline]:
+        """The headlines of throughput that have figures of Python here."""
+        found = (self._headlines.get(key) for key in ("alone", "throughput"))
+        return [h for h in found if h is not None and h.best(self._python) is not None]
+
+    def _ranked(self, headline: Headline) -> Sentence:
+        best = headline.best(self._python)
+        assert best is not None, "a load has figures"
+        when = _when(headline)
+        others = [n for n in self._python if n != best and n in headline.figures]
+        others.sort(key=lambda name: -headline.figures[name].value)
+        claims = {name: self._claim(headline, best, name) for name in others}
+        behind = [
+            f"{ratio(claim.ratio).value} times as fast as {self._short(name)}"
+            for name, claim in claims.items()
+            if claim
+        ]
+        alike = [self._short(name) for name, claim in claims.items() if not claim]
+        who = self._short(best)
+        made = tuple(claim for claim in claims.values() if claim)
+        if not alike:
+            many = cardinal(len(self._python))
+            return Sentence(
+                f"{_sentence_case(when)}, {who} is the fastest of Python's {many}: "
+                f"{listed(behind)}.",
+                made,
+            )
+        text = f"{_sentence_case(when)}, {listed([who, *alike])} cannot be told apart"
+        if behind:
+            text += f"; {who} is {listed(behind)}"
+        return Sentence(f"{text}.", made)
+
+    def _ahead(self) -> tuple[list[str], list[Claim]]:
+        """How many times as much Go commits as the best of Python, by load."""
+        told: list[str] = []
+        claims: list[Claim] = []
+        for headline in self._loads():
+            best = headline.best(self._python)
+            if best is None or self._go is None:
+                continue
+            claim = self._claim(headline, self._go, best)
+            if not claim:
+                continue
+            claims.append(claim)
+            times, when = ratio(from_one_up(claim.ratio)).value, _when(headline)
+            fewer = "" if claim.ratio.value > 1 else "less: by "
+            told.append(f"{fewer}{times} times as much as {self._short(best)} {when}")
+        return told, claims
+
+    def _claim(self, headline: Headline, subject: str, reference: str) -> Claim | None:
+        """Claim that two differ, if they can be told apart."""
+        found = headline.pairs.get((subject, reference))
+        if found is None or found.ratio is None:
+            return None
+        if found.outcome not in {Outcome.BETTER, Outcome.WORSE}:
+            return None
+        return Claim(headline.key, subject, reference, found.ratio)
+
+    def _bound(self, headline: Headline) -> tuple[float, list[Claim]] | None:
+        """By how much any two here differ at most, and what is claimed with that."""
+        claims = [
+            Claim(headline.key, one, other, found.ratio)
+            for (one, other), found in headline.pairs.items()
+            if one in self._names and other in self._names and found.ratio is not None
+        ]
+        ends = [end for c in claims for end in (c.ratio.interval or (float("inf"),))]
+        return (max(ends), claims) if ends else None
+
+    def _range(self, headline: Headline) -> str:
+        """The lowest and the highest figure, and whose they are."""
+        figures = {n: headline.figures[n] for n in self._names if n in headline.figures}
+        if not figures:
+            return ""
+        symbol, size = headline_unit(headline)
+        ordered = sorted(figures, key=lambda name: figures[name].value)
+        low, high = (_spelled(figures[name], size) for name in (ordered[0], ordered[-1]))
+        first, last = self._short(ordered[0]), self._short(ordered[-1])
+        if low == high:
+            return f"{low}{GLUE}{symbol}"
+        return f"{low} ({first}) to {high}{GLUE}{symbol} ({last})"
+
+    def _short(self, name: str) -> str:
+        """A contender's name among others of its language."""
+        label = self._analysis.contenders[name].label
+        return "Go" if name == self._go else label.removeprefix(f"{_PYTHON} ")
+
+
+def _spelled(quantity: Quantity, size: float) -> str:
+    return figure(quantity, size).value
+
+
+def _when(headline: Headline) -> str:
+    if headline.condition == outstanding(1):
+        return "with one command at a time"
+    return f"with {headline.condition.removesuffix(' commands outstanding')} outstanding"
+
+
+def _sentence_case(text: str) -> str:
+    return text[0].upper() + text[1:]

@@ -1,0 +1,168 @@
+"""All sentences of a report hold together: known truths are planted, and false sentences counted.
+
+`pytest tests/report/findings/test_simulated.py --simulated-reports 2000` takes some minutes; what
+it found stands in docs/methodology.md.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from raftmark.bench.analysis.metrics import Metric
+from raftmark.bench.contenders.registry import load_contenders
+from raftmark.bench.runs.store import Run
+from raftmark.report.findings.analysis import Analysis, analyse
+from raftmark.report.findings.answers import answers
+from raftmark.report.findings.conclusion import findings
+from raftmark.report.findings.evidence import Measured
+from raftmark.report.findings.headlines import headlines
+from raftmark.report.model import Sentence
+from tests.report.synthetic_runs import LABELS, write_run
+
+BLOCKS = 10
+TWIN = "threading~"
+NAMES = (*LABELS, TWIN)
+
+Draw = Callable[[np.random.Generator, tuple[int, ...]], NDArray[np.float64]]
+"""Logarithms of what a contender is faster by, from trial to trial."""
+
+
+def usual(generator: np.random.Generator, size: tuple[int, ...]) -> NDArray[np.float64]:
+    return generator.normal(0, 0.05, size)
+
+
+def faster(generator: np.random.Generator, size: tuple[int, ...]) -> NDArray[np.float64]:
+    return math.log(1.1) + generator.normal(0, 0.05, size)
+
+
+def two_humps(generator: np.random.Generator, size: tuple[int, ...]) -> NDArray[np.float64]:
+    slow = math.log(0.6) * (generator.random(size) < 0.3)
+    return slow + generator.normal(0, 0.05, size)
+
+
+def heavy_tails(generator: np.random.Generator, size: tuple[int, ...]) -> NDArray[np.float64]:
+    return 0.05 * generator.standard_t(2, size)
+
+
+def skewed(generator: np.random.Generator, size: tuple[int, ...]) -> NDArray[np.float64]:
+    return -generator.exponential(0.1, size)
+
+
+PLANTED: Mapping[str, Mapping[str, Draw]] = {
+    "equal": dict.fromkeys(LABELS, usual),
+    "one is 10 % better": {**dict.fromkeys(LABELS, usual), "go": faster},
+    "one has two humps": {**dict.fromkeys(LABELS, usual), "multiprocessing": two_humps},
+    "equal, heavy tails": dict.fromkeys(LABELS, heavy_tails),
+    "equal, skewed": dict.fromkeys(LABELS, skewed),
+}
+
+
+@pytest.fixture(scope="module")
+def template(tmp_path_factory: pytest.TempPathFactory) -> Analysis:
+    """A report's analysis, whose trials are to be replaced."""
+    directory = write_run(
+        tmp_path_factory.mktemp("simulated") / "run",
+        blocks=1,
+        outstanding=(1, 64),
+        timeouts_ms=((150, 300),),
+        elections=4,
+        twin="threading",
+    )
+    return analyse(Run.open(directory), load_contenders(), {})
+
+
+def made_up(
+    template: Analysis, planted: Mapping[str, Draw], generator: np.random.Generator
+) -> Iterator[Measured]:
+    """Trials in each of which every figure was drawn, beside what its block has in common."""
+    for pattern in template.evidence.measured:
+        if pattern.contender == TWIN:
+            continue
+        for name in (
+            {pattern.contender, TWIN} if pattern.contender == "threading" else {pattern.contender}
+        ):
+            metrics = list(pattern.values)
+            drawn = planted[pattern.contender](generator, (len(metrics), BLOCKS))
+            for block in range(BLOCKS):
+                found = {
+                    metric: _value(metric, drawn[place, block])
+                    for place, metric in enumerate(metrics)
+                }
+                yield replace(pattern, contender=name, block=block, values=found)
+
+
+def _value(metric: Metric, faster: float) -> float:
+    return 1000 * math.exp(faster if metric.higher_is_better else -faster)
+
+
+def report(
+    template: Analysis, planted: Mapping[str, Draw], generator: np.random.Generator
+) -> list[Sentence]:
+    """All sentences of a report on made-up trials."""
+    evidence = replace(template.evidence, measured=tuple(made_up(template, planted, generator)))
+    found = replace(
+        template, evidence=evidence, headlines=headlines(evidence, {}, template.contenders)
+    )
+    return [*answers(found), *findings(found)]
+
+
+def truths(planted: Mapping[str, Draw]) -> dict[tuple[str, str], float]:
+    """How many times as good one is as another: the median ratio, of many."""
+    drawn = {
+        name: draw(np.random.default_rng(index), (1_000_000,))
+        for index, (name, draw) in enumerate(planted.items())
+    }
+    return {
+        (one, other): 1.0 if planted[one] is planted[other] else math.exp(np.median(a - b))
+        for one, a in drawn.items()
+        for other, b in drawn.items()
+    }
+
+
+def is_false(
+    sentence: Sentence, true: Mapping[tuple[str, str], float], higher: Mapping[str, bool]
+) -> bool:
+    """Whether any claim of a sentence leaves the truth out."""
+    for claim in sentence.claims:
+        assert claim.ratio.interval is not None
+        ratio = true[claim.subject, claim.reference]
+        ratio = ratio if higher[claim.headline] else 1 / ratio
+        low, high = claim.ratio.interval
+        if not low * (1 - 1e-9) <= ratio <= high * (1 + 1e-9):
+            return True
+    return False
+
+
+@pytest.mark.parametrize("name", PLANTED)
+def test_at_most_5_per_cent_of_reports_have_a_false_sentence(
+    template: Analysis, name: str, request: pytest.FixtureRequest
+) -> None:
+    reports: int = request.config.getoption("--simulated-reports")
+    planted = PLANTED[name]
+    true = truths(planted)
+    higher = {headline.key: headline.higher_is_better for headline in template.headlines}
+    generator = np.random.default_rng(2026)
+    wrong = claims = 0
+    for _ in range(reports):
+        sentences = report(template, planted, generator)
+        claims += sum(len(sentence.claims) for sentence in sentences)
+        wrong += any(is_false(sentence, true, higher) for sentence in sentences)
+    each = claims / reports
+    print(f"{name}: {wrong} of {reports} reports with a false sentence, {each:.0f} claims each")
+    assert claims > 10 * reports
+    assert wrong / reports <= 0.05 + 3 * math.sqrt(0.05 * 0.95 / reports)
+
+
+def test_a_difference_that_is_there_is_found(template: Analysis) -> None:
+    planted = PLANTED["one is 10 % better"]
+    large = {**planted, "go": lambda g, size: math.log(2.5) + usual(g, size)}
+    said = " ".join(sentence.text for sentence in report(template, large, np.random.default_rng(1)))
+    assert "Go commits 2." in said
+    assert "With 64 outstanding, " in said
+    assert "cannot be told apart" in said
