@@ -11,13 +11,13 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable
-from dataclasses import dataclass
-from itertools import count
+from dataclasses import dataclass, replace
 
 from raftmark.report.model import Interval
 
 _MAX_DIGITS = 4
 _UNSUPPORTED_DIGITS = 2
+_FINEST_RATIO = -3
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,8 +59,9 @@ def spell(value: float, interval: Interval | None = None) -> Spelled:
 def spell_ratio(value: float, interval: Interval | None = None) -> Spelled:
     """Spell a ratio like `spell`, with one care more.
 
-    An interval that excludes 1 is printed with as many digits as it takes to show that it does,
-    one that contains 1 with one digit more if a bound would read as 1.
+    An interval that excludes 1 is printed with as many digits as it takes to show that it does, up
+    to three decimals, and in words where these do not; one that contains 1 with one digit more if
+    a bound would read as 1.
     """
     place = _last_place(value, interval)
     if interval is None:
@@ -68,12 +69,13 @@ def spell_ratio(value: float, interval: Interval | None = None) -> Spelled:
     if interval[0] <= 1 <= interval[1]:
         reads_as_one = any(round(bound, -place) == 1 for bound in interval)
         return _spell_to(place - 1 if reads_as_one else place, value, interval)
-    shown = (
-        _spell_to(finer, value, interval)
-        for finer in count(place, -1)
-        if not any(round(bound, -finer) == 1 for bound in interval)
-    )
-    return next(shown)
+    for finer in range(place, min(place, _FINEST_RATIO) - 1, -1):
+        if not any(round(bound, -finer) == 1 for bound in interval):
+            return _spell_to(finer, value, interval)
+    shown = _spell_to(min(place, -2), value, interval)
+    if interval[0] > 1:
+        return replace(shown, low="just over 1")
+    return replace(shown, high="just under 1")
 
 
 def spell_count(number: int) -> str:

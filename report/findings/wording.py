@@ -46,7 +46,7 @@ def from_one_up(quantity: Quantity) -> Quantity:
 def floor(noise: Floor) -> str:
     """Spell the ratios that a noise floor covers, so finely that they show how far it reaches."""
     beyond = noise.factor - 1
-    digits = max(2, -math.floor(math.log10(beyond))) if beyond > 0 else 2
+    digits = min(3, max(2, -math.floor(math.log10(beyond)))) if beyond > 0 else 2
     return f"\N{MULTIPLICATION SIGN}{1 / noise.factor:.{digits}f} to {noise.factor:.{digits}f}"
 
 

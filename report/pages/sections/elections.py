@@ -1,4 +1,4 @@
-"""Elections: the Raft paper's Figure 16, for each contender."""
+"""Elections: how long a cluster is without a leader, and the Raft paper's Figure 16."""
 
 from __future__ import annotations
 
@@ -93,6 +93,7 @@ def section(analysis: Analysis) -> Section | None:
         scales(panels),
     )
     facts = {"cells": cells, "chart": drawn, "paper": any(cell.paper for cell in cells)}
+    facts["as_in_paper"] = any(cell.as_in_paper for cell in cells)
     return Section("elections", "Elections", facts, ("election",))
 
 
