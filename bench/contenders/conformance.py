@@ -8,16 +8,16 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterator, Mapping
+from importlib.resources import files
 from pathlib import Path
 
 import msgspec
 
-import raftmark
 from raftmark.bench.contenders.places import CACHE
 from raftmark.bench.contenders.registry import ContenderSpec
 from raftmark.bench.files import replace_file
 
-SUITE = Path(raftmark.__file__).parent / "conformance"
+SUITE = Path(str(files("raftmark"))) / "conformance"
 """Where the suite lies: in a checkout a link to its tests."""
 
 COMPLETE = "complete"

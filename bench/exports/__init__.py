@@ -42,7 +42,7 @@ FORMATS = {
     "customSmallerIsBetter": Format(smaller_is_better, "github-action-benchmark"),
     "bencher": Format(bencher, "bencher run --adapter json; Bencher Metric Format"),
     "asv": Format(asv, "asv show, compare, publish; a results directory"),
-    "csv": Format(csv, "anything; figures.csv and trials.csv"),
+    "csv": Format(csv, "anything; figures.csv, values.csv and trials.csv"),
 }
 """The formats by the name that `--format` takes."""
 

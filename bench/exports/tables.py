@@ -1,39 +1,26 @@
-"""CSV: `figures.csv`, one row per trial and metric, and `trials.csv`, one row per trial.
+"""CSV: `figures.csv`, `values.csv` and `trials.csv`.
 
-Tidy: every row has all that identifies it, so that the tables can be filtered, joined and stacked
-with those of other runs. Failed trials are in `trials.csv`, with why.
+The first two are the tables of `bench.analysis.tables`; in the third, a row a trial, are those that
+failed, too, with why.
 """
 
 from __future__ import annotations
 
-import csv as tool
-import io
-from collections.abc import Iterable, Sequence
-
-from raftmark.bench.analysis.metrics import values
+from raftmark.bench.analysis.tables import FIGURES, VALUES, figure_rows, to_csv, value_rows
 from raftmark.bench.exports.series import runtime
 from raftmark.bench.runs.forms import Trial
 from raftmark.bench.runs.store import Run
 
-_FORMULAS = ("=", "+", "-", "@", "\t", "\r", "'")
 _IDENTITY = ("run", "trial", "cell", "workload", "block", "order", "contender", "label", "runtime")
 
 
 def csv(run: Run) -> dict[str, str]:
-    """Return both tables."""
-    return {"figures.csv": _figures(run), "trials.csv": _trials(run)}
-
-
-def _figures(run: Run) -> str:
-    cells = {cell.id: cell for cell in run.manifest.specification.cells}
-    return _table(
-        (*_IDENTITY, "metric", "unit", "higher_is_better", "value"),
-        (
-            (*_identity(run, trial), metric.key, metric.unit, metric.higher_is_better, value)
-            for trial in run.trials
-            for metric, value in values(cells[trial.cell], trial).items()
-        ),
-    )
+    """Return all three tables."""
+    return {
+        "figures.csv": to_csv(FIGURES, figure_rows(run)),
+        "values.csv": to_csv(VALUES, value_rows(run)),
+        "trials.csv": _trials(run),
+    }
 
 
 _TRIAL = ("status", "stage", "message", "checked_entries", "started_at", "duration_s")
@@ -42,7 +29,7 @@ _MACHINE = ("load_1m", "steal_share", "busy_share")
 
 
 def _trials(run: Run) -> str:
-    return _table(
+    return to_csv(
         (*_IDENTITY, *_TRIAL, *_COST, *_MACHINE),
         (
             (
@@ -76,17 +63,3 @@ def _identity(run: Run, trial: Trial) -> tuple[object, ...]:
         entry.label,
         runtime(entry),
     )
-
-
-def _table(header: Sequence[str], rows: Iterable[Sequence[object]]) -> str:
-    text = io.StringIO()
-    writer = tool.writer(text, lineterminator="\n")
-    writer.writerow(header)
-    writer.writerows(map(_inert, row) for row in rows)
-    return text.getvalue()
-
-
-def _inert(value: object) -> object:
-    """Return a value that no spreadsheet takes for a formula: a quotation mark goes before it."""
-    # One that begins with the mark itself gets another, or two texts would become one.
-    return f"'{value}" if isinstance(value, str) and value.startswith(_FORMULAS) else value

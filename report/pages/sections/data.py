@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import base64
-import csv
 import gzip
-import io
-import math
-from collections.abc import Iterator
 from dataclasses import dataclass
 
+from raftmark.bench.analysis.tables import FIGURES, VALUES, figure_rows, to_csv, value_rows
 from raftmark.bench.runs import outcomes, readings, recordings
+from raftmark.bench.runs.store import Run
 from raftmark.report.findings.analysis import Analysis
 from raftmark.report.model import Section
 
@@ -36,10 +34,13 @@ def section(analysis: Analysis) -> Section:
     run = (analysis.path / "run.json").read_bytes()
     trials = analysis.path / "trials.jsonl"
     raw = trials.read_bytes() if trials.exists() else b""
-    figures = _figures(analysis)
+    kept = Run.open(analysis.path)
+    figures = to_csv(FIGURES, figure_rows(kept)).encode()
+    values = to_csv(VALUES, value_rows(kept)).encode()
+    holds = "every figure: median, ratio to the reference, units, 95 % intervals"
     files = [
-        _file("figures.csv", "every figure, with its 95 % interval", "text/csv", figures),
-        _file("values.csv.gz", "one row a trial and metric", _GZIP, _zipped(_values(analysis))),
+        _file("figures.csv", holds, "text/csv", figures),
+        _file("values.csv.gz", "one row a trial and metric", _GZIP, _zipped(values)),
         _file("run.json", "what was asked for, of whom, on which machine", "application/json", run),
         _file("trials.jsonl.gz", "every trial as it was written", _GZIP, _zipped(raw)),
         *(
@@ -68,35 +69,3 @@ def _file(name: str, holds: str, kind: str, content: bytes) -> File:
 
 def _zipped(content: bytes) -> bytes:
     return gzip.compress(content, mtime=0)
-
-
-def _figures(analysis: Analysis) -> bytes:
-    def rows() -> Iterator[list[object]]:
-        yield ["cell", "contender", "metric", "median", "low_95", "high_95", "blocks"]
-        for cell, metric, name, found in analysis.estimates.all():
-            low, high = found.interval or (math.nan, math.nan)
-            ends = [_number(end) for end in (found.value, low, high)]
-            yield [cell.id, name, metric.key, *ends, found.blocks]
-
-    return _csv(rows())
-
-
-def _values(analysis: Analysis) -> bytes:
-    def rows() -> Iterator[list[object]]:
-        yield ["cell", "block", "contender", "metric", "unit", "value"]
-        for trial in analysis.evidence.measured:
-            for metric, value in trial.values.items():
-                where = [trial.cell, trial.block, trial.contender]
-                yield [*where, metric.key, metric.unit, _number(value)]
-
-    return _csv(rows())
-
-
-def _number(value: float) -> str:
-    return "" if math.isnan(value) else f"{value:.6g}"
-
-
-def _csv(rows: Iterator[list[object]]) -> bytes:
-    text = io.StringIO()
-    csv.writer(text, lineterminator="\n").writerows(rows)
-    return text.getvalue().encode()

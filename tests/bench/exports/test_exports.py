@@ -352,14 +352,33 @@ def test_the_tables_have_a_row_for_each_trial_and_figure(run, exported):
     failed = [row for row in trials if row["status"] == "failed"]
     assert {row["contender"] for row in failed} == {"broken"}
     assert {row["message"] for row in failed} == {"died of signal 9"}
-    figures = list(csv.DictReader((exported("csv") / "figures.csv").open(newline="")))
+    rows = list(csv.DictReader((exported("csv") / "values.csv").open(newline="")))
     values = [
         1 / float(row["value"])
-        for row in figures
+        for row in rows
         if (row["cell"], row["metric"], row["contender"]) == ("replicate-w64", "throughput", "go")
     ]
     assert values == seconds_of(run, "replicate-w64", "seconds_per_command", "go")
-    assert len(figures) == sum(len(series.values) for series in all_series(run))
+    assert len(rows) == sum(len(series.values) for series in all_series(run))
+
+
+def test_a_figure_has_its_unit_its_interval_and_its_ratio(run, exported):
+    rows = list(csv.DictReader((exported("csv") / "figures.csv").open(newline="")))
+    (found,) = (
+        row
+        for row in rows
+        if (row["cell"], row["metric"], row["contender"])
+        == ("replicate-w64", "throughput", "threading")
+    )
+    rates = {
+        name: [1 / s for s in seconds_of(run, "replicate-w64", "seconds_per_command", name)]
+        for name in ("threading", "go")
+    }
+    assert float(found["median"]) == pytest.approx(statistics.median(rates["threading"]))
+    ratio = statistics.median(a / b for a, b in zip(rates["threading"], rates["go"], strict=True))
+    assert (found["reference"], found["unit"]) == ("go", "commands/s")
+    assert float(found["ratio"]) == pytest.approx(ratio, rel=0.01)
+    assert float(found["ratio_low_95"]) <= ratio <= float(found["ratio_high_95"])
 
 
 # All of them
