@@ -12,6 +12,7 @@ import socket
 import threading
 import time
 from collections.abc import Callable
+from typing import NamedTuple
 
 from raftmark.impl_threading.transport import Delayed
 from raftmark.raft.connections import READ_SIZE, Backoff, Refusals, open_socket, prepare
@@ -24,6 +25,15 @@ WRITE_SIZE = 1 << 16
 PACE_BYTES = 1 << 20
 """So much may come that the node's thread has not taken yet."""
 ACCEPT_AGAIN_S = 0.1
+
+
+class Waiting(NamedTuple):
+    """A frame for the thread that writes, of which so many bytes were sent."""
+
+    connection: socket.socket
+    message: Message
+    frame: bytes
+    sent: int
 
 
 class Sender:
@@ -52,9 +62,9 @@ class Sender:
         self._closing = False
         self._welcomed: socket.socket | None = None
         # To the thread that writes, which None ends.
-        self._queue: queue.SimpleQueue[tuple[Message, bytes] | None] = queue.SimpleQueue()
+        self._queue: queue.SimpleQueue[Waiting | None] = queue.SimpleQueue()
         self._put = 0  # bytes; by the node's thread alone
-        self._taken = 0  # bytes; by the thread that writes alone
+        self._gone = 0  # bytes, written or dropped; by the thread that writes alone
         self.bytes = 0
         self._threads = [
             threading.Thread(target=self._dial, name=f"dials-{peer}"),
@@ -68,16 +78,34 @@ class Sender:
             raise
 
     def deliver(self, message: Message | Delayed) -> None:
-        """Have a message written, or lose it; never blocks."""
-        if self._welcomed is None or self._put - self._taken >= MAX_BACKLOG:
+        """Have a message written, or lose it; never blocks.
+
+        Where nothing waits it is written here and now, as far as the system takes it: to wake a
+        thread for that would cost more than to write. While the other thread has something to
+        write, it has the socket to itself.
+        """
+        connection = self._welcomed
+        if connection is None or self._put - self._gone >= MAX_BACKLOG:
             return
         delay_ns = 0
         if isinstance(message, Delayed):
             delay_ns = max(0, message.due_ns - time.monotonic_ns())
             message = message.message
         frame = encode(message, delay_ns)
-        self._put += len(frame)
-        self._queue.put((message, frame))
+        sent = 0
+        if self._put == self._gone:
+            try:
+                sent = connection.send(frame, socket.MSG_DONTWAIT)
+            except BlockingIOError:
+                pass  # The other thread waits until there is room.
+            except OSError:
+                shut_down(connection)  # The thread that dials hears of that.
+                return
+            self.bytes += sent
+            if sent == len(frame):
+                return
+        self._put += len(frame) - sent
+        self._queue.put(Waiting(connection, message, frame, sent))
 
     def redirect(self, address: Address) -> None:
         """Dial another address from now on, and at once."""
@@ -156,6 +184,8 @@ class Sender:
 
     def _write(self) -> None:
         outgoing = Outgoing()
+        connection: socket.socket | None = None
+        taken = 0
         get = self._queue.get
         while True:
             batch = [] if outgoing else [get()]
@@ -163,21 +193,23 @@ class Sender:
             for item in batch:
                 if item is None:
                     return
-                message, frame = item
-                outgoing.queue(message, frame)
-                self._taken += len(frame)
-            connection = self._welcomed
-            if connection is None:
-                outgoing.clear()
-                continue
+                taken += len(item.frame) - item.sent
+                if item.connection is not connection:
+                    connection = item.connection
+                    outgoing.clear()
+                if item.sent:
+                    outgoing.queue_rest(memoryview(item.frame)[item.sent :])
+                else:
+                    outgoing.queue(item.message, item.frame)
+            assert connection is not None
             data = outgoing.take(WRITE_SIZE)
             try:
                 connection.sendall(data)
                 self.bytes += len(data)
             except OSError:
-                # The thread that dials hears of the end, if it has not already.
-                shut_down(connection)
+                shut_down(connection)  # The thread that dials hears of that.
                 outgoing.clear()
+            self._gone = taken - outgoing.size
 
 
 class Acceptor:

@@ -140,6 +140,17 @@ class Outgoing:
     def __bool__(self) -> bool:
         return bool(self._frames)
 
+    @property
+    def size(self) -> int:
+        """How many bytes wait."""
+        return self._bytes
+
+    def queue_rest(self, frame: memoryview) -> None:
+        """Add a frame whose beginning has left: nothing else waits, and nothing may overtake it."""
+        self._frames.append((0, frame))
+        self._bytes += len(frame)
+        self._ahead = 1
+
     def queue(self, message: Message, frame: bytes) -> None:
         """Add a message and its frame, or drop it if too much waits already."""
         if self._bytes >= MAX_BACKLOG:

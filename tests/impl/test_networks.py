@@ -3,19 +3,28 @@
 from __future__ import annotations
 
 import contextlib
+import socket
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
+from itertools import islice
 from pathlib import Path
 
 import pytest
 
-from raftmark.raft import handshake
+from raftmark.raft import Command, Entry, Message, Role, handshake
+from raftmark.raft.client import Applied, Outcome
 from raftmark.raft.cluster import ClusterConfig, Events, Refusal
-from raftmark.raft.connections import open_socket
+from raftmark.raft.connections import address_of, open_socket
 from raftmark.raft.deployed import Address, DeployedFactory, DeployedNode, Site
-from raftmark.raft.handshake import Dialler, Identity
+from raftmark.raft.handshake import Dialler, Identity, Listener
 from raftmark.raft.links import Faults
-from raftmark.raft.messages import RequestVote
+from raftmark.raft.messages import (
+    AppendEntries,
+    AppendEntriesReply,
+    RequestVote,
+    RequestVoteReply,
+)
 from raftmark.raft.wire import encode
 from tests.test_wire_vectors import BAD_FRAMES, BAD_HELLOS, refusal_of
 
@@ -175,7 +184,7 @@ class Stranger:
 class Listening(Watched):
     """Node 2 of three, which lives alone, and whom it has refused."""
 
-    def __init__(self, factory: DeployedFactory) -> None:
+    def __init__(self, factory: DeployedFactory, first: Address = NOBODY) -> None:
         self.refusals: list[Refusal] = []
         self.node: DeployedNode
 
@@ -186,7 +195,7 @@ class Listening(Watched):
 
         super().__init__(node_of)
         self.address = self.node.listen()
-        self.node.introduce({1: NOBODY, 3: NOBODY})
+        self.node.introduce({1: first, 3: NOBODY})
         self.node.restart(2)
 
     def reason(self) -> str:
@@ -270,3 +279,73 @@ def test_only_so_many_may_be_strangers_at_a_time(listening: Listening) -> None:
         crowd[0].shake_hands(1, 2)
         with Stranger(listening.address) as peer:
             peer.shake_hands(3, 2)
+
+
+# -- a peer that is slow ---------------------------------------------------------------------
+
+
+class SlowPeer:
+    """Node 1, which votes for node 2, and takes what it is sent when it is asked to."""
+
+    def __init__(self, stack: contextlib.ExitStack) -> None:
+        server = stack.enter_context(socket.create_server(("127.0.0.1", 0)))
+        server.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+        server.settimeout(DEADLINE_S)
+        self._stack = stack
+        self._server = server
+        self._listener = Listener(Identity(1, "c-1"), lambda node: node == 2)
+        self.address = address_of(server)
+
+    def meet(self, node: Listening) -> None:
+        """Be dialled, and dial."""
+        self._connection = self._stack.enter_context(self._server.accept()[0])
+        self._connection.settimeout(DEADLINE_S)
+        self._voice = self._stack.enter_context(Stranger(node.address))
+        self._voice.shake_hands(1, 2)
+
+    def entries(self) -> Iterator[Entry]:
+        """What comes, each acknowledged."""
+        while True:
+            for _, message in self._listener.receive(self._connection.recv(1 << 16)):
+                if isinstance(message, RequestVote):
+                    self._say(RequestVoteReply(message.term, 1, 2, granted=True))
+                elif isinstance(message, AppendEntries):
+                    last = message.prev_log_index + len(message.entries)
+                    self._say(
+                        AppendEntriesReply(message.term, 1, 2, True, last, round=message.round)
+                    )
+                    yield from message.entries
+            self._connection.sendall(self._listener.take_output())
+
+    def _say(self, message: Message) -> None:
+        self._voice.say(encode(message))
+
+
+def test_what_a_peer_does_not_take_at_once_comes_whole_and_in_order(
+    factory: DeployedFactory,
+) -> None:
+    """More than the system keeps for it, though no more than a leader has under way."""
+    with contextlib.ExitStack() as stack:
+        peer = SlowPeer(stack)
+        listening = Listening(factory, peer.address)
+        stack.callback(listening.node.stop)
+        peer.meet(listening)
+        entries = peer.entries()
+        assert next(entries).command.op == "noop"
+        listening.wait_for(lambda: listening.roles[-1].role is Role.LEADER)
+        keys = [f"key-{n}" for n in range(20)]
+        done: list[Outcome] = []
+        for key in keys:
+            command = Command("set", key, "v" * 500_000)
+            listening.node.submit(2, command, listening.noted(done))
+        listening.node.heartbeat(2)
+        for key in keys:
+            assert next(entries).command.key == key
+        # The last acknowledgement is sent when more is asked for.
+        acknowledging = threading.Thread(target=lambda: list(islice(entries, 1)))
+        acknowledging.start()
+        listening.wait_for(lambda: len(done) == len(keys))
+        listening.node.submit(2, Command("get", "k"), listening.noted(done))
+        acknowledging.join()
+        assert all(isinstance(outcome, Applied) for outcome in done)
+        assert not listening.refusals
