@@ -270,7 +270,7 @@ func (n *Network) pass(d time.Duration) bool {
 
 // ended reports whether a connection was just lost, and nothing was wrong with what came on it.
 func ended(err error) bool {
-	for _, loss := range []error{io.EOF, io.ErrUnexpectedEOF, net.ErrClosed, syscall.ECONNRESET, syscall.EPIPE} {
+	for _, loss := range []error{io.EOF, io.ErrUnexpectedEOF, net.ErrClosed, syscall.ECONNRESET, syscall.EPIPE, syscall.ETIMEDOUT} {
 		if errors.Is(err, loss) {
 			return true
 		}

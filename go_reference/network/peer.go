@@ -14,6 +14,8 @@ import (
 const (
 	firstWait = 10 * time.Millisecond
 	lastWait  = time.Second
+	// unanswered is for how long a connection may be silent that is spoken to.
+	unanswered = 5 * time.Second
 )
 
 // A peer is another node as this one sends to it: a goroutine dials, and dials again whenever the
@@ -77,7 +79,7 @@ func (p *peer) converse() (welcome bool) {
 	defer context.AfterFunc(p.running, func() { conn.Close() })()
 	reader := newFrameReader(conn)
 	deadline, _ := ctx.Deadline()
-	if err = conn.SetDeadline(deadline); err == nil {
+	if err = errors.Join(conn.SetDeadline(deadline), giveUp(conn)); err == nil {
 		err = p.network.config.greet(conn, reader, p.id, newNonce())
 	}
 	if err == nil {
