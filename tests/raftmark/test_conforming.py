@@ -15,6 +15,9 @@ from raftmark.bench.contenders.conformance import LEVELS, Examination
 from raftmark.bench.runs.store import Run
 from raftmark.commands.conforming import told
 
+# Each runs a suite of its own, and one of them measures too.
+pytestmark = pytest.mark.timeout(900)
+
 RAFTMARK = str(Path(sys.executable).with_name("raftmark"))
 Command = Callable[..., subprocess.CompletedProcess[str]]
 
