@@ -1,16 +1,16 @@
 """Messages between node programs on asyncio: a protocol for each connection, all in the loop.
 
 A node sends on the connections that it dials, and receives on those that it accepts. What it
-sends to a peer in one turn of the loop leaves in one write; what a peer does not take waits in a
+sends to a peer in one step leaves in one write; what a peer does not take waits in a
 bounded backlog, and while there is no connection messages are lost, as Raft lets any be.
 """
 
 import asyncio
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import cast
 
-from raftmark.impl_asyncio.transport import Transport
+from raftmark.impl_asyncio.transport import Receiver, Transport
 from raftmark.raft.cluster import Refusal
 from raftmark.raft.connections import (
     READ_SIZE,
@@ -66,7 +66,6 @@ class Dialled(Connection):
         self._dialler = Dialler(own, to)
         self._frames = frames
         self._full = False
-        self._flushing = False
         self.welcome: asyncio.Future[None] = self._loop.create_future()
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
@@ -96,14 +95,8 @@ class Dialled(Connection):
             self.welcome.set_exception(error)
         self.transport.abort()
 
-    def send_soon(self) -> None:
-        """Send what waits once this turn of the loop is over, all of it in one write."""
-        if not self._flushing and not self._full:
-            self._flushing = True
-            self._loop.call_soon(self._flush)
-
-    def _flush(self) -> None:
-        self._flushing = False
+    def flush(self) -> None:
+        """Send what waits, all of it in one write, as far as the peer takes it."""
         frames = self._frames
         while frames and not self._full and not self.transport.is_closing():
             size, taken = 0, []
@@ -122,7 +115,7 @@ class Dialled(Connection):
     def resume_writing(self) -> None:
         """The peer has taken it."""
         self._full = False
-        self._flush()
+        self.flush()
 
 
 class Sender:
@@ -142,12 +135,16 @@ class Sender:
         self._dialling = asyncio.create_task(self._dial(), name=f"dials-{peer}")
 
     def deliver(self, message: Message) -> None:
-        """Send a message, or lose it."""
+        """Have a message sent by the next `flush`, or lose it."""
         if self._connection is not None:
             frame = encode(message)
             self.bytes += len(frame)
             self._frames.queue(message, frame)
-            self._connection.send_soon()
+
+    def flush(self) -> None:
+        """Send what was delivered."""
+        if self._frames and self._connection is not None:
+            self._connection.flush()
 
     async def close(self) -> None:
         """Hang up."""
@@ -340,3 +337,19 @@ class NetworkTransport(Transport):
     def sent_bytes(self) -> int:
         """Of all frames, their headers included."""
         return sum(sender.bytes for sender in self._senders.values())
+
+    def send(self, messages: Iterable[Message]) -> None:
+        """Send each message, and what goes to one peer in one write.
+
+        At once: to leave that to the loop's next turn would be one turn more for each step.
+        """
+        super().send(messages)
+        self._flush()
+
+    def _delay(self, due_ns: int, mailbox: Receiver, message: Message) -> None:
+        super()._delay(due_ns, mailbox, message)
+        self._flush()
+
+    def _flush(self) -> None:
+        for sender in self._senders.values():
+            sender.flush()

@@ -55,6 +55,8 @@ class NodeTask:
         joins: bool = False,
     ) -> None:
         self.id = node_id
+        # Before Python 3.12 whoever asks for it asks the system for its process each time.
+        self._loop = asyncio.get_running_loop()
         self._storage = storage
         self._mailbox = mailbox
         self._events = events
@@ -85,13 +87,13 @@ class NodeTask:
 
     def submit(self, command: Command) -> "asyncio.Future[Applied]":
         """Propose a command; the future has its outcome, or raises the RaftError."""
-        future: asyncio.Future[Applied] = asyncio.get_running_loop().create_future()
+        future: asyncio.Future[Applied] = self._loop.create_future()
         self.propose(Proposal(command, functools.partial(resolve, future)))
         return future
 
     async def call(self, function: Callable[[Server], T]) -> T:
         """Let the node's task call a function, between two steps; returns its result."""
-        result: asyncio.Future[T] = asyncio.get_running_loop().create_future()
+        result: asyncio.Future[T] = self._loop.create_future()
         self._put(Call(function, result))
         return await result
 
@@ -106,7 +108,7 @@ class NodeTask:
     async def pause(self) -> Replica:
         """Hang the node until `resume`; what it was then."""
         self._resumed.clear()
-        pause = Pause(asyncio.get_running_loop().create_future())
+        pause = Pause(self._loop.create_future())
         self._put(pause)
         return await pause.result
 
