@@ -99,6 +99,7 @@ class ProgramCluster(Cluster):
                 replies.decode_listening,
                 node=program.node,
                 cluster=self._name,
+                address=self._launcher.address(program.node),
                 **settings_of(self._config),
             )
             for program in programs

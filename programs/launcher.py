@@ -46,6 +46,9 @@ class Pipe(Protocol):
 class Launcher(Protocol):
     """Starts node programs."""
 
+    def address(self, node: int) -> str:
+        """Where a node is to listen, so that the others reach it. Port 0 is any that is free."""
+
     def launch(self, node: int, command: Command) -> Pipe:
         """Start a program for a node. OSError where that cannot be."""
 
@@ -102,6 +105,10 @@ class Child:
 
 class Children:
     """Starts programs as children of this process."""
+
+    def address(self, node: int) -> str:
+        """On loopback."""
+        return "127.0.0.1:0"
 
     def launch(self, node: int, command: Command) -> Child:
         """Start a child."""

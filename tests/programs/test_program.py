@@ -30,6 +30,9 @@ class FakePipe:
         self.killed = False
         self.full = False
 
+    def address(self, _node: int) -> str:
+        return "127.0.0.1:0"
+
     def launch(self, _node: int, _command: Command) -> FakePipe:
         return self
 
