@@ -1,4 +1,4 @@
-"""The clients beside the leader on asyncio: a task for each, or one that keeps the pace."""
+"""The clients beside the leader on asyncio: a task for each, or what comes from a sender."""
 
 import asyncio
 import time
@@ -8,6 +8,7 @@ from raftmark.impl_asyncio.node import NodeTask
 from raftmark.raft.loads import OfferedSpec, ReplicateSpec
 from raftmark.raft.workload.closed_loop import CommandSource, Recorder, command_sources
 from raftmark.raft.workload.open_loop import OpenLoop
+from raftmark.raft.workload.pacing import Sender
 
 
 async def replicate(leader: NodeTask, spec: ReplicateSpec) -> dict[str, Any]:
@@ -38,7 +39,18 @@ async def offered(leader: NodeTask, spec: OfferedSpec) -> dict[str, Any]:
     """Run the open loop; its raw result, or the first error."""
     ended = asyncio.Event()
     load = OpenLoop(spec, leader.counters, leader.propose, ended.set)
-    for pause_s in load.pace():
-        await asyncio.sleep(pause_s)
-    await ended.wait()
-    return load.result(leader.id, "a task sleeps until the next command is due")
+    sender = Sender(spec.rate, load.total, spec.warmup_ns + spec.duration_ns)
+    loop = asyncio.get_running_loop()
+
+    def readable() -> None:
+        if not load.take(sender.read()):
+            loop.remove_reader(sender)
+
+    try:
+        loop.add_reader(sender, readable)
+        await ended.wait()
+    finally:
+        loop.remove_reader(sender)
+        sender_cpu_ns = sender.end()
+    label = "the event loop reads from the sender's pipe, and puts each command into the mailbox"
+    return load.result(leader.id, label, sender_cpu_ns)

@@ -13,14 +13,14 @@ import signal
 import socket
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from functools import partial
 from multiprocessing.connection import Connection
 from typing import Any
 
 from raftmark.impl_multiprocessing.node import NodeLife
 from raftmark.impl_multiprocessing.transport import Transport
-from raftmark.impl_multiprocessing.workload import offered, replicate
+from raftmark.impl_multiprocessing.workload import Offered, replicate
 from raftmark.raft.client import Proposal, Query
 from raftmark.raft.cluster import ClusterConfig, Events, Replica
 from raftmark.raft.draws import Draws, node_timeouts
@@ -81,7 +81,6 @@ class NodeProcess:
             members_committed=lambda membership: self._send(("members", membership)),
         )
         self._life: NodeLife | None = None
-        self._pace: Iterator[float] = iter(())
         self._paused = False
         self._stopping = False
         self._orders: dict[str, Callable[..., Any]] = {
@@ -109,7 +108,7 @@ class NodeProcess:
                 if self._paused:
                     self._take_order()
                 else:
-                    self._wait(self._send_due())
+                    self._wait(self._may_wait_s())
                     self._transport.be_on_time()
                     self._step()
         except (EOFError, OSError):
@@ -120,13 +119,9 @@ class NodeProcess:
             self._selector.close()
             self._control.close()
 
-    def _send_due(self) -> float | None:
-        """Send what an open loop has due; how long nothing is to be done unless something arrives.
-
-        Seconds, or None for ever.
-        """
+    def _may_wait_s(self) -> float | None:
+        """How long nothing is to be done unless something arrives: seconds, or None for ever."""
         waits_s = [
-            next(self._pace, None),
             self._transport.may_wait_s(),
             None if self._life is None else self._life.may_wait_s(),
         ]
@@ -207,7 +202,7 @@ class NodeProcess:
 
     def _offered(self, token: int, spec: OfferedSpec) -> None:
         finished = lambda outcome: self._answer(token, outcome)  # noqa: E731
-        self._pace = offered(self._alive(), spec, finished)
+        Offered(self._alive(), spec, self._selector, finished)
 
     def _start(self, joins: bool) -> None:
         self._life = NodeLife(

@@ -1,6 +1,7 @@
 """The clients beside the leader on processes: each answer is a callback in its process."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
+from selectors import EVENT_READ, BaseSelector
 from typing import Any
 
 from raftmark.impl_multiprocessing.node import NodeLife
@@ -8,6 +9,7 @@ from raftmark.raft.errors import RaftError
 from raftmark.raft.loads import OfferedSpec, ReplicateSpec
 from raftmark.raft.workload.closed_loop import CallbackClients
 from raftmark.raft.workload.open_loop import OpenLoop
+from raftmark.raft.workload.pacing import Sender
 
 Finished = Callable[[dict[str, Any] | RaftError], None]
 
@@ -18,18 +20,37 @@ def replicate(leader: NodeLife, spec: ReplicateSpec, finished: Finished) -> None
     CallbackClients(leader.id, label, spec, leader.counters, leader.submit, finished).start()
 
 
-def offered(leader: NodeLife, spec: OfferedSpec, finished: Finished) -> Iterator[float]:
-    """Begin the open loop in the leader's process; `finished` hears how it ended.
+class Offered:
+    """The open loop in the leader's process, from its making on; `finished` hears how it ended."""
 
-    Each turn of what this returns sends what is due, and tells how long the process may wait.
-    """
+    def __init__(
+        self, leader: NodeLife, spec: OfferedSpec, selector: BaseSelector, finished: Finished
+    ) -> None:
+        self._leader = leader
+        self._selector = selector
+        self._finished = finished
+        self._load = OpenLoop(spec, leader.counters, leader.submit, self._end)
+        self._sender = Sender(spec.rate, self._load.total, spec.warmup_ns + spec.duration_ns)
+        self._ended = False
+        self._listening = True
+        selector.register(self._sender, EVENT_READ, self._readable)
 
-    def ended() -> None:
-        label = "the leader's process waits no longer than until the next command is due"
+    def _readable(self, _mask: int) -> None:
+        if not self._load.take(self._sender.read()):
+            self._listen_no_more()
+
+    def _listen_no_more(self) -> None:
+        if self._listening:
+            self._listening = False
+            self._selector.unregister(self._sender)
+
+    def _end(self) -> None:
+        if self._ended:
+            return
+        self._ended = True
+        self._listen_no_more()
+        label = "the leader's process waits for the sender's pipe as for its sockets"
         try:
-            finished(load.result(leader.id, label))
+            self._finished(self._load.result(self._leader.id, label, self._sender.end()))
         except RaftError as error:
-            finished(error)
-
-    load = OpenLoop(spec, leader.counters, leader.submit, ended)
-    return load.pace()
+            self._finished(error)

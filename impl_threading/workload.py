@@ -1,7 +1,6 @@
 """The clients beside the leader on threads: each answer is a callback in its thread."""
 
 import threading
-import time
 from concurrent.futures import Future
 from typing import Any
 
@@ -11,6 +10,7 @@ from raftmark.raft.loads import OfferedSpec, ReplicateSpec
 from raftmark.raft.server import Server
 from raftmark.raft.workload.closed_loop import CallbackClients
 from raftmark.raft.workload.open_loop import OpenLoop
+from raftmark.raft.workload.pacing import Sender
 
 
 def replicate(leader: NodeThread, spec: ReplicateSpec) -> dict[str, Any]:
@@ -36,7 +36,12 @@ def offered(leader: NodeThread, spec: OfferedSpec) -> dict[str, Any]:
     """Run the open loop from the calling thread; its raw result, or the first error."""
     ended = threading.Event()
     load = OpenLoop(spec, leader.counters, leader.submit, ended.set)
-    for pause_s in load.pace():
-        time.sleep(pause_s)
-    ended.wait()
-    return load.result(leader.id, "a thread sleeps until the next command is due")
+    sender = Sender(spec.rate, load.total, spec.warmup_ns + spec.duration_ns)
+    try:
+        while load.take(sender.read()):
+            pass
+        ended.wait()
+    finally:
+        sender_cpu_ns = sender.end()
+    label = "a thread reads from the sender's pipe, and puts each command into the mailbox"
+    return load.result(leader.id, label, sender_cpu_ns)

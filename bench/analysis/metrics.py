@@ -62,6 +62,12 @@ MEMORY_IDLE = Metric("memory_idle", "memory before the load", "bytes")
 MEMORY_PER_ENTRY = Metric("memory_per_entry", "memory added per log entry", "bytes")
 ENTRIES_PER_SAVE = Metric("entries_per_save", "log entries per save", "", higher_is_better=True)
 SAVE_TIME = Metric("save_time", "time of a save, mean", "ns")
+SERVICE_P50 = Metric("service_p50", "median service time", "ns")
+SERVICE_P99 = Metric("service_p99", "service time, 99th percentile", "ns")
+LATENESS_P50 = Metric("lateness_p50", "how late commands were sent, median", "ns")
+LATENESS_P99 = Metric("lateness_p99", "how late commands were sent, 99th percentile", "ns")
+LATE = Metric("late", "whether the sender's lateness is a visible part of latency", "")
+SENDER_CPU = Metric("sender_cpu_per_command", "CPU time of the sender per command", "s")
 SATURATED = Metric("saturated", "whether the load was given up", "")
 SAVES_PER_COMMAND = Metric("saves_per_command", "saves per command", "")
 
@@ -93,20 +99,24 @@ def values(cell: Cell, trial: Trial) -> Values:
         if (counted := in_turns(result, trial.turns)).commands:
             found[THROUGHPUT] = counted.commands / (counted.ns / 1e9)
     if trial.cost is not None:
-        found |= _costs(trial.cost, _all_commands(result))
+        sender_ns = result.sender_cpu_ns if isinstance(result, OfferedResult) else None
+        found |= _costs(trial.cost, _all_commands(result), sender_ns or 0)
         if isinstance(result, ReplicateResult | OfferedResult) and trial.check is not None:
             found |= _memory(trial.cost, trial.check.entries)
     return found
 
 
-def _costs(cost: Cost, commands: int) -> Values:
-    """Return what a trial cost, as far as its system tells."""
+def _costs(cost: Cost, commands: int, sender_ns: int) -> Values:
+    """Return what a trial cost, as far as its system tells; the sender's part is none of it."""
     found: Values = {}
     if cost.peak_rss_bytes is not None:
         found[PEAK_MEMORY] = float(cost.peak_rss_bytes)
     if not commands:
         return found
-    found[CPU_PER_COMMAND] = cost.cpu_s / commands
+    sender_s = min(cost.cpu_s, sender_ns / 1e9)
+    found[CPU_PER_COMMAND] = (cost.cpu_s - sender_s) / commands
+    if sender_ns:
+        found[SENDER_CPU] = sender_s / commands
     if cost.voluntary_switches is not None and cost.involuntary_switches is not None:
         switches = cost.voluntary_switches + cost.involuntary_switches
         found[SWITCHES_PER_COMMAND] = switches / commands
@@ -151,8 +161,27 @@ def _offered(result: OfferedResult, _: Cell) -> Values:
         SATURATED: 0.0,
         THROUGHPUT: result.throughput,
         **_latencies(result.latency_ns),
+        SERVICE_P50: quantile_of_histogram(result.service_ns, 0.5),
+        SERVICE_P99: quantile_of_histogram(result.service_ns, 0.99),
+        **_lateness(result),
         **_per_command(result.counters, result.commands),
     }
+
+
+_VISIBLE = 0.1
+"""So much of a latency as lateness shows in it."""
+
+
+def _lateness(result: OfferedResult) -> Values:
+    """Return how late the sender was, and whether that shows in the median or the tail."""
+    if not result.lateness_ns:
+        return {}
+    late, whole = (
+        [quantile_of_histogram(histogram, q) for q in (0.5, 0.99)]
+        for histogram in (result.lateness_ns, result.latency_ns)
+    )
+    shows = any(part > _VISIBLE * all_of_it for part, all_of_it in zip(late, whole, strict=True))
+    return {LATENESS_P50: late[0], LATENESS_P99: late[1], LATE: float(shows)}
 
 
 def _latencies(histogram: list[tuple[int, int]]) -> Values:

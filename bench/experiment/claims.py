@@ -149,7 +149,7 @@ def _outside(result: Result, witness: Witness) -> Iterator[str]:
             yield f"{name} is {late_s:.3g} s after the reply to 'run' came"
 
 
-_DURATIONS = ("latency_ns", "service_ns")
+_DURATIONS = ("latency_ns", "service_ns", "lateness_ns", "sender_cpu_ns")
 
 
 def _moments(part: Any) -> list[tuple[str, int]]:
@@ -284,6 +284,7 @@ def _offered(asked: dict[str, Any], result: OfferedResult, witness: Witness) -> 
         yield "service_ns has not as many commands as were acknowledged"
     elif _bounds(result.service_ns)[0] > _bounds(result.latency_ns)[1]:
         yield "commands took longer from when they were sent than from when they were due"
+    yield from _lateness(result, took_ns)
     # How many are due follows from the rate; where a product is rounded, one may be more or less.
     due = math.ceil((warmup_s + duration_s) * rate)
     counting = due - math.ceil(warmup_s * rate)
@@ -297,6 +298,21 @@ def _offered(asked: dict[str, Any], result: OfferedResult, witness: Witness) -> 
     in_turn = [sent // sessions + (number < sent % sessions) for number in range(sessions)]
     if result.acknowledged != in_turn:
         yield "the sessions did not send in turn"
+
+
+def _lateness(result: OfferedResult, took_ns: int) -> Iterator[str]:
+    """A latency is how late its command was sent, and how long that was served."""
+    if result.lateness_ns is not None:
+        if sum(count for _, count in result.lateness_ns) != result.sent:
+            yield "lateness_ns has not as many commands as were sent"
+        elif result.commands == result.sent:
+            late, served, all_of_it = map(
+                _bounds, (result.lateness_ns, result.service_ns, result.latency_ns)
+            )
+            if late[0] + served[0] > all_of_it[1] or late[1] + served[1] < all_of_it[0]:
+                yield "latencies are not what the sender was late and what the leader took"
+    if (result.sender_cpu_ns or 0) > took_ns:
+        yield f"the sender used {(result.sender_cpu_ns or 0) / 1e9:.3g} s in {took_ns / 1e9:.3g} s"
 
 
 # -- elections --------------------------------------------------------------------------

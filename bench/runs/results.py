@@ -95,7 +95,11 @@ class ElectionResult(msgspec.Struct, frozen=True):
 
 
 class OfferedResult(msgspec.Struct, frozen=True):
-    """The open loop's result; times in nanoseconds, `latency_ns` from when a command was due."""
+    """The open loop's result; times in nanoseconds, `latency_ns` from when a command was due.
+
+    `lateness_ns`: how long after it was due each was sent. `sender_cpu_ns`: the CPU time of the
+    sender, a process of the contender's tree that is none of its own.
+    """
 
     node: Count
     client: str
@@ -110,6 +114,9 @@ class OfferedResult(msgspec.Struct, frozen=True):
     slices: Pieces
     acknowledged: list[Count]
     counters: dict[str, Count | None]
+    # None in results of before a sender's own lateness was told.
+    lateness_ns: Pieces | None = None
+    sender_cpu_ns: Count | None = None
 
     def __post_init__(self) -> None:
         _in_order(started_ns=self.started_ns, ended_ns=self.ended_ns)
@@ -221,6 +228,7 @@ def contradictions(result: Result) -> Iterator[str]:
             yield "has more commands than were acknowledged"
     if isinstance(result, OfferedResult):
         yield from _unsound("service_ns", result.service_ns)
+        yield from _unsound("lateness_ns", result.lateness_ns or [])
         if result.commands > result.sent:
             yield "has more commands acknowledged than sent"
     if isinstance(result, ReplicateResult | FailoverResult):

@@ -1,7 +1,9 @@
 package cluster
 
 import (
+	"cmp"
 	"context"
+	"sync"
 	"time"
 
 	"golang.org/x/sync/errgroup"
@@ -13,7 +15,7 @@ import (
 
 const (
 	closedDescription = "a goroutine for each command outstanding waits for its answer on a channel"
-	openDescription   = "a goroutine waits on a timer and sends all that is due, another takes the answers from a channel"
+	openDescription   = "a goroutine reads from the sender's pipe, another takes the answers from a channel"
 )
 
 // Replicate runs the closed loop beside the leader. It fails with the first command that
@@ -76,43 +78,55 @@ func (c *Cluster) Offered(
 	load := spec.Begin()
 	answers := make(chan raft.Outcome, spec.Limit) // room for all, so that none is dropped
 	allSent := make(chan struct{})
+	sender, err := spec.Start(spec)
+	if err != nil {
+		return nil, raft.Errorf(raft.Unavailable, "%v", err)
+	}
 	group, ctx := errgroup.WithContext(ctx)
-	var before raft.Counters
-	startNs, start := lives.Monotonic(), time.Now()
-	share := func() { progress(min(1, time.Since(start).Seconds()/spec.Length().Seconds())) }
-	group.Go(func() error {
-		defer close(allSent)
-		timer := time.NewTimer(0)
-		defer timer.Stop()
-		often := time.NewTicker(workload.ReportInterval)
-		defer often.Stop()
-		for due, more := load.Next(); more; due, more = load.Next() {
-			timer.Reset(due - time.Since(start))
-			select {
-			case <-timer.C:
-			case <-often.C:
-				share()
-				continue
-			case <-ctx.Done():
-				return context.Cause(ctx)
-			}
-			if load.Warm() {
-				before = c.Counters(leader)
-			}
-			n.offer(load.Due(time.Since(start)), raft.Into(answers))
-		}
-		if load.GivenUp() {
-			return nil
-		}
-		// The measured time may end as long as an interval after the last command.
-		return workload.Pass(ctx, spec.Length()-time.Since(start), share)
-	})
-	group.Go(func() error { return record(ctx, load, answers, allSent, start) })
-	if err := group.Wait(); err != nil {
+	// Whoever waits for the sender hears of an end by the sender's.
+	end := sync.OnceValue(sender.End)
+	defer context.AfterFunc(ctx, func() { end() })()
+	startNs, start, err := sender.Begin()
+	if err != nil {
+		end()
 		return nil, err
 	}
+	var before raft.Counters
+	group.Go(func() error {
+		defer close(allSent)
+		report := workload.ReportInterval
+		for {
+			sent, err := sender.Next()
+			if len(sent) == 0 {
+				return cmp.Or(context.Cause(ctx), err)
+			}
+			for len(sent) > 0 {
+				if load.Warm() {
+					before = c.Counters(leader)
+				}
+				now := time.Since(start)
+				var commands []*raft.Command
+				if commands, sent = load.Take(sent, now); len(commands) > 0 {
+					n.offer(commands, raft.Into(answers))
+				}
+			}
+			if load.GivenUp() {
+				return nil
+			}
+			if now := time.Since(start); now >= report {
+				progress(min(1, now.Seconds()/spec.Length().Seconds()))
+				report = now + workload.ReportInterval
+			}
+		}
+	})
+	group.Go(func() error { return record(ctx, load, answers, allSent, start) })
+	failure := group.Wait()
+	cpu := end()
+	if failure != nil {
+		return nil, failure
+	}
 	result := load.Result(startNs, before, c.Counters(leader))
-	result.Node, result.Client = leader, openDescription
+	result.Node, result.Client, result.SenderCPUNs = leader, openDescription, cpu.Nanoseconds()
 	return result, nil
 }
 

@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"os"
 	"slices"
 	"strings"
 	"testing"
@@ -17,6 +18,7 @@ import (
 	"raftmark/cluster"
 	"raftmark/lives"
 	"raftmark/raft"
+	"raftmark/workload"
 )
 
 // A caller speaks the protocol to a host in a bubble of simulated time, in which elections
@@ -65,6 +67,45 @@ func session(t *testing.T, talk func(c *caller)) {
 		}
 		c.cancel(nil)
 	})
+}
+
+// A simulatedSender keeps the simulated time.
+type simulatedSender struct {
+	spec  workload.Offered
+	start time.Time
+	sent  int64
+	ended chan struct{}
+}
+
+func init() {
+	startSender = func(spec workload.Offered) (workload.Sender, error) {
+		return &simulatedSender{spec: spec, ended: make(chan struct{})}, nil
+	}
+}
+
+func (s *simulatedSender) Begin() (int64, time.Time, error) {
+	s.start = time.Now()
+	return lives.Monotonic(), s.start, nil
+}
+
+func (s *simulatedSender) Next() ([]time.Duration, error) {
+	due := time.Duration(float64(s.sent) * float64(time.Second) / s.spec.Rate)
+	over := due >= s.spec.Length()
+	select {
+	case <-time.After(min(due, s.spec.Length()) - time.Since(s.start)):
+	case <-s.ended:
+		return nil, os.ErrClosed
+	}
+	if over {
+		return nil, nil
+	}
+	s.sent++
+	return []time.Duration{due}, nil
+}
+
+func (s *simulatedSender) End() time.Duration {
+	close(s.ended)
+	return time.Millisecond
 }
 
 func newCaller(t *testing.T, model Model) *caller {

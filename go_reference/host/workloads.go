@@ -60,8 +60,12 @@ func openLoop(f *fields) workload.Offered {
 		Limit:    optional(f, "limit", integer(1, 1_000_000), 65536),
 		Warmup:   optional(f, "warmup_s", duration(0, 3600, time.Second), time.Second/2),
 		Duration: readDuration(f),
+		Start:    startSender,
 	}
 }
+
+// startSender is a variable for those who simulate the time.
+var startSender = workload.StartSender
 
 func readElection(nodes int, f *fields) run {
 	minority := needSurvivors(nodes, f)

@@ -12,7 +12,7 @@ const sliceLength = 100 * time.Millisecond
 
 // Offered specifies the open loop: Rate commands a second, whatever becomes of them, by so
 // many Clients in turn. With Limit of them outstanding the load is given up. Those that are
-// due within Warmup do not count.
+// due within Warmup do not count. Start makes what keeps the time, [StartSender] as a rule.
 type Offered struct {
 	Load
 	Rate     float64
@@ -20,6 +20,7 @@ type Offered struct {
 	Limit    int
 	Warmup   time.Duration
 	Duration time.Duration
+	Start    func(Offered) (Sender, error)
 }
 
 // Length is how long commands are due.
@@ -49,13 +50,15 @@ type OfferedResult struct {
 	Saturated    bool          `json:"saturated"`
 	LatencyNs    [][2]int64    `json:"latency_ns"`
 	ServiceNs    [][2]int64    `json:"service_ns"`
+	LatenessNs   [][2]int64    `json:"lateness_ns"`
+	SenderCPUNs  int64         `json:"sender_cpu_ns"`
 	Slices       [][2]int64    `json:"slices"`
 	Acknowledged []uint64      `json:"acknowledged"`
 	Counters     raft.Counters `json:"counters"`
 }
 
-// An OpenLoop is a run of [Offered]: one goroutine sends what is due, and another records the
-// answers, which come in the order of the commands, as a leader applies them. All moments
+// An OpenLoop is a run of [Offered]: one goroutine takes what a sender sent, and another records
+// the answers, which come in the order of the commands, as a leader applies them. All moments
 // count from the start of the warm-up.
 type OpenLoop struct {
 	spec     Offered
@@ -65,9 +68,10 @@ type OpenLoop struct {
 	sentAt   []time.Duration // when each of those outstanding was sent, by number modulo limit
 	answered atomic.Int64
 
-	// The sender's.
+	// The taker's.
 	sent      int64
 	saturated bool
+	lateness  Histogram
 
 	// The recorder's.
 	latencies, services Histogram
@@ -95,28 +99,29 @@ func (l *OpenLoop) GivenUp() bool { return l.saturated }
 // Warm reports whether the next command is the first that counts.
 func (l *OpenLoop) Warm() bool { return l.sent == l.first }
 
-// Due is what is due by now and not sent yet, to be sent at once. It ends with the warm-up,
-// and where the limit is reached.
-func (l *OpenLoop) Due(now time.Duration) (commands []*raft.Command) {
-	end := l.total
-	if l.sent < l.first {
-		end = l.first
-	}
+// Take makes the commands that a sender sent at these moments, at most as many as are in the
+// warm-up, or after it; the rest is to be taken next. The load is given up when more are due by now
+// and not answered than the limit, and no more than that are made.
+func (l *OpenLoop) Take(sent []time.Duration, now time.Duration) (commands []*raft.Command, rest []time.Duration) {
+	due := min(l.total, l.spec.dueBefore(now+1))
 	room := l.answered.Load() + int64(l.spec.Limit)
-	for ; l.sent < end && l.spec.due(l.sent) <= now; l.sent++ {
-		if l.sent == room {
-			l.saturated = true
+	warming := l.sent < l.first
+	for i, at := range sent {
+		if l.sent >= room {
 			break
 		}
-		l.sentAt[l.sent%int64(l.spec.Limit)] = now
+		if warming && l.sent == l.first {
+			return commands, sent[i:]
+		}
+		if !warming {
+			l.lateness.Add(max(0, at-l.spec.due(l.sent)))
+		}
+		l.sentAt[l.sent%int64(l.spec.Limit)] = at
 		commands = append(commands, l.sessions[l.sent%int64(len(l.sessions))].Next())
+		l.sent++
 	}
-	return commands
-}
-
-// Next is when the next command is due; false if none will be sent.
-func (l *OpenLoop) Next() (due time.Duration, more bool) {
-	return l.spec.due(l.sent), l.sent < l.total && !l.saturated
+	l.saturated = due > room
+	return commands, nil
 }
 
 // Record notes that the next so many commands were acknowledged, by now.
@@ -143,15 +148,16 @@ func (l *OpenLoop) Answered() int64 { return l.answered.Load() }
 func (l *OpenLoop) Result(startNs int64, before, after raft.Counters) *OfferedResult {
 	startedNs := startNs + l.spec.Warmup.Nanoseconds()
 	result := &OfferedResult{
-		Workload:  "offered",
-		StartedNs: startedNs,
-		EndedNs:   startedNs + l.spec.Duration.Nanoseconds(),
-		Rate:      l.spec.Rate,
-		Sent:      max(0, l.sent-l.first),
-		Commands:  max(0, l.Answered()-l.first),
-		Saturated: l.saturated,
-		LatencyNs: l.latencies.Buckets(),
-		ServiceNs: l.services.Buckets(),
+		Workload:   "offered",
+		StartedNs:  startedNs,
+		EndedNs:    startedNs + l.spec.Duration.Nanoseconds(),
+		Rate:       l.spec.Rate,
+		Sent:       max(0, l.sent-l.first),
+		Commands:   max(0, l.Answered()-l.first),
+		Saturated:  l.saturated,
+		LatencyNs:  l.latencies.Buckets(),
+		ServiceNs:  l.services.Buckets(),
+		LatenessNs: l.lateness.Buckets(),
 	}
 	if result.Sent > 0 {
 		result.Counters = after.Since(before)

@@ -25,28 +25,48 @@ func TestCommandsAreDueByTheirNumberAlone(t *testing.T) {
 	}
 }
 
-// offer tells what a loop sends when it looks at these moments.
-func offer(load *OpenLoop, moments ...time.Duration) (sent []int) {
-	for _, now := range moments {
-		sent = append(sent, len(load.Due(now)))
+// take lets a loop take as many commands as were sent at each of these moments.
+func take(load *OpenLoop, counts []int, moments ...time.Duration) (taken []int) {
+	for i, now := range moments {
+		commands, rest := load.Take(slices.Repeat([]time.Duration{now}, counts[i]), now)
+		for len(rest) > 0 {
+			var more []*raft.Command
+			more, rest = load.Take(rest, now)
+			commands = append(commands, more...)
+		}
+		taken = append(taken, len(commands))
 	}
-	return sent
+	return taken
 }
 
-func TestALateSenderSendsAllThatIsDue(t *testing.T) {
-	load := Offered{Load: Load{Keys: 10, Session: "s"}, Rate: 1000, Clients: 2, Limit: 100, Duration: 50 * ms}.Begin()
-	if got, want := offer(load, 0, ms/2, ms, 7*ms, 7*ms, time.Hour, time.Hour), []int{1, 0, 1, 6, 0, 42, 0}; !slices.Equal(got, want) {
-		t.Errorf("sent %v, want %v", got, want)
+func TestLatenessIsSentLessDue(t *testing.T) {
+	load := Offered{Load: Load{Keys: 10, Session: "s"}, Rate: 1000, Clients: 2, Limit: 100, Warmup: 2 * ms, Duration: 3 * ms}.Begin()
+	if got, rest := load.Take([]time.Duration{5, ms + 7, 2*ms + 64}, 2*ms+64); len(got) != 2 || len(rest) != 1 {
+		t.Errorf("took %d in the warm-up, left %v", len(got), rest)
 	}
-	if _, more := load.Next(); more || load.saturated {
-		t.Error("it goes on")
+	load.Take([]time.Duration{2*ms + 64, 3 * ms, 4*ms + 3200}, 4*ms+3200)
+	load.Record(5, 5*ms)
+	result := load.Result(0, raft.Counters{}, raft.Counters{})
+	if want := [][2]int64{{0, 1}, {64, 1}, {3200, 1}}; !slices.Equal(result.LatenessNs, want) {
+		t.Errorf("lateness %v, want %v", result.LatenessNs, want)
+	}
+	sums := map[string]int64{}
+	for name, histogram := range map[string][][2]int64{"all": result.LatencyNs, "served": result.ServiceNs, "late": result.LatenessNs} {
+		for _, bucket := range histogram {
+			sums[name] += bucket[0] * bucket[1]
+		}
+	}
+	// To within the buckets, one part in 128.
+	if apart := sums["all"] - sums["served"] - sums["late"]; apart < -sums["all"]/64 || apart > sums["all"]/64 {
+		t.Errorf("latency is not lateness and service time: %v", sums)
 	}
 }
 
 func TestSessionsTakeTurns(t *testing.T) {
 	load := Offered{Load: Load{Payload: 2, Keys: 4, Session: "s"}, Rate: 1000, Clients: 3, Limit: 100, Duration: 5 * ms}.Begin()
 	var got []string
-	for _, c := range load.Due(time.Second) {
+	commands, _ := load.Take(make([]time.Duration, 5), 0)
+	for _, c := range commands {
 		got = append(got, *c.Client+" "+c.Key+" "+*c.Value)
 		if want := uint64(1 + (len(got)-1)/3); c.Serial != want {
 			t.Errorf("command %d has serial %d", len(got)-1, c.Serial)
@@ -59,11 +79,12 @@ func TestSessionsTakeTurns(t *testing.T) {
 
 func TestLatencyRunsFromWhenACommandWasDue(t *testing.T) {
 	load := Offered{Load: Load{Keys: 1}, Rate: 1000, Clients: 1, Limit: 10, Warmup: 2 * ms, Duration: 250 * ms}.Begin()
-	offer(load, 0, ms) // the warm-up
+	take(load, []int{1, 1}, 0, ms) // the warm-up
 	load.Record(2, ms)
-	load.Due(102 * ms) // a stall: those due at 2 to 11 ms, as far as the limit goes
+	// A stall: those due at 2 to 11 ms come when they have been due for long.
+	load.Take(slices.Repeat([]time.Duration{102 * ms}, 10), 11*ms)
 	result := load.Result(1000, raft.Counters{Saves: 1}, raft.Counters{Saves: 4})
-	if !result.Saturated || result.Sent != 10 || result.Commands != 0 || result.Counters.Saves != 3 {
+	if result.Saturated || result.Sent != 10 || result.Commands != 0 || result.Counters.Saves != 3 {
 		t.Errorf("%+v", result)
 	}
 	load.Record(4, 102*ms) // 100, 99, 98, 97 ms late, but served at once
@@ -92,11 +113,8 @@ func lowestOf(d time.Duration) int64 { return lowest(bucketOf(uint64(d))) }
 
 func TestALoadThatIsGivenUpInTheWarmUpCountsNothing(t *testing.T) {
 	load := Offered{Load: Load{Keys: 1}, Rate: 1000, Clients: 1, Limit: 3, Warmup: time.Second, Duration: time.Second}.Begin()
-	if got := offer(load, 3*ms); got[0] != 3 {
-		t.Errorf("sent %v", got)
-	}
-	if _, more := load.Next(); more {
-		t.Error("it goes on")
+	if got := take(load, []int{1, 2, 1, 1}, 0, 2*ms, 3*ms, 4*ms); !slices.Equal(got, []int{1, 2, 0, 0}) || !load.GivenUp() {
+		t.Errorf("took %v", got)
 	}
 	load.Record(3, 4*ms)
 	result := load.Result(0, raft.Counters{}, raft.Counters{Saves: 1})

@@ -8,7 +8,7 @@ alone, and its latency runs from then.
 import math
 import time
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from raftmark.raft.client import Outcome, Proposal
@@ -23,7 +23,7 @@ TURN = 1024
 
 
 class OpenLoop:
-    """The load beside one leader; a model's sender goes through `pace`, waiting as it says.
+    """The load beside one leader; a model's own means of waiting bring it what a sender sent.
 
     The answers come in the order of the commands, as a leader applies them, so that the
     number of a command need not go with it. They may come in another thread than the
@@ -45,7 +45,8 @@ class OpenLoop:
         self._sources = command_sources(spec.sessions, spec.session, spec.keys, spec.payload)
         self._interval_ns = SECOND_NS / spec.rate
         self._first = math.ceil(spec.warmup_ns / self._interval_ns)
-        self._total = math.ceil((spec.warmup_ns + spec.duration_ns) / self._interval_ns)
+        self.total = math.ceil((spec.warmup_ns + spec.duration_ns) / self._interval_ns)
+        """How many commands are due at all."""
         self._failure: RaftError | None = None
         self._saturated = False
         self._before: Counters | None = None
@@ -57,56 +58,68 @@ class OpenLoop:
         self._services_ns: list[int] = []
         self._latencies = Latencies()
         self._services = Latencies()
+        self._lateness = Latencies()
         self._slices = [0] * math.ceil(spec.duration_ns / SLICE_NS)
-        self._start_ns = time.monotonic_ns()
-        self._started_ns = self._start_ns + spec.warmup_ns
-        self._ended_ns = self._started_ns + spec.duration_ns
+        self._start_ns: int | None = None
 
     def _due_ns(self, number: int) -> int:
+        assert self._start_ns is not None
         return self._start_ns + math.ceil(number * self._interval_ns)
 
-    def pace(self) -> Iterator[float]:
-        """Send what is due, and yield the seconds until more is; over with the measured time.
+    def take(self, moments: Sequence[int]) -> bool:
+        """Take what the sender wrote: its start, once, and when it sent each command.
 
-        After `TURN` commands at a time it yields all the same, so that a leader in the same
-        thread gets its turn. What is due meanwhile waits here, and is charged for it.
+        Nothing means that the measured time is over. Whether there is more to come.
         """
-        while self._failure is None:
-            due = self._due_by(time.monotonic_ns())
-            room = self._spec.limit - len(self._outstanding_ns)
-            for number in range(self._sent, min(due, self._sent + min(room, TURN))):
-                self._send(number)
-            if self._sent == self._total:
-                yield from self._rest()
+        if self._start_ns is None and moments:
+            self._begin(moments[0])
+            moments = moments[1:]
+            if not moments:
+                return True
+        late_ns = []
+        for sent_ns in moments:
+            number = self._sent
+            if self._failure is not None or number - self._answered >= self._spec.limit:
                 break
-            if due - self._answered > self._spec.limit:
-                self._saturated = True
-                break
-            early_ns = self._due_ns(self._sent) - time.monotonic_ns()
-            yield max(0, early_ns) / SECOND_NS
+            if number >= self._first:
+                late_ns.append(max(0, sent_ns - self._due_ns(number)))
+            self._send(number, sent_ns)
+        self._lateness.count(late_ns)
+        if moments and not self._given_up():
+            return True
         self._all_sent = True
         self._look_whether_ended()
+        return False
 
-    def _rest(self) -> Iterator[float]:
-        """Let the time after the last command pass, which may be as long as an interval."""
-        while self._failure is None and (left_ns := self._ended_ns - time.monotonic_ns()) > 0:
-            yield left_ns / SECOND_NS
+    def _begin(self, start_ns: int) -> None:
+        self._start_ns = start_ns
+        self._started_ns = start_ns + self._spec.warmup_ns
+        self._ended_ns = self._started_ns + self._spec.duration_ns
 
-    def _due_by(self, now_ns: int) -> int:
-        """How many commands are due by then."""
-        return min(self._total, int((now_ns - self._start_ns) / self._interval_ns) + 1)
+    def _given_up(self) -> bool:
+        if self._failure is not None:
+            return True
+        self._saturated = self._due() - self._answered > self._spec.limit
+        return self._saturated
 
-    def _send(self, number: int) -> None:
+    def _due(self) -> int:
+        """How many commands are due by now."""
+        assert self._start_ns is not None
+        since_ns = time.monotonic_ns() - self._start_ns
+        return min(self.total, int(since_ns / self._interval_ns) + 1)
+
+    def _send(self, number: int, sent_ns: int) -> None:
         if number == self._first:
             self._before = self._counters()
         command = self._sources[number % len(self._sources)].next()
         self._sent += 1
-        self._outstanding_ns.append(time.monotonic_ns())
+        self._outstanding_ns.append(sent_ns)
         self._submit(Proposal(command, self._answer))
 
     def _answer(self, outcome: Outcome) -> None:
         if isinstance(outcome, RaftError):
             self._failure = outcome
+            self._all_sent = True
         else:
             self._record(time.monotonic_ns())
         self._outstanding_ns.popleft()
@@ -132,7 +145,7 @@ class OpenLoop:
         if self._all_sent and not self._outstanding_ns:
             self._ended()
 
-    def result(self, node: int, client: str) -> dict[str, Any]:
+    def result(self, node: int, client: str, sender_cpu_ns: int) -> dict[str, Any]:
         """The raw result of docs/protocol.md once the load has ended. RaftError if it failed."""
         if self._failure is not None:
             raise self._failure
@@ -151,6 +164,8 @@ class OpenLoop:
             "saturated": self._saturated,
             "latency_ns": self._latencies.histogram(),
             "service_ns": self._services.histogram(),
+            "lateness_ns": self._lateness.histogram(),
+            "sender_cpu_ns": sender_cpu_ns,
             "slices": [
                 [min(number * SLICE_NS, duration_ns), count]
                 for number, count in enumerate(self._slices, 1)

@@ -197,6 +197,8 @@ class OfferedResult(_Answer, frozen=True):
     saturated: bool
     latency_ns: list[tuple[Count, Positive]]
     service_ns: list[tuple[Count, Positive]]
+    lateness_ns: list[tuple[Count, Positive]]
+    sender_cpu_ns: Count
     slices: list[tuple[Positive, Count]]
     acknowledged: list[Count]
     counters: Counters

@@ -63,6 +63,14 @@ def test_offered_reports_what_it_measured(start: StartCluster, nodes: int) -> No
         for value in values:
             shift = max(0, value.bit_length() - 8)
             assert value == (value >> shift) << shift, f"{value} is no bucket's lowest value"
+    assert sum(count for _, count in result.lateness_ns) == result.sent
+    # What a latency is made of; each is known to one part in 128, or to 32 ns.
+    sums = [
+        sum(value * count for value, count in histogram)
+        for histogram in (result.latency_ns, result.service_ns, result.lateness_ns)
+    ]
+    assert abs(sums[0] - sums[1] - sums[2]) <= sum(sums) / 128 + 3 * 32 * result.sent
+    assert result.sender_cpu_ns > 0
     for value, _ in result.service_ns:
         # No command is sent before it is due.
         assert at_least(result.service_ns, value) <= at_least(result.latency_ns, value)

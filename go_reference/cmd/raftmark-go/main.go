@@ -28,6 +28,7 @@ import (
 	"raftmark/lives"
 	"raftmark/loop"
 	"raftmark/raft"
+	"raftmark/workload"
 )
 
 // An interruption is the signal that ended the program.
@@ -53,6 +54,13 @@ var eventLoop = host.Model{
 }
 
 func main() {
+	if len(os.Args) > 1 && os.Args[1] == workload.SendArgument {
+		if err := workload.Send(os.Stdout, os.Args[2:]); err != nil {
+			fmt.Fprintln(os.Stderr, "raftmark-go:", err)
+			os.Exit(1)
+		}
+		return
+	}
 	serve, err := service(os.Args[1:])
 	if err != nil {
 		fmt.Fprintln(os.Stderr, "raftmark-go:", err)

@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 from stub import CATCH_UP_CLIENTS, MILLISECOND, Stub, bucket
 
 SECOND = 1_000_000_000
-LATENCIES = ("latency_ns", "service_ns", "slices")
+LATENCIES = ("latency_ns", "service_ns", "lateness_ns", "slices")
 
 
 class Lie(NamedTuple):
@@ -485,6 +485,7 @@ LIES = [
             commands=20,
             latency_ns=[[bucket(MILLISECOND), 20]],
             service_ns=[[bucket(MILLISECOND // 2), 20]],
+            lateness_ns=[[bucket(MILLISECOND // 2), 20]],
         ),
         "and none given up",
     ),
@@ -497,6 +498,7 @@ LIES = [
             commands=90,
             latency_ns=[[bucket(MILLISECOND), 90]],
             service_ns=[[bucket(MILLISECOND // 2), 90]],
+            lateness_ns=[[bucket(MILLISECOND // 2), 90]],
         ),
         "90 commands were sent where 40",
     ),
@@ -514,6 +516,27 @@ LIES = [
         "run",
         latencies(1, "latency_ns", "service_ns"),
         "took 1 ns",
+    ),
+    Lie(
+        "a sender that is never late",
+        OFFERED,
+        "run",
+        latencies(0, "lateness_ns"),
+        "what the sender was late and what the leader took",
+    ),
+    Lie(
+        "lateness of some",
+        OFFERED,
+        "run",
+        lambda a: a.update(lateness_ns=[[bucket(MILLISECOND // 2), 7]]),
+        "lateness_ns has not as many commands",
+    ),
+    Lie(
+        "a sender that is to blame for all CPU time",
+        OFFERED,
+        "run",
+        put(sender_cpu_ns=3600 * SECOND),
+        "the sender used 3.6e+03 s",
     ),
     Lie(
         "sessions out of turn",

@@ -10,7 +10,7 @@ def tenth(value, name=""):
     """Every time in it, and every latency, a tenth of what it was."""
     if isinstance(value, dict):
         return {name: tenth(inner, name) for name, inner in value.items()}
-    if name in ("latency_ns", "service_ns", "slices"):
+    if name in ("latency_ns", "service_ns", "lateness_ns", "slices"):
         return [[ns // 10, count] for ns, count in value]
     if isinstance(value, list):
         return [tenth(inner, name) for inner in value]

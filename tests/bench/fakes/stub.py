@@ -196,6 +196,8 @@ class Stub:
             "saturated": False,
             "latency_ns": [[bucket(MILLISECOND), commands]],
             "service_ns": [[bucket(MILLISECOND // 2), commands]],
+            "lateness_ns": [[bucket(MILLISECOND // 2), commands]],
+            "sender_cpu_ns": 1000,
             "slices": [[length_ns, commands]],
             "acknowledged": acknowledged,
             "counters": counters(commands),

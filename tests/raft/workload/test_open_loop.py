@@ -45,7 +45,10 @@ class Load:
             self._submit,
             self._end,
         )
-        self._pace = self.loop.pace()
+        self._interval_ns = Fraction(SECOND) / Fraction(rate)
+        self._end_ns = self.start_ns + (warmup_ms + duration_ms) * MILLISECOND
+        self._number = 0
+        assert self.loop.take([self.start_ns])
 
     def _submit(self, proposal: Proposal) -> None:
         self.sent.append(proposal)
@@ -56,8 +59,17 @@ class Load:
 
     def send(self) -> int | None:
         """Let the sender look; for how long it would wait (ns), None when it is done."""
-        pause_s = next(self._pace, None)
-        return None if pause_s is None else round(pause_s * SECOND)
+        now_ns = self.clock.now_ns
+        due = int((now_ns - self.start_ns) / self._interval_ns) + 1
+        moments = [now_ns] * (min(self.loop.total, due) - self._number)
+        self._number += len(moments)
+        if moments and not self.loop.take(moments):
+            return None
+        if self._number == self.loop.total and now_ns >= self._end_ns:
+            assert not self.loop.take([])
+            return None
+        next_ns = self.start_ns + math.ceil(self._number * self._interval_ns)
+        return (next_ns if self._number < self.loop.total else self._end_ns) - now_ns
 
     def answer(self, outcome: Applied | RaftError = COMMITTED) -> None:
         """Answer all that wait."""
@@ -79,7 +91,7 @@ class Load:
     def result(self) -> dict[str, Any]:
         """The result of a load that has ended."""
         assert self.ended == 1
-        return self.loop.result(2, "how")
+        return self.loop.result(2, "how", 7)
 
 
 def test_commands_are_due_by_their_number(clock: Clock) -> None:
@@ -123,7 +135,6 @@ def test_an_error_ends_the_load_before_its_time(clock: Clock) -> None:
     load = Load(clock, 10, duration_ms=100)
     assert load.send() == 100 * MILLISECOND
     load.answer(Lost("lost"))
-    assert load.send() is None
     assert load.ended == 1
 
 
@@ -142,6 +153,8 @@ def test_a_prompt_leader_has_no_latency(clock: Clock) -> None:
         "saturated": False,
         "latency_ns": [[0, 250]],
         "service_ns": [[0, 250]],
+        "lateness_ns": [[0, 250]],
+        "sender_cpu_ns": 7,
         "slices": [[100 * MILLISECOND, 100], [200 * MILLISECOND, 100], [250 * MILLISECOND, 50]],
         "acknowledged": [4] * 58 + [3] * 6,
         "counters": {
@@ -183,6 +196,29 @@ def test_a_sender_that_wakes_late_sends_all_that_is_due_and_is_charged_for_it(
     late_ns = {ms * MILLISECOND: 1 for ms in range(1, 101)}
     assert result["latency_ns"] == histogram({0: 400, **grained(late_ns)})
     assert result["service_ns"] == [[0, 500]]
+    assert result["lateness_ns"] == result["latency_ns"], "all of its latency is the sender's"
+
+
+def test_lateness_is_of_what_counts_alone(clock: Clock) -> None:
+    """Sent less due, for each command of the measured time, whatever becomes of it."""
+    load = Load(clock, 1000, warmup_ms=2, duration_ms=3)
+    start_ns = load.start_ns
+    late_ns = (5, 7, 64, 0, 3200)
+    moments = [start_ns + n * MILLISECOND + late for n, late in enumerate(late_ns)]
+    clock.now_ns = start_ns + 4 * MILLISECOND
+    assert load.loop.take(moments[:2])
+    assert load.loop.take(moments[2:])
+    clock.now_ns = start_ns + 5 * MILLISECOND
+    load.answer()
+    assert not load.loop.take([])
+    result = load.result()
+    assert result["lateness_ns"] == [[0, 1], [64, 1], [3200, 1]]
+    # Latency is lateness and service time, for each alone and so in their sums.
+    sums = {name: sum(ns * count for ns, count in result[name]) for name in TIMES}
+    assert sums["latency_ns"] == pytest.approx(sums["lateness_ns"] + sums["service_ns"], rel=0.01)
+
+
+TIMES = ("latency_ns", "service_ns", "lateness_ns")
 
 
 def grained(values: dict[int, int]) -> dict[int, int]:
@@ -208,7 +244,6 @@ def test_the_load_is_given_up_when_too_much_is_outstanding(clock: Clock) -> None
     load = Load(clock, 1000, limit=20)
     load.run(step=lambda: None)
     assert len(load.waiting) == 20
-    assert load.send() is None
     load.answer()
     result = load.result()
     assert result["saturated"]
@@ -244,26 +279,8 @@ def test_no_rate_drifts(rate: float, number: int) -> None:
     spec = OfferedSpec(rate, sessions=1, keys=1, duration_ns=1)
     loop = OpenLoop(spec, lambda: Counters(0, None, 0, 0, 0), lambda _: None, lambda: None)
     exact_ns = Fraction(number * SECOND) / Fraction(rate)
-    assert abs(loop._due_ns(number) - loop._start_ns - exact_ns) <= max(1, exact_ns / 10**15)
-
-
-def test_a_backlog_is_sent_in_turns_with_the_leader(clock: Clock) -> None:
-    load = Load(clock, 1_000_000, duration_ms=100)
-    clock.now_ns += 5 * MILLISECOND
-    for sent in (1024, 2048, 3072, 4096, 5001):
-        assert load.send() in (0, 1000)
-        assert len(load.sent) == sent
-    load.answer()
-
-
-def test_what_is_due_but_not_sent_yet_counts_towards_giving_up(clock: Clock) -> None:
-    load = Load(clock, 1_000_000, duration_ms=100, limit=2000)
-    clock.now_ns += 5 * MILLISECOND
-    assert load.send() is None
-    load.answer()
-    result = load.result()
-    assert result["saturated"]
-    assert result["sent"] == 1024
+    loop.take([0])
+    assert abs(loop._due_ns(number) - exact_ns) <= max(1, exact_ns / 10**15)
 
 
 def test_a_long_load_needs_no_more_memory(clock: Clock) -> None:
