@@ -1,11 +1,10 @@
-"""The measuring of two revisions: block by block, until every figure is decided or time is up.
+"""The measuring of two revisions: pair by pair, until every figure is decided or time is up.
 
-In a block, each contender of HEAD is paired with the same contender of BASE in the same cell: they
-take turns (`bench.experiment.turns`), or run one right after the other. Which of the two begins, a
-fair coin says; the pairs come in random order. What drifts on the machine then hits both alike, and
-without a difference either is as likely to come out ahead, which is all that
-`bench.analysis.sequential` asks for. What is decided is measured no more. What is counted is
-measured once.
+Each contender of HEAD is paired with the same contender of BASE in the same cell: they take turns
+(`bench.experiment.turns`), or run one right after the other. Which of the two begins, a fair coin
+says. What drifts on the machine then hits both alike, and without a difference either is as likely
+to come out ahead, which is all that `bench.analysis.sequential` asks for. Which pair comes next,
+`agenda.py` says.
 """
 
 from __future__ import annotations
@@ -13,7 +12,6 @@ from __future__ import annotations
 import random
 import secrets
 import time
-from collections import Counter
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from enum import Enum
 from pathlib import Path
@@ -31,7 +29,7 @@ from raftmark.bench.experiment.trial import run_trial
 from raftmark.bench.experiment.turns import run_pair
 from raftmark.bench.runs.forms import ContenderEntry, Manifest, Trial
 from raftmark.bench.runs.store import Run, free_name, now
-from raftmark.bench.tracking.compare import Comparison, compare
+from raftmark.bench.tracking.agenda import Agenda, Pair
 from raftmark.bench.tracking.counting import COUNTED_CELL, Count, count_code
 from raftmark.bench.tracking.plans import (
     BASE,
@@ -55,11 +53,8 @@ from raftmark.bench.tracking.revisions import (
     contenders_of,
 )
 
-# A pair that so many trials were lost of is given up: it would take the others' time.
-_MOST_FAILURES = 3
-
-Pair = tuple[str, str]
-"""A cell and a contender, by its name in the tables."""
+# Whoever waits is told something at least so often.
+_SILENCE_S = 20.0
 
 
 class Wish(NamedTuple):
@@ -258,25 +253,40 @@ def measure(
     the trial under way and nothing else. Raises `StoreError` when a result cannot be kept.
     """
     deadline = clock() + budget_s
-    comparison = compare(run, plan)
+    specification = run.manifest.specification
+    chance = random.Random(run.manifest.seed)
+    agenda = Agenda(plan, specification.cells, specification.blocks, chance)
+    say(agenda.outlook(budget_s))
+    said_at, told = clock(), 0
     with Guardian() as guardian:
-        for block in range(run.manifest.specification.blocks):
-            wanted = _wanted(comparison, run)
-            if not wanted:
-                break
-            for pair in _order(run, wanted, block):
-                if clock() > deadline:
-                    return End.OUT_OF_TIME
-                for trial in _run(pair, specs, run, guardian, say):
-                    run.append(trial)
-                    if trial.failure is not None:
-                        said = f"{trial.failure.stage}: {trial.failure.message}"
-                        say(f"{trial.trial} failed at {said}")
-            comparison = compare(run, plan)
-            say(_progress(comparison, block, deadline - clock()))
-    if not comparison.undecided:
+        while (pair := agenda.next(deadline - clock())) is not None:
+            if (began := clock()) > deadline:
+                return End.OUT_OF_TIME
+            trials = []
+            for trial in _run(_planned(run, pair, agenda), specs, run, guardian, say):
+                run.append(trial)
+                trials.append(trial)
+                if trial.failure is not None:
+                    say(f"{trial.trial} failed at {trial.failure.stage}: {trial.failure.message}")
+            agenda.take(pair, trials, clock() - began)
+            decided = sum(v is not Verdict.UNDECIDED for v in agenda.verdicts.values())
+            if decided != told or clock() - said_at > _SILENCE_S:
+                said_at, told = clock(), decided
+                say(agenda.progress(deadline - clock()))
+    if agenda.decided:
         return End.DECIDED
-    return End.BLOCKS_DONE if _wanted(comparison, run) else End.GIVEN_UP
+    return End.BLOCKS_DONE if agenda.wanted() else End.GIVEN_UP
+
+
+def _planned(run: Run, pair: Pair, agenda: Agenda) -> list[Planned]:
+    """Return the next two trials of a pair, in random order."""
+    block = agenda.tried(pair)
+    coin = random.Random(f"{run.manifest.seed}/{pair.cell}/{pair.contender}/{block}")
+    (cell,) = [cell for cell in run.manifest.specification.cells if cell.id == pair.cell]
+    return [
+        Planned(cell, block, place, side(pair.contender, which))
+        for place, which in enumerate(coin.sample((BASE, HEAD), 2))
+    ]
 
 
 def _run(
@@ -292,45 +302,3 @@ def _run(
     else:
         for planned in pair:
             yield run_trial(planned, specs[planned.contender], run)
-
-
-def _wanted(comparison: Comparison, run: Run) -> list[Pair]:
-    """Return what another block could still tell something about."""
-    wanted = dict.fromkeys(
-        (finding.cell, finding.contender) for finding in comparison.with_verdict(Verdict.UNDECIDED)
-    )
-    wanted |= dict.fromkeys((COUNTED_CELL.id, name) for name in comparison.uncounted)
-    lost = Counter(
-        (trial.cell, trial.contender.rpartition("@")[0])
-        for trial in run.trials
-        if trial.failure is not None
-    )
-    return [pair for pair in wanted if lost[pair] < _MOST_FAILURES]
-
-
-def _order(run: Run, wanted: list[Pair], block: int) -> Iterator[list[Planned]]:
-    """Yield a block's pairs of trials in random order, and the two of each in random order.
-
-    What is counted comes first: one pair decides it, however little time there is.
-    """
-    rng = random.Random(f"{run.manifest.seed}/{block}")
-    cells = {cell.id: cell for cell in run.manifest.specification.cells}
-    rng.shuffle(wanted)
-    wanted.sort(key=lambda pair: pair[0] != COUNTED_CELL.id)
-    for number, (cell, name) in enumerate(wanted):
-        yield [
-            Planned(cells[cell], block, 2 * number + place, side(name, which))
-            for place, which in enumerate(rng.sample((BASE, HEAD), 2))
-        ]
-
-
-def _progress(comparison: Comparison, block: int, left_s: float) -> str:
-    undecided = len(comparison.with_verdict(Verdict.UNDECIDED))
-    decided = len(comparison.findings) - undecided
-    slower = len(comparison.with_verdict(Verdict.SLOWER))
-    minutes, seconds = divmod(max(0, round(left_s)), 60)
-    return (
-        f"block {block + 1}: {decided} of {len(comparison.findings)} figures decided"
-        + (f", {slower} slower" if slower else "")
-        + f"; at most {minutes}:{seconds:02} left"
-    )

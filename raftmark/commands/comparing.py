@@ -238,7 +238,7 @@ def _compare_revisions(
         specs = {spec.name: spec for of in (old, new) for spec in of.contenders.values()}
         say(
             f"run {run.manifest.run}, seed {run.manifest.seed}: {len(plan.figures)} figures, "
-            f"none decided before block {plan.fewest_blocks}"
+            f"margin {100 * plan.margin:g} %"
             if plan.figures
             else "nothing to measure"
         )

@@ -10,6 +10,7 @@ import msgspec
 from raftmark.bench.analysis.sequential import Verdict
 from raftmark.bench.tracking.compare import Comparison, Finding, Outcome
 from raftmark.bench.tracking.counting import Count
+from raftmark.bench.tracking.plans import Plan
 from raftmark.report.findings.numbers import spell_ratio
 from raftmark.report.findings.units import in_unit
 from raftmark.report.findings.wording import listed
@@ -80,7 +81,7 @@ def headline(comparison: Comparison) -> str:
 def _worse(comparison: Comparison) -> list[str]:
     plan = comparison.plan
     return [
-        f"{plan.labels[f.contender]}: {f.title} {_verdict(f, plan.margin)} in {f.cell} "
+        f"{plan.labels[f.contender]}: {f.title} {_verdict(f, plan)} in {f.cell} "
         f"({_mean(f) if _by_mean(f) else _ratio(f)})"
         for f in comparison.with_verdict(Verdict.SLOWER)
     ] + [
@@ -108,7 +109,7 @@ def rows(comparison: Comparison) -> list[Row]:
             *_values(finding),
             _ratio(finding),
             _MARKS[finding.verdict],
-            _verdict(finding, comparison.plan.margin),
+            _verdict(finding, comparison.plan),
             finding.blocks,
         )
         for finding in sorted(comparison.findings, key=lambda f: order.index(f.verdict))
@@ -141,13 +142,12 @@ def notes(comparison: Comparison) -> list[str]:
     if comparison.uncounted:
         names = listed([plan.labels[name] for name in comparison.uncounted])
         found.append(f"Not counted yet: what a command costs with {names}.")
-    if undecided := comparison.with_verdict(Verdict.UNDECIDED):
-        most = max(finding.blocks for finding in undecided)
-        if most < plan.fewest_blocks:
-            found.append(
-                f"No figure can be decided before block {plan.fewest_blocks}, and there "
-                f"{'was' if most == 1 else 'were'} {most}."
-            )
+    few = [f for f in comparison.with_verdict(Verdict.UNDECIDED) if f.blocks < plan.fewest_blocks]
+    if few:
+        found.append(
+            f"Undecidable for want of time: {len(few)} of {len(comparison.findings)} figures have "
+            f"fewer than the {plan.fewest_blocks} pairs that a difference takes."
+        )
     return found
 
 
@@ -155,7 +155,7 @@ def method(comparison: Comparison) -> str:
     """Return how to read the figures."""
     plan = comparison.plan
     return (
-        f"Ratios are HEAD over BASE within blocks, their medians with intervals that hold however "
+        f"Ratios are HEAD over BASE within pairs, their medians with intervals that hold however "
         f"often one looks. If nothing changed, anything is told to be slower with a probability of "
         f"{100 * plan.error:g} % at most. "
         f"A change of at most {100 * plan.margin:g} % is taken for none. "
@@ -174,7 +174,7 @@ def as_text(comparison: Comparison) -> str:
     """Lay a comparison out for a terminal or a log."""
     found = [*_opening(comparison), ""]
     if lines := rows(comparison):
-        header = ("", "contender", "cell", "figure", "BASE", "HEAD", "ratio", "blocks", "")
+        header = ("", "contender", "cell", "figure", "BASE", "HEAD", "ratio", "pairs", "")
         found += _aligned([header, *map(_cells, lines)])
     if counts := counted(comparison):
         found += ["", "Counted:"]
@@ -198,7 +198,7 @@ def as_markdown(comparison: Comparison) -> str:
         found += [f"{emphasis}{_escape(line)}{emphasis}", ""]
     if lines := rows(comparison):
         found += [
-            "| | Contender | Cell | Figure | BASE | HEAD | Ratio | Blocks | |",
+            "| | Contender | Cell | Figure | BASE | HEAD | Ratio | Pairs | |",
             "|---|---|---|---|---:|---:|---:|---:|---|",
         ]
     found += [
@@ -275,16 +275,18 @@ def _words(finding: Finding) -> tuple[str, str]:
     return _WORDS.get(finding.unit, ("slower", "faster"))
 
 
-def _verdict(finding: Finding, margin: float) -> str:
+def _verdict(finding: Finding, plan: Plan) -> str:
     match finding.verdict:
         case Verdict.SLOWER:
             return _words(finding)[0] + " on the average" * _by_mean(finding)
         case Verdict.FASTER:
             return _words(finding)[1]
         case Verdict.SAME:
-            return f"no difference larger than {100 * margin:g} %"
+            return f"no difference larger than {100 * plan.margin:g} %"
         case Verdict.UNDECIDED:
-            return "cannot tell yet"
+            fewest = plan.fewest_blocks
+            few = f": {finding.blocks} of {fewest} pairs" if finding.blocks < fewest else ""
+            return f"cannot tell yet{few}"
 
 
 def _by_mean(finding: Finding) -> bool:
