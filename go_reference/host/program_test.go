@@ -32,6 +32,7 @@ func openProgram(t *testing.T, secret []byte) *caller {
 }
 
 type lifeOfNode struct {
+	Drawn    int64         `json:"election_timeout_ns"`
 	Role     string        `json:"role"`
 	Term     int           `json:"term"`
 	Leader   *int          `json:"leader"`

@@ -1,7 +1,9 @@
 package loop
 
 import (
+	"cmp"
 	"context"
+	"sync"
 	"time"
 
 	"raftmark/lives"
@@ -11,7 +13,7 @@ import (
 
 const (
 	closedDescription = "a callback of the loop takes each answer and sends the next command"
-	openDescription   = "a timer of the loop sends all that is due, a callback takes the answers"
+	openDescription   = "a goroutine reads from the sender's pipe and calls the loop, a callback takes the answers"
 )
 
 // Clients are the callbacks of a load, which the loop calls until it ends.
@@ -111,23 +113,39 @@ func (c *Cluster) Offered(
 	ctx context.Context, leader raft.NodeID, spec workload.Offered, progress func(float64),
 ) (*workload.OfferedResult, error) {
 	n := c.Node(leader)
-	startNs, load := lives.Monotonic(), newClients(ctx, n)
+	sender, err := spec.Start(spec)
+	if err != nil {
+		return nil, raft.Errorf(raft.Unavailable, "%v", err)
+	}
+	load := newClients(ctx, n)
 	defer load.fail(nil)
-	sending, giveUp := context.WithCancel(load.ctx)
-	defer giveUp()
-	open := &openLoop{OpenLoop: spec.Begin(), clients: load, giveUp: giveUp}
-	open.timer = newTimer(c.loop, open.send)
-	c.loop.do(open.send)
-	share := func() { progress(min(1, time.Since(load.start).Seconds()/spec.Length().Seconds())) }
-	// The measured time may end as long as an interval after the last command.
-	if workload.Pass(sending, spec.Length()-time.Since(load.start), share) != nil && load.ctx.Err() != nil {
-		return nil, context.Cause(load.ctx)
+	// Whoever waits for the sender hears of an end by the sender's.
+	end := sync.OnceValue(sender.End)
+	defer end()
+	defer context.AfterFunc(load.ctx, func() { end() })()
+	startNs, start, err := sender.Begin()
+	if err != nil {
+		return nil, cmp.Or(context.Cause(load.ctx), err)
+	}
+	load.start = start
+	open := &openLoop{OpenLoop: spec.Begin(), clients: load}
+	report := workload.ReportInterval
+	for more := true; more; {
+		sent, err := sender.Next()
+		if err := cmp.Or(context.Cause(load.ctx), err); err != nil {
+			return nil, err
+		}
+		c.loop.do(func() { more = open.take(sent) })
+		if now := time.Since(start); now >= report {
+			progress(min(1, now.Seconds()/spec.Length().Seconds()))
+			report = now + workload.ReportInterval
+		}
 	}
 	if err := load.wait(); err != nil {
 		return nil, err
 	}
 	result := open.Result(startNs, open.before, c.Counters(leader))
-	result.Node, result.Client = leader, openDescription
+	result.Node, result.Client, result.SenderCPUNs = leader, openDescription, end().Nanoseconds()
 	return result, nil
 }
 
@@ -135,32 +153,30 @@ func (c *Cluster) Offered(
 type openLoop struct {
 	*workload.OpenLoop
 	*clients
-	timer   *timer
 	before  raft.Counters
 	allSent bool
-	giveUp  func()
 }
 
-// send sends what is due, and again when more is.
-func (o *openLoop) send() {
-	if o.ctx.Err() != nil {
-		return
+// take proposes what was sent; nothing means that the measured time is over. It reports whether
+// there is more to come.
+func (o *openLoop) take(sent []time.Duration) (more bool) {
+	more = len(sent) > 0
+	for len(sent) > 0 && !o.GivenUp() {
+		if o.Warm() {
+			o.before = o.node.Counters()
+		}
+		var commands []*raft.Command
+		commands, sent = o.Take(sent, time.Since(o.start))
+		for _, command := range commands {
+			o.node.mailbox.put(event{Event: lives.Event{Proposal: raft.Proposal{Command: command, Done: o.answer}}})
+		}
 	}
-	if o.Warm() {
-		o.before = o.node.Counters()
+	if !more || o.GivenUp() {
+		o.allSent = true
+		o.look()
+		return false
 	}
-	for _, command := range o.Due(time.Since(o.start)) {
-		o.node.mailbox.put(event{Event: lives.Event{Proposal: raft.Proposal{Command: command, Done: o.answer}}})
-	}
-	if due, more := o.Next(); more {
-		o.timer.Restart(due - time.Since(o.start))
-		return
-	}
-	o.allSent = true
-	if o.GivenUp() {
-		o.giveUp()
-	}
-	o.look()
+	return true
 }
 
 func (o *openLoop) answer(outcome raft.Outcome) {
