@@ -173,6 +173,11 @@ class ContenderSpec(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         """Return the command that replays what is kept for its core."""
         return expand(self.replay, root=str(self.directory))
 
+    @property
+    def transports(self) -> list[str]:
+        """What its nodes can speak over: `tcp` too, where they can be programs."""
+        return ["native", "tcp"] if self.node else ["native"]
+
     def node_argv(self) -> list[str]:
         """Return the command that launches its node program. Raises `Unavailable` without one."""
         if not self.node:

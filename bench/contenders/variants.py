@@ -121,6 +121,11 @@ class Mixture(ContenderSpec, frozen=True, kw_only=True):
 
     members: list[ContenderSpec]
 
+    @property
+    def transports(self) -> list[str]:
+        """They are programs anyway."""
+        return ["native", "tcp"]
+
     @classmethod
     def of(cls, members: Sequence[ContenderSpec]) -> Self:
         """Return a mixture, which looks like its first member but for its marker."""
@@ -150,6 +155,24 @@ def programs_argv(name: str, members: Sequence[ContenderSpec]) -> list[str]:
     programs = [[each.name, each.node_argv(), str(each.started_in)] for each in members]
     command = [sys.executable, "-m", "raftmark.programs"]
     return [*command, name, msgspec.json.encode(programs).decode()]
+
+
+class Deployed(ContenderSpec, frozen=True, kw_only=True):
+    """A contender whose nodes are programs of their own, whatever form it has."""
+
+    member: ContenderSpec
+
+    def argv(self) -> list[str]:
+        """Return the command that launches the contender."""
+        return programs_argv(self.base or self.name, [self.member])
+
+
+def deployed(spec: ContenderSpec) -> ContenderSpec:
+    """Return a contender as it is deployed; itself, if it is so already."""
+    if isinstance(spec, Mixture) or (isinstance(spec, Variant) and spec.transport == "tcp"):
+        return spec
+    fields = {name: getattr(spec, name) for name in ContenderSpec.__struct_fields__}
+    return Deployed(**fields, member=spec)
 
 
 class Contenders(Mapping[str, ContenderSpec]):

@@ -11,6 +11,9 @@ from typing import Any
 
 import msgspec
 
+NATIVE, TCP = "native", "tcp"
+"""The placements: all nodes in one program, or each in one of its own."""
+
 RECOMMENDED_MS = (150, 300)
 """The election timeouts that the Raft paper recommends (section 9.3)."""
 
@@ -54,6 +57,11 @@ class Cell(msgspec.Struct, frozen=True):
     timeout_s: float
     links: dict[str, Any] | None = None
     turns_ms: float | None = None
+
+    @property
+    def transport(self) -> str:
+        """What the nodes speak over: the model's own means, or TCP between programs."""
+        return str(self.cluster.get("transport", NATIVE))
 
     @property
     def needs(self) -> frozenset[str]:
@@ -118,6 +126,13 @@ def replicate_cell(
         },
         cluster=_loaded(nodes, storage),
         timeout_s=10 + 5 * (warmup_s + duration_s),
+    )
+
+
+def deployed(cell: Cell) -> Cell:
+    """Return the same on a cluster whose nodes are programs of their own, and speak TCP."""
+    return msgspec.structs.replace(
+        cell, id=f"{cell.id}-tcp", cluster={**cell.cluster, "transport": TCP}
     )
 
 

@@ -16,6 +16,7 @@ from raftmark.bench.design.cells import (
     RECOMMENDED_MS,
     Cell,
     catch_up_cell,
+    deployed,
     election_cell,
     failover_cell,
     offered_cell,
@@ -74,6 +75,9 @@ Every contender is asked for every rate in every block, those too at which it sa
 complete, a load that is given up is soon over, and where each contender gives up is the result.
 """
 
+DEPLOYED_RATES = (1_000, 10_000, 100_000)
+"""The same for clusters of node programs, where the models are closer to each other."""
+
 STABILITY_MS = ((2, 4), (4, 8), (6, 12), LOWEST_MS, (25, 50), (50, 100), RECOMMENDED_MS)
 """Election timeouts, of which some contender holds the lowest only when idle, or not at all."""
 
@@ -87,11 +91,12 @@ def quick() -> Specification:
                 replicate_cell(outstanding, warmup_s=0.15, duration_s=0.4)
                 for outstanding in (1, 64)
             ),
+            deployed(replicate_cell(64, warmup_s=0.15, duration_s=0.4)),
             offered_cell(10_000, warmup_s=0.15, duration_s=0.4),
             election_cell(RECOMMENDED_MS, elections=4),
             election_cell(LOWEST_MS, elections=10),
         ],
-        budget_s=240,
+        budget_s=270,
         patience_s=30,
     )
 
@@ -107,22 +112,31 @@ def full() -> Specification:
                 for nodes, outstanding in product((5, 7), (1, 64, 256))
             ),
             *(replicate_cell(outstanding, storage="disk") for outstanding in (1, 64, 256)),
+            *(
+                deployed(replicate_cell(outstanding, storage=storage))
+                for storage, outstanding in product(("memory", "disk"), (1, 64, 256))
+            ),
             replicate_cell(64, payload=16),
             replicate_cell(64, payload=1024, warmup_s=0.2, duration_s=0.5),
             # The check reads every value back, so it is the larger the shorter.
             replicate_cell(1, payload=16_384, warmup_s=0.1, duration_s=0.4),
             replicate_cell(64, payload=16_384, warmup_s=0.1, duration_s=0.2),
             *(offered_cell(rate) for rate in OFFERED_RATES),
+            *(deployed(offered_cell(rate)) for rate in DEPLOYED_RATES),
             *(
                 election_cell(timeout_ms, elections=20)
                 for timeout_ms in (RECOMMENDED_MS, (50, 100), LOWEST_MS, (6, 12), (4, 8))
             ),
+            deployed(election_cell(RECOMMENDED_MS, elections=20)),
+            deployed(election_cell(LOWEST_MS, elections=20)),
             election_cell(RECOMMENDED_MS, elections=10, as_in_paper=True),
             election_cell((150, 155), elections=10, cap_s=30, as_in_paper=True),
             election_cell(LOWEST_MS, elections=20, as_in_paper=True),
             failover_cell(),
             failover_cell(LOWEST_MS),
             failover_cell(nodes=5),
+            deployed(failover_cell()),
+            deployed(failover_cell(LOWEST_MS)),
             catch_up_cell(10_000, "entries"),
             catch_up_cell(100_000, "entries"),
             catch_up_cell(100_000, "snapshot"),

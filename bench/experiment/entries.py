@@ -33,6 +33,7 @@ def describe(spec: ContenderSpec, say: Callable[[str], None]) -> ContenderEntry:
         marker=spec.marker,
         env=spec.env,
         level=None if examined is None else examined.level,
+        transports=spec.transports,
     )
 
 

@@ -20,6 +20,8 @@ import msgspec
 from raftmark.bench.contenders.contender import Contender, ContenderError, ContenderFailed, Patience
 from raftmark.bench.contenders.orphans import environment
 from raftmark.bench.contenders.registry import ContenderSpec, Hello
+from raftmark.bench.contenders.variants import deployed
+from raftmark.bench.design.cells import TCP
 from raftmark.bench.design.schedule import Planned
 from raftmark.bench.design.specification import Cell
 from raftmark.bench.experiment import durability
@@ -230,6 +232,8 @@ def _go_through(
     run: Path,
 ) -> Generator[Ready, Callable[[], Ran]]:
     cell = planned.cell
+    if cell.transport == TCP:
+        spec = deployed(spec)
 
     def launch() -> Contender:
         return spec.launch(stderr=log, env=environment(run))

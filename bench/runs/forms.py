@@ -8,6 +8,7 @@ from typing import Annotated, Any, Literal
 import msgspec
 
 from raftmark.bench.contenders.conformance import COMPLETE, FAILS
+from raftmark.bench.design.cells import NATIVE
 from raftmark.bench.design.specification import Cell, Specification
 from raftmark.bench.files import file_name
 
@@ -21,6 +22,7 @@ class ContenderEntry(msgspec.Struct, frozen=True):
     itself: on another interpreter or loop, or, as a `twin`, the very same once more, which shows
     what differs where nothing does. `color` and `marker` are the table's, None in runs from before
     they were kept; `env` are the variables that it starts with besides those that all have.
+    `transports` are those that its clusters can have: `tcp` where it has a node program.
     `level` is what the conformance suite has found it able to do (`raftmark conform`), None if it
     was not examined as it is.
     """
@@ -35,6 +37,7 @@ class ContenderEntry(msgspec.Struct, frozen=True):
     marker: str | None = None
     env: dict[str, str] = {}
     level: str | None = None
+    transports: list[str] = msgspec.field(default_factory=lambda: [NATIVE])
 
     @property
     def title(self) -> str:
@@ -50,7 +53,8 @@ class ContenderEntry(msgspec.Struct, frozen=True):
         It is then not asked for the cell, which is neither a failure nor a gap.
         """
         offered = cell.needs if self.hello is None else self.hello.get("features", ())
-        return cell.needs - set(offered)
+        transport = {cell.transport} - {*self.transports}
+        return cell.needs - set(offered) | transport
 
 
 class Resumption(msgspec.Struct, frozen=True):

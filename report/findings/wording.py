@@ -6,6 +6,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import replace
 
+from raftmark.bench.design.cells import NATIVE
 from raftmark.bench.design.specification import Cell
 from raftmark.report.findings.numbers import Spelled, spell, spell_count, spell_ratio, unit_of_time
 from raftmark.report.model import Floor, Headline, Quantity
@@ -91,6 +92,8 @@ def setting(cell: Cell) -> str:
     """Say on what kind of cluster a cell was measured, and with what values."""
     workload, cluster = cell.workload, cell.cluster
     parts = [f"{cluster['nodes']} nodes", f"{cluster['storage']} storage"]
+    if cell.transport != NATIVE:
+        parts.append("each a program, over TCP")
     if "payload" in workload:
         parts.append(f"{workload['payload']}-byte values")
     if workload["name"] == "election":
