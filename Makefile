@@ -87,11 +87,15 @@ CORES := tests/raft tests/impl tests/fuzz tests/bench/primitives
 $(CONTENDERS:%=test-%): test-%: setup-test
 	$(BIN)/pytest $(CLUSTERS) --contender $* --reader $* --reader $(if $(filter go,$*),asyncio,go)
 
-# What the controls share with a contender it is put to; the rest is theirs every night.
-CONTROLS := go-loop
+# A control of its own is put to all that does not take long, and a compiled core, whose sources are
+# put to everything, to what it is asked most; the rest every night.
+COMPILED := threading@mypyc asyncio@mypyc multiprocessing@mypyc
+CONTROLS := go-loop $(COMPILED)
 
 test-controls: setup-test
-	$(BIN)/pytest tests/conformance -m 'not slow' $(CONTROLS:%=--contender %) --reader go
+	$(BIN)/pytest tests/conformance -m 'not slow' --contender go-loop --reader go
+	$(BIN)/pytest tests/conformance/test_replication.py tests/conformance/test_snapshots.py \
+	  tests/conformance/test_disk.py -m 'not slow' $(COMPILED:%=--contender %) --reader go
 
 # Clusters of node programs: each by itself, and all together. The whole suite is for the night.
 DEPLOYED := $(CONTENDERS:%=%@tcp) tcp:go+asyncio+threading+multiprocessing

@@ -29,7 +29,7 @@ from collections.abc import Callable, Sequence
 from functools import partial
 from itertools import repeat
 from operator import attrgetter
-from typing import Any, ClassVar, NamedTuple
+from typing import Any, NamedTuple
 
 from raftmark.raft.assembly import Assembly
 from raftmark.raft.log import ReplicatedLog
@@ -358,7 +358,7 @@ class Node:
 
     def step(self, message: Message) -> None:
         """A message arrived."""
-        self._HANDLERS[type(message)](self, message)
+        HANDLERS[type(message)](self, message)
 
     def request_vote(self, message: RequestVote) -> None:
         """A candidate asks for this node's vote (§5.2, §5.4.1)."""
@@ -876,12 +876,14 @@ class Node:
         else:
             self._timer_ns, self._patience_ns = whole_ns, 0
 
-    _HANDLERS: ClassVar[dict[type[Message], Callable[[Any, Any], None]]] = {
-        RequestVote: request_vote,
-        RequestVoteReply: request_vote_reply,
-        AppendEntries: append_entries,
-        AppendEntriesReply: append_entries_reply,
-        InstallSnapshot: install_snapshot,
-        InstallSnapshotReply: install_snapshot_reply,
-        TimeoutNow: timeout_now,
-    }
+
+# Outside of the class, whose methods a compiled one has only once it is whole.
+HANDLERS: dict[type[Message], Callable[[Any, Any], None]] = {
+    RequestVote: Node.request_vote,
+    RequestVoteReply: Node.request_vote_reply,
+    AppendEntries: Node.append_entries,
+    AppendEntriesReply: Node.append_entries_reply,
+    InstallSnapshot: Node.install_snapshot,
+    InstallSnapshotReply: Node.install_snapshot_reply,
+    TimeoutNow: Node.timeout_now,
+}

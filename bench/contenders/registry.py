@@ -63,7 +63,8 @@ class Build(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
     `command` is run in `cwd`, with what `surroundings.KEPT_FOR_BUILDS` lists and `env`, when a
     file matching `inputs` (globs relative to `cwd`) is newer than `output`, or when `output` was
-    made in another way or of other files; it must write the file `{output}`.
+    made in another way or of other files; it must write `{output}`, a file or a directory.
+    `made_with` are versions that count besides.
     """
 
     command: list[str]
@@ -71,17 +72,18 @@ class Build(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     inputs: list[str]
     output: str
     env: dict[str, str] = {}
+    made_with: list[str] = []
 
     def is_done(self, root: Path = ROOT) -> bool:
         """Whether the program is there, made of its sources as they are."""
-        return _is_fresh(self._output(root), self, root)
+        return _is_fresh(self.place(root), self, root)
 
     def bring_up_to_date(self, root: Path = ROOT) -> Path:
         """Make the program anew if its sources have changed; return its path.
 
         `cwd` and `output` are relative to `root`. Raises `Unavailable` when that cannot be done.
         """
-        output = self._output(root)
+        output = self.place(root)
         if self.is_done(root):
             return output  # Also where nothing can be written.
         try:
@@ -98,7 +100,8 @@ class Build(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
             ) from error
         return output
 
-    def _output(self, root: Path) -> Path:
+    def place(self, root: Path = ROOT) -> Path:
+        """Return where the program is, or is to be."""
         return root / expand([self.output], root=str(root))[0]
 
 
@@ -106,7 +109,8 @@ class Form(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Another way to run a contender: further arguments of its command, and what they need.
 
     With the `transport` "tcp" its nodes are programs of their own, which have the arguments.
-    A `control` takes part where controls do, as an entry that is one.
+    A `control` takes part where controls do, as an entry that is one. `compiles` are modules that
+    it has compiled, as globs below the package (see `compiled`).
     """
 
     label: str
@@ -114,6 +118,7 @@ class Form(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     requires: list[str] = []
     transport: Literal["native", "tcp"] = "native"
     control: bool = False
+    compiles: list[str] = []
 
 
 class ContenderSpec(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -398,6 +403,7 @@ def _how(build: Build, root: Path) -> str:
         "env": build.env,
         # Another release of the compiler has another size, or another time.
         "tool": [tool, *_stamp(Path(tool))],
+        "with": build.made_with,
         "inputs": [str(path.relative_to(root / build.cwd)) for path in _inputs(build, root)],
     }
     return msgspec.json.format(msgspec.json.encode(facts, order="deterministic")).decode() + "\n"
@@ -444,5 +450,7 @@ def _run_build(output: Path, build: Build, root: Path) -> None:
     os.utime(new, ns=(started, started))
     # Nothing is said of a program between two.
     _made(output).unlink(missing_ok=True)
+    if output.is_dir():
+        shutil.rmtree(output)
     new.replace(output)
     replace_file(_made(output), how)

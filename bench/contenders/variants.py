@@ -15,6 +15,7 @@ from typing import Self
 
 import msgspec
 
+from raftmark.bench.contenders.compiled import NEEDED, compiled
 from raftmark.bench.contenders.interpreters import (
     Environment,
     Interpreter,
@@ -42,6 +43,7 @@ class Variant(ContenderSpec, frozen=True, kw_only=True):
     form: str | None
     arguments: list[str]
     transport: str
+    compiles: list[str]
 
     @classmethod
     def of(cls, spec: ContenderSpec, interpreter: Interpreter | None, form: str | None) -> Self:
@@ -65,7 +67,15 @@ class Variant(ContenderSpec, frozen=True, kw_only=True):
             form=form,
             arguments=chosen.arguments if chosen else [],
             transport=chosen.transport if chosen else "native",
+            compiles=chosen.compiles if chosen else [],
         )
+
+    @property
+    def started_in(self) -> Path:
+        """Where it is started: where the package is found, or its copy with what is compiled."""
+        if self.compiles:
+            return compiled(self._python(), self.compiles).place()
+        return super().started_in
 
     def argv(self) -> list[str]:
         """Return the command that launches the contender."""
@@ -85,12 +95,12 @@ class Variant(ContenderSpec, frozen=True, kw_only=True):
         super().prepare()
         if self.interpreter is not None:
             self._python()
-            return
-        missing = [name for name in self.requires if importlib.util.find_spec(name) is None]
-        if missing:
+        elif missing := [name for name in self.requires if importlib.util.find_spec(name) is None]:
             raise Unavailable(
                 f"needs {', '.join(missing)}; {how_to_install(missing[0])} installs it"
             )
+        if self.compiles:
+            compiled(self._python(), self.compiles).bring_up_to_date()
 
     def lacks(self) -> dict[str, str]:
         """Return the packages that it has to go without, each with the reason."""
@@ -109,7 +119,7 @@ class Variant(ContenderSpec, frozen=True, kw_only=True):
         return python
 
     def _environment(self) -> Environment:
-        packages = frozenset([*self.requires, *self.uses])
+        packages = frozenset([*self.requires, *self.uses, *(NEEDED if self.compiles else [])])
         if self.interpreter is None or not packages:
             executable = sys.executable if self.interpreter is None else self.interpreter.executable
             return Environment(Path(executable), {})

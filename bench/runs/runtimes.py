@@ -26,6 +26,8 @@ def runtime(hello: Mapping[str, Any]) -> str:
     language = str(hello.get("language", ""))
     title = language if name.lower() == language.lower() else name
     parts = [f"{title} {version.removeprefix(name)}".strip()]
+    if told.get("compiled"):
+        parts.append("core compiled")
     if "gil" in told:
         parts.append("GIL on" if told["gil"] else "GIL off")
     if "gomaxprocs" in told:

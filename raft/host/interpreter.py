@@ -13,6 +13,7 @@ import sysconfig
 from collections.abc import Iterable, Mapping
 from typing import Any
 
+from raftmark.raft import node
 from raftmark.raft.host.fields import FEATURES, storages
 from raftmark.raft.storage import SYNCED_BY
 
@@ -40,6 +41,8 @@ def describe() -> dict[str, Any]:
         "hash_seed": _hash_seed(),
         "sync": SYNCED_BY,
         "build": _build(),
+        # Said of what is unusual only.
+        **({} if (node.__file__ or "").endswith(".py") else {"compiled": True}),
     }
 
 

@@ -10,7 +10,7 @@ from typing import Annotated, NoReturn
 
 import typer
 
-from raftmark.bench.contenders.places import ROOT
+from raftmark.bench.contenders.places import ROOT, start_directory
 from raftmark.bench.contenders.registry import DEFAULT_TABLE, ContenderSpec, Unavailable
 from raftmark.bench.contenders.variants import TCP
 from raftmark.commands.choosing import choose, contenders_of
@@ -75,8 +75,8 @@ def _become(spec: ContenderSpec, argv: list[str]) -> NoReturn:
     """Go on as another program."""
     signal.signal(signal.SIGPIPE, signal.SIG_DFL)  # Python ignores it, and exec would keep that.
     try:
-        if spec.directory != ROOT:
-            os.chdir(spec.directory)
+        if spec.directory != ROOT or spec.started_in != start_directory():
+            os.chdir(spec.started_in)
         os.execvpe(argv[0], argv, spec.environment())
     except OSError as error:
         raise Unavailable(f"cannot start {argv[0]}: {error.strerror}") from error

@@ -129,9 +129,9 @@ def test_a_fault_of_one_core_is_found(
     exec(source.replace(right, wrong), vars(core), scope)
     monkeypatch.setattr(Node, name, scope[name])
     monkeypatch.setattr(
-        Node,
-        "_HANDLERS",
-        {kind: getattr(Node, handler.__name__) for kind, handler in Node._HANDLERS.items()},
+        core,
+        "HANDLERS",
+        {kind: getattr(Node, handler.__name__) for kind, handler in core.HANDLERS.items()},
     )
     with pytest.raises(Difference) as found:
         lockstep.walk("mutants", 50_000)
