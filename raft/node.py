@@ -414,6 +414,8 @@ class Node:
             hint = self.log.last_possible_match(prev_index, message.prev_log_term)
             self._reply_to(message, False, prev_index, hint, self.log.term_at(hint))
             return
+        if prev_index < self.commit_index and self._contradicts(message):
+            return  # What was committed is in every leader's log (§5.4.3): this is none.
         written_from = self.log.merge(prev_index, message.entries)
         if written_from is not None:
             self._unsaved_from = min(self._unsaved_from, written_from)
@@ -424,11 +426,19 @@ class Node:
         self.commit_index = max(self.commit_index, min(message.leader_commit, match_index))
         self._reply_to(message, True, match_index)
 
+    def _contradicts(self, message: AppendEntries) -> bool:
+        """Whether a message has another entry where one is committed here."""
+        index = message.prev_log_index
+        committed = message.entries[: self.commit_index - index]
+        return not all(self.log.matches(n, e.term) for n, e in enumerate(committed, index + 1))
+
     def append_entries_reply(self, message: AppendEntriesReply) -> None:
         """A follower took or refused what this leader sent (§5.3)."""
         progress = self._progress_of(message)
         if progress is None or message.round < progress.first_round:
             return
+        if message.log_index > self.log.last_index:
+            return  # Nobody has what this leader never sent.
         if message.round > progress.read_round:
             progress.read_round = message.round
             self._confirm_reads()

@@ -440,6 +440,9 @@ func (n *Node) appendEntries(m AppendEntries) {
 		n.send(reply)
 		return
 	}
+	if m.PrevLogIndex < n.commitIndex && n.contradicts(m) {
+		return // What was committed is in every leader's log (§5.4.3): this is none.
+	}
 	if written := n.log.Merge(m.PrevLogIndex, m.Entries); written > 0 {
 		n.unsavedFrom = min(n.unsavedFrom, written)
 		n.adoptConfiguration()
@@ -451,11 +454,24 @@ func (n *Node) appendEntries(m AppendEntries) {
 	n.send(reply)
 }
 
+// contradicts reports whether a message has another entry where one is committed here.
+func (n *Node) contradicts(m AppendEntries) bool {
+	for offset, entry := range m.Entries[:min(len(m.Entries), n.commitIndex-m.PrevLogIndex)] {
+		if !n.log.Matches(m.PrevLogIndex+1+offset, entry.Term) {
+			return true
+		}
+	}
+	return false
+}
+
 // appendEntriesReply: a follower took or refused what this leader sent (§5.3).
 func (n *Node) appendEntriesReply(m AppendEntriesReply) {
 	follower := n.followerOf(m.From, m.Term)
 	if follower == nil || m.Round < follower.firstRound {
 		return
+	}
+	if m.LogIndex > n.log.LastIndex() {
+		return // Nobody has what this leader never sent.
 	}
 	if m.Round > follower.readRound {
 		follower.readRound = m.Round

@@ -141,6 +141,25 @@ def test_commit_index_never_falls_and_never_passes_the_logs_end() -> None:
     assert min(scenario.commit_indexes().values()) >= 3
 
 
+def test_nothing_takes_the_place_of_what_is_committed() -> None:
+    """§5.4.3: it is in the log of every leader to come, so who says otherwise is none."""
+    server = Server(2, settings_of(3), log_of([1, 1, 1]), HardState(1, None))
+    server.hear(append(1, 2, (3, 1), commit=2))
+    assert server.hear(append(3, 2, (0, 0), [1, 2], commit=2)) == []
+    assert server.terms == [1, 1, 1]
+    server.hear(append(3, 2, (0, 0), [1, 1, 2], commit=2))
+    assert server.terms == [1, 1, 2]
+
+
+def test_nobody_has_what_a_leader_never_sent() -> None:
+    """§5.3: an acknowledgement of more than the leader's log counts for nothing."""
+    scenario = leading(Scenario(3))
+    accept(scenario, 2, 5)
+    assert scenario.node(1).commit_index == 0
+    accept(scenario, 2, 1)
+    assert scenario.node(1).commit_index == 1
+
+
 def test_a_stale_rejection_never_lowers_next_index_below_match_index() -> None:
     """§5.3: what a follower has acknowledged it has, whatever it refused before."""
     scenario = leading(Scenario(3, {1: [1] * 6}))
