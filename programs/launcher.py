@@ -54,7 +54,11 @@ class Launcher(Protocol):
 
 
 class Child:
-    """A child process, in a process group of its own: a terminal's Ctrl-C is not for it."""
+    """A child process, in a process group of its own: a terminal's Ctrl-C is not for it.
+
+    In its parent's session, though: when that is killed the system continues a child that was
+    stopped, which then finds the end of its input as the others do.
+    """
 
     def __init__(self, command: Command) -> None:
         self._process = subprocess.Popen(
