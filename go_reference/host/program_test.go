@@ -5,6 +5,8 @@ import (
 	"encoding/json/jsontext"
 	"fmt"
 	"io"
+	"math/rand/v2"
+	"net"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -313,6 +315,70 @@ func TestAStrangerIsToldOf(t *testing.T) {
 			told = slices.ContainsFunc(programs[id].events, func(event map[string]any) bool {
 				return event["event"] == "refused" && event["reason"] == reason && event["peer"] == float64(3-id)
 			})
+		}
+	}
+}
+
+// Whoever connects and says whatever it likes costs its own connection, and the cluster nothing: it
+// goes on under its leader.
+func TestStrangersHarmNoCluster(t *testing.T) {
+	secret := []byte("sixteen or more bytes")
+	programs := map[int]*caller{}
+	for id := 1; id <= 3; id++ {
+		programs[id] = openProgram(t, secret)
+	}
+	var addresses []string
+	var listed []string
+	for id, program := range programs {
+		// Node 1 is to lead, and nobody else to stand, however slow the machine is.
+		timeout := "[60000, 60000]"
+		if id == 1 {
+			timeout = "[50, 100]"
+		}
+		var told listening
+		program.call("listen", fmt.Sprintf(
+			`"node": %d, "cluster": "c", "voters": [1, 2, 3], "election_timeout_ms": %s`, id, timeout), &told)
+		addresses = append(addresses, told.Address)
+		listed = append(listed, fmt.Sprintf(`"%d": %q`, id, told.Address))
+	}
+	for _, program := range programs {
+		program.do("peers", fmt.Sprintf(`"peers": {%s}`, strings.Join(listed, ", ")))
+		program.do("begin", "")
+	}
+	_, leader := leading(t, programs)
+	term := leader.life().Term
+	seed := uint64(time.Now().UnixNano())
+	t.Logf("the seed is %d", seed)
+	random := rand.New(rand.NewPCG(seed, 0))
+	for range 300 {
+		conn, err := net.Dial("tcp", addresses[random.IntN(3)])
+		if err != nil {
+			t.Fatal(err)
+		}
+		noise := make([]byte, random.IntN(1<<13))
+		for i := range noise {
+			noise[i] = byte(random.Uint32())
+		}
+		// A peer's name, which anybody may say, and then what nobody says.
+		hello := []byte("\x16\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x80\x96\xa8raftmark\x01\xa1c\x01\x02\xc4\x10")
+		if random.IntN(2) == 0 {
+			noise = append(hello, noise...)
+		}
+		if _, err := conn.Write(noise); err != nil {
+			t.Log(err)
+		}
+		if random.IntN(4) > 0 {
+			conn.Close()
+		} else {
+			t.Cleanup(func() { conn.Close() })
+		}
+	}
+	var done outcome
+	leader.call("submit", `"command": {"op": "set", "key": "k", "value": "v"}`, &done)
+	for _, program := range programs {
+		program.call("when_applied", fmt.Sprintf(`"index": %d`, done.Index), &reached{})
+		if life := program.life(); life.Term != term {
+			t.Errorf("a node is in the term %d, not %d", life.Term, term)
 		}
 	}
 }
