@@ -155,7 +155,9 @@ class Network(Transport):
     def _shake(self, connection: Dialled) -> None:
         """A handshake goes on: it is connected, or its peer has answered."""
         number, sock, dialler = connection.peer, connection.sock, connection.dialler
-        peer = self._peers[number]
+        peer = self._peers.get(number)
+        if peer is None or peer.connection is not connection:
+            return  # It was ended by what came before in the same look at all of them.
         try:
             if self._selector.get_key(sock).events == selectors.EVENT_WRITE:
                 if sock.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR):
@@ -228,6 +230,8 @@ class Network(Transport):
             self._refuse(accepted, "too many at once have not shown who they are")
 
     def _hear(self, accepted: Accepted) -> None:
+        if accepted.sock.fileno() < 0:
+            return  # It was ended by what came before in the same look at all of them.
         listener = accepted.listener
         stranger = listener.peer is None
         try:

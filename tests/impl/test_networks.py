@@ -349,3 +349,27 @@ def test_what_a_peer_does_not_take_at_once_comes_whole_and_in_order(
         acknowledging.join()
         assert all(isinstance(outcome, Applied) for outcome in done)
         assert not listening.refusals
+
+
+def test_who_comes_again_may_do_so_while_its_former_connection_speaks(
+    listening: Listening,
+) -> None:
+    """Both are found at once by whoever looks at all connections at a time."""
+    stale = encode(RequestVote(0, 1, 2, 0, 0))
+    with contextlib.ExitStack() as stack:
+        other, first = (stack.enter_context(Stranger(listening.address)) for _ in range(2))
+        other.shake_hands(3, 2)
+        first.shake_hands(1, 2)
+        # Its file's number is the next one's, which so is looked at before the first one.
+        other.socket.close()
+        first.say(encode(RequestVote(50, 1, 2, 90, 50)))
+        listening.wait_for(lambda: listening.roles[-1].term >= 50)
+        listening.node.pause(2)
+        second = stack.enter_context(Stranger(listening.address))
+        second.say(Dialler(Identity(1, "c-1"), 2).take_output())
+        first.say(stale * 20_000)
+        listening.node.resume(2)
+        first.hear()
+        second.say(encode(RequestVote(70, 1, 2, 90, 50)))
+        listening.wait_for(lambda: listening.roles[-1].term >= 70)
+    assert not listening.failures
