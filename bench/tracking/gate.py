@@ -102,6 +102,7 @@ class End(Enum):
     """Why the measuring ended."""
 
     DECIDED = "everything is decided"
+    ENOUGH = "what was asked for is decided"
     GIVEN_UP = "what is not decided fails again and again"
     BLOCKS_DONE = "all blocks are done"
     OUT_OF_TIME = "the time is over"
@@ -246,11 +247,13 @@ def measure(
     budget_s: float,
     say: Callable[[str], None],
     clock: Callable[[], float] = time.monotonic,
+    enough: Callable[[Collection[Verdict]], bool] = lambda verdicts: False,
 ) -> End:
     """Measure a comparison's run; `specs` are its contenders by their names in the run.
 
-    A pair that was begun is finished, so the time may be exceeded by one. An interruption loses
-    the trial under way and nothing else. Raises `StoreError` when a result cannot be kept.
+    It may end before everything is decided: when the verdicts so far are `enough`. A pair that was
+    begun is finished, so the time may be exceeded by one. An interruption loses the trials under
+    way and nothing else. Raises `StoreError` when a result cannot be kept.
     """
     deadline = clock() + budget_s
     specification = run.manifest.specification
@@ -269,6 +272,8 @@ def measure(
                 if trial.failure is not None:
                     say(f"{trial.trial} failed at {trial.failure.stage}: {trial.failure.message}")
             agenda.take(pair, trials, clock() - began)
+            if enough(agenda.verdicts.values()):
+                return End.ENOUGH
             decided = sum(v is not Verdict.UNDECIDED for v in agenda.verdicts.values())
             if decided != told or clock() - said_at > _SILENCE_S:
                 said_at, told = clock(), decided
