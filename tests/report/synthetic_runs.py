@@ -202,7 +202,7 @@ _ENVIRONMENT = {
 
 
 def _hello(name: str) -> dict[str, Any]:
-    language = "Go" if name == "go" else "Python"
+    language = "Go" if name.startswith("go") else "Python"
     runtime: dict[str, Any] = (
         {"name": "Go", "version": "1.27.3", "gomaxprocs": 2}
         if language == "Go"
