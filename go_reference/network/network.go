@@ -26,8 +26,10 @@ import (
 const (
 	// maxStrangers is how many connections may be in the handshake at the same time.
 	maxStrangers = 64
-	// maxHeld bounds the messages, in bytes, that a link's delay holds here.
-	maxHeld = 64 << 20
+	// maxHeld bounds the messages, in bytes, that a link's delay holds here; each is in a goroutine
+	// of its own, which takes memory too.
+	maxHeld      = 64 << 20
+	heldOverhead = 4 << 10
 )
 
 // Config is what a network is made with.
@@ -54,6 +56,8 @@ type Network struct {
 	sent     atomic.Int64   // bytes
 	held     atomic.Int64   // bytes of messages that a delay holds
 	refusals refusals
+
+	accepting sync.Once
 
 	mu        sync.Mutex
 	peers     map[raft.NodeID]*peer
@@ -93,7 +97,6 @@ func (n *Network) SetPeers(addresses map[raft.NodeID]string) {
 	if n.running.Err() != nil {
 		return
 	}
-	first := len(n.peers) == 0
 	for id, known := range n.peers {
 		if addresses[id] != known.address {
 			known.leave()
@@ -108,8 +111,8 @@ func (n *Network) SetPeers(addresses map[raft.NodeID]string) {
 			n.peers[id] = n.meet(id, address)
 		}
 	}
-	if first && len(n.peers) > 0 {
-		n.working.Go(n.accept)
+	if len(n.peers) > 0 {
+		n.accepting.Do(func() { n.working.Go(n.accept) })
 	}
 }
 
@@ -180,9 +183,9 @@ func (n *Network) hear(conn net.Conn) {
 	defer context.AfterFunc(n.running, func() { conn.Close() })()
 	reader := newFrameReader(conn)
 	from, err := n.introduce(conn, reader)
+	defer n.forget(from, conn)
 	if err == nil {
 		err = n.listen(from, reader)
-		n.forget(from, conn)
 	}
 	if err != nil && !ended(err) && n.running.Err() == nil {
 		n.refusals.add(from, err)
@@ -237,7 +240,7 @@ func (n *Network) listen(from raft.NodeID, reader *frameReader) error {
 		if frame.delay == 0 {
 			n.config.Deliver(message)
 		} else {
-			n.hold(message, frame.delay, int64(headerSize+len(frame.body)))
+			n.hold(message, frame.delay, int64(heldOverhead+len(frame.body)))
 		}
 	}
 }

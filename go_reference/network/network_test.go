@@ -188,6 +188,31 @@ func TestOnlyARefusalOrSoIsToldOfInASecond(t *testing.T) {
 	}
 }
 
+// What a slow link holds is bounded, and so are those who wait for it.
+func TestWhatIsHeldIsBounded(t *testing.T) {
+	two := open(t, Config{Node: 2})
+	before := runtime.NumGoroutine()
+	for range 2 * maxHeld / heldOverhead {
+		two.hold(beat(1), time.Minute, heldOverhead)
+	}
+	if held := runtime.NumGoroutine() - before; held > maxHeld/heldOverhead {
+		t.Errorf("%d messages are held", held)
+	}
+	two.Close()
+	if held := two.held.Load(); held != 0 {
+		t.Errorf("of a closed network %d bytes are held", held)
+	}
+}
+
+func TestPeersMayGoAndOthersCome(t *testing.T) {
+	one, two := pair(t, Config{}, Config{})
+	hears(t, one, two, beat(1))
+	two.SetPeers(nil)
+	two.SetPeers(map[raft.NodeID]string{1: one.Address()})
+	for hears(t, one, two, beat(2)).(raft.AppendEntries).Term != 2 {
+	}
+}
+
 // A network leaves nothing, whatever it is doing when it is closed.
 func TestNothingIsLeftOfANetworkThatIsClosed(t *testing.T) {
 	before := runtime.NumGoroutine()

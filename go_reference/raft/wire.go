@@ -238,20 +238,23 @@ func (r *decoder) sentEntries() []Entry {
 	return entries
 }
 
-// messageOverhead is about what a message takes beside its texts, and each of its entries or items.
-const messageOverhead = 32
+// About what a message takes beside its texts, and what each of its entries or items does.
+const (
+	messageOverhead = 128
+	partOverhead    = 32
+)
 
-// SizeOf is about how many bytes a message's body has.
+// SizeOf is about how many bytes a message takes, in memory as on its way.
 func SizeOf(message Message) int {
 	size := messageOverhead
 	switch m := message.(type) {
 	case AppendEntries:
 		for _, entry := range m.Entries {
-			size += messageOverhead + entry.size()
+			size += partOverhead + entry.size()
 		}
 	case InstallSnapshot:
 		for _, item := range m.Items {
-			size += messageOverhead + item.size()
+			size += partOverhead + item.size()
 		}
 	}
 	return size
