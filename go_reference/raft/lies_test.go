@@ -114,6 +114,7 @@ func TestANodeBearsLies(t *testing.T) {
 	}
 }
 
+// §5.4.3, state machine safety: whoever says otherwise is no leader.
 func TestNothingTakesThePlaceOfWhatIsCommitted(t *testing.T) {
 	node := NewNode(2, Settings{Nodes: []NodeID{1, 2, 3}}, func() float64 { return 0 }, Saved{})
 	node.Step(AppendEntries{Term: 1, From: 1, To: 2, Entries: entriesOf(1, 1, 1), LeaderCommit: 2})
