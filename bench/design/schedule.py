@@ -3,7 +3,10 @@
 A block has every contender in every cell once, in an order of its own, so that a drift of the
 machine hits all contenders alike and no contender always runs after the same one (Abedi and Brecht,
 "Conducting repeatable experiments in highly variable cloud computing environments", ICPE 2017).
-The order follows from the run's seed, so a resumed run goes on as if it had never stopped.
+Where a contender's trials share a process (`Specification.one_process`), a block has every
+contender once, in random order, with all cells in theirs: what a process did before is then the
+same for all. The order follows from the run's seed, so a resumed run goes on as if it had never
+stopped.
 """
 
 from __future__ import annotations
@@ -43,6 +46,11 @@ def schedule(
 ) -> Iterator[Planned]:
     """Yield every trial of a run in the order in which they are to be run."""
     for block in range(specification.blocks):
+        if specification.one_process:
+            drawn = random.Random(f"{seed}/{block}").sample(contenders, len(contenders))
+            pairs = [(cell, contender) for contender in drawn for cell in specification.cells]
+            yield from (Planned(c, block, n, name) for n, (c, name) in enumerate(pairs))
+            continue
         pairs = [(cell, contender) for cell in specification.cells for contender in contenders]
         random.Random(f"{seed}/{block}").shuffle(pairs)
         for order, (cell, contender) in enumerate(pairs):

@@ -138,15 +138,17 @@ def _found(problems: Sequence[str], log: Replay | None = None) -> Checked:
 
 
 def read_roles(
-    events: EventLog, nodes: Sequence[int], launched_ns: int
+    events: EventLog, nodes: Sequence[int], launched_ns: int, before: int = 0
 ) -> tuple[list[Role], list[str]]:
     """Return the role events of a trial whose contender was launched then, and what is wrong.
+
+    So many events `before` were of other clusters.
 
     Raises `msgspec.ValidationError` for an event that is none.
     """
     roles, problems = [], []
     terms: Counter[int] = Counter()
-    for event, received_ns in events.timed():
+    for event, received_ns in events.timed()[before:]:
         if event["event"] != "role":
             continue
         role = msgspec.convert(event, Role)

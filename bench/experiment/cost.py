@@ -16,6 +16,7 @@ from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import NamedTuple
 
+import msgspec
 import psutil
 
 from raftmark.bench.runs.forms import Cost, MachineState
@@ -32,6 +33,8 @@ class CostMeter:
     def __init__(self, processes: Callable[[], Iterable[int]]) -> None:
         """`processes` returns the pids of all that live at the time."""
         self._processes = processes
+        for pid in processes():
+            _forget_peak(pid)
         self._before = _read(processes())
 
     def cost(self) -> Cost:
@@ -55,6 +58,11 @@ class CostMeter:
             idle_memory_bytes=_sum(reading.memory_bytes for reading in before),
             end_memory_bytes=_sum(reading.memory_bytes for reading in after),
         )
+
+
+def without_memory(cost: Cost) -> Cost:
+    """Return it without what was held before and after, of which earlier loads left a part."""
+    return msgspec.structs.replace(cost, idle_memory_bytes=None, end_memory_bytes=None)
 
 
 class MachineMeter:
@@ -142,6 +150,12 @@ def _read_cpu_ns(pid: int) -> int:
         return time.clock_gettime_ns(~pid << 3 | _CPUCLOCK_SCHED)
     except OSError as error:  # The clock is gone with the process.
         raise ProcessLookupError(pid) from error
+
+
+def _forget_peak(pid: int) -> None:
+    """Let a process's peak begin anew, where the system can (Linux); else it is since its start."""
+    with contextlib.suppress(OSError):
+        (_PROC / str(pid) / "clear_refs").write_text("5", encoding="ascii")
 
 
 def _read_memory(path: Path) -> int | None:

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from enum import Enum
+from itertools import zip_longest
 from typing import Protocol
 
 from raftmark.bench.contenders.registry import ContenderSpec
 from raftmark.bench.design.schedule import Planned
+from raftmark.bench.experiment.life import Life
 from raftmark.bench.experiment.trial import run_trial, skipped_trial
 from raftmark.bench.runs.forms import Trial
 from raftmark.bench.runs.plan import remaining
@@ -38,9 +40,24 @@ def measure(run: Run, specs: Mapping[str, ContenderSpec], display: Display) -> E
     An interruption loses the trial under way and nothing else. Raises `StoreError` when a result
     cannot be kept.
     """
+    trials = remaining(run)
+    life = Life()
+    try:
+        return _measure(run, specs, display, trials, life)
+    finally:
+        life.end()
+
+
+def _measure(
+    run: Run,
+    specs: Mapping[str, ContenderSpec],
+    display: Display,
+    trials: Sequence[Planned],
+    life: Life,
+) -> End:
     specification = run.manifest.specification
     started = time.monotonic()
-    for planned in remaining(run):
+    for planned, following in zip_longest(trials, trials[1:]):
         if (
             specification.budget_s is not None
             and time.monotonic() - started > specification.budget_s
@@ -53,12 +70,23 @@ def measure(run: Run, specs: Mapping[str, ContenderSpec], display: Display) -> E
                 f"not tried: {planned.contender} has already cost this run "
                 f"{lost_s:.0f} s in failed trials"
             )
+            life.end()
             trial = skipped_trial(planned, reason)
         else:
-            trial = run_trial(planned, specs[planned.contender], run)
+            life.goes_on = specification.one_process and _share(planned, following)
+            trial = run_trial(planned, specs[planned.contender], run, life)
         run.append(trial)
         display.ended(trial)
     return End.COMPLETE
+
+
+def _share(planned: Planned, following: Planned | None) -> bool:
+    """Whether both trials are of the same contender and placement in the same block."""
+    return following is not None and _process(planned) == _process(following)
+
+
+def _process(planned: Planned) -> tuple[int, str, str]:
+    return planned.block, planned.contender, planned.cell.transport
 
 
 def _lost_to_failures(run: Run, contender: str) -> float:

@@ -27,7 +27,8 @@ from raftmark.bench.design.specification import Cell
 from raftmark.bench.experiment import durability
 from raftmark.bench.experiment.check import Asked, check, read_roles, settle
 from raftmark.bench.experiment.claims import Witness, asked_for
-from raftmark.bench.experiment.cost import CostMeter, MachineMeter
+from raftmark.bench.experiment.cost import CostMeter, MachineMeter, without_memory
+from raftmark.bench.experiment.life import Life
 from raftmark.bench.experiment.replay import MOST_PROBLEMS
 from raftmark.bench.runs.forms import (
     CheckOutcome,
@@ -112,14 +113,16 @@ class Course:
     over; that may be before it was ever ready.
     """
 
-    def __init__(self, planned: Planned, spec: ContenderSpec, run: Run) -> None:
-        """Begin a trial, which is not added to `run`.
+    def __init__(
+        self, planned: Planned, spec: ContenderSpec, run: Run, life: Life | None = None
+    ) -> None:
+        """Begin a trial, which is not added to `run`, in a process of its own or in `life`.
 
         Raises `StoreError` when the run's directory cannot be used.
         """
         self.ready: Ready | None = None
         self.trial: Trial | None = None
-        self._steps = _conduct(planned, spec, run)
+        self._steps = _conduct(planned, spec, run, life or Life())
         try:
             self.ready = next(self._steps)
         except StopIteration as over:
@@ -151,19 +154,21 @@ class Course:
         return self.trial
 
 
-def run_trial(planned: Planned, spec: ContenderSpec, run: Run) -> Trial:
+def run_trial(planned: Planned, spec: ContenderSpec, run: Run, life: Life | None = None) -> Trial:
     """Run one trial and return its record; the trial is not added to `run`.
 
-    Raises `StoreError` when the run's directory cannot be used.
+    It has a process of its own, or the one of `life`. Raises `StoreError` when the run's directory
+    cannot be used.
     """
-    with Course(planned, spec, run) as course:
+    with Course(planned, spec, run, life) as course:
         return course.run()
 
 
-def _conduct(planned: Planned, spec: ContenderSpec, run: Run) -> _Steps:
+def _conduct(planned: Planned, spec: ContenderSpec, run: Run, life: Life) -> _Steps:
     started_at, started = now(), time.monotonic()
     machine = MachineMeter()
-    log = run.logs / log_name(planned.id)
+    own_log = run.logs / log_name(planned.id)
+    log = life.log = life.log or own_log
     progress = _Progress()
     failure = None
     with explained(run.path), ExitStack() as stack:
@@ -177,7 +182,7 @@ def _conduct(planned: Planned, spec: ContenderSpec, run: Run) -> _Steps:
             twin=planned.contender in {twin for _, twin in pairs(run.manifest.contenders)},
         )
         try:
-            yield from _go_through(progress, planned, spec, cluster, log, run.path)
+            yield from _go_through(progress, planned, spec, cluster, life, run.path)
         except ContenderFailed as error:
             failure = Failure(progress.stage, error.message, error.stderr)
         except ContenderError as error:
@@ -187,7 +192,13 @@ def _conduct(planned: Planned, spec: ContenderSpec, run: Run) -> _Steps:
             failure = Failure(progress.stage, message, _tail(log))
         if failure is None and progress.check is not None and not progress.check.passed:
             failure = Failure("check", progress.check.problems[0], _tail(log))
-        if failure is None:
+        if failure is not None:
+            # The process is gone, and what it said of its end is this trial's.
+            life.log = None
+            if log != own_log:
+                log.replace(own_log)
+        elif not life.goes_on:
+            life.log = None
             log.unlink()
     return _record(planned, progress, failure, machine.state(), started_at, started)
 
@@ -228,7 +239,7 @@ def _go_through(
     planned: Planned,
     spec: ContenderSpec,
     cluster: dict[str, Any],
-    log: Path,
+    life: Life,
     run: Path,
 ) -> Generator[Ready, Callable[[], Ran]]:
     cell = planned.cell
@@ -236,10 +247,9 @@ def _go_through(
         spec = deployed(spec)
 
     def launch() -> Contender:
-        return spec.launch(stderr=log, env=environment(run))
+        return spec.launch(stderr=life.log, env=environment(run))
 
-    launched_ns = time.monotonic_ns()
-    with launch() as contender:
+    with life.present(launch) as contender:
         reply = contender.send_as(Hello, "hello")
         hello = contender.wait_for(reply, "hello", _LAUNCH_TIMEOUT_S)
         if "snapshot" not in hello.features and not cluster.get("snapshot_entries"):
@@ -265,12 +275,14 @@ def _go_through(
         sent_ns = time.monotonic_ns()
         answer = yield Ready(contender, cell, CostMeter(contender.processes))
         progress.result, received_ns, progress.cost, progress.turns = answer()
+        if not life.fresh:
+            progress.cost = without_memory(progress.cost)
         result = parse_result(cell.workload["name"], progress.result)
 
         progress.stage = "check"
         patience_s = _patience_s(cell, result)
         patience = Patience(patience_s, "check")
-        roles, strange = read_roles(contender.events, nodes, launched_ns)
+        roles, strange = read_roles(contender.events, nodes, life.launched_ns, life.events_before)
         witness = Witness(nodes, sent_ns, received_ns, roles, progress.turns)
         checked = check(contender, cell, result, witness, patience)
         progress.check = _with_problems(checked.outcome, strange)
@@ -284,11 +296,14 @@ def _go_through(
             took_s = round(time.monotonic() - started, 3)
             outcome = msgspec.structs.replace(progress.check, read_back_s=took_s)
             progress.check = _with_problems(outcome, lost)
+            life.goes_on = False  # It was killed.
             return
 
+        life.goes_on = life.goes_on and progress.check.passed
         progress.stage = "stop"
         contender.call("stop", reply_timeout=_STOP_TIMEOUT_S)
-        _end(contender)
+        if not life.goes_on:
+            _end(contender)
 
 
 def start(contender: Asked, cluster: Mapping[str, Any]) -> list[int]:

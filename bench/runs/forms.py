@@ -124,12 +124,13 @@ class Cost(msgspec.Struct, frozen=True):
     """The resources that a contender's process tree used during `run`.
 
     `cpu_s`: CPU seconds, user and system, of processes that ended meanwhile too.
-    `peak_rss_bytes`: the sum of each process's peak resident size since its start; pages that
-    processes share count once for each. Peaks and context switches are those of the processes and
-    threads that are alive at the end: the system forgets the others. `idle_memory_bytes`,
-    `end_memory_bytes`: what all held before and after, of shared pages each its part; where the
-    cluster has a load beside its leader, once it has settled. Only Linux tells these; None
-    elsewhere, and in records of before they were read.
+    `peak_rss_bytes`: the sum of each process's peak resident size since `run` was asked for (since
+    its start in runs from before 26 November 2026); pages that processes share count once for each.
+    Peaks and context switches are those of the processes and threads that are alive at the end: the
+    system forgets the others. `idle_memory_bytes`, `end_memory_bytes`: what all held before and
+    after, of shared pages each its part; where the cluster has a load beside its leader, once it
+    has settled. They are None in a process that had loads before, which has kept of them. Only
+    Linux tells these; None elsewhere, and in records of before they were read.
     """
 
     cpu_s: Annotated[float, msgspec.Meta(ge=0)]

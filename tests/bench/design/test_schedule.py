@@ -1,6 +1,7 @@
 from collections import Counter
 from itertools import pairwise
 
+import msgspec
 import pytest
 
 from raftmark.bench.design.schedule import schedule
@@ -52,6 +53,18 @@ def test_no_contender_has_a_fixed_neighbour():
     # Twelve ordered pairs share 1200 places; a fixed order would leave most of them without any.
     assert len(pairs) == 12
     assert min(pairs.values()) > 60
+
+
+def test_where_trials_share_a_process_all_do_the_same_before():
+    specification = msgspec.structs.replace(SPECIFICATION, one_process=True)
+    planned = list(schedule(specification, CONTENDERS, seed=3))
+    cells = len(specification.cells)
+    turns = [planned[start : start + cells] for start in range(0, len(planned), cells)]
+    for turn in turns:
+        assert len({(trial.block, trial.contender) for trial in turn}) == 1
+        assert [trial.cell for trial in turn] == specification.cells
+    assert len({trial.id for trial in planned}) == len(planned) == cells * 4 * SPECIFICATION.blocks
+    assert len({tuple(t[0].contender for t in turns if t[0].block == b) for b in range(3)}) > 1
 
 
 def test_a_blocks_contenders_share_the_seed_of_their_clusters():

@@ -1,10 +1,14 @@
 import os
 import sys
+from collections import Counter
 from pathlib import Path
+from typing import Any
 
 import msgspec
 import pytest
 
+from raftmark.bench.contenders.contender import Contender
+from raftmark.bench.contenders.registry import ContenderSpec
 from raftmark.bench.design.cells import catch_up_cell
 from raftmark.bench.design.schedule import Planned
 from raftmark.bench.design.specification import Cell
@@ -260,6 +264,35 @@ def test_a_bad_contender_costs_only_its_own_trials(tmp_path):
     assert remaining(run) == []
     logs = {path.name for path in run.logs.iterdir()}
     assert logs == {"replicate-w2_0_crashes.stderr", "replicate-w2_0_hangs.stderr"}
+
+
+def test_trials_of_a_block_may_share_a_process(tmp_path, monkeypatch):
+    specs = contenders(
+        tmp_path, {"a": fake("stub"), "b": fake("stub"), "crashes": fake("crashes", "run")}
+    )
+    launched: list[str] = []
+    launch = ContenderSpec.launch
+
+    def counted(spec: ContenderSpec, **options: Any) -> Contender:
+        launched.append(spec.name)
+        return launch(spec, **options)
+
+    monkeypatch.setattr(ContenderSpec, "launch", counted)
+    cells = [
+        msgspec.structs.replace(replicate_cell(timeout_s=10), id=f"cell-{n}") for n in range(3)
+    ]
+    plan = manifest(list(specs), cells, blocks=2, one_process=True)
+    run = Run.create(tmp_path / "results", plan)
+    assert measure_quietly(run, specs) is End.COMPLETE
+    assert remaining(run) == []
+    assert {t.contender for t in run.trials if t.status == "failed"} == {"crashes"}
+    # One for each block, but a new one after each failure.
+    assert Counter(launched) == {"a": 2, "b": 2, "crashes": 6}
+    # What a load adds to memory is read of a process's first.
+    told = {t.cell for t in run.trials if t.cost and t.cost.idle_memory_bytes is not None}
+    assert told <= {"cell-0"}
+    logs = {path.name for path in run.logs.iterdir()}
+    assert logs == {f"cell-{n}_{block}_crashes.stderr" for n in range(3) for block in range(2)}
 
 
 def test_a_contender_that_keeps_hanging_is_given_up(tmp_path):
