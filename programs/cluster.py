@@ -251,8 +251,15 @@ class ProgramCluster(Cluster):
         self._programs[node].ask("when_applied", replies.decode_reached, done, index=index)
 
     def status(self, node: int) -> NodeStatus:
-        """Ask the node's program."""
-        return self._programs[node].call("status", replies.decode_status)
+        """Ask the node's program.
+
+        What it tells may follow from another node's messages, which a trace is to tell of before:
+        so the others, whose pipes are their own, are heard out.
+        """
+        status = self._programs[node].call("status", replies.decode_status)
+        if self._config.trace:
+            self._tell_all("hello")
+        return status
 
     def counters(self, node: int) -> Counters:
         """Ask the node's program."""
