@@ -23,7 +23,7 @@ from raftmark.raft.connections import (
 )
 from raftmark.raft.deployed import Address, Site
 from raftmark.raft.handshake import HANDSHAKE_S, MAX_HANDSHAKES, Dialler, Identity, Listener
-from raftmark.raft.links import Links
+from raftmark.raft.links import MAX_HELD, Links
 from raftmark.raft.messages import Message
 from raftmark.raft.wire import FrameError, Outgoing, encode
 
@@ -210,9 +210,10 @@ class Accepted(Connection):
         was = self.peer
         try:
             for delay_ns, message in self._listener.receive(self._buffer[:nbytes]):
-                if delay_ns:
+                if delay_ns and self._network.held < MAX_HELD:
+                    self._network.held += 1
                     self._deliver_at(time.monotonic_ns() + delay_ns, message)
-                else:
+                elif not delay_ns:
                     self._network.deliver(message)
         except FrameError as error:
             self.transport.write(self._listener.take_output())
@@ -230,6 +231,7 @@ class Accepted(Connection):
         if remaining_ns > 0:
             self._loop.call_later(remaining_ns / 1e9, self._deliver_at, due_ns, message)
         else:
+            self._network.held -= 1
             self._network.deliver(message)
 
     def _be_too_late(self) -> None:
@@ -264,6 +266,8 @@ class Network:
         self.refusals = Refusals(site.node, refused)
         self.deliver = deliver
         self.senders: dict[int, Sender] = {}
+        self.held = 0
+        """How many messages wait because of slow links."""
         self._site = site
         self._seed = seed
         self._accepted: set[Accepted] = set()

@@ -10,7 +10,7 @@ from raftmark.raft.draws import Draws, node_links
 T = TypeVar("T")
 
 MAX_HELD = 8192
-"""How many messages wait for a paused node; more are lost, as Raft lets any be."""
+"""How many messages wait for a paused node, or on slow links to a node; more are lost."""
 
 
 class Faults(NamedTuple):
@@ -87,8 +87,9 @@ class DelayLine(Generic[T]):
         self._order = itertools.count()
 
     def push(self, due_ns: int, message: T) -> None:
-        """Hold a message until `due_ns` of the monotonic clock."""
-        heapq.heappush(self._heap, (due_ns, next(self._order), message))
+        """Hold a message until `due_ns` of the monotonic clock, or lose it if too many are."""
+        if len(self._heap) < MAX_HELD:
+            heapq.heappush(self._heap, (due_ns, next(self._order), message))
 
     @property
     def next_due_ns(self) -> int | None:

@@ -18,7 +18,7 @@ from raftmark.raft.cluster import ClusterConfig, Events, Refusal
 from raftmark.raft.connections import address_of, open_socket
 from raftmark.raft.deployed import Address, DeployedFactory, DeployedNode, Site
 from raftmark.raft.handshake import Dialler, Identity, Listener
-from raftmark.raft.links import Faults
+from raftmark.raft.links import MAX_HELD, Faults
 from raftmark.raft.messages import (
     AppendEntries,
     AppendEntriesReply,
@@ -373,3 +373,15 @@ def test_who_comes_again_may_do_so_while_its_former_connection_speaks(
         second.say(encode(RequestVote(70, 1, 2, 90, 50)))
         listening.wait_for(lambda: listening.roles[-1].term >= 70)
     assert not listening.failures
+
+
+def test_what_a_slow_link_holds_is_bounded(listening: Listening) -> None:
+    """The first of them are held, and those for which there is no room are lost."""
+    with Stranger(listening.address) as stranger:
+        stranger.shake_hands(1, 2)
+        last = RequestVote(90, 1, 2, 90, 50)
+        stranger.say(encode(last, 60_000_000_000) * (MAX_HELD + 1))
+        stranger.say(encode(last._replace(term=70), 1))
+        stranger.say(encode(last._replace(term=50)))
+        listening.wait_for(lambda: listening.roles[-1].term >= 50)
+    assert max(change.term for change in listening.roles) < 70

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from raftmark.raft.links import PERFECT, DelayLine, Faults, Links
+from raftmark.raft.links import MAX_HELD, PERFECT, DelayLine, Faults, Links
 
 
 def copies(links: Links, to: int, messages: int = 1000) -> list[list[int]]:
@@ -113,3 +113,10 @@ def test_a_delay_line_gives_out_what_is_due_in_order() -> None:
     assert line.next_due_ns == 30
     assert list(line.pop_due(99)) == ["c"]
     assert line.next_due_ns is None
+
+
+def test_only_so_many_messages_are_on_their_way() -> None:
+    line: DelayLine[int] = DelayLine()
+    for number in range(MAX_HELD + 1):
+        line.push(10, number)
+    assert list(line.pop_due(10)) == list(range(MAX_HELD))
