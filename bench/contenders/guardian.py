@@ -1,10 +1,11 @@
-"""Whoever is stopped has somebody who lives: a process that ends what a killed harness had stopped.
+"""Whoever is stopped has somebody who lives: a process that ends what a killed harness had begun.
 
 A contender ends with its standard input, and so with its harness. One that is stopped does not even
 see that, and would stand there for ever. No handler runs in a harness that is killed outright
 (SIGKILL), and what Linux can send to the children of a dead process, it sends to no grandchildren,
 and macOS not at all. So a harness that stops processes starts this program beside it, and tells it
 through a pipe whom; when the pipe ends, for whatever reason, it kills those that were not released.
+What else is to be done after a harness that cannot do it any more, is a command that it then runs.
 
 This file is run by itself: it needs the standard library alone.
 """
@@ -12,16 +13,17 @@ This file is run by itself: it needs the standard library alone.
 from __future__ import annotations
 
 import contextlib
+import json
 import os
 import signal
 import subprocess
 import sys
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Self
 
-_GUARD, _RELEASE = "guard", "release"
+_GUARD, _RELEASE, _AFTERWARDS, _NEVER_MIND = "guard", "release", "afterwards", "never_mind"
 
 
 class Guardian:
@@ -75,23 +77,41 @@ class Guardian:
         with contextlib.suppress(BrokenPipeError):
             self._tell(_RELEASE, targets)
 
-    def _tell(self, what: str, targets: Iterable[int]) -> None:
+    @contextlib.contextmanager
+    def afterwards(self, command: Sequence[str]) -> Iterator[None]:
+        """Let it run a command if this process ends before the block does.
+
+        Raises OSError when it has died.
+        """
+        encoded = json.dumps(list(command))
+        self._tell(_AFTERWARDS, [encoded])
+        try:
+            yield
+        finally:
+            with contextlib.suppress(BrokenPipeError):
+                self._tell(_NEVER_MIND, [encoded])
+
+    def _tell(self, what: str, arguments: Iterable[object]) -> None:
         assert self._process.stdin is not None
-        for target in targets:
-            self._process.stdin.write(f"{what} {target}\n")
+        for argument in arguments:
+            self._process.stdin.write(f"{what} {argument}\n")
 
 
 def _main() -> None:
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, signal.SIG_IGN)
     print("ready", flush=True)
-    guarded: set[int] = set()
+    guarded: set[str] = set()
+    commands: set[str] = set()
     for line in sys.stdin:
-        what, _, target = line.partition(" ")
-        (guarded.add if what == _GUARD else guarded.discard)(int(target))
+        what, _, argument = line.rstrip("\n").partition(" ")
+        its = guarded if what in (_GUARD, _RELEASE) else commands
+        (its.add if what in (_GUARD, _AFTERWARDS) else its.discard)(argument)
     for target in guarded:
         with contextlib.suppress(ProcessLookupError):
-            os.kill(target, signal.SIGKILL)
+            os.kill(int(target), signal.SIGKILL)
+    for command in commands:
+        subprocess.run(json.loads(command), stdin=subprocess.DEVNULL, check=False)
 
 
 if __name__ == "__main__":

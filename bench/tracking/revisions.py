@@ -6,8 +6,8 @@ at paths of the same length, because even that can change how fast a program run
 al., "Producing wrong data without doing anything obviously wrong!", ASPLOS 2009).
 
 The worktrees lie in the project's cache, in a directory that is locked by the process that made
-it. It is removed when that process is done, interrupted or not; after one that was killed, by the
-next one.
+it. It is removed when that process is done, interrupted or not; after one that was killed, by what
+that had started for it (`contenders/guardian.py`), or else by the next one.
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ import fcntl
 import os
 import re
 import shutil
+import sys
 import tempfile
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -25,6 +26,7 @@ from typing import NamedTuple
 
 import msgspec
 
+from raftmark.bench.contenders.guardian import Guardian
 from raftmark.bench.contenders.registry import ContenderSpec, RegistryError, load_contenders
 from raftmark.bench.git import GitError, git
 
@@ -128,6 +130,8 @@ class Repository:
                     self._remove_abandoned(cache)
                     place = Path(tempfile.mkdtemp(prefix="", dir=cache))
                     stack.enter_context(_lock(place))
+                guardian = stack.enter_context(Guardian())
+                stack.enter_context(guardian.afterwards(_command_to_tidy(self.path)))
             except OSError as error:
                 raise RevisionError(f"cannot use {error.filename}: {error.strerror}") from error
             try:
@@ -187,8 +191,14 @@ class Repository:
         except OSError as error:
             raise RevisionError(f"cannot copy {_printable(name)}: {error.strerror}") from error
 
-    def _remove_abandoned(self, cache: Path) -> None:
+    def tidy(self) -> None:
         """Remove what processes left behind that were killed."""
+        cache = self.path / ".cache" / "revisions"
+        if cache.exists():
+            with _lock(cache, wait=True):
+                self._remove_abandoned(cache)
+
+    def _remove_abandoned(self, cache: Path) -> None:
         for place in cache.glob("*/"):
             with _lock(place) as locked:
                 if locked:
@@ -241,6 +251,10 @@ def _leads_through_link(root: Path, name: str) -> bool:
     return any((root / parent).is_symlink() for parent in Path(name).parents)
 
 
+def _command_to_tidy(project: Path) -> list[str]:
+    return [sys.executable, "-m", __name__, str(project)]
+
+
 @contextlib.contextmanager
 def _lock(place: Path, *, wait: bool = False) -> Iterator[bool]:
     """Lock a directory until the end or this process's death, if no other process has."""
@@ -254,3 +268,7 @@ def _lock(place: Path, *, wait: bool = False) -> Iterator[bool]:
             yield True
     finally:
         os.close(file)
+
+
+if __name__ == "__main__":
+    Repository(Path(sys.argv[1])).tidy()

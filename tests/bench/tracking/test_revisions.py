@@ -8,6 +8,7 @@ import subprocess
 import sys
 import textwrap
 
+import psutil
 import pytest
 
 from raftmark.bench.tracking.revisions import (
@@ -20,6 +21,7 @@ from raftmark.bench.tracking.revisions import (
     contenders_of,
 )
 from tests.bench.repositories import Project
+from tests.bench.support import PATIENCE
 
 WORKING = Revision(WORKING_TREE, None)
 
@@ -263,7 +265,8 @@ def test_a_revision_that_cannot_be_checked_out_leaves_nothing_behind(project):
     assert project.worktrees() == []
 
 
-def test_what_a_killed_process_left_the_next_one_removes_and_no_more(project):
+@pytest.mark.parametrize("guarded", [True, False], ids=["its guardian", "the next one"])
+def test_what_a_killed_process_left_is_removed_and_no_more(project, guarded):
     program = textwrap.dedent(
         """
         import os, sys
@@ -283,12 +286,18 @@ def test_what_a_killed_process_left_the_next_one_removes_and_no_more(project):
         return started
 
     with start() as killed, start() as living:
+        guardians = psutil.Process(killed.pid).children()
+        assert len(guardians) == 1
+        for process in [] if guarded else guardians:
+            process.kill()
         os.kill(killed.pid, signal.SIGKILL)
         killed.wait()
-        assert len(project.worktrees()) == 4
-        repository = Repository(project.path)
-        with repository.checked_out(repository.resolve("main")):
-            pass
+        psutil.wait_procs(guardians, timeout=PATIENCE)
+        if not guarded:
+            assert len(project.worktrees()) == 4
+            repository = Repository(project.path)
+            with repository.checked_out(repository.resolve("main")):
+                pass
         assert len(project.worktrees()) == 2, "the one that lives still has its own"
         living.stdin.close()
         assert living.wait() == 0
