@@ -79,8 +79,9 @@ class Headline:
     the rest of it. `unit` is one of `bench.analysis.metrics`. `figures` has the contenders that
     have one. `pairs` has each comparison that is looked at, of a subject with a reference, both
     ways round; the intervals of all headlines' pairs hold together at 95 %. `noise` is None for
-    what is counted, and where no twin was measured; `samples` are what is measured by contender
-    and block.
+    what is counted, and where no twin was measured. `drift` is how far ratios move from run to run
+    where runs are pooled, noise apart: a factor within which, and whose reciprocal, 95 % of runs
+    lie. `samples` are what is measured by contender and block, or run.
     """
 
     key: str
@@ -92,6 +93,7 @@ class Headline:
     figures: Mapping[str, Quantity]
     pairs: Mapping[tuple[str, str], Comparison]
     noise: Floor | None = None
+    drift: float | None = None
     counted: bool = False
     samples: Mapping[str, Mapping[int, float]] = field(default_factory=dict)
 

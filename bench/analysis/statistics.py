@@ -164,6 +164,24 @@ def joint_ratio_interval(
         return Estimate(*np.exp(estimate).tolist())
 
 
+def between_runs(runs: Sequence[Sequence[float]]) -> float:
+    """Estimate the standard deviation of a ratio's logarithm from run to run, the noise apart.
+
+    Each run has its ratios, one a block. What their medians vary by is what runs vary by and what
+    is left of the noise within them; the latter, from the spread of the blocks, is taken away (the
+    method of moments; Hedges, "A random effects model for effect sizes", Psychological Bulletin 93,
+    1983). A median of n values varies by pi/2 of what their mean does. Raises `ValueError` with
+    fewer than two runs, or a run of fewer than two blocks.
+    """
+    if len(runs) < 2 or any(len(run) < 2 for run in runs):
+        raise ValueError("it takes two runs of two blocks to tell how runs differ")
+    logarithms = [np.log(np.asarray(run, dtype=float)) for run in runs]
+    medians = np.array([np.median(run) for run in logarithms])
+    within = [math.pi / 2 * float(np.var(run, ddof=1)) / len(run) for run in logarithms]
+    between = float(np.var(medians, ddof=1)) - math.fsum(within) / len(within)
+    return math.sqrt(max(0.0, between))
+
+
 def noise_floor(base: Sequence[float], twin: Sequence[float]) -> float:
     """Return how far two figures differ, relatively, where nothing does: the A/A pair's.
 

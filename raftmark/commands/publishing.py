@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -23,12 +24,19 @@ def register(app: typer.Typer) -> None:
 
 
 def report(
-    run: RunName,
-    later: Annotated[
-        str | None,
+    runs: Annotated[
+        list[str],
         typer.Argument(
-            metavar="LATER",
-            help="A later run: its report is written, with what changed since the first.",
+            metavar="RUN...",
+            help="A run's name, or the path of its directory; of three or more, measured by one "
+            "command on one machine, the report is of all together.",
+        ),
+    ],
+    before: Annotated[
+        str | None,
+        typer.Option(
+            metavar="RUN",
+            help="An earlier run: the report also tells what changed since.",
             show_default=False,
         ),
     ] = None,
@@ -39,19 +47,17 @@ def report(
     results: Results = Path("results"),
     contenders_file: MeasuredWith = DEFAULT_TABLE,
 ) -> None:
-    """Write the report of a run that was measured before, complete or not."""
+    """Write the report of a run that was measured before, complete or not, or of several."""
     from raftmark.bench.runs.store import Run, StoreError
+    from raftmark.report.findings.pooling import PoolError
 
     if output is not None:
         require_place(output)
     try:
-        first = Run.open(find_run(run, results))
-        if later is None:
-            print(write(first, output, table=contenders_file))
-        else:
-            last = Run.open(find_run(later, results))
-            print(write(last, output, first, contenders_file))
-    except StoreError as error:
+        *pooled, last = [Run.open(find_run(run, results)) for run in runs]
+        earlier = None if before is None else Run.open(find_run(before, results))
+        print(write(last, output, earlier, contenders_file, pooled))
+    except (PoolError, StoreError) as error:
         raise typer.TyperException(str(error)) from error
 
 
@@ -100,12 +106,17 @@ def summary(
 
 
 def write(
-    run: Run, output: Path | None, before: Run | None = None, table: Path = DEFAULT_TABLE
+    run: Run,
+    output: Path | None,
+    before: Run | None = None,
+    table: Path = DEFAULT_TABLE,
+    pooled: Sequence[Run] = (),
 ) -> Path:
     """Write a run's report and return its file, by default in the run's directory."""
     from raftmark.report.pages.build import write_report
 
-    output = run.path / "report.html" if output is None else output
+    name = "pooled.html" if pooled else "report.html"
+    output = run.path / name if output is None else output
     with explained(output):
-        write_report(run, output, before, table)
+        write_report(run, output, before, table, pooled)
     return output

@@ -8,6 +8,7 @@ with the reason, so that no chart hides an absence. Every marker carries its exa
 
 from __future__ import annotations
 
+import base64
 import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -30,6 +31,7 @@ from matplotlib.ticker import (
     NullLocator,
 )
 
+from raftmark.bench.analysis.tables import to_csv
 from raftmark.report.drawing.svg import Tips, to_svg
 from raftmark.report.model import Contender, Interval
 
@@ -154,11 +156,29 @@ class Chart:
     if they share it.
     """
 
+    name: str
     draw: Callable[[], Iterator[Drawing]]
     description: str
     panels: tuple[Panel, ...]
     extent: Interval | None = None
     shown: frozenset[str] = field(default=frozenset())
+
+    def csv(self) -> str:
+        """Return the figures of the first view as a data URI: a row for each marker."""
+        rows = [
+            (
+                *(panel.title, one.contender, panel.rows[round(p.y)] if panel.rows else p.y, p.x),
+                *(p.x_interval or ("", "")),
+                *(p.y_interval or ("", "")),
+                p.tip,
+            )
+            for panel in self.panels
+            for one in panel.series
+            for p in one.points
+        ]
+        header = ("panel", "contender", "y", "x", "x_low", "x_high", "y_low", "y_high", "figures")
+        encoded = base64.b64encode(to_csv(header, rows).encode()).decode()
+        return f"data:text/csv;base64,{encoded}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -220,7 +240,7 @@ def chart(
     shown = {s.contender for panels in views.values() for panel in panels for s in panel.series}
     first = tuple(next(iter(views.values())))
     shared = _extent(_values(first)) if same_y else None
-    return Chart(draw, description, first, shared, frozenset(shown))
+    return Chart(name, draw, description, first, shared, frozenset(shown))
 
 
 def scales(make: Callable[[bool], Sequence[Panel]]) -> dict[tuple[Scale | None, View | None], Any]:

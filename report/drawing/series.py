@@ -39,8 +39,17 @@ def over_cells(
             if point is not None:
                 points.append(point)
         if points:
-            found.append(Series(name, points))
+            found.append(Series(name, points, unjoined(len(cells))))
     return found
+
+
+FEWEST_JOINED = 5
+"""Fewer loads are not joined by a line: nobody has measured what lies between two."""
+
+
+def unjoined(loads: int) -> tuple[Sequence[float], Sequence[float]] | None:
+    """Return the path of a series over so many loads: none, if they are too few for a line."""
+    return ((), ()) if loads < FEWEST_JOINED else None
 
 
 def scaled(quantity: Quantity, size: float) -> tuple[float, Interval | None]:

@@ -13,10 +13,9 @@ _UNDER_LOAD = ("replicate", "offered")
 def brief(analysis: Analysis) -> str:
     """Say in a line what was measured."""
     models = len({contender.base for contender in analysis.shown.values()})
-    blocks = "block" if analysis.blocks == 1 else "blocks"
     return (
         f"One consensus algorithm, Raft, written in {cardinal(models)} concurrency "
-        f"{'model' if models == 1 else 'models'}; measured in {analysis.blocks} {blocks}."
+        f"{'model' if models == 1 else 'models'}; measured in {analysis.measured_over}."
     )
 
 

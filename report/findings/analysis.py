@@ -31,6 +31,7 @@ from raftmark.report.findings import provenance
 from raftmark.report.findings.estimates import Estimates
 from raftmark.report.findings.evidence import Evidence, gather
 from raftmark.report.findings.headlines import headlines
+from raftmark.report.findings.pooling import pool
 from raftmark.report.findings.sourcecode import kept_code, measure_code
 from raftmark.report.model import Code, Contender, Failure, Headline, Tally
 
@@ -66,7 +67,9 @@ class Analysis:
     `path` is the run's directory. `tallies` are by cell and contender; contenders keep the run's
     order everywhere. The `environment` is facts as names and texts, by group. `command` measures
     the same again, and `again` makes the report of it again. `cautions` are sentences on the
-    circumstances. `machine` tells one machine from another; `before` is a run to compare with.
+    circumstances. `runs` are those that are pooled, of which the last one's facts are told; their
+    number is that of the `blocks` then. `machine` tells one machine from another; `before` is a run
+    to compare with.
     """
 
     run: str
@@ -79,6 +82,7 @@ class Analysis:
     schema: int
     torn: int
     blocks: int
+    runs: tuple[str, ...]
     evidence: Evidence
     estimates: Estimates
     contenders: Mapping[str, Contender]
@@ -96,6 +100,12 @@ class Analysis:
     def shown(self) -> dict[str, Contender]:
         """The contenders that are compared: all but twins."""
         return {name: found for name, found in self.contenders.items() if not found.twin}
+
+    @property
+    def measured_over(self) -> str:
+        """How many blocks, or runs that are pooled, the figures are medians over."""
+        unit = "run" if len(self.runs) > 1 else "block"
+        return f"{self.blocks} {unit}{'' if self.blocks == 1 else 's'}"
 
     @property
     def measured_anything(self) -> bool:
@@ -124,18 +134,24 @@ class Analysis:
         return sum(tally.missing for row in self.tallies.values() for tally in row.values())
 
 
-def examine(run: Run, table: Path = DEFAULT_TABLE, before: Run | None = None) -> Analysis:
+def examine(
+    run: Run,
+    table: Path = DEFAULT_TABLE,
+    before: Run | None = None,
+    pooled: Sequence[Run] = (),
+) -> Analysis:
     """Analyse a run with a contenders' table, and the code that it names.
 
-    What no table names now is what was kept of it. `before` is a run to compare with. Raises
-    `StoreError` where a run is damaged.
+    What no table names now is what was kept of it. `before` is a run to compare with; `pooled` are
+    runs to pool it with. Raises `StoreError` where a run is damaged, and `PoolError` where runs
+    cannot be pooled.
     """
     specs = {**load_contenders(), **load_contenders(table)}
     code = measure_code(specs)
     if table == DEFAULT_TABLE:
         code |= kept_code(run)
     earlier = None if before is None else analyse(before, specs, code)
-    return analyse(run, specs, code, earlier)
+    return analyse(run, specs, code, earlier, pooled)
 
 
 def analyse(
@@ -143,14 +159,16 @@ def analyse(
     specs: Mapping[str, ContenderSpec],
     code: Mapping[str, Code | str],
     before: Analysis | None = None,
+    pooled: Sequence[Run] = (),
 ) -> Analysis:
     """Turn a run, complete or not, into the figures of its report.
 
     `specs` gives the contenders their colours and markers; `code` is what
-    `measure_code` returns; `before` is of a run to compare with.
+    `measure_code` returns; `before` is of a run to compare with, and `pooled` are to pool it with.
     """
     manifest = run.manifest
-    evidence = gather(run)
+    runs = [*pooled, run]
+    evidence = pool(runs) if pooled else gather(run)
     contenders = _contenders(run, specs, evidence)
     code = {
         name: code.get(name, "not in the contenders' table (--contenders-file names another)")
@@ -169,14 +187,15 @@ def analyse(
         resumed_at=tuple(resumption.at for resumption in manifest.resumptions),
         schema=manifest.schema,
         torn=run.torn,
-        blocks=manifest.specification.blocks,
+        blocks=len(runs) if pooled else manifest.specification.blocks,
+        runs=tuple(each.manifest.run for each in runs),
         evidence=evidence,
         estimates=Estimates(evidence),
         contenders=contenders,
         baseline=baseline,
         headlines=headlines(evidence, code, contenders),
         code=code,
-        tallies=_tallies(run, evidence),
+        tallies=_tallies(runs, evidence),
         environment=provenance.surroundings(manifest),
         again=provenance.report_command(manifest),
         cautions=tuple(provenance.cautions(manifest)),
@@ -245,16 +264,22 @@ def _absence(
     return "not measured", "the run ended before its first trial"
 
 
-def _tallies(run: Run, evidence: Evidence) -> dict[str, dict[str, Tally]]:
+def _tallies(runs: Sequence[Run], evidence: Evidence) -> dict[str, dict[str, Tally]]:
     passed = Counter((trial.cell, trial.contender) for trial in evidence.measured)
     failed = Counter((failure.cell, failure.contender) for failure in evidence.failures)
     table: dict[str, dict[str, Tally]] = {}
     for cell in evidence.cells:
         row = table[cell.id] = {}
-        for contender in run.manifest.contenders:
+        for contender in runs[-1].manifest.contenders:
             key = (cell.id, contender.name)
             asked = contender.unavailable is None and not contender.lacks(cell)
-            expected = run.manifest.specification.blocks if asked else 0
+            # Pooled runs may have had others as twins.
+            blocks = sum(
+                each.manifest.specification.blocks
+                for each in runs
+                if any(entry.name == contender.name for entry in each.manifest.contenders)
+            )
+            expected = blocks if asked else 0
             missing = max(0, expected - passed[key] - failed[key])
             row[contender.name] = Tally(passed[key], failed[key], missing)
     return table

@@ -18,12 +18,12 @@ from raftmark.report.findings.wording import (
     headline_unit,
     listed,
     outstanding,
-    ratio,
+    reach,
 )
 from raftmark.report.model import Claim, Headline, Outcome, Quantity, Sentence
 
 _PYTHON = "Python"
-_SAME = 2.0
+SAME = 2.0
 """Where no two can differ by more than this, it does not matter which one is taken."""
 
 
@@ -40,11 +40,23 @@ def answers(analysis: Analysis) -> list[Sentence]:
         if placement != asked
         for sentence in _View(analysis, placement).elsewhere()
     ]
+    found += _from_run_to_run(analysis)
     return [*found, *_unasked(analysis)] or [Sentence("Only one contender has figures here.")]
 
 
 def _measured(analysis: Analysis, names: Sequence[str]) -> bool:
     return any(analysis.contenders[name].ok for name in names)
+
+
+def _from_run_to_run(analysis: Analysis) -> Iterator[Sentence]:
+    """Say how far ratios move from run to run, where several are pooled."""
+    told = [
+        f"{reach(headline.drift)} {_when(headline)}"
+        for headline in analysis.headlines
+        if headline.key in {"alone", "throughput"} and headline.drift is not None
+    ]
+    if told:
+        yield Sentence(f"From run to run a ratio of two moves by {listed(told)}.")
 
 
 def _unasked(analysis: Analysis) -> Iterator[Sentence]:
@@ -69,7 +81,7 @@ class _View:
         self._analysis = analysis
         self._headlines = {headline.key: headline for headline in analysis.headlines}
         known = {n: analysis.contenders[n] for n in placement.names if analysis.contenders[n].ok}
-        self._python = [name for name, found in known.items() if found.language == _PYTHON]
+        self._python = [n for n, found in known.items() if found.language == _PYTHON]
         self._go = next((n for n, found in known.items() if found.base == "go"), None)
         self._names = list(known)
         self._title = placement.title
@@ -95,7 +107,7 @@ class _View:
                 continue
             if claim := self._claim(headline, best, self._go):
                 claims.append(claim)
-                times = ratio(from_one_up(claim.ratio)).value
+                times = _times(claim)
                 share = f"{times} times" if claim.ratio.value > 1 else f"1/{times} of"
                 told.append(f"{share} Go's {what} with {self._short(best)}")
         parts += [f"a command takes {listed(told)}"] if told else []
@@ -108,10 +120,10 @@ class _View:
         claims: list[Claim] = []
         whole, voting = self._headlines.get("election"), self._headlines.get("voting")
         most = self._bound(whole) if whole is not None else None
-        if whole is not None and most is not None and most[0] <= _SAME:
+        if whole is not None and most is not None and most[0] <= SAME:
             claims += most[1]
             parts.append(
-                f"It does not matter to a whole election ({self._range(whole)}): the timeouts "
+                f"It does not matter to a whole election, {self._range(whole)}: the timeouts "
                 f"decide, and no model takes {most[0]:.1f} times as long as another"
             )
             if voting is not None and (own := self._range(voting)):
@@ -122,7 +134,8 @@ class _View:
             if self._go is not None
             and (headline := self._headlines.get(key)) is not None
             and (best := headline.best(self._python)) is not None
-            and headline.pairs[best, self._go].outcome is Outcome.ALIKE
+            and (found := headline.pairs.get((best, self._go))) is not None
+            and found.outcome is Outcome.ALIKE
         ]
         if same:
             parts.append(f"Go and the best of Python cannot be told apart in {listed(same)}")
@@ -158,7 +171,7 @@ class _View:
         others.sort(key=lambda name: -headline.figures[name].value)
         claims = {name: self._claim(headline, best, name) for name in others}
         behind = [
-            f"{ratio(claim.ratio).value} times as fast as {self._short(name)}"
+            f"{_times(claim)} times as fast as {self._short(name)}"
             for name, claim in claims.items()
             if claim
         ]
@@ -189,7 +202,7 @@ class _View:
             if not claim:
                 continue
             claims.append(claim)
-            times, when = ratio(from_one_up(claim.ratio)).value, _when(headline)
+            times, when = _times(claim), _when(headline)
             fewer = "" if claim.ratio.value > 1 else "less: by "
             told.append(f"{fewer}{times} times as much as {self._short(best)} {when}")
         return told, claims
@@ -230,6 +243,12 @@ class _View:
         """A contender's name among others of its language."""
         label = self._analysis.contenders[name].label
         return "Go" if name == self._go else label.removeprefix(f"{_PYTHON} ")
+
+
+def _times(claim: Claim) -> str:
+    """Spell how many times one is the other, in no more digits than one remembers."""
+    value = from_one_up(claim.ratio).value
+    return f"{value:.3g}" if value < 1.095 else f"{float(f'{value:.2g}'):g}"
 
 
 def _spelled(quantity: Quantity, size: float) -> str:

@@ -6,6 +6,7 @@ off it, `bench.analysis.metrics` says; nothing is computed here.
 
 from __future__ import annotations
 
+import statistics
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
@@ -36,7 +37,11 @@ class Measured:
 
 @dataclass(frozen=True, slots=True)
 class Evidence:
-    """What a run found out. Cells and contenders' names are in the run's order."""
+    """What a run found out. Cells and contenders' names are in the run's order.
+
+    Of several runs that are pooled, blocks from a multiple of `stride` to the next are one run's;
+    it is 0 for a single run.
+    """
 
     names: tuple[str, ...]
     cells: tuple[Cell, ...]
@@ -45,6 +50,7 @@ class Evidence:
     readings: tuple[Reading, ...]
     outcomes: tuple[Outcomes, ...]
     recordings: tuple[Recording, ...]
+    stride: int = 0
 
     def cells_of(
         self, workload: str, fits: Callable[[Cell], bool] = lambda cell: True
@@ -62,6 +68,19 @@ class Evidence:
         return list(dict.fromkeys(metric for trial in trials for metric in trial.values))
 
     def samples(self, cell: Cell, metric: Metric) -> Samples:
+        """Return a metric's values in a cell, by contender and block, or by run if pooled."""
+        by_block = self.block_samples(cell, metric)
+        if not self.stride:
+            return by_block
+        return {name: self._by_run(values) for name, values in by_block.items()}
+
+    def _by_run(self, values: Mapping[int, float]) -> dict[int, float]:
+        runs: dict[int, list[float]] = {}
+        for block, value in values.items():
+            runs.setdefault(block // self.stride, []).append(value)
+        return {run: statistics.median(found) for run, found in runs.items()}
+
+    def block_samples(self, cell: Cell, metric: Metric) -> Samples:
         """Return a metric's values in a cell, by contender and block."""
         found: dict[str, dict[int, float]] = {name: {} for name in self.names}
         for trial in self.measured:

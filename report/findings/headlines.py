@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from itertools import combinations, permutations
 from typing import NamedTuple
 
+from raftmark.bench.analysis.distributions import normal_quantile
 from raftmark.bench.analysis.metrics import (
     CPU_PER_COMMAND,
     ELECTION_MEDIAN,
@@ -15,7 +17,7 @@ from raftmark.bench.analysis.metrics import (
     VOTING_MEDIAN,
     Metric,
 )
-from raftmark.bench.analysis.statistics import noise_floor
+from raftmark.bench.analysis.statistics import CONFIDENCE, between_runs, noise_floor
 from raftmark.bench.codemetrics import SourceMetrics
 from raftmark.bench.design.specification import Cell
 from raftmark.report.findings.comparison import (
@@ -81,6 +83,7 @@ def headlines(
                 twins=twins,
                 pairs=pairs,
                 among=among,
+                drift=_drift(evidence, cell, kind.metric, pairs),
             )
             for kind, cell, condition in found
         ),
@@ -156,6 +159,7 @@ def measured_headline(
     twins: Mapping[str, str],
     pairs: Iterable[tuple[str, str]],
     among: int,
+    drift: float | None = None,
 ) -> Headline:
     """Compare contenders in something measured, each of `pairs` as one comparison `among` many.
 
@@ -184,6 +188,7 @@ def measured_headline(
         figures=quantities(samples),
         pairs=compared,
         noise=noise,
+        drift=drift,
         samples=samples,
     )
 
@@ -208,6 +213,29 @@ def counted_headline(
         pairs=compared,
         counted=True,
     )
+
+
+def _drift(
+    evidence: Evidence, cell: Cell, metric: Metric, pairs: Iterable[tuple[str, str]]
+) -> float | None:
+    """Return how far ratios move from run to run, of all pairs together; None for one run."""
+    if not evidence.stride:
+        return None
+    samples = evidence.block_samples(cell, metric)
+    variances = []
+    for one, other in pairs:
+        runs: dict[int, list[float]] = {}
+        for block in sorted(samples[one].keys() & samples[other].keys()):
+            if samples[one][block] > 0 and samples[other][block] > 0:
+                ratio = samples[one][block] / samples[other][block]
+                runs.setdefault(block // evidence.stride, []).append(ratio)
+        told = [ratios for ratios in runs.values() if len(ratios) > 1]
+        if len(told) > 1:
+            variances.append(between_runs(told) ** 2)
+    if not variances:
+        return None
+    deviation = math.sqrt(math.fsum(variances) / len(variances))
+    return math.exp(normal_quantile((1 + CONFIDENCE) / 2) * deviation)
 
 
 def _noise(samples: Samples, twins: Mapping[str, str], higher_is_better: bool) -> Floor | None:

@@ -46,9 +46,14 @@ def from_one_up(quantity: Quantity) -> Quantity:
 
 def floor(noise: Floor) -> str:
     """Spell the ratios that a noise floor covers, so finely that they show how far it reaches."""
-    beyond = noise.factor - 1
+    return reach(noise.factor)
+
+
+def reach(factor: float) -> str:
+    """Spell a factor and its reciprocal, so finely that they show how far from 1 they are."""
+    beyond = factor - 1
     digits = min(3, max(2, -math.floor(math.log10(beyond)))) if beyond > 0 else 2
-    return f"\N{MULTIPLICATION SIGN}{1 / noise.factor:.{digits}f} to {noise.factor:.{digits}f}"
+    return f"\N{MULTIPLICATION SIGN}{1 / factor:.{digits}f} to {factor:.{digits}f}"
 
 
 def headline_unit(headline: Headline) -> tuple[str, float]:

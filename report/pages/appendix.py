@@ -28,7 +28,7 @@ from raftmark.report.findings.analysis import Analysis, examine
 from raftmark.report.findings.answers import answers
 from raftmark.report.findings.caveats import caveats
 from raftmark.report.findings.conclusion import findings, rule
-from raftmark.report.findings.wording import figure, headline_unit, ratio
+from raftmark.report.findings.wording import figure, floor, headline_unit, ratio
 from raftmark.report.model import Code, Comparison, Headline, Outcome
 from raftmark.report.pages.sections import SECTIONS
 from raftmark.report.pages.sections.elections import ElectionSample, elections
@@ -99,6 +99,7 @@ def _write_sources(analysis: Analysis, directory: Path) -> None:
         "caveats": caveats(analysis),
         "figures": figures,
         "verdicts": _verdicts(analysis),
+        "noise": _noise(analysis),
         "elections": _elections(analysis),
         "code": _code(analysis),
     }
@@ -116,7 +117,13 @@ def _figures(analysis: Analysis, directory: Path) -> Iterator[Drawn]:
         for number, chart in enumerate(_charts(section.facts)):
             stem = section.key if number == 0 else f"{section.key}-{number + 1}"
             write(chart, analysis.contenders, directory / stem)
-            yield Drawn(stem, section.title, chart.description)
+            yield Drawn(stem, section.title, _alone(chart.description))
+
+
+def _alone(description: str) -> str:
+    """Leave out what a chart's description says of tables that only the page has."""
+    kept = [each for each in description.split(". ") if "table" not in each]
+    return ". ".join(kept).rstrip(".") + "."
 
 
 def _charts(facts: Any) -> Iterator[Chart]:
@@ -191,6 +198,18 @@ def _comparison(compared: Comparison | None) -> list[str]:
         escape(spelled.interval or "exact"),
         _VERDICTS[compared.outcome],
     ]
+
+
+def _noise(analysis: Analysis) -> str | None:
+    """The table of what differs where nothing does, None without a twin."""
+    rows = []
+    for headline in analysis.headlines:
+        if headline.noise is not None and headline.noise.compared.ratio is not None:
+            spelled = ratio(headline.noise.compared.ratio)
+            subject = escape(f"{headline.title}, {headline.condition}")
+            ends = escape(spelled.interval or "\N{EN DASH}")
+            rows.append([subject, escape(spelled.value), ends, escape(floor(headline.noise))])
+    return table(["Figure", "Ratio", r"95\,\% interval", "Floor"], rows, "lrrr") if rows else None
 
 
 def _elections(analysis: Analysis) -> str | None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import hashlib
+from collections.abc import Sequence
 from pathlib import Path
 
 from raftmark.bench.contenders.registry import DEFAULT_TABLE
@@ -13,21 +14,25 @@ from raftmark.report.drawing.svg import marker_svg
 from raftmark.report.findings.about import about, brief, limits
 from raftmark.report.findings.analysis import Analysis, examine
 from raftmark.report.findings.caveats import caveats
-from raftmark.report.findings.wording import cardinal, factor, figure, floor, ratio
+from raftmark.report.findings.wording import cardinal, factor, figure, floor, ratio, reach
 from raftmark.report.pages.sections import SECTIONS
 from raftmark.report.pages.templating import static, templates
 
 
 def write_report(
-    run: Run, output: Path, before: Run | None = None, table: Path = DEFAULT_TABLE
+    run: Run,
+    output: Path,
+    before: Run | None = None,
+    table: Path = DEFAULT_TABLE,
+    pooled: Sequence[Run] = (),
 ) -> None:
     """Write a run's report to `output`, whole or not at all. OSError if that cannot be done.
 
-    With a run `before`, the report also tells what changed from that to this. `table` is the
-    contenders' table that names the code to count.
+    With a run `before`, the report also tells what changed from that to this; with runs `pooled`
+    it is of all of them. `table` is the contenders' table that names the code to count.
     """
     require_writable(output)
-    replace_file(output, render(examine(run, table, before)))
+    replace_file(output, render(examine(run, table, before, pooled)))
 
 
 def render(analysis: Analysis) -> str:
@@ -37,6 +42,7 @@ def render(analysis: Analysis) -> str:
     environment.filters["ratio"] = ratio
     environment.filters["factor"] = factor
     environment.filters["floor"] = floor
+    environment.filters["reach"] = reach
     environment.filters["cardinal"] = cardinal
     script = static("*.js")
     return environment.get_template("report.html").render(

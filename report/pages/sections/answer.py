@@ -57,7 +57,7 @@ def _panel(analysis: Analysis, placement: Placement, headline: Headline) -> Pane
         if name in headline.figures
     ]
     return Panel(
-        f"{placement.title}: {_LOADS[headline.key](headline)}",
+        f"{'Deployed' if placement.deployed else 'One program'}: {_LOADS[headline.key](headline)}",
         Axis(),
         Axis(),
         series,
@@ -93,4 +93,4 @@ def _cut(interval: Interval | None) -> Interval | None:
 
 def _brief(label: str) -> str:
     """Cut a label that a chart has no room for."""
-    return label if len(label) <= 22 else f"{label[:21]}…"
+    return label if len(label) <= 21 else f"{label[:20]}…"

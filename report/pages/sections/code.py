@@ -8,6 +8,7 @@ from raftmark.bench.codemetrics import SourceMetrics
 from raftmark.bench.codemetrics.vocabulary import KINDS
 from raftmark.report.drawing.charts import Axis, Chart, Panel, Point, Series, chart
 from raftmark.report.findings.analysis import Analysis
+from raftmark.report.findings.takeaways import of_code
 from raftmark.report.model import Code, Section
 
 
@@ -24,6 +25,7 @@ def section(analysis: Analysis) -> Section:
         "Code",
         {
             "chart": _chart(analysis, counted),
+            "takeaway": of_code(analysis),
             "counted": counted,
             "bases": [name for name, found in analysis.shown.items() if found.base == name],
             "worded": [name for name, code in counted.items() if code.words_are_counted],

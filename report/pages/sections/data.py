@@ -5,12 +5,15 @@ from __future__ import annotations
 import base64
 import gzip
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from raftmark.bench.analysis.tables import FIGURES, VALUES, figure_rows, to_csv, value_rows
 from raftmark.bench.runs import outcomes, readings, recordings
 from raftmark.bench.runs.store import Run
 from raftmark.report.findings.analysis import Analysis
-from raftmark.report.model import Section
+from raftmark.report.findings.units import three_digits
+from raftmark.report.findings.wording import headline_unit
+from raftmark.report.model import Headline, Section
 
 # What the page has room for, as base64; a longer one is left with the run.
 _MOST_BYTES = 1_500_000
@@ -49,7 +52,33 @@ def section(analysis: Analysis) -> Section:
             if (analysis.path / name).exists()
         ),
     ]
-    return Section("data", "Data", {"files": files})
+    samples = [_samples(analysis, h) for h in analysis.headlines if not h.counted and h.figures]
+    return Section("data", "Data", {"files": files, "samples": samples})
+
+
+class Samples(NamedTuple):
+    """What a headline's figures were made of: a row for each block, in the unit it is shown in."""
+
+    headline: Headline
+    symbol: str
+    rows: list[tuple[int, dict[str, str]]]
+
+
+def _samples(analysis: Analysis, headline: Headline) -> Samples:
+    symbol, size = headline_unit(headline)
+    blocks = sorted({block for found in headline.samples.values() for block in found})
+    rows = [
+        (
+            block,
+            {
+                name: three_digits(found[block] / size)
+                for name, found in headline.samples.items()
+                if block in found
+            },
+        )
+        for block in blocks
+    ]
+    return Samples(headline, symbol, rows)
 
 
 _GZIP = "application/gzip"

@@ -11,6 +11,7 @@ from raftmark.bench.runs.results import Election, ElectionResult
 from raftmark.report.drawing.charts import Axis, Panel, Point, Series, chart, scales, steps
 from raftmark.report.findings.analysis import Analysis
 from raftmark.report.findings.evidence import Measured
+from raftmark.report.findings.takeaways import of_elections
 from raftmark.report.findings.wording import setting, timeouts
 from raftmark.report.model import Quantity, Section
 
@@ -93,6 +94,7 @@ def section(analysis: Analysis) -> Section | None:
         scales(panels),
     )
     facts = {"cells": cells, "chart": drawn, "paper": any(cell.paper for cell in cells)}
+    facts["takeaway"] = of_elections(analysis)
     facts["as_in_paper"] = any(cell.as_in_paper for cell in cells)
     return Section("elections", "Elections", facts, ("election",))
 

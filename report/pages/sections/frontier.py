@@ -7,15 +7,16 @@ from collections.abc import Sequence
 from raftmark.bench.analysis.metrics import LATENCY_P50, LATENCY_P99, THROUGHPUT, Metric
 from raftmark.bench.design.specification import Cell
 from raftmark.report.drawing.charts import Axis, Panel, Point, Series, chart, scales
-from raftmark.report.drawing.series import in_words, scaled
+from raftmark.report.drawing.series import FEWEST_JOINED, in_words, scaled, unjoined
 from raftmark.report.findings.analysis import Analysis
 from raftmark.report.findings.loads import plain_loads
+from raftmark.report.findings.takeaways import of_loads
 from raftmark.report.findings.wording import outstanding, setting
 from raftmark.report.model import Section
 
 
 def section(analysis: Analysis) -> Section | None:
-    """Return the section, if there is a line to draw: two loads of the same cluster."""
+    """Return the section, if there are two loads of the same cluster."""
     cells = plain_loads(analysis.evidence)
     if len(cells) < 2 or not any(analysis.estimates.quantities(cell, THROUGHPUT) for cell in cells):
         return None
@@ -43,7 +44,13 @@ def section(analysis: Analysis) -> Section | None:
         same_y=True,
     )
     loads = [cell.workload["outstanding"] for cell in cells]
-    facts = {"chart": drawn, "loads": loads, "setting": setting(cells[0])}
+    facts = {
+        "chart": drawn,
+        "loads": loads,
+        "joined": len(cells) >= FEWEST_JOINED,
+        "setting": setting(cells[0]),
+        "takeaway": of_loads(analysis),
+    }
     return Section("frontier", "Frontier", facts, ("replicate",))
 
 
@@ -63,5 +70,5 @@ def _series(analysis: Analysis, cells: Sequence[Cell], latency: Metric) -> list[
             )
             points.append(Point(rate.value, value, tip, interval, rate.interval))
         if points:
-            found.append(Series(name, points))
+            found.append(Series(name, points, unjoined(len(cells))))
     return found

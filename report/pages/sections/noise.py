@@ -14,4 +14,4 @@ def section(analysis: Analysis) -> Section:
         if twin.twin and twin.base in analysis.contenders
     ]
     rows = [(headline, headline.noise) for headline in analysis.headlines if headline.noise]
-    return Section("noise", "Noise floor", {"twins": twins, "rows": rows})
+    return Section("noise", "Noise floor", {"twins": twins, "rows": rows}, empty=not twins)

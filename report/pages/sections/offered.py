@@ -8,9 +8,10 @@ from dataclasses import dataclass
 from raftmark.bench.analysis.metrics import LATENCY_P50, LATENCY_P99, LATENCY_P999
 from raftmark.bench.design.specification import Cell
 from raftmark.bench.runs.results import OfferedResult
-from raftmark.report.drawing.charts import Axis, Panel, chart, scales, shifted
-from raftmark.report.drawing.series import over_cells
+from raftmark.report.drawing.charts import Axis, Panel, Point, Series, chart, scales, shifted
+from raftmark.report.drawing.series import FEWEST_JOINED, in_words, over_cells, scaled
 from raftmark.report.findings.analysis import Analysis
+from raftmark.report.findings.takeaways import of_rates
 from raftmark.report.findings.wording import setting
 from raftmark.report.model import Quantity, Section
 
@@ -54,15 +55,58 @@ def section(analysis: Analysis) -> Section | None:
             found.append(Panel(title, axis, Axis(log=log), shifted(series) if log else series))
         return found
 
+    rates = sorted({_rate(cell) for cell in cells})
+    alone = len(rates) == 1
     drawn = chart(
         "offered",
         "Latency from when a command was due, by the rate at which they were offered. "
         "The table below has the figures.",
         analysis.contenders,
-        scales(panels),
+        scales(lambda log: [_dots(analysis, cells[0], log)] if alone else panels(log)),
+        row_height=46 if alone else 0,
     )
-    facts = {"chart": drawn, "rows": rows, "setting": setting(cells[0])}
+    facts = {
+        "chart": drawn,
+        "rows": rows,
+        "alone": alone,
+        "joined": len(rates) >= FEWEST_JOINED,
+        "setting": setting(cells[0]),
+        "takeaway": of_rates(analysis, _held(rows), rates),
+    }
     return Section("offered", "Open loop", facts, ("offered",))
+
+
+def _dots(analysis: Analysis, cell: Cell, log: bool) -> Panel:
+    """One rate: a row for each percentile, with a dot for each contender."""
+    series = []
+    names = list(analysis.shown)
+    for place, name in enumerate(names, 1):
+        points = []
+        for row, (title, metric) in enumerate(_PERCENTILES):
+            quantity = analysis.estimates.quantities(cell, metric).get(name)
+            if quantity is not None:
+                value, interval = scaled(quantity, 1e3)
+                said = f"{analysis.contenders[name].label}, {title.partition(',')[0].lower()}"
+                tip = f"{said}: {in_words(quantity, 'µs', 1e3)}"
+                height = row - 0.5 + place / (len(names) + 1)
+                points.append(Point(value, height, tip, x_interval=interval))
+        if points:
+            series.append(Series(name, points, ((), ())))
+    titles = [title.partition(",")[0].replace("percentile", "pct.") for title, _ in _PERCENTILES]
+    rate = f"{_rate(cell):,.0f} commands/s offered"
+    return Panel(rate, Axis("µs from when a command was due", log), Axis(), series, rows=titles)
+
+
+def _held(rows: list[Row]) -> dict[str, float]:
+    """The highest rate that each contender held in every trial, and all below it."""
+    held: dict[str, float] = {}
+    given_up: set[str] = set()
+    for row in sorted(rows, key=lambda row: row.rate):
+        held.setdefault(row.contender, 0.0)
+        given_up |= {row.contender} if row.saturated else set()
+        if row.contender not in given_up:
+            held[row.contender] = row.rate
+    return held
 
 
 def _rate(cell: Cell) -> float:

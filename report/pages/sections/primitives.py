@@ -72,7 +72,8 @@ def section(analysis: Analysis) -> Section:
             if r.failure is not None
         ),
     }
-    return Section("primitives", "Primitives", facts, ("primitives",))
+    empty = not rows and not facts["failed"]
+    return Section("primitives", "Primitives", facts, ("primitives",), empty)
 
 
 def _chart(analysis: Analysis, rows: list[Row]) -> Chart:

@@ -32,7 +32,7 @@ def section(analysis: Analysis) -> Section:
         "programs": [program for program in programs if program.counted],
         "failed": [each for each in counted if each.failure is not None],
     }
-    return Section("races", "Races", facts, ("races",))
+    return Section("races", "Races", facts, ("races",), empty=not facts["programs"])
 
 
 def _program(name: str, does: str, counted: list[Outcomes]) -> Program:

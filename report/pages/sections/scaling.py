@@ -50,7 +50,7 @@ class Dimension:
 
 
 def section(analysis: Analysis) -> Section | None:
-    """Return the section, if anything was replicated."""
+    """Return the section, if anything was replicated; the load itself is the frontier's."""
     cells = analysis.evidence.cells_of("replicate")
     rows = list(_rows(analysis, cells))
     if not rows:
@@ -72,22 +72,6 @@ def _dimensions(analysis: Analysis, cells: Sequence[Cell]) -> Iterator[Dimension
         ("Median latency, µs", LATENCY_P50, _MICROSECONDS),
         ("99th percentile, µs", LATENCY_P99, _MICROSECONDS),
     )
-    if len(loads) > 1:
-        yield Dimension(
-            "Commands outstanding",
-            setting(loads[0]),
-            _chart(
-                analysis,
-                "outstanding",
-                loads,
-                measures,
-                "commands outstanding",
-                lambda cell: float(cell.workload["outstanding"]),
-                lambda cell: outstanding(cell.workload["outstanding"]),
-            ),
-            "A line that rises as steeply as the outstanding commands turns more load into more "
-            "throughput; where it levels off, the model is saturated.",
-        )
     for title, key, x_label, x, how in _AXES:
         varied = sorted((c for c in cells if besides(c, key) == besides(busy, key)), key=x)
         if len(varied) > 1:

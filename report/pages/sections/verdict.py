@@ -28,6 +28,7 @@ def section(analysis: Analysis) -> Section:
         "columns": analysis.headlines,
         "units": {h.key: headline_unit(h) for h in analysis.headlines},
         "noise": any(h.noise for h in analysis.headlines),
+        "drift": any(h.drift for h in analysis.headlines),
         "rule": rule(analysis),
         "many": comparisons(analysis.headlines),
     }

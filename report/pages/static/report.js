@@ -74,8 +74,9 @@
       else delete root.dataset[select.name];
     }
     const shown = new Map(boxes.map(box => [box.value, box.checked]));
+    const wanted = name => shown.get(name) ?? true;
     for (const element of document.querySelectorAll("[data-contender]:not(.column)")) {
-      show(element, shown.get(element.dataset.contender) ?? true);
+      show(element, wanted(element.dataset.contender) && wanted(element.dataset.other));
     }
     const workload = root.dataset.workload;
     for (const element of document.querySelectorAll("[data-workloads]")) {
@@ -202,6 +203,62 @@
         event.preventDefault();
       } else if (event.key === "Escape") hide();
     });
+  }
+
+  // Pictures to take away, in the colours that they have here.
+
+  function picture(svg) {
+    const copy = svg.cloneNode(true);
+    const [originals, copies] = [svg, copy].map(top => [top, ...top.querySelectorAll("*")]);
+    copies.forEach((element, index) => {
+      const style = getComputedStyle(originals[index]);
+      for (const name of ["fill", "stroke"]) {
+        if (element.style[name]) element.style[name] = style[name];
+      }
+      if (element.tagName === "text") element.style.fontFamily = "sans-serif";
+    });
+    copy.style.background = getComputedStyle(document.body).backgroundColor;
+    copy.setAttribute("xmlns", "http://www.w3.org/2000/svg");
+    return "data:image/svg+xml;charset=utf-8," +
+      encodeURIComponent(new XMLSerializer().serializeToString(copy));
+  }
+
+  function save(name, uri) {
+    const link = document.createElement("a");
+    link.download = name;
+    link.href = uri;
+    link.click();
+  }
+
+  function saveBitmap(name, svg) {
+    const image = new Image();
+    image.addEventListener("load", () => {
+      const canvas = document.createElement("canvas");
+      const {width, height} = svg.viewBox.baseVal;
+      [canvas.width, canvas.height] = [2 * width, 2 * height];
+      const context = canvas.getContext("2d");
+      context.fillStyle = getComputedStyle(document.body).backgroundColor;
+      context.fillRect(0, 0, canvas.width, canvas.height);
+      context.drawImage(image, 0, 0, canvas.width, canvas.height);
+      save(name, canvas.toDataURL("image/png"));
+    });
+    image.src = picture(svg);
+  }
+
+  for (const row of document.querySelectorAll(".downloads")) {
+    const figure = row.closest("figure");
+    const name = row.querySelector("a").download.replace(/\.csv$/, "");
+    const drawn = () => [...figure.querySelectorAll(".chart svg")].find(s => s.checkVisibility());
+    for (const [kind, act] of [
+      ["SVG", () => save(`${name}.svg`, picture(drawn()))],
+      ["PNG", () => saveBitmap(`${name}.png`, drawn())],
+    ]) {
+      const button = document.createElement("button");
+      button.type = "button";
+      button.textContent = kind;
+      button.addEventListener("click", act);
+      row.append(button);
+    }
   }
 
   // It begins.

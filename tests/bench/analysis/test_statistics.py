@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from raftmark.bench.analysis.statistics import (
     Estimate,
+    between_runs,
     ecdf,
     hierarchical_interval,
     joint_ratio_interval,
@@ -271,6 +272,26 @@ def test_intervals_of_many_ratios_hold_all_at_once(distribution, blocks):
         found = (joint_ratio_interval(list(a), list(b), among) for a, b in pairs)
         missed += any(not each.low <= 1 <= each.high for each in found)
     assert missed / experiments <= 0.05 + 3 * math.sqrt(0.05 * 0.95 / experiments)
+
+
+# Several runs.
+
+
+def test_what_runs_differ_by_is_told_from_the_noise_within_them():
+    generator = rng(12)
+    for deviation in (0.0, 0.2):
+        found = []
+        for _ in range(100):
+            usual = deviation * generator.standard_normal((8, 1))
+            runs = np.exp(usual + 0.1 * generator.standard_normal((8, 10)))
+            found.append(between_runs(runs.tolist()) ** 2)
+        assert math.sqrt(np.mean(found)) == pytest.approx(deviation, abs=0.03)
+
+
+def test_one_run_cannot_tell_how_runs_differ():
+    for runs in ([[1.0, 2.0]], [[1.0], [1.0, 2.0]]):
+        with pytest.raises(ValueError, match="two runs of two blocks"):
+            between_runs(runs)
 
 
 # Quantiles and distributions.

@@ -15,7 +15,7 @@ from tests.report.page_reader import Page
 from tests.report.synthetic_runs import LABELS
 
 # Code is there without any trial.
-CHARTS = {"everything": 12, "small": 2, "empty": 1, "attacked": 5}
+CHARTS = {"everything": 11, "small": 2, "empty": 1, "attacked": 4}
 
 # A page takes some seconds to draw, and minutes where much else runs.
 pytestmark = [pytest.mark.parametrize("name", RUNS), pytest.mark.timeout(900)]
@@ -80,7 +80,7 @@ def test_every_chart_names_every_contender(read_report: ReadReport, name: str) -
     labels = {**LABELS, **RUNS[name].get("labels", {})}
     sections = list(read_report(name).every("section"))
     figures = {id(f): (s, f) for s in sections[1:] for f in s.every("figure")}
-    assert len(figures) == CHARTS.get(name, 4)
+    assert len(figures) == CHARTS.get(name, 3)
     # The first names them on its axis.
     bars = " ".join(text.text for drawn in sections[0].every("svg") for text in drawn.every("text"))
     assert name == "empty" or all(label[:20] in bars for label in labels.values())
