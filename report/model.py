@@ -79,7 +79,8 @@ class Headline:
     the rest of it. `unit` is one of `bench.analysis.metrics`. `figures` has the contenders that
     have one. `pairs` has each comparison that is looked at, of a subject with a reference, both
     ways round; the intervals of all headlines' pairs hold together at 95 %. `noise` is None for
-    what is counted, and where no twin was measured. `drift` is how far ratios move from run to run
+    what is counted, and where no twin was measured. `deployed`: the nodes of its cell are programs
+    of their own. `drift` is how far ratios move from run to run
     where runs are pooled, noise apart: a factor within which, and whose reciprocal, 95 % of runs
     lie. `samples` are what is measured by contender and block, or run.
     """
@@ -92,10 +93,16 @@ class Headline:
     higher_is_better: bool
     figures: Mapping[str, Quantity]
     pairs: Mapping[tuple[str, str], Comparison]
+    deployed: bool = False
     noise: Floor | None = None
     drift: float | None = None
     counted: bool = False
     samples: Mapping[str, Mapping[int, float]] = field(default_factory=dict)
+
+    @property
+    def kind(self) -> str:
+        """What it is, in whichever placement."""
+        return self.key.partition("@")[0]
 
     def against(self, reference: str | None) -> dict[str, Comparison]:
         """Return how all that are compared with a reference compare with it."""

@@ -49,10 +49,11 @@ _FALLBACK_STYLES = (("#e69f00", "v"), ("#56b4e9", "P"), ("#999999", "X"), ("#f0e
 
 
 class Placement(NamedTuple):
-    """Whether nodes are programs of their own, and the contenders whose nodes are."""
+    """Whether nodes are programs of their own, and what was measured of whom when they were."""
 
     deployed: bool
     names: Sequence[str]
+    headlines: Sequence[Headline]
 
     @property
     def title(self) -> str:
@@ -114,12 +115,22 @@ class Analysis:
 
     @property
     def placements(self) -> tuple[Placement, ...]:
-        """Where the nodes of the contenders are, those that are compared: as deployed first."""
+        """Where nodes are: as deployed first, by the cells that are so, or else by contenders."""
+        plain = [c.name for c in self.shown.values() if not c.deployed]
+        forms = [c.name for c in self.shown.values() if c.deployed]
+        measured = [h for h in self.headlines if not h.counted]
+        deployed = [headline for headline in measured if headline.deployed]
+        native = [headline for headline in measured if not headline.deployed]
         found = (
-            Placement(deployed, [c.name for c in self.shown.values() if c.deployed == deployed])
-            for deployed in (True, False)
+            Placement(True, plain, deployed) if deployed else Placement(True, forms, native),
+            Placement(False, plain, native),
         )
-        return tuple(placement for placement in found if placement.names)
+        return tuple(p for p in found if p.names and p.headlines)
+
+    @property
+    def counted(self) -> tuple[Headline, ...]:
+        """The headlines that are counted, which have no placement."""
+        return tuple(headline for headline in self.headlines if headline.counted)
 
     @property
     def expected(self) -> int:

@@ -7,7 +7,7 @@ does not, the two cannot be told apart, and that is said. The picture above them
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 
 from raftmark.report.findings.analysis import Analysis, Placement
 from raftmark.report.findings.wording import (
@@ -31,7 +31,9 @@ def answers(analysis: Analysis) -> list[Sentence]:
     """Answer the report's two questions in a few sentences."""
     if not analysis.measured_anything:
         return [Sentence("This run has no measurement: not one trial succeeded.")]
-    asked = next(p for p in analysis.placements if _measured(analysis, p.names))
+    asked = next((p for p in analysis.placements if _measured(p)), None)
+    if asked is None:
+        return [Sentence("Nothing that could be compared was measured here.")]
     view = _View(analysis, asked)
     found = [*view.pythons(), *view.go(), *view.indifferent()]
     found += [
@@ -44,8 +46,8 @@ def answers(analysis: Analysis) -> list[Sentence]:
     return [*found, *_unasked(analysis)] or [Sentence("Only one contender has figures here.")]
 
 
-def _measured(analysis: Analysis, names: Sequence[str]) -> bool:
-    return any(analysis.contenders[name].ok for name in names)
+def _measured(placement: Placement) -> bool:
+    return any(headline.figures for headline in placement.headlines)
 
 
 def _from_run_to_run(analysis: Analysis) -> Iterator[Sentence]:
@@ -53,7 +55,7 @@ def _from_run_to_run(analysis: Analysis) -> Iterator[Sentence]:
     told = [
         f"{reach(headline.drift)} {_when(headline)}"
         for headline in analysis.headlines
-        if headline.key in {"alone", "throughput"} and headline.drift is not None
+        if headline.kind in {"alone", "throughput"} and headline.drift is not None
     ]
     if told:
         yield Sentence(f"From run to run a ratio of two moves by {listed(told)}.")
@@ -79,12 +81,13 @@ class _View:
 
     def __init__(self, analysis: Analysis, placement: Placement) -> None:
         self._analysis = analysis
-        self._headlines = {headline.key: headline for headline in analysis.headlines}
+        self._headlines = {headline.kind: headline for headline in placement.headlines}
         known = {n: analysis.contenders[n] for n in placement.names if analysis.contenders[n].ok}
         self._python = [n for n, found in known.items() if found.language == _PYTHON]
         self._go = next((n for n, found in known.items() if found.base == "go"), None)
         self._names = list(known)
         self._title = placement.title
+        self._where = f"{placement.title}, " if len(analysis.placements) > 1 else ""
 
     def pythons(self) -> Iterator[Sentence]:
         """Which of Python's: with one command at a time, and with many."""
@@ -145,15 +148,16 @@ class _View:
     def elsewhere(self) -> Iterator[Sentence]:
         """The same questions, in a sentence, of the placement that is not the first."""
         told, claims = self._ahead()
-        leads = []
+        leads: dict[str, list[str]] = {}
         for headline in self._loads():
             best = headline.best(self._python)
             others = [name for name in self._python if name != best]
             ahead = [self._claim(headline, best, name) for name in others] if best else []
             if best and ahead and all(ahead):
-                leads.append(f"{self._short(best)} {_when(headline)}")
+                leads.setdefault(self._short(best), []).append(_when(headline))
                 claims += [claim for claim in ahead if claim]
-        parts = [f"Python's fastest is {listed(leads)}"] if leads else []
+        fastest = [f"{who} {listed(when)}" for who, when in leads.items()]
+        parts = [f"Python's fastest is {listed(fastest)}"] if leads else []
         parts += [f"Go commits {listed(told)}"] if told else []
         if parts:
             yield Sentence(f"{self._title}: {'; '.join(parts)}.", tuple(claims))
@@ -166,7 +170,7 @@ class _View:
     def _ranked(self, headline: Headline) -> Sentence:
         best = headline.best(self._python)
         assert best is not None, "a load has figures"
-        when = _when(headline)
+        when = f"{self._where}{_when(headline)}"
         others = [n for n in self._python if n != best and n in headline.figures]
         others.sort(key=lambda name: -headline.figures[name].value)
         claims = {name: self._claim(headline, best, name) for name in others}
@@ -241,7 +245,10 @@ class _View:
 
     def _short(self, name: str) -> str:
         """A contender's name among others of its language."""
-        label = self._analysis.contenders[name].label
+        contender = self._analysis.contenders[name]
+        # As deployed all are, which their sentence says.
+        found = self._analysis.contenders.get(contender.base) if contender.deployed else None
+        label = (found or contender).label
         return "Go" if name == self._go else label.removeprefix(f"{_PYTHON} ")
 
 

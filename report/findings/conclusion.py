@@ -105,12 +105,15 @@ _WORDS = {
 
 def findings(analysis: Analysis) -> list[Sentence]:
     """Say how the contenders compare, a sentence for each headline and placement."""
-    return [
+    measured = [
         _sentence(headline, analysis, placement)
         for placement in analysis.placements
-        for headline in analysis.headlines
+        for headline in placement.headlines
         if headline.best(placement.names) is not None
     ]
+    everybody = Placement(False, list(analysis.shown), analysis.counted)
+    counted = [_sentence(h, analysis, everybody) for h in analysis.counted if h.figures]
+    return [*measured, *counted]
 
 
 def rule(analysis: Analysis) -> str:
@@ -128,7 +131,7 @@ def _sentence(headline: Headline, analysis: Analysis, placement: Placement) -> S
     best = headline.best(placement.names)
     assert best is not None, "a headline with figures has a best one"
     labels = {name: contender.label for name, contender in analysis.contenders.items()}
-    words = _WORDS[headline.key]
+    words = _WORDS[headline.kind]
     claims: list[Claim] = []
     apart: list[str] = []
     equal: list[str] = []
@@ -168,7 +171,7 @@ def _sentence(headline: Headline, analysis: Analysis, placement: Placement) -> S
         text += f"; no verdict on {listed(names)} ({reason})"
     for reason, names in absent.items():
         text += f"; no figure for {listed(names)} ({reason})"
-    if len(analysis.placements) > 1:
+    if len(analysis.placements) > 1 and not headline.counted:
         text = f"{placement.title}: {text[0].lower()}{text[1:]}"
     return Sentence(f"{text}.", tuple(claims))
 

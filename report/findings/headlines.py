@@ -19,6 +19,7 @@ from raftmark.bench.analysis.metrics import (
 )
 from raftmark.bench.analysis.statistics import CONFIDENCE, between_runs, noise_floor
 from raftmark.bench.codemetrics import SourceMetrics
+from raftmark.bench.design.cells import NATIVE
 from raftmark.bench.design.specification import Cell
 from raftmark.report.findings.comparison import (
     above,
@@ -66,14 +67,15 @@ def headlines(
     evidence: Evidence, code: Mapping[str, Code | str], contenders: Mapping[str, Contender]
 ) -> tuple[Headline, ...]:
     """Compare the contenders in what was measured, then in what was counted."""
-    found = list(_of_trials(evidence))
+    transports = dict.fromkeys(cell.transport for cell in evidence.cells)
+    found = [each for transport in transports for each in _of_trials(evidence, transport)]
     pairs = list(_pairs(contenders))
     twins = {name: one.base for name, one in contenders.items() if one.twin}
     among = len(found) * len(pairs)
     return (
         *(
             measured_headline(
-                kind.key,
+                f"{kind.key}@tcp" if cell.transport != NATIVE else kind.key,
                 kind.title,
                 condition,
                 kind.metric.unit,
@@ -83,6 +85,7 @@ def headlines(
                 twins=twins,
                 pairs=pairs,
                 among=among,
+                deployed=cell.transport != NATIVE,
                 drift=_drift(evidence, cell, kind.metric, pairs),
             )
             for kind, cell, condition in found
@@ -104,8 +107,11 @@ def _pairs(contenders: Mapping[str, Contender]) -> Iterator[tuple[str, str]]:
             yield one.name, other.name
 
 
-def _of_trials(evidence: Evidence) -> Iterator[tuple[_Kind, Cell, str]]:
-    """Yield what is compared of that which was measured: kind, cell and condition."""
+def _of_trials(evidence: Evidence, transport: str) -> Iterator[tuple[_Kind, Cell, str]]:
+    """Yield what is compared of what was measured in a placement: kind, cell and condition."""
+
+    def there(cell: Cell) -> bool:
+        return cell.transport == transport
 
     def at(
         cell: Cell, condition: str, kinds: tuple[_Kind, ...]
@@ -113,16 +119,18 @@ def _of_trials(evidence: Evidence) -> Iterator[tuple[_Kind, Cell, str]]:
         yield from ((kind, cell, condition) for kind in kinds)
 
     # Of several cells with as many outstanding commands, the specification's first is compared.
-    loads = {c.workload["outstanding"]: c for c in reversed(evidence.cells_of("replicate"))}
-    elections = evidence.cells_of("election")
+    loads = {c.workload["outstanding"]: c for c in reversed(evidence.cells_of("replicate", there))}
+    elections = evidence.cells_of("election", there)
     if loads:
         busy = min(loads, key=lambda commands: abs(commands - OUTSTANDING))
         alone = min(loads)
         if alone != busy:
             yield from at(loads[alone], outstanding(alone), _ALONE)
         yield from at(loads[busy], outstanding(busy), _BUSY)
-        for cell in evidence.cells_of("replicate", lambda c: c.cluster["storage"] == "disk"):
-            if besides(cell, "storage") == besides(loads[busy], "storage"):
+        for cell in evidence.cells_of("replicate", there):
+            if cell.cluster["storage"] == "disk" and (
+                besides(cell, "storage") == besides(loads[busy], "storage")
+            ):
                 yield from at(cell, f"{outstanding(busy)}, on disk", _DISK)
     if elections:
         advised = (c for c in elections if c.cluster["election_timeout_ms"] == TIMEOUT_MS)
@@ -159,6 +167,7 @@ def measured_headline(
     twins: Mapping[str, str],
     pairs: Iterable[tuple[str, str]],
     among: int,
+    deployed: bool = False,
     drift: float | None = None,
 ) -> Headline:
     """Compare contenders in something measured, each of `pairs` as one comparison `among` many.
@@ -187,6 +196,7 @@ def measured_headline(
         higher_is_better=higher_is_better,
         figures=quantities(samples),
         pairs=compared,
+        deployed=deployed,
         noise=noise,
         drift=drift,
         samples=samples,

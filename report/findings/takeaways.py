@@ -80,7 +80,10 @@ def _first(analysis: Analysis) -> Sequence[str]:
 
 
 def _headline(analysis: Analysis, key: str) -> Headline | None:
-    return next((h for h in analysis.headlines if h.key == key and h.figures), None)
+    if not analysis.placements:
+        return None
+    known = (*analysis.placements[0].headlines, *analysis.counted)
+    return next((h for h in known if h.kind == key and h.figures), None)
 
 
 def _leader(headline: Headline, names: Sequence[str]) -> str | None:

@@ -75,6 +75,7 @@ def write_run(
     timeouts_ms: Sequence[tuple[int, int]] = ((12, 24), (150, 300)),
     elections: int = 10,
     others: Sequence[dict[str, Any]] = (),
+    deployed: bool = False,
     forms: Mapping[str, str] = MappingProxyType({}),
     twin: str | None = None,
     bare: bool = False,
@@ -85,6 +86,7 @@ def write_run(
     """Write a run's directory and return it; only the trials that `keep` accepts are there.
 
     `others` are cells besides those of the closed loop and of elections, such as `EVERYTHING`;
+    with `deployed`, the cells of the closed loop and of elections are measured as deployed, too;
     `forms` has the base of each behaviour that is another form of one; `twin` is who is measured
     once more. With `bare`, there are primitives and the seminar paper's programs, too.
     """
@@ -94,6 +96,8 @@ def write_run(
         labels = {**labels, f"{twin}~": f"{labels[twin]} (again)"}
     cells = [_replicate_cell(w) for w in outstanding]
     cells += [_election_cell(timeout, elections) for timeout in timeouts_ms]
+    if deployed:
+        cells += [_deployed(cell) for cell in cells]
     cells += others
     manifest = {
         "schema": 1,
@@ -237,6 +241,15 @@ def _replicate_cell(
     }
 
 
+def _deployed(cell: dict[str, Any]) -> dict[str, Any]:
+    """The same cell on nodes that are programs of their own."""
+    return {
+        **cell,
+        "id": f"{cell['id']}-tcp",
+        "cluster": {**cell["cluster"], "transport": "tcp"},
+    }
+
+
 def _cluster(
     timeout_ms: tuple[int, int], nodes: int = 3, storage: str = "memory"
 ) -> dict[str, Any]:
@@ -355,6 +368,7 @@ def _replicate(
     alone = behaviour.latency_us * rng.normal(1, behaviour.spread)
     alone += 300 * (cell["cluster"]["storage"] == "disk") + cell["workload"]["payload"] / 100
     alone *= cell["cluster"]["nodes"] / 3
+    alone += 80 * (cell["cluster"].get("transport") == "tcp")
     latency_us = alone + outstanding * 1e6 / behaviour.capacity
     commands = int(2e6 * outstanding / latency_us)
     histogram = _histogram(latency_us, commands, rng)

@@ -39,8 +39,8 @@ def section(analysis: Analysis) -> Section:
 
 
 def _panels(analysis: Analysis) -> Iterator[Panel]:
-    headlines = {headline.key: headline for headline in analysis.headlines}
     for placement in analysis.placements:
+        headlines = {headline.kind: headline for headline in placement.headlines}
         for key in _LOADS:
             headline = headlines.get(key)
             if headline is not None and headline.best(placement.names) is not None:
@@ -57,11 +57,11 @@ def _panel(analysis: Analysis, placement: Placement, headline: Headline) -> Pane
         if name in headline.figures
     ]
     return Panel(
-        f"{'Deployed' if placement.deployed else 'One program'}: {_LOADS[headline.key](headline)}",
+        f"{'Deployed' if placement.deployed else 'One program'}: {_LOADS[headline.kind](headline)}",
         Axis(),
         Axis(),
         series,
-        rows=[_brief(analysis.contenders[name].label) for name in names],
+        rows=[_brief(analysis, name) for name in names],
         bars=True,
     )
 
@@ -91,6 +91,9 @@ def _cut(interval: Interval | None) -> Interval | None:
     return low, high
 
 
-def _brief(label: str) -> str:
-    """Cut a label that a chart has no room for."""
+def _brief(analysis: Analysis, name: str) -> str:
+    """Name a contender as a panel of its placement does; cut what a chart has no room for."""
+    contender = analysis.contenders[name]
+    base = analysis.contenders.get(contender.base) if contender.deployed else None
+    label = (base or contender).label
     return label if len(label) <= 21 else f"{label[:20]}…"
