@@ -208,3 +208,29 @@ def test_the_nights_steps_keep_a_history_on_a_branch_of_its_own(project, tmp_pat
         assert all(re.fullmatch(r"runs/\w+-\w+\.json", path) for path in kept)
         shutil.rmtree(project.path / "history")
     assert "2 runs" in (project.path / "history.html").read_text()
+
+
+def test_the_night_publishes_its_report_on_a_branch_of_one_commit(tmp_path):
+    check("git", "init", "--quiet", "--bare", str(tmp_path / "origin"))
+    for night in ("first", "second"):
+        directory = tmp_path / night
+        check("git", "clone", "--quiet", str(tmp_path / "origin"), str(directory))
+        for run in ("latest", "a-run"):
+            (directory / "found" / "results" / run).mkdir(parents=True)
+            (directory / "found" / "results" / run / "report.html").write_text(night)
+        (directory / "found" / "history.html").write_text("history")
+        done = run_step(directory, step("nightly.yml", "Publish the report and the history"))
+        assert done.returncode == 0, done.stderr
+    shown = tmp_path / "shown"
+    check("git", "clone", "--quiet", "-b", "gh-pages", str(tmp_path / "origin"), str(shown))
+    assert {path.name for path in shown.iterdir()} == {
+        ".git",
+        ".nojekyll",
+        "history.html",
+        "index.html",
+    }
+    assert (shown / "index.html").read_text() == "second"
+    log = subprocess.run(
+        ["git", "log", "--oneline"], cwd=shown, capture_output=True, text=True, check=True
+    )
+    assert len(log.stdout.splitlines()) == 1

@@ -467,7 +467,7 @@ def _scale(axis: DrawnAxis, wanted: Axis, extent: Interval, labels: float) -> No
         limit(low / margin, high * margin)
         axis.set_minor_formatter(NullFormatter())
         axis.set_minor_locator(NullLocator())
-        axis.set_major_locator(_log_ticks(low / margin, high * margin, labels))
+        axis.set_major_locator(log_ticks(low / margin, high * margin, labels))
     else:
         margin = 0.05 * (high - low or abs(high) or 1)
         limit(0 if wanted.origin and low >= 0 else low - margin, high + margin)
@@ -492,7 +492,7 @@ _DIVISIONS = (
 )
 
 
-def _log_ticks(low: float, high: float, labels: float) -> FixedLocator | LogLocator:
+def log_ticks(low: float, high: float, labels: float) -> FixedLocator | LogLocator:
     """Choose the finest of the usual divisions of a decade that has room for its labels."""
     for digits in (
         (1, 1.2, 1.5, 2, 2.5, 3, 4, 5, 6, 8),

@@ -83,7 +83,10 @@ class _View:
         self._analysis = analysis
         self._headlines = {headline.kind: headline for headline in placement.headlines}
         known = {n: analysis.contenders[n] for n in placement.names if analysis.contenders[n].ok}
-        self._python = [n for n, found in known.items() if found.language == _PYTHON]
+        python = [n for n, found in known.items() if found.language == _PYTHON]
+        plain = [n for n in python if known[n].base == n or known[n].deployed]
+        # Other forms of a contender, as with a compiled core, have a section of their own.
+        self._python = plain if len(plain) > 1 else python
         self._go = next((n for n, found in known.items() if found.base == "go"), None)
         self._names = list(known)
         self._title = placement.title

@@ -9,11 +9,12 @@ from typing import NamedTuple
 
 from markupsafe import Markup
 from matplotlib.axes import Axes
+from matplotlib.ticker import FuncFormatter, NullLocator
 
 from raftmark.bench.analysis.metrics import HEADLINES
 from raftmark.bench.contenders.registry import load_contenders
 from raftmark.bench.tracking.history import Entry, History, Series
-from raftmark.report.drawing.charts import INK, MUTED, Drawing, sketch
+from raftmark.report.drawing.charts import INK, MUTED, Drawing, log_ticks, short, sketch
 from raftmark.report.drawing.svg import marker_svg
 from raftmark.report.findings.changes import changes
 from raftmark.report.findings.units import readable_unit
@@ -80,7 +81,9 @@ def _draw(axes: Axes, group: list[Series], looks: dict[str, tuple[str, str]]) ->
     axes.set_xticks(range(0, len(entries), step), [e.at[:10] for e in entries[::step]])
     if all(figure.value > 0 for series in group for figure in series.figures):
         axes.set_yscale("log")
-    axes.tick_params(which="minor", labelleft=False, left=False)
+        axes.yaxis.set_minor_locator(NullLocator())
+        axes.yaxis.set_major_locator(log_ticks(*axes.get_ylim(), _MOST_TICKS))
+        axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: short(float(f"{value:.6g}"))))
     axes.set_title(f"{group[0].metric.title}{f', {symbol}' if symbol else ''}", color=MUTED)
 
 
