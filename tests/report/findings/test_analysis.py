@@ -204,7 +204,7 @@ def test_a_legend_tells_of_its_own_chart(read_report: Callable[[str], Page]) -> 
         " ".join(entry.text for entry in legend.children)
         for legend in read_report("failing").every("ul", of_class="legend")
     )
-    assert len(measured) == 3
+    assert len(measured) == 2
     assert all(f"{LABELS['asyncio']} (every trial failed)" in legend for legend in measured)
     assert LABELS["asyncio"] in code
     assert "failed" not in code
