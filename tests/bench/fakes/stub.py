@@ -74,7 +74,7 @@ class Stub:
         }
 
     def op_start(self, request):
-        self.nodes = request["nodes"]
+        self.nodes, self.leader, self.term = request["nodes"], 1, 1
         self.entries = [Entry(1, NOOP)]
         # The leader is always crashed right before a heartbeat, and the timeout is the lowest.
         low_ms, _ = request.get("election_timeout_ms", (150, 300))
