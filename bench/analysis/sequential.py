@@ -28,7 +28,7 @@ logarithm", Annals of Mathematical Statistics 1970; Howard, Ramdas, McAuliffe an
 "Time-uniform, nonparametric, nonasymptotic confidence sequences", Annals of Statistics 2021.
 Theirs for means need a bound or a variance, and the asymptotic ones hold only after many blocks; a
 group sequential design (Lan and DeMets, "Discrete sequential boundaries for clinical trials",
-Biometrika 1983) needs the number of blocks beforehand. A gate has from six to sixty.
+Biometrika 1983) needs the number of blocks beforehand. A gate has from six to a hundred.
 """
 
 from __future__ import annotations

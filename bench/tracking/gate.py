@@ -68,7 +68,7 @@ class Wish(NamedTuple):
     contenders: Collection[str] = ()
     workloads: Collection[str] = ()
     margin: float = 0.05
-    blocks: int = 60
+    blocks: int = 100
     budget_s: float = 900.0
     seed: int | None = None
 

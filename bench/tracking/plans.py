@@ -40,20 +40,21 @@ class Gated(NamedTuple):
 def gated_cells() -> list[Gated]:
     """Return what two revisions are compared in: few figures, so that each is decided soon.
 
-    Two that are busy all the time take turns. An election is a matter of timers, which run out
-    while a contender is stopped, so elections are held one after the other. Memory is compared
-    there, where the work is the same however fast it is done.
+    Two that are busy all the time take turns, for so short a time as shows their pace: the check
+    reads the log of each from its beginning, and more pairs tell more than longer ones. An election
+    is a matter of timers, which run out while a contender is stopped, so elections are held one
+    after the other. Memory is compared there, where the work is the same however fast it is done.
     """
     return [
         Gated(
             replicate_cell(64, warmup_s=0.2, duration_s=0.5),
             (metrics.THROUGHPUT, metrics.CPU_PER_COMMAND),
-            turns_cell(64, warmup_s=0.4, duration_s=2.0),
+            turns_cell(64, warmup_s=0.2, duration_s=0.8),
         ),
         Gated(
             replicate_cell(1, warmup_s=0.1, duration_s=0.3),
             (metrics.LATENCY_P50,),
-            turns_cell(1, warmup_s=0.2, duration_s=1.2),
+            turns_cell(1, warmup_s=0.2, duration_s=0.6),
         ),
         Gated(
             election_cell(LOWEST_MS, elections=10),

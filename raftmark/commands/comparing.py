@@ -33,7 +33,7 @@ _Margin = Annotated[
     typer.Option(min=0.1, max=100, metavar="PERCENT", help="A change that nobody minds."),
 ]
 _Blocks = Annotated[
-    int, typer.Option(min=1, max=MOST_BLOCKS, help="Measure no more than so many blocks.")
+    int, typer.Option(min=1, max=MOST_BLOCKS, help="Measure no more than so many pairs of each.")
 ]
 _Budget = Annotated[
     float, typer.Option(min=0, metavar="MINUTES", help="Begin no trial later than this.")
@@ -66,7 +66,7 @@ def compare(
     contenders: _Contenders = None,
     workloads: _Workloads = None,
     margin: _Margin = 5,
-    blocks: _Blocks = 60,
+    blocks: _Blocks = 100,
     budget: _Budget = 15,
     seed: _Seed = None,
     format: _Format = "text",
@@ -94,7 +94,7 @@ def gate(
     contenders: _Contenders = None,
     workloads: _Workloads = None,
     margin: _Margin = 5,
-    blocks: _Blocks = 60,
+    blocks: _Blocks = 100,
     budget: _Budget = 15,
     seed: _Seed = None,
     format: _Format = "text",
