@@ -141,6 +141,6 @@ def test_absences_are_named_where_figures_would_be(read_report: ReadReport, name
             assert "only one block, so no interval" in said
         case _:
             assert "missing" not in said
-    without = {"failing": 5, "absent": 5, "partial": 5, "empty": 20, "attacked": 10}
+    without = {"failing": 7, "absent": 7, "partial": 7, "empty": 28, "attacked": 14}
     cells = [cell.text for cell in page.every("span", of_class="absent")]
     assert cells == ["no figure"] * without.get(name, 0)
