@@ -15,7 +15,7 @@ SYNC   := $(if $(filter output-sync,$(.FEATURES)),--output-sync=target)
 export GOTOOLCHAIN := local
 export PATH := $(abspath $(BIN)):$(PATH)
 
-.PHONY: help setup setup-test bench bench-full paper floors gate test nightly mutants fuzz coverage \
+.PHONY: help compiled setup setup-test bench bench-full paper floors gate test nightly mutants fuzz coverage \
   lint picture format microbench lock clean
 
 help:
@@ -92,7 +92,11 @@ $(CONTENDERS:%=test-%): test-%: setup-test
 COMPILED := threading@mypyc asyncio@mypyc multiprocessing@mypyc
 CONTROLS := go-loop $(COMPILED)
 
-test-controls: setup-test
+# Compiled before any test waits for it.
+compiled: setup-test
+	@$(BIN)/raftmark contenders > /dev/null
+
+test-controls: compiled
 	$(BIN)/pytest tests/conformance -m 'not slow' --contender go-loop --reader go
 	$(BIN)/pytest tests/conformance/test_replication.py tests/conformance/test_snapshots.py \
 	  tests/conformance/test_disk.py -m 'not slow' $(COMPILED:%=--contender %) --reader go
@@ -106,7 +110,7 @@ test-deployed: setup-test
 
 # Go's core has no goroutines: the race detector, which makes it ten times as slow, looks at a tenth
 # of its random worlds.
-test-cores: setup-test
+test-cores: compiled
 	cd go_reference && go test -count 1 ./raft
 	cd go_reference && go test -race -short -count 1 -timeout 10m ./...
 	$(BIN)/pytest $(CORES)
@@ -116,7 +120,7 @@ INTERPRETERS := tests/test_interpreters.py
 test-interpreters: setup-test
 	$(BIN)/pytest $(INTERPRETERS)
 
-test-rest: setup-test
+test-rest: compiled
 	$(BIN)/pytest $(addprefix --ignore=,$(CLUSTERS) $(CORES) $(INTERPRETERS))
 
 nightly: test mutants fuzz
