@@ -23,6 +23,8 @@ from raftmark.bench.contenders.registry import (
     is_marker,
     load_contenders,
 )
+from raftmark.bench.contenders.variants import Contenders
+from raftmark.bench.design.specification import CONTROLLED
 from raftmark.bench.experiment.environment import machine
 from raftmark.bench.runs.forms import ContenderEntry
 from raftmark.bench.runs.runtimes import runtime
@@ -193,7 +195,7 @@ def analyse(
         path=run.path,
         profile=manifest.profile,
         seed=manifest.seed,
-        command=provenance.command(manifest, specs),
+        command=provenance.command(manifest, _usual(manifest.profile, specs)),
         started_at=manifest.started_at,
         resumed_at=tuple(resumption.at for resumption in manifest.resumptions),
         schema=manifest.schema,
@@ -213,6 +215,12 @@ def analyse(
         machine=machine(manifest.environment),
         before=before,
     )
+
+
+def _usual(profile: str, specs: Mapping[str, ContenderSpec]) -> list[str]:
+    """Return the contenders that a profile's run has if none is named."""
+    known = Contenders(specs)
+    return [*known.usual(), *(known.controls() if profile in CONTROLLED else [])]
 
 
 def _contenders(
