@@ -36,9 +36,26 @@ from raftmark.bench.runs.store import Run
 
 # At least so many times the throughput of PySyncObj at its better setting, by outstanding.
 _TIMES_PYSYNCOBJ = {
-    64: {"threading": 8, "asyncio": 8, "multiprocessing": 3},
-    1: {"threading": 3, "asyncio": 3, "multiprocessing": 3},
+    256: {"asyncio": 8},
+    64: {"threading": 12, "asyncio": 12, "multiprocessing": 10},
+    1: {"threading": 5, "asyncio": 5, "multiprocessing": 5},
 }
+# At least such a share of the bare program's throughput: the same clients, batches and messages
+# without Raft. By outstanding.
+_SHARES_OF_BARE = {
+    64: {
+        "go": 0.75,
+        "asyncio": 0.5,
+        "threading": 0.3,
+        "asyncio@mypyc": 0.6,
+        "threading@mypyc": 0.5,
+    },
+    1: {"go": 0.6, "asyncio": 0.4, "threading": 0.4},
+}
+_NO_BARE = "there is no bare program of it yet"
+# At least so many times what another library commits in Go for each CPU second, at 256 outstanding.
+_TIMES_GO_PEERS = {"etcd, tuned": 2}
+_NO_PEER = "it is no contender yet"
 # At least so many commands/s at 256 outstanding.
 _ABSOLUTE = {"go": 1_000_000}
 # At most so many times the ping-pong's half round trip for each message of a lone command.
@@ -64,18 +81,22 @@ class BaselineFailed(Exception):
 
 
 class Floor(NamedTuple):
-    """A floor (or, for times, a ceiling) and what was measured."""
+    """A floor (or, for times, a ceiling) and what was measured.
+
+    `lacks` says why it cannot be measured, where what it is held against is not there.
+    """
 
     what: str
     estimate: Estimate | None
     bound: float
     at_least: bool
+    lacks: str = ""
 
     @property
     def verdict(self) -> str:
         """Whether the whole interval, none of it, or a part of it keeps to the bound."""
         if self.estimate is None:
-            return "not measured"
+            return f"not measured: {self.lacks}" if self.lacks else "not measured"
         value, low, high = self.estimate
         ends = [value] if np.isnan(low) else [low, high]
         kept = [end >= self.bound if self.at_least else end <= self.bound for end in ends]
@@ -126,8 +147,8 @@ def measure_floors(
 def judge(samples: Mapping[str, Mapping[int, float]]) -> list[Floor]:
     """Hold every floor against the samples: by subject, a value by block.
 
-    The subjects are `NAME-wW` (a contender's commands/s at W outstanding),
-    `pysyncobj-SETTING-wW` and `pingpong-NAME` (seconds of a round trip).
+    The subjects are `NAME-wW` (a contender's commands/s at W outstanding), `bare-NAME-wW` (those of
+    its bare program), `pysyncobj-SETTING-wW` and `pingpong-NAME` (seconds of a round trip).
     """
 
     def ratio(numerator: str, denominator: str, scale: float = 1.0) -> Estimate | None:
@@ -148,6 +169,15 @@ def judge(samples: Mapping[str, Mapping[int, float]]) -> list[Floor]:
         for name, bound in bounds.items():
             subject = f"{name}-w{outstanding}"
             floors.append(Floor(f"{subject} / {best}", ratio(subject, best), bound, True))
+    for outstanding, bounds in _SHARES_OF_BARE.items():
+        for name, bound in bounds.items():
+            subject = f"{name}-w{outstanding}"
+            bare = f"bare-{subject}"
+            lacks = "" if samples.get(bare) else _NO_BARE
+            floors.append(Floor(f"{subject} / {bare}", ratio(subject, bare), bound, True, lacks))
+    for peer, bound in _TIMES_GO_PEERS.items():
+        what = f"go-w256 / {peer}, for each CPU second"
+        floors.append(Floor(what, None, bound, True, _NO_PEER))
     for name, bound in _ABSOLUTE.items():
         values = list(samples.get(f"{name}-w256", {}).values())
         estimate = median_interval(values) if values else None
@@ -230,8 +260,11 @@ def _go_pingpong() -> dict[str, float]:
 _BASELINES: dict[str, Callable[[], dict[str, float]]] = {
     **{
         f"pysyncobj-{setting}-w{outstanding}": _pysyncobj(setting, outstanding)
-        for setting in ("batched", "unbatched")
-        for outstanding in (1, 64)
+        for setting, outstanding in (
+            *(("batched", 1), ("unbatched", 1)),
+            *(("batched", 64), ("unbatched", 64)),
+            ("batched", 256),
+        )
     },
     "pingpong": _python_pingpong,
     "pingpong-go": _go_pingpong,

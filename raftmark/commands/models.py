@@ -111,9 +111,10 @@ def floors(
 
     Prints the ratios that show whether the implementations are fast enough to stand for their
     models, with the bound that each is meant to keep: throughput against PySyncObj (three
-    processes on loopback, no journal, its better setting) at 64 and at 1 outstanding; Go's
-    commands/s at 256; and the time of a lone command against the messages it consists of. A block
-    takes about a minute. It needs PySyncObj, and an otherwise idle machine.
+    processes on loopback, no journal, its better setting) at 256, 64 and 1 outstanding; shares of
+    the bare programs, which have no Raft, as far as there are any; Go's commands/s at 256; and the
+    time of a lone command against the messages it consists of. A block takes about a minute. It
+    needs PySyncObj, and an otherwise idle machine.
     """
     from raftmark.bench.baselines.floors import measure_floors, specification
     from raftmark.bench.runs.store import StoreError
@@ -123,7 +124,7 @@ def floors(
         raise typer.TyperException(
             f"there is no PySyncObj here: {how_to_install('floors')} installs it"
         )
-    specs = load_contenders()
+    specs = {name: spec for name, spec in load_contenders().items() if not spec.control}
     try:
         run = create(specs, specification(blocks), "floors", seed, results)
         with run.lock():

@@ -27,7 +27,7 @@ SAMPLES = {
     "pysyncobj-unbatched-w64": same(10_000),
     "asyncio-w1": same(25_000),
     "pysyncobj-batched-w1": same(400),
-    "pysyncobj-unbatched-w1": same(5_000),
+    "pysyncobj-unbatched-w1": same(4_000),
     "go-w256": same(2_000_000),
     "pingpong-asyncio": same(10e-6),
 }
@@ -48,6 +48,19 @@ def test_every_floor_is_held_against_the_better_setting():
     assert lone.verdict == "met"
     assert floors["go: a lone command / 4 messages of its ping-pong"].verdict == "not measured"
     assert floors_table(list(floors.values())).row_count == len(floors)
+
+
+def test_what_is_not_there_to_be_held_against_is_said():
+    floors = {floor.what: floor for floor in judge(SAMPLES)}
+    share = "asyncio-w64 / bare-asyncio-w64"
+    assert floors[share].verdict == "not measured: there is no bare program of it yet"
+    peer = floors["go-w256 / etcd, tuned, for each CPU second"]
+    assert peer.verdict == "not measured: it is no contender yet"
+    with_bare = judge({**SAMPLES, "bare-asyncio-w64": same(400_000)})
+    found = next(floor for floor in with_bare if floor.what == share)
+    assert found.estimate is not None
+    assert found.estimate.value == pytest.approx(0.25)
+    assert found.verdict == "missed"
 
 
 @pytest.mark.parametrize(
@@ -72,7 +85,7 @@ def test_every_block_has_every_trial_and_every_baseline(tmp_path):
     trials = [step for step in steps if isinstance(step, Planned)]
     baselines = [step for step in steps if not isinstance(step, Planned)]
     assert len({trial.id for trial in trials}) == len(trials) == 3 * 2 * 3
-    assert len(set(baselines)) == len(baselines) == 3 * 6
+    assert len(set(baselines)) == len(baselines) == 3 * 7
 
 
 @pytest.mark.parametrize(
