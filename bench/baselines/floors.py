@@ -169,15 +169,15 @@ def judge(samples: Mapping[str, Mapping[int, float]]) -> list[Floor]:
         for name, bound in bounds.items():
             subject = f"{name}-w{outstanding}"
             floors.append(Floor(f"{subject} / {best}", ratio(subject, best), bound, True))
-    for outstanding, bounds in _SHARES_OF_BARE.items():
-        for name, bound in bounds.items():
+    for outstanding, shares in _SHARES_OF_BARE.items():
+        for name, share in shares.items():
             subject = f"{name}-w{outstanding}"
             bare = f"bare-{subject}"
             lacks = "" if samples.get(bare) else _NO_BARE
-            floors.append(Floor(f"{subject} / {bare}", ratio(subject, bare), bound, True, lacks))
-    for peer, bound in _TIMES_GO_PEERS.items():
+            floors.append(Floor(f"{subject} / {bare}", ratio(subject, bare), share, True, lacks))
+    for peer, times in _TIMES_GO_PEERS.items():
         what = f"go-w256 / {peer}, for each CPU second"
-        floors.append(Floor(what, None, bound, True, _NO_PEER))
+        floors.append(Floor(what, None, times, True, _NO_PEER))
     for name, bound in _ABSOLUTE.items():
         values = list(samples.get(f"{name}-w256", {}).values())
         estimate = median_interval(values) if values else None

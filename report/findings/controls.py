@@ -111,7 +111,9 @@ def _compiling(analysis: Analysis, found: list[Gain]) -> Iterator[str]:
             continue
         answer = {
             Outcome.BETTER: f"no: the same model in Go is still {_times(left)} as fast",
-            Outcome.ALIKE: "yes, as far as this run can tell them apart",
+            Outcome.ALIKE: "yes: this run cannot tell it from the same model in Go any more"
+            if gain.gain.outcome is Outcome.BETTER
+            else "more blocks would have to tell",
             Outcome.WORSE: "yes: it is then faster than the same model in Go",
         }[left.outcome]
         yield (
