@@ -299,7 +299,7 @@ def test_figures_are_said_at_the_pointer_and_by_keyboard(show: Callable[..., Pag
 
 def test_the_data_can_be_downloaded(show: Callable[..., Page], report_file: Any) -> None:
     page = show("complete")
-    for link in page.locator("#data a").all():
+    for link in page.locator("#data a[download]").all():
         with page.expect_download() as downloading:
             link.click()
         name = downloading.value.suggested_filename
