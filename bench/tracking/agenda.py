@@ -38,6 +38,13 @@ class Pair(NamedTuple):
     contender: str
 
 
+class _Expected(NamedTuple):
+    """After how many blocks a figure is decided, as it seems, and whether as the same."""
+
+    blocks: int
+    same: bool
+
+
 class Agenda:
     """What a comparison has found of each pair so far, and what it is to measure next."""
 
@@ -52,7 +59,7 @@ class Agenda:
         self._chance = chance
         self._differences: dict[Compared, list[float]] = {f: [] for f in plan.figures}
         self._verdicts = dict.fromkeys(plan.figures, Verdict.UNDECIDED)
-        self._expected: dict[Compared, int] = dict.fromkeys(plan.figures, self._rule.fewest)
+        self._expected = dict.fromkeys(plan.figures, _Expected(self._rule.fewest, False))
         self._uncounted = {Pair(COUNTED_CELL.id, name) for name in plan.counted}
         self._seconds: dict[Pair, list[float]] = {}
         self._tried: Counter[Pair] = Counter()
@@ -82,8 +89,9 @@ class Agenda:
         """Return the pair to measure now, with so many seconds left; None if there is none.
 
         What is counted comes first: one pair decides it, however little time there is. Then each
-        pair once, so that what is broken is soon found. Then what is nearest to a decision, of what
-        can be decided in the time left; where nothing can, whatever was measured least often.
+        pair once, so that what is broken is soon found. Then, of what can be decided in the time
+        left, what is nearest to a difference, and after that what is nearest to there being none;
+        where nothing can, whatever was measured least often.
         """
         wanted = [pair for pair in self.wanted() if self._tried[pair] < self._blocks]
         self._chance.shuffle(wanted)
@@ -94,8 +102,8 @@ class Agenda:
         if not self._tried[least]:
             return least
         decidable = [pair for pair in wanted if self._least_s(pair) <= left_s]
-        nearest = min(decidable, key=self._expected_s, default=least)
-        return nearest if math.isfinite(self._expected_s(nearest)) else least
+        nearest = min(decidable, key=self._distance, default=least)
+        return nearest if math.isfinite(self._distance(nearest)[1]) else least
 
     def take(self, pair: Pair, trials: Sequence[Trial], seconds: float) -> None:
         """Take in what a pair has brought, which took so long."""
@@ -120,12 +128,12 @@ class Agenda:
         self._verdicts[figure] = self._rule.judge(differences).verdict
         self._expected[figure] = self._foretell(differences)
 
-    def _foretell(self, differences: Sequence[float]) -> int:
-        """Return after how many pairs it would be decided, if they went on as they have begun."""
+    def _foretell(self, differences: Sequence[float]) -> _Expected:
+        """Return how it would be decided, if the pairs went on as they have begun."""
         if len(differences) < _TELLING:
-            return self._rule.fewest
+            return _Expected(self._rule.fewest, False)
         told = self._rule.first_told(np.resize(differences, self._blocks))
-        return int(told.first)
+        return _Expected(int(told.first), told.first in (told.same, NEVER))
 
     def _seconds_each(self, pair: Pair) -> float:
         if pair in self._seconds:
@@ -138,12 +146,23 @@ class Agenda:
         had = [len(self._differences[figure]) for figure in self._open(pair)]
         return max(1, self._rule.fewest - max(had)) * self._seconds_each(pair)
 
-    def _expected_s(self, pair: Pair) -> float:
-        """Return how long it takes until something of it is, if all goes on as it has begun."""
-        left = min(
-            self._expected[figure] - len(self._differences[figure]) for figure in self._open(pair)
-        )
-        return math.inf if left >= NEVER // 2 else max(1, left) * self._seconds_each(pair)
+    def _distance(self, pair: Pair) -> tuple[int, float]:
+        """Return how near a pair is to a decision: first by what it seems to be, then by its time.
+
+        A difference is nearest; then whatever has not as many pairs as a difference takes at the
+        least; and then that there is none.
+        """
+        return min(self._distance_of(figure, pair) for figure in self._open(pair))
+
+    def _distance_of(self, figure: Compared, pair: Pair) -> tuple[int, float]:
+        had, expected = len(self._differences[figure]), self._expected[figure]
+        if not expected.same:
+            return 0, max(1, expected.blocks - had) * self._seconds_each(pair)
+        if had < self._rule.fewest:
+            return 1, (self._rule.fewest - had) * self._seconds_each(pair)
+        if expected.blocks >= NEVER:
+            return 2, math.inf
+        return 2, max(1, expected.blocks - had) * self._seconds_each(pair)
 
     def _open(self, pair: Pair) -> list[Compared]:
         return [

@@ -110,6 +110,19 @@ def test_what_takes_less_time_comes_first_where_all_need_as_many():
     assert agenda.next(1e6) == B
 
 
+def test_what_seems_to_be_the_same_waits_until_all_can_tell_a_difference():
+    agenda = an_agenda()
+    fewest = plan().rule.fewest
+    for pair, seconds in ((A, 0.1), (B, 5.0), (C, 5.0)):
+        for _ in range(fewest if pair is A else 4):
+            take(agenda, pair, 0.001, seconds)
+    for _ in range(2 * (fewest - 4)):
+        following = agenda.next(1e6)
+        assert following in (B, C)
+        take(agenda, following, 0.001, 5.0)
+    assert agenda.next(1e6) == A
+
+
 def test_what_there_is_no_time_for_waits():
     agenda = an_agenda()
     for pair, seconds in ((A, 10.0), (B, 40.0), (C, 40.0)):
