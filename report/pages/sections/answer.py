@@ -12,7 +12,7 @@ from raftmark.report.model import Headline, Interval, Section
 
 _LOADS: Mapping[str, Callable[[Headline], str]] = {
     "alone": lambda headline: "one at a time",
-    "throughput": lambda headline: headline.condition.replace(" commands", ""),
+    "throughput": lambda headline: headline.condition.replace(" commands outstanding", " at once"),
 }
 _FARTHEST = 160.0
 """An interval that reaches farther, in per cent of the best, is cut off there."""
