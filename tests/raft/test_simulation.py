@@ -6,12 +6,13 @@ from collections import Counter, deque
 
 import pytest
 
-from raftmark.raft import ReplicatedLog
+from raftmark.raft import Command, ReplicatedLog, Role
 from raftmark.raft.messages import ADD_SERVER, PROMOTE_SERVER, REMOVE_SERVER
 
 from . import replay
 from .lives import CLIMATES, INTERLEAVED, interleaved_life, live, weathered_life
-from .world import Boundary, Violation
+from .scenario import settings_of
+from .world import Boundary, Violation, World
 
 # How many lives there are is up to --lives; each one's virtual time is bounded.
 pytestmark = pytest.mark.timeout(24 * 3600)
@@ -107,6 +108,24 @@ def test_the_interleavings_are_as_bad_as_they_claim() -> None:
         REMOVE_SERVER,
     ):
         assert counts[what] > 1, what
+
+
+def test_a_lone_voter_may_lead_a_term_again_that_it_had_not_saved(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """What it had appended is in no other log, and in its own no more."""
+    world = World(settings_of(1), "a seed")
+    (server,) = world.servers.values()
+    monkeypatch.setattr(world.random, "choice", lambda _boundaries: Boundary.BEFORE_SAVE)
+    for value in ("before the crash", "after it"):
+        server.node.election_timeout()
+        world.properties.check(server)
+        assert (server.node.role, server.node.term) == (Role.LEADER, 1)
+        server.propose([world.proposal(Command("set", "k", value))])
+        world.properties.check(server)
+        assert not world.perform(server, crash=1.0)[1]
+        server.crash()
+        server.begin()
 
 
 def test_a_seed_decides_everything() -> None:

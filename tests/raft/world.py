@@ -86,6 +86,17 @@ class Properties:
         if not before <= node.commit_index <= node.log.last_index:
             raise Violation(f"node {server.id} goes from commit index {before}: {describe(server)}")
 
+    def forget(self, server: SimulatedServer) -> None:
+        """A server crashes before it has saved what its present term is.
+
+        Whoever led a term that it has not saved was a lone voter, which needs no answers: nobody
+        else has any entry of that term, and it may lead that term again, with other entries.
+        """
+        term = server.node.term
+        if server.led_term == term > server.storage.load().hard_state.term:
+            for known in [known for known in self._predecessors if known[1] == term]:
+                del self._predecessors[known]
+
     def _check_log(self, server: SimulatedServer) -> None:
         """Log matching, leader append-only, and one change of membership at a time.
 
@@ -326,6 +337,7 @@ class World:
             boundary = self.random.choice(list(Boundary)[: 4 if ready.snapshot is None else 5])
             self.crashes[boundary] += 1
         if boundary is Boundary.BEFORE_SAVE:
+            self.properties.forget(server)
             return [], False
         self._count(server, ready)
         server.save(ready)
