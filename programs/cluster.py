@@ -8,7 +8,7 @@ from typing import Any
 
 from raftmark.programs import replies
 from raftmark.programs.launcher import Children, Command, Launcher
-from raftmark.programs.program import ANSWER_S, START_S, Program
+from raftmark.programs.program import ANSWER_S, START_S, Program, end_all, ignore
 from raftmark.raft.client import Done, Query, Reading
 from raftmark.raft.cluster import Cluster, ClusterConfig, Counters, Events, LogSlice, NodeStatus
 from raftmark.raft.deployed import Address
@@ -63,17 +63,12 @@ class ProgramCluster(Cluster):
     def stop(self) -> None:
         """End every node's program."""
         self._stopping = True
-        for program in self._programs.values():
-            program.ask("quit", replies.decode_object, ignore)
-        for program in self._programs.values():
-            program.end()
+        end_all(self._programs.values())
 
     def replace(self, node: int, command: Command) -> None:
         """Let another program be a crashed node's from its next life on; its data stays."""
         self._replaced[node] = command
-        program = self._programs[node]
-        program.ask("quit", replies.decode_object, ignore)
-        program.end()
+        end_all([self._programs[node]])
 
     def _provide(self, nodes: Sequence[int]) -> None:
         """Start the nodes' programs, which listen, and let all know where."""
@@ -89,7 +84,8 @@ class ProgramCluster(Cluster):
             for program in programs:
                 program.kill()
             raise
-        peers = {str(n): address for n, address in self._addresses.items()}
+        # A copy: whoever hears of a program's end takes out its address meanwhile.
+        peers = {str(n): address for n, address in self._addresses.copy().items()}
         self._tell_all("peers", peers=peers)
 
     def _let_listen(self, programs: Sequence[Program]) -> None:
@@ -185,7 +181,7 @@ class ProgramCluster(Cluster):
         """Let the node have a life; whether its storage was lost with a program."""
         gone = self._programs[node].gone
         if gone:
-            self._programs[node].end()
+            end_all([self._programs[node]])
             self._provide([node])
         program = self._living(node)
         try:
@@ -339,7 +335,3 @@ def in_units(spec: Mapping[str, Any]) -> dict[str, Any]:
         unit, size = units.get(name, (name, None))
         fields[unit] = value if size is None else value / size
     return fields
-
-
-def ignore(_answer: Any) -> None:
-    """Nobody waits for the answer."""

@@ -5,7 +5,7 @@ from typing import Any
 
 from raftmark.programs import replies
 from raftmark.programs.launcher import Children, Command, Launcher
-from raftmark.programs.program import START_S, Program
+from raftmark.programs.program import START_S, Program, end_all
 from raftmark.raft.errors import Unavailable
 from raftmark.raft.host.runs import WORKLOADS
 
@@ -28,22 +28,18 @@ def describe(commands: Sequence[Command], launcher: Launcher | None = None) -> d
 
 def ask(commands: dict[str, Command], launcher: Launcher) -> dict[str, dict[str, Any]]:
     """The hello of each program, all asked at once."""
-    programs = {
-        name: Program(n, command, launcher, lambda *_: None, lambda *_: None)
-        for n, (name, command) in enumerate(commands.items(), 1)
-    }
+    programs: dict[str, Program] = {}
     try:
+        for n, (name, command) in enumerate(commands.items(), 1):
+            programs[name] = Program(n, command, launcher, lambda *_: None, lambda *_: None)
         answers = {n: each.begin("hello", replies.decode_object) for n, each in programs.items()}
         hellos = {name: programs[name].finish(answers[name], START_S) for name in programs}
         for name, hello in hellos.items():
             if hello.get("node") is not True or not {"language", "runtime", "features"} <= {*hello}:
                 raise Unavailable(f"{programs[name]} says that it is no node program")
-        for program in programs.values():
-            program.call("quit", replies.decode_object)
         return hellos
     finally:
-        for program in programs.values():
-            program.end()
+        end_all(programs.values())
 
 
 def joined(runtimes: Sequence[dict[str, Any]]) -> dict[str, Any]:

@@ -3,14 +3,14 @@
 import itertools
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from concurrent.futures import Future
 from typing import Any, NamedTuple, TypeVar
 
 import msgspec
 
 from raftmark.programs.launcher import Command, Launcher
-from raftmark.programs.replies import Line, decode_line
+from raftmark.programs.replies import Line, decode_line, decode_object
 from raftmark.raft.errors import RaftError, Unavailable
 
 T = TypeVar("T")
@@ -134,7 +134,7 @@ class Program:
         self.ask(op, decode, answered, **fields)
         return answer
 
-    def finish(self, answer: "Future[T]", patience_s: float | None = ANSWER_S) -> T:
+    def finish(self, answer: "Future[T]", patience_s: float | None) -> T:
         """Wait for a request's answer, None for ever; returns it, or raises its error.
 
         Unavailable from a program that has ended or hangs; what it was asked for it may still do
@@ -148,7 +148,7 @@ class Program:
 
     def call(self, op: str, decode: Callable[[msgspec.Raw], T], **fields: Any) -> T:
         """Send a request and wait for its answer."""
-        return self.finish(self.begin(op, decode, **fields))
+        return self.finish(self.begin(op, decode, **fields), ANSWER_S)
 
     # -- its end -------------------------------------------------------------------------
 
@@ -157,9 +157,12 @@ class Program:
         self._pipe.kill()
         self._receiver.join()
 
-    def end(self) -> None:
-        """Wait for a program that was told to quit; one that does not is killed."""
-        self._receiver.join(STOP_S)
+    def end(self, deadline_s: float) -> None:
+        """Wait for a program that was told to quit; one that has not by then is killed.
+
+        The deadline is one of the monotonic clock.
+        """
+        self._receiver.join(max(0.0, deadline_s - time.monotonic()))
         if self._receiver.is_alive():
             self.kill()
 
@@ -213,3 +216,17 @@ class Program:
             request = self._waiting.pop(number, None)
             if request is not None:
                 request.answered(request.lost(self._how))
+
+
+def end_all(programs: Iterable[Program]) -> None:
+    """Tell programs to quit, and wait for all of them; who takes longer than `STOP_S` is killed."""
+    ending = list(programs)
+    for program in ending:
+        program.ask("quit", decode_object, ignore)
+    deadline_s = time.monotonic() + STOP_S
+    for program in ending:
+        program.end(deadline_s)
+
+
+def ignore(_answer: object) -> None:
+    """Nobody waits for the answer."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import queue
 import sys
+import threading
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -13,8 +14,9 @@ import pytest
 
 from raftmark.programs import program as program_module
 from raftmark.programs import replies
+from raftmark.programs.introduction import describe
 from raftmark.programs.launcher import Children, Command
-from raftmark.programs.program import Program
+from raftmark.programs.program import Program, end_all
 from raftmark.raft.client import Applied
 from raftmark.raft.errors import BadRequest, NotLeader, OutcomeUnknown, RaftError, Unavailable
 
@@ -103,7 +105,7 @@ def test_what_comes_in_pieces_is_put_together() -> None:
         b'7}}\n{"event":"fault"}\n',
     ):
         heard.pipe.say(piece)
-    assert heard.program.finish(answer).at_ns == 7
+    assert heard.program.finish(answer, DEADLINE_S).at_ns == 7
     heard.close()
     assert heard.events == [("role", b'{"event":"role"}'), ("fault", b'{"event":"fault"}')]
 
@@ -149,12 +151,13 @@ def test_one_that_ends_answers_all_that_wait() -> None:
 
 
 def test_one_that_hangs_is_waited_for_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(program_module, "ANSWER_S", threading.TIMEOUT_MAX)
     heard = Heard(silent)
     answer = heard.program.begin("status", replies.decode_object)
     with pytest.raises(Unavailable, match=r"the program of node 2 \(fake\) does not answer"):
         heard.program.finish(answer, 0.01)
     with pytest.raises(Unavailable, match="does not answer"):
-        heard.program.call("status", replies.decode_object)  # At once, or the test takes 5 s.
+        heard.program.call("status", replies.decode_object)
     heard.pipe.say(b'{"id":0,"ok":{}}\n')
     assert answer.result(DEADLINE_S) == {}
     assert not heard.program.hangs
@@ -231,7 +234,7 @@ def test_how_a_child_ends_is_said() -> None:
 def test_a_child_that_does_not_end_is_killed(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(program_module, "STOP_S", 0.1)
     program, ended = heard_of(child("import time; time.sleep(1000)"))
-    program.end()
+    end_all([program])
     assert ended.get(timeout=DEADLINE_S).endswith("ended with signal 9")
 
 
@@ -240,7 +243,38 @@ def test_a_child_that_stops_reading_is_killed(monkeypatch: pytest.MonkeyPatch) -
     program, ended = heard_of(child("import time; time.sleep(1000)"))
     program.ask("submit", replies.decode_object, lambda _: None, padding="x" * (1 << 20))
     assert ended.get(timeout=DEADLINE_S).endswith("ended with signal 9")
-    program.end()
+    end_all([program])
+
+
+def test_those_that_hang_are_not_waited_for_one_after_another(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    now_s = 7.0
+    monkeypatch.setattr("time.monotonic", lambda: now_s)
+    waited_s = []
+
+    class Hanging(Program):
+        def __init__(self) -> None:
+            pass
+
+        def ask(self, op: str, *_: Any, **_fields: Any) -> None:
+            assert op == "quit"
+
+        def end(self, deadline_s: float) -> None:
+            nonlocal now_s
+            waited_s.append(deadline_s - now_s)
+            now_s = max(now_s, deadline_s)
+
+    end_all([Hanging(), Hanging()])
+    assert waited_s == [program_module.STOP_S, 0]
+
+
+def test_where_one_cannot_be_asked_the_others_end() -> None:
+    threads = threading.active_count()
+    broken = Command("broken", ["/no/such/program"])
+    with pytest.raises(Unavailable, match=r"cannot start the program of node 2 \(broken\)"):
+        describe([child("input()"), broken])
+    assert threading.active_count() == threads
 
 
 def test_a_child_starts_where_it_is_told_to(tmp_path: Path) -> None:
