@@ -36,7 +36,8 @@ class Offered:
         selector.register(self._sender, EVENT_READ, self._readable)
 
     def _readable(self, _mask: int) -> None:
-        if not self._load.take(self._sender.read()):
+        # An order may have ended it in the same look at all that is readable.
+        if self._listening and not self._load.take(self._sender.read()):
             self._listen_no_more()
 
     def _listen_no_more(self) -> None:

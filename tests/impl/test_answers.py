@@ -19,13 +19,15 @@ from raftmark.impl_asyncio.transport import Mailbox as TaskMailbox
 from raftmark.impl_asyncio.transport import Transport as TaskTransport
 from raftmark.impl_multiprocessing.node import NodeLife
 from raftmark.impl_multiprocessing.transport import Transport as ProcessTransport
+from raftmark.impl_multiprocessing.workload import Offered
 from raftmark.impl_threading.node import Call, NodeThread
 from raftmark.impl_threading.transport import Mailbox, Transport
 from raftmark.raft import Command, Save
 from raftmark.raft.client import Proposal, Query
 from raftmark.raft.cluster import ClusterConfig, Events
-from raftmark.raft.errors import NotLeader, Unavailable
+from raftmark.raft.errors import NotLeader, RaftError, Unavailable
 from raftmark.raft.links import Links
+from raftmark.raft.loads import OfferedSpec
 from raftmark.raft.messages import RequestVote
 from raftmark.raft.server import Server
 from raftmark.raft.storage import MemoryStorage, StorageError
@@ -184,9 +186,7 @@ async def refused(*answers: Awaitable[Any]) -> None:
 def test_a_life_that_fails_answers_each_once() -> None:
     heard = Heard()
     with selectors.SelectSelector() as selector:
-        transport = ProcessTransport({}, Links(2, seed=0), selector, lambda due, message: None)
-        events = Events(lambda change: None, lambda node, error: None)
-        life = NodeLife(2, CONFIG, Full(), transport, random.Random(0), events, joins=False)
+        life = life_of(Full(), selector)
         life.submit(heard.proposal("command before"))
         life.read(heard.query("read before"))
         life.deliver(0, VOTE)
@@ -200,3 +200,25 @@ def test_a_life_that_fails_answers_each_once() -> None:
     kinds = heard.kinds()
     assert kinds.pop("command before") == kinds.pop("read before") == [NotLeader]
     assert kinds == {name: once for name, once in ONCE.items() if "before" not in name}
+
+
+def test_a_load_whose_leader_has_crashed_reads_no_more() -> None:
+    """The crash and what the sender wrote may come in the same look at all that is readable."""
+    results: list[object] = []
+    with selectors.SelectSelector() as selector:
+        life = life_of(MemoryStorage(), selector)
+        Offered(life, OfferedSpec(), selector, results.append)
+        while life.may_wait_s():
+            [(key, mask)] = selector.select(DEADLINE_S)
+            key.data(mask)
+        life.cease()
+        key.data(mask)
+    [result] = results
+    assert isinstance(result, RaftError)
+
+
+def life_of(storage: MemoryStorage, selector: selectors.BaseSelector) -> NodeLife:
+    """Node 2, whose messages nobody hears."""
+    transport = ProcessTransport({}, Links(2, seed=0), selector, lambda due, message: None)
+    events = Events(lambda change: None, lambda node, error: None)
+    return NodeLife(2, CONFIG, storage, transport, random.Random(0), events, joins=False)
