@@ -43,4 +43,4 @@ class AsyncioNode(DeployedNode, AsyncioCluster):
             mailbox.deliver(message)
 
     def _transport(self, node_id: int) -> Transport:
-        return NetworkTransport(self._network.senders, self._links[node_id])
+        return NetworkTransport(self._network, self._links[node_id])

@@ -67,6 +67,8 @@ class Dialled(Connection):
         self._frames = frames
         self._full = False
         self.welcome: asyncio.Future[None] = self._loop.create_future()
+        self.error: FrameError | None = None
+        """What is wrong with what the peer has said."""
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Say who wants to speak, and to whom."""
@@ -78,6 +80,7 @@ class Dialled(Connection):
         try:
             self._dialler.receive(self._buffer[:nbytes])
         except FrameError as error:
+            self.error = error
             self._fail(error)
             return
         self.transport.write(self._dialler.take_output())
@@ -178,6 +181,8 @@ class Sender:
             self._backoff.reset()
             self._connection = connection
             await connection.lost.wait()
+            if connection.error is not None:
+                raise connection.error
         finally:
             self._connection = None
             self._frames.clear()
@@ -270,8 +275,14 @@ class Network:
         """How many messages wait because of slow links."""
         self._site = site
         self._seed = seed
+        self._former_bytes = 0
         self._accepted: set[Accepted] = set()
         self._server: asyncio.Server | None = None
+
+    @property
+    def sent_bytes(self) -> int:
+        """Of all frames, their headers included; to former peers too."""
+        return self._former_bytes + sum(sender.bytes for sender in self.senders.values())
 
     async def listen(self) -> Address:
         """Listen where the site says; where that is. BadRequest or Unavailable if it cannot be.
@@ -288,7 +299,9 @@ class Network:
     async def introduce(self, peers: Mapping[int, Address]) -> None:
         """Dial these peers from now on, and no others."""
         for peer in [n for n, sender in self.senders.items() if peers.get(n) != sender.address]:
-            await self.senders.pop(peer).close()
+            former = self.senders.pop(peer)
+            self._former_bytes += former.bytes
+            await former.close()
         for connection in [c for c in self._accepted if c.peer and c.peer not in peers]:
             connection.transport.abort()
         for peer in peers.keys() - self.senders.keys():
@@ -333,14 +346,14 @@ class Network:
 class NetworkTransport(Transport):
     """The sending side of a node whose peers are programs."""
 
-    def __init__(self, senders: Mapping[int, Sender], links: Links) -> None:
-        super().__init__(senders, links)
-        self._senders = senders
+    def __init__(self, network: Network, links: Links) -> None:
+        super().__init__(network.senders, links)
+        self._network = network
 
     @property
     def sent_bytes(self) -> int:
-        """Of all frames, their headers included."""
-        return sum(sender.bytes for sender in self._senders.values())
+        """The network's, through all lives of the node."""
+        return self._network.sent_bytes
 
     def send(self, messages: Iterable[Message]) -> None:
         """Send each message, and what goes to one peer in one write.
@@ -355,5 +368,5 @@ class NetworkTransport(Transport):
         self._flush()
 
     def _flush(self) -> None:
-        for sender in self._senders.values():
+        for sender in self._network.senders.values():
             sender.flush()

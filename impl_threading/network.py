@@ -309,12 +309,12 @@ class Acceptor:
             with connection:
                 self._shake_hands(connection, listener)
                 self._hear(connection, listener)
-        except TimeoutError:
-            self._refusals.tell(None, "no handshake in time")
         except FrameError as error:
             self._refusals.tell(listener.peer, str(error))
-        except OSError:
-            pass  # The peer has gone in the middle of it, and will dial again.
+        except OSError as error:
+            # The peer has gone in the middle of it, and will dial again; or nobody was a peer.
+            if listener.peer is None and isinstance(error, TimeoutError):
+                self._refusals.tell(None, "no handshake in time")
         finally:
             self._forget(connection)
 

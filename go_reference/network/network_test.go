@@ -161,6 +161,32 @@ func TestAPeerThatComesAgainTakesThePlaceOfItself(t *testing.T) {
 	}
 }
 
+// A peer is to hear on the connection that was dialled, and to speak on its own.
+func TestAPeerThatSpeaksWhereItIsToHearIsHungUpOn(t *testing.T) {
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer listener.Close()
+	one := open(t, Config{Node: 1})
+	one.SetPeers(map[raft.NodeID]string{2: listener.Addr().String()})
+	conn, err := listener.Accept()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Close()
+	anybody := func(raft.NodeID) bool { return true }
+	if _, err := (&Config{Node: 2}).receive(conn, newFrameReader(conn), anybody, newNonce()); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := conn.Write(appendMessage(nil, beat(1), 0)); err != nil {
+		t.Fatal(err)
+	}
+	if told := next(t, one.refused); told != "2: node 2 speaks on a connection that is not its own" {
+		t.Errorf("told was %q", told)
+	}
+}
+
 func TestTheHandshakesAtOneTimeAreBounded(t *testing.T) {
 	two := open(t, Config{Node: 2})
 	two.SetPeers(map[raft.NodeID]string{1: "127.0.0.1:1"})

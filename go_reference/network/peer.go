@@ -3,6 +3,7 @@ package network
 import (
 	"context"
 	"errors"
+	"fmt"
 	"math/rand/v2"
 	"net"
 	"os"
@@ -38,7 +39,7 @@ func (n *Network) meet(id raft.NodeID, address string) *peer {
 		id:      id,
 		address: address,
 		outbox:  newOutbox(),
-		random:  rand.New(rand.NewPCG(n.config.Seed, uint64(id))),
+		random:  rand.New(rand.NewPCG(n.config.Seed, uint64(n.config.Node)<<32|uint64(id))),
 	}
 	p.running, p.leave = context.WithCancel(n.running)
 	n.working.Go(p.run)
@@ -113,7 +114,9 @@ func (p *peer) talk(conn net.Conn, reader *frameReader) {
 		defer lost()
 		defer conn.Close()
 		// A peer has nothing to say here. Whatever it says, or its end, is the end.
-		_, _ = reader.next(maxGreeting)
+		if _, err := reader.next(maxGreeting); err == nil {
+			p.network.refusals.add(p.id, fmt.Errorf("node %d speaks on a connection that is not its own", p.id))
+		}
 	})
 	p.write(ctx, conn)
 	lost()

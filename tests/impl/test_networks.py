@@ -303,6 +303,17 @@ class SlowPeer:
         self._voice = self._stack.enter_context(Stranger(node.address))
         self._voice.shake_hands(1, 2)
 
+    def hear(self) -> Message:
+        """Welcome whoever has dialled; the first message that comes."""
+        while True:
+            for _, message in self._listener.receive(self._connection.recv(1 << 16)):
+                return message
+            self._connection.sendall(self._listener.take_output())
+
+    def say_where_it_only_hears(self, data: bytes) -> None:
+        """Send bytes over the connection that was dialled."""
+        self._connection.sendall(data)
+
     def entries(self) -> Iterator[Entry]:
         """What comes, each acknowledged."""
         while True:
@@ -349,6 +360,18 @@ def test_what_a_peer_does_not_take_at_once_comes_whole_and_in_order(
         acknowledging.join()
         assert all(isinstance(outcome, Applied) for outcome in done)
         assert not listening.refusals
+
+
+def test_who_speaks_where_it_is_to_hear_is_hung_up_on(factory: DeployedFactory) -> None:
+    with contextlib.ExitStack() as stack:
+        peer = SlowPeer(stack)
+        listening = Listening(factory, peer.address)
+        stack.callback(listening.node.stop)
+        peer.meet(listening)
+        assert isinstance(peer.hear(), RequestVote)
+        peer.say_where_it_only_hears(encode(RequestVote(5000, 1, 2, 90, 50)))
+        assert listening.reason() == "node 1 speaks on a connection that is not its own"
+        assert listening.roles[-1].term < 5000
 
 
 def test_who_comes_again_may_do_so_while_its_former_connection_speaks(
