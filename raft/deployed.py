@@ -29,7 +29,8 @@ class Address(NamedTuple):
             host = str(ipaddress.IPv6Address(host[1:-1]))
         else:
             host = str(ipaddress.IPv4Address(host))
-        if not (colon and port.isascii() and port.isdecimal() and int(port[:6]) < 1 << 16):
+        digits = port.isascii() and port.isdecimal() and len(port) < 6
+        if not (colon and digits and int(port) < 1 << 16):
             raise ValueError(f"{port!r:.40} is no port")
         return cls(host, int(port))
 

@@ -2,6 +2,7 @@
 
 import time
 import traceback
+from collections.abc import Callable
 from typing import Any
 
 from raftmark.raft.client import Applied, Value
@@ -11,6 +12,8 @@ from raftmark.raft.messages import Command
 from raftmark.raft.storage import StorageError
 
 Reply = dict[str, Any]
+
+MAX_LOG_ENTRIES = 5000
 
 
 def refusal(error: Exception) -> dict[str, Any]:
@@ -45,6 +48,15 @@ def describe(command: Command) -> dict[str, Any]:
     if command.client is not None:
         described |= {"client": command.client, "serial": command.serial}
     return described
+
+
+def log_page(log: Callable[[int, int], LogSlice], first: int, last: int) -> LogSlice:
+    """The first entries of a stretch of a log, as many as are told at a time."""
+    piece = log(first, min(last, first + MAX_LOG_ENTRIES - 1))
+    if piece.first_index >= first + MAX_LOG_ENTRIES:
+        # All of that is compacted away.
+        return log_page(log, piece.first_index, last)
+    return piece
 
 
 def log_slice(piece: LogSlice) -> Reply:

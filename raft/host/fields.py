@@ -14,7 +14,6 @@ from raftmark.raft.node import Settings
 Known = dict[str, tuple[Check, Any]]
 
 MAX_NODES = 9
-MAX_LOG_ENTRIES = 5000
 FEATURES = (
     "read",
     "snapshot",

@@ -3,19 +3,26 @@
 import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from typing import Any, NoReturn
 
 from raftmark.raft.client import Applied, Query, Value
 from raftmark.raft.cluster import ClusterFactory, EntriesLost, RoleChange
 from raftmark.raft.errors import BadRequest, OutcomeUnknown, RaftError, Unavailable
 from raftmark.raft.host import requests, runs
-from raftmark.raft.host.answers import Reply, described, fault_event, log_slice, role_event
+from raftmark.raft.host.answers import (
+    Reply,
+    described,
+    fault_event,
+    log_page,
+    log_slice,
+    role_event,
+)
 from raftmark.raft.host.control import Completion, Control
 from raftmark.raft.host.data import members_in
 from raftmark.raft.host.fields import (
     KEY,
     LINKS,
-    MAX_LOG_ENTRIES,
     MAX_NODES,
     RANGE,
     SETTINGS,
@@ -149,14 +156,8 @@ class Host(Service):
 
     def _log(self, _request: Request, fields: dict[str, Any]) -> Reply:
         values = requests.read(fields, {"node": (self._any_node(), REQUIRED), **RANGE})
-        control = self._running()
-        node, first = values["node"], values["from"]
-        piece = control.log(node, first, min(values["to"], first + MAX_LOG_ENTRIES - 1))
-        if piece.first_index >= first + MAX_LOG_ENTRIES:
-            # All of that is compacted away.
-            first = piece.first_index
-            piece = control.log(node, first, min(values["to"], first + MAX_LOG_ENTRIES - 1))
-        return log_slice(piece)
+        log = partial(self._running().log, values["node"])
+        return log_slice(log_page(log, values["from"], values["to"]))
 
     def _snapshot(self, _request: Request, fields: dict[str, Any]) -> Reply:
         node = self._node(fields)

@@ -9,6 +9,7 @@ import os
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from enum import Enum
+from functools import partial
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -17,13 +18,19 @@ from raftmark.raft.cluster import EntriesLost, Events, Membership, Refusal, Role
 from raftmark.raft.deployed import LOOPBACK, Address, DeployedFactory, DeployedNode, Site
 from raftmark.raft.errors import BadRequest, RaftError, Unavailable
 from raftmark.raft.host import requests, runs
-from raftmark.raft.host.answers import Reply, described, fault_event, log_slice, role_event
+from raftmark.raft.host.answers import (
+    Reply,
+    described,
+    fault_event,
+    log_page,
+    log_slice,
+    role_event,
+)
 from raftmark.raft.host.fields import (
     ANY_ID,
     INDEX,
     KEY,
     LINKS,
-    MAX_LOG_ENTRIES,
     MAX_NODES,
     RANGE,
     SETTINGS,
@@ -238,8 +245,7 @@ class NodeProgram(Service):
     def _log(self, _request: Request, fields: dict[str, Any]) -> Reply:
         values = requests.read(fields, RANGE)
         node, n = self._living()
-        first = values["from"]
-        piece = node.log(n, first, min(values["to"], first + MAX_LOG_ENTRIES - 1))
+        piece = log_page(partial(node.log, n), values["from"], values["to"])
         return {"first_index": piece.first_index, **log_slice(piece)}
 
     def _transfer(self, _request: Request, fields: dict[str, Any]) -> Reply:

@@ -11,9 +11,17 @@ import pytest
 
 from raftmark.raft import Role
 from raftmark.raft.client import Applied, Value
-from raftmark.raft.cluster import ClusterConfig, EntriesLost, Events, Membership, Refusal
+from raftmark.raft.cluster import (
+    ClusterConfig,
+    EntriesLost,
+    Events,
+    LogSlice,
+    Membership,
+    Refusal,
+)
 from raftmark.raft.deployed import Address, DeployedNode, Site
 from raftmark.raft.errors import NotLeader, Unavailable
+from raftmark.raft.host.answers import log_page
 from raftmark.raft.host.interpreter import python
 from raftmark.raft.host.node_program import SECRET, NodeProgram, read_secret
 from raftmark.raft.host.service import Service
@@ -107,6 +115,7 @@ def test_where_it_cannot_listen_it_may_be_asked_again() -> None:
         {"address": "127.0.0.1"},
         {"address": "127.0.0.1:65536"},
         {"address": "127.0.0.1:-1"},
+        {"address": "127.0.0.1:0000065536"},
         {"address": "::1:0"},
         {"address": ""},
         {"storage": "disk"},
@@ -249,6 +258,17 @@ def test_a_leader_is_asked_for_its_part() -> None:
         log = session.ask("log")
         assert log.pop("entries") == [{"index": 1, "term": 1, "command": {"op": "noop"}}]
         assert log == {"first_index": 1, "last_index": 1, "commit_index": 1}
+
+
+def test_of_a_log_is_told_what_is_kept_however_far_behind_one_asks() -> None:
+    asked = []
+
+    def log(first: int, last: int) -> LogSlice:
+        asked.append((first, last))
+        return LogSlice(max(first, 20_000), (), 30_000, 30_000)
+
+    assert log_page(log, 1, 90_000).first_index == 20_000
+    assert asked == [(1, 5000), (20_000, 24_999)]
 
 
 def test_only_what_runs_beside_a_node_can_be_run() -> None:
