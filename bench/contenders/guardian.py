@@ -108,7 +108,8 @@ def _main() -> None:
         its = guarded if what in (_GUARD, _RELEASE) else commands
         (its.add if what in (_GUARD, _AFTERWARDS) else its.discard)(argument)
     for target in guarded:
-        with contextlib.suppress(ProcessLookupError):
+        # Who may not be killed could not be stopped, and must not save the others.
+        with contextlib.suppress(ProcessLookupError, PermissionError):
             os.kill(int(target), signal.SIGKILL)
     for command in commands:
         subprocess.run(json.loads(command), stdin=subprocess.DEVNULL, check=False)

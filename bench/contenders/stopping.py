@@ -91,6 +91,10 @@ class Stopping:
                 os.kill(target, number)
             except ProcessLookupError:  # It has ended, which its contender tells.
                 continue
+            except PermissionError:
+                # Who may not be continued was not stopped either.
+                if number is signal.SIGSTOP:
+                    raise
 
     def _await(self, stopped: bool, otherwise: str) -> None:
         deadline = time.monotonic() + _PATIENCE_S
