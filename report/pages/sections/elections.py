@@ -7,6 +7,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 from raftmark.bench.analysis.metrics import ELECTION_MEDIAN, VOTING_MEDIAN
+from raftmark.bench.design.cells import TCP
 from raftmark.bench.runs.results import Election, ElectionResult
 from raftmark.report.drawing.charts import Axis, Panel, Point, Series, chart, scales, steps
 from raftmark.report.findings.analysis import Analysis
@@ -121,7 +122,7 @@ def elections(analysis: Analysis) -> Iterator[Elections]:
             continue
         low, high = cell.cluster["election_timeout_ms"]
         yield Elections(
-            title=f"{low:g} to {high:g} ms",
+            title=f"{low:g} to {high:g} ms{', deployed' * (cell.transport == TCP)}",
             as_in_paper=bool(cell.workload.get("lagging")),
             condition=f"{timeouts(cell)}, {setting(cell)}",
             timeout_ms=(low, high),

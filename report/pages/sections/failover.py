@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from raftmark.bench.analysis.metrics import OUTAGE
+from raftmark.bench.design.cells import TCP
 from raftmark.bench.design.specification import Cell
 from raftmark.bench.runs.results import FailoverResult
 from raftmark.report.drawing.charts import Axis, Panel, Point, Series, chart
@@ -85,7 +86,8 @@ def _results(analysis: Analysis, cell: Cell, name: str) -> list[FailoverResult]:
 
 def _panel(analysis: Analysis, cell: Cell) -> Panel:
     return Panel(
-        f"Timeouts of {timeouts(cell).removesuffix(' timeouts')}, {cell.cluster['nodes']} nodes",
+        f"Timeouts of {timeouts(cell).removesuffix(' timeouts')}, {cell.cluster['nodes']} nodes"
+        + ", deployed" * (cell.transport == TCP),
         Axis("seconds after the crash", origin=False),
         Axis(suffix=" %"),
         list(_series(analysis, cell)),

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from raftmark.bench.analysis.metrics import HEADLINES, LATENCY_P99, Metric
+from raftmark.bench.design.cells import NATIVE
 from raftmark.bench.design.specification import Cell
 from raftmark.report.drawing.charts import Axis, Panel, Point, Series, chart, scales
 from raftmark.report.findings.analysis import Analysis
@@ -100,6 +101,9 @@ def _cells(analysis: Analysis) -> Iterator[tuple[Cell, str]]:
     """Yield the plain loads and the plain elections, with a few words for each."""
     for cell in plain_loads(analysis.evidence):
         yield cell, f"{cell.workload['outstanding']} outstanding"
-    for cell in analysis.evidence.cells_of("election", lambda c: not c.workload.get("lagging")):
+    plain = analysis.evidence.cells_of(
+        "election", lambda c: not c.workload.get("lagging") and c.transport == NATIVE
+    )
+    for cell in plain:
         low, high = cell.cluster["election_timeout_ms"]
         yield cell, f"{low:g} to {high:g} ms"

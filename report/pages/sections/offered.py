@@ -5,7 +5,15 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from raftmark.bench.analysis.metrics import LATENCY_P50, LATENCY_P99, LATENCY_P999
+from raftmark.bench.analysis.metrics import (
+    LATE,
+    LATENCY_P50,
+    LATENCY_P99,
+    LATENCY_P999,
+    LATENESS_P99,
+    SERVICE_P50,
+)
+from raftmark.bench.design.cells import TCP
 from raftmark.bench.design.specification import Cell
 from raftmark.bench.runs.results import OfferedResult
 from raftmark.report.drawing.charts import Axis, Panel, Point, Series, chart, scales, shifted
@@ -24,21 +32,31 @@ _PERCENTILES = (
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """A contender at one rate: its percentiles in ns, and how many trials gave the load up."""
+    """A contender at one rate: its percentiles in ns, and how many trials gave the load up.
+
+    `service` is the median from the sending on, `lateness` the 99th percentile of how late that
+    was; in so many trials as `late` says it shows in the latency. None where nobody told.
+    """
 
     contender: str
+    deployed: bool
     rate: float
     percentiles: tuple[Quantity | None, ...]
+    service: Quantity | None
+    lateness: Quantity | None
+    late: int | None
     saturated: int
     trials: int
 
 
 def section(analysis: Analysis) -> Section | None:
-    """Return the section, if any load was offered."""
-    cells = sorted(analysis.evidence.cells_of("offered"), key=_rate)
-    rows = list(_rows(analysis, cells))
+    """Return the section, if any load was offered; one placement is drawn, all are in the table."""
+    offered = analysis.evidence.cells_of("offered")
+    rows = list(_rows(analysis, sorted(offered, key=_rate)))
     if not rows:
         return None
+    deployed = rows[0].deployed if len({row.deployed for row in rows}) == 1 else False
+    cells = sorted((c for c in offered if (c.transport == TCP) == deployed), key=_rate)
 
     def panels(log: bool) -> list[Panel]:
         found = []
@@ -71,7 +89,8 @@ def section(analysis: Analysis) -> Section | None:
         "alone": alone,
         "joined": len(rates) >= FEWEST_JOINED,
         "setting": setting(cells[0]),
-        "takeaway": of_rates(analysis, _held(rows), rates),
+        "takeaway": of_rates(analysis, _held([r for r in rows if r.deployed == deployed]), rates),
+        "elsewhere": any(row.deployed != deployed for row in rows),
     }
     return Section("offered", "Open loop", facts, ("offered",))
 
@@ -116,19 +135,21 @@ def _rate(cell: Cell) -> float:
 def _rows(analysis: Analysis, cells: list[Cell]) -> Iterator[Row]:
     for cell in cells:
         for name in analysis.shown:
-            results = [
-                trial.result
-                for trial in analysis.evidence.of(cell, name)
-                if isinstance(trial.result, OfferedResult)
-            ]
+            trials = analysis.evidence.of(cell, name)
+            results = [t.result for t in trials if isinstance(t.result, OfferedResult)]
+            late = [trial.values[LATE] for trial in trials if LATE in trial.values]
             if results:
                 yield Row(
                     name,
+                    cell.transport == TCP,
                     _rate(cell),
                     tuple(
                         analysis.estimates.quantities(cell, metric).get(name)
                         for _, metric in _PERCENTILES
                     ),
+                    analysis.estimates.quantities(cell, SERVICE_P50).get(name),
+                    analysis.estimates.quantities(cell, LATENESS_P99).get(name),
+                    round(sum(late)) if late else None,
                     sum(result.saturated for result in results),
                     len(results),
                 )
