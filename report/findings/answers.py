@@ -7,7 +7,8 @@ does not, the two cannot be told apart, and that is said. The picture above them
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import math
+from collections.abc import Collection, Iterator
 
 from raftmark.report.findings.analysis import Analysis, Placement
 from raftmark.report.findings.wording import (
@@ -46,14 +47,38 @@ def answers(analysis: Analysis) -> list[Sentence]:
     return [*found, *_unasked(analysis)] or [Sentence("Only one contender has figures here.")]
 
 
+def farthest(headline: Headline, names: Collection[str]) -> tuple[float, list[Claim]] | None:
+    """Return by how much any two of these differ at most, and what is claimed with that.
+
+    None if two of those that have figures cannot be compared.
+    """
+    known = headline.figures.keys() & set(names)
+    pairs = {pair: found for pair, found in headline.pairs.items() if known.issuperset(pair)}
+    claims = [
+        Claim(headline.key, one, other, found.ratio)
+        for (one, other), found in pairs.items()
+        if found.ratio is not None
+    ]
+    if not claims or len(claims) < len(pairs):
+        return None
+    return max(end for c in claims for end in (c.ratio.interval or (math.inf,))), claims
+
+
+def below(bound: float) -> str:
+    """Spell a factor that nothing reaches which keeps to a bound: rounding must not lower it."""
+    return f"{math.floor(10 * bound + 1) / 10:.1f}"
+
+
 def _measured(placement: Placement) -> bool:
     return any(headline.figures for headline in placement.headlines)
 
 
 def _from_run_to_run(analysis: Analysis) -> Iterator[Sentence]:
     """Say how far ratios move from run to run, where several are pooled."""
+    several = len(analysis.placements) > 1
     told = [
-        f"{reach(headline.drift)} {_when(headline)}"
+        f"{reach(headline.drift)}{' as deployed' * (several and headline.deployed)} "
+        f"{_when(headline)}"
         for headline in analysis.headlines
         if headline.kind in {"alone", "throughput"} and headline.drift is not None
     ]
@@ -94,10 +119,9 @@ class _View:
 
     def pythons(self) -> Iterator[Sentence]:
         """Which of Python's: with one command at a time, and with many."""
-        if len(self._python) < 2:
-            return
         for headline in self._loads():
-            yield self._ranked(headline)
+            if len(headline.figures.keys() & set(self._python)) > 1:
+                yield self._ranked(headline)
 
     def go(self) -> Iterator[Sentence]:
         """What Go would have given: in commands, and in what one costs."""
@@ -125,12 +149,12 @@ class _View:
         parts: list[str] = []
         claims: list[Claim] = []
         whole, voting = self._headlines.get("election"), self._headlines.get("voting")
-        most = self._bound(whole) if whole is not None else None
+        most = farthest(whole, self._names) if whole is not None else None
         if whole is not None and most is not None and most[0] <= SAME:
             claims += most[1]
             parts.append(
                 f"It does not matter to a whole election, {self._range(whole)}: the timeouts "
-                f"decide, and no model takes {most[0]:.1f} times as long as another"
+                f"decide, and no model takes {below(most[0])} times as long as another"
             )
             if voting is not None and (own := self._range(voting)):
                 parts.append(f"a model's own part, from candidacy to leader, is {own}")
@@ -186,10 +210,11 @@ class _View:
         who = self._short(best)
         made = tuple(claim for claim in claims.values() if claim)
         if not alike:
-            many = cardinal(len(self._python))
+            many = cardinal(1 + len(others))
+            whole = 1 + len(others) == len(self._python)
+            among = f"Python's {many}" if whole else f"the {many} of Python's that have figures"
             return Sentence(
-                f"{_sentence_case(when)}, {who} is the fastest of Python's {many}: "
-                f"{listed(behind)}.",
+                f"{_sentence_case(when)}, {who} is the fastest of {among}: {listed(behind)}.",
                 made,
             )
         text = f"{_sentence_case(when)}, {listed([who, *alike])} cannot be told apart"
@@ -210,8 +235,8 @@ class _View:
                 continue
             claims.append(claim)
             times, when = _times(claim), _when(headline)
-            fewer = "" if claim.ratio.value > 1 else "less: by "
-            told.append(f"{fewer}{times} times as much as {self._short(best)} {when}")
+            share = f"{times} times" if claim.ratio.value > 1 else f"1/{times}"
+            told.append(f"{share} as much as {self._short(best)} {when}")
         return told, claims
 
     def _claim(self, headline: Headline, subject: str, reference: str) -> Claim | None:
@@ -222,16 +247,6 @@ class _View:
         if found.outcome not in {Outcome.BETTER, Outcome.WORSE}:
             return None
         return Claim(headline.key, subject, reference, found.ratio)
-
-    def _bound(self, headline: Headline) -> tuple[float, list[Claim]] | None:
-        """By how much any two here differ at most, and what is claimed with that."""
-        claims = [
-            Claim(headline.key, one, other, found.ratio)
-            for (one, other), found in headline.pairs.items()
-            if one in self._names and other in self._names and found.ratio is not None
-        ]
-        ends = [end for c in claims for end in (c.ratio.interval or (float("inf"),))]
-        return (max(ends), claims) if ends else None
 
     def _range(self, headline: Headline) -> str:
         """The lowest and the highest figure, and whose they are."""

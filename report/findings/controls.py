@@ -18,7 +18,8 @@ from raftmark.report.model import Comparison, Headline, Outcome
 
 LOOP, GO, EVENT_LOOP = "asyncio", "go", "go-loop"
 _COMPILED = "mypyc"
-_MEASURES = ("alone", "throughput", "tail", "cpu", "memory")
+_THROUGHPUTS = ("alone", "throughput")
+_MEASURES = (*_THROUGHPUTS, "tail", "cpu", "memory")
 
 
 class Kind(Enum):
@@ -52,9 +53,14 @@ def gains(analysis: Analysis) -> list[Gain]:
         if headline.samples.get(base) and headline.samples.get(subject)
     ]
     return [
-        Gain(kind, base, subject, headline, _gain(headline, base, subject, len(wanted)))
+        Gain(kind, base, subject, headline, _gain(headline, base, subject, _among(len(wanted))))
         for kind, base, subject, headline in wanted
     ]
+
+
+def _among(gains: int) -> int:
+    """Return how many comparisons hold together: the gains, and those that `_compiling` makes."""
+    return gains + len(_THROUGHPUTS)
 
 
 def _gain(headline: Headline, base: str, subject: str, among: int) -> Comparison:
@@ -106,7 +112,7 @@ def _compiling(analysis: Analysis, found: list[Gain]) -> Iterator[str]:
         gain = next((g for g in found if g.subject == compiled and g.headline is headline), None)
         if gain is None or not headline.samples.get(EVENT_LOOP):
             continue
-        left = _gain(headline, compiled, EVENT_LOOP, len(found))
+        left = _gain(headline, compiled, EVENT_LOOP, _among(len(found)))
         if left.ratio is None or left.outcome is Outcome.UNKNOWN:
             continue
         answer = {
@@ -132,7 +138,7 @@ def _free(analysis: Analysis, found: list[Gain]) -> Iterator[str]:
 
 def _throughputs(found: list[Gain]) -> list[Headline]:
     headlines = {gain.headline.key: gain.headline for gain in found}
-    return [headlines[key] for key in ("alone", "throughput") if key in headlines]
+    return [headlines[key] for key in _THROUGHPUTS if key in headlines]
 
 
 def _where(headline: Headline) -> str:

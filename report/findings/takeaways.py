@@ -9,8 +9,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from raftmark.report.findings.analysis import Analysis
-from raftmark.report.findings.answers import SAME
-from raftmark.report.findings.wording import figure, from_one_up, headline_unit, listed
+from raftmark.report.findings.answers import SAME, below, farthest
+from raftmark.report.findings.wording import figure, headline_unit, listed
 from raftmark.report.model import Headline, Outcome
 
 
@@ -38,16 +38,11 @@ def of_elections(analysis: Analysis) -> str:
     if headline is None:
         return ""
     names = _first(analysis)
-    ends = [
-        from_one_up(found.ratio).interval or (0.0, float("inf"))
-        for (one, other), found in headline.pairs.items()
-        if one in names and other in names and found.ratio is not None
-    ]
-    most = max((high for _, high in ends), default=float("inf"))
-    if most <= SAME:
+    most = farthest(headline, names)
+    if most is not None and most[0] <= SAME:
         return (
-            f"With {headline.condition} the timeouts decide: no model takes {most:.1f} times as "
-            "long as another."
+            f"With {headline.condition} the timeouts decide: no model takes {below(most[0])} times "
+            "as long as another."
         )
     leader = _leader(headline, names)
     if leader is None:

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from typing import Any
 
+import pytest
+
 from raftmark.report.findings.about import about, limits
 from raftmark.report.findings.analysis import Analysis
-from raftmark.report.findings.answers import answers
+from raftmark.report.findings.answers import answers, below, farthest
+from raftmark.report.findings.takeaways import of_elections
 from tests.report.synthetic_runs import REALISTIC, Behaviour, alike
 
 Examine = Callable[..., Analysis]
@@ -59,3 +63,42 @@ def test_the_page_says_what_it_is_and_what_it_does_not_tell(examine: Examine) ->
     told = " ".join(limits(analysis))
     for part in ("consensus", "by reference", "clients are where the leader is", "snapshot"):
         assert part in told
+
+
+@pytest.mark.parametrize(
+    ("without", "said"),
+    [
+        (["threading"], "With 64 outstanding, asyncio is the fastest of the two of Python's that "),
+        (["threading", "multiprocessing"], None),
+    ],
+)
+def test_who_has_no_figure_is_not_counted_among_those_who_are_beaten(
+    examine: Examine, without: list[str], said: str | None
+) -> None:
+    def fails(cell: str, _block: int) -> bool:
+        return cell == "replicate-w64"
+
+    broken = Behaviour(failure=("run", "it hung"), failing=fails)
+    found = texts(examine(behaviours={**REALISTIC, **dict.fromkeys(without, broken)}, **LOADS))
+    busy = [text for text in found if text.startswith("With 64 outstanding, ")]
+    assert len(busy) == (said is not None)
+    assert all(text.startswith(str(said)) for text in busy)
+
+
+def test_go_may_commit_less(examine: Examine) -> None:
+    slow = Behaviour(capacity=31_000, latency_us=310)
+    found = " ".join(texts(examine(behaviours={**REALISTIC, "go": slow}, **LOADS)))
+    assert re.search(r"Go commits 1/[\d.]+ as much as asyncio with one command at a time", found)
+
+
+def test_no_bound_is_rounded_down(examine: Examine) -> None:
+    """The end of an interval that is farther from 1 counts, whichever of the two is the slower."""
+    assert [below(bound) for bound in (1.0, 1.01, 1.34, 1.4)] == ["1.1", "1.1", "1.4", "1.5"]
+    analysis = examine(**LOADS)
+    (headline,) = (h for h in analysis.headlines if h.key == "election")
+    bound = farthest(headline, list(analysis.shown))
+    assert bound is not None
+    ratios = [found.ratio for found in headline.pairs.values() if found.ratio is not None]
+    ends = [end for ratio in ratios for end in ratio.interval or ()]
+    assert bound[0] == max(ends) >= 1 / min(ends) * (1 - 1e-9)
+    assert f"no model takes {below(bound[0])} times as long" in of_elections(analysis)
