@@ -1,9 +1,9 @@
 """What is read off one trial: every figure that the harness compares, exports or tracks.
 
-A trial is one fresh process and gives one value of each metric. Times are in nanoseconds, CPU time
-in seconds, memory in bytes; what is counted per command is divided by the commands of the measured
-time. Everything downstream, from the summary to the report, the exports and the gate, takes its
-values from here, so that a figure means the same everywhere.
+A trial gives one value of each metric, and a process has one trial of a cell. Times are in
+nanoseconds, CPU time in seconds, memory in bytes; what is counted per command is divided by the
+commands of the measured time. Everything downstream, from the summary to the report, the exports
+and the gate, takes its values from here, so that a figure means the same everywhere.
 """
 
 from __future__ import annotations

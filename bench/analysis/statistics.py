@@ -1,6 +1,6 @@
 """Estimates over blocks: medians, ratios, quantiles and their intervals.
 
-A trial is one fresh process and gives one value; a block holds one trial of each contender, run
+A process gives one value of a figure, its trial's; a block holds one trial of each contender, run
 close together in time. So the values of one contender over the blocks are taken as independent,
 and two contenders are compared block by block, which cancels what a block has in common (Kalibera
 and Jones, "Rigorous benchmarking in reasonable time", ISMM 2013, on resampling at the level that
@@ -139,7 +139,7 @@ def joint_ratio_interval(
     Bonferroni's inequality: of intervals that each miss the truth with 5 % / `among`, all hold at
     once with 95 %, however they hang together. So the best of several may be chosen by them, and
     any pair may be looked at. The interval is the median's, by order statistics, as far as there
-    are values enough for such a confidence: 12 blocks for 36 ratios. Where there are fewer it
+    are values enough for such a confidence: 12 blocks for 66 ratios. Where there are fewer it
     reaches from the lowest to the highest ratio, and farther where Student's interval of the mean
     logarithm does: that has the confidence where the logarithms are normal, and more where their
     tails are heavier; the extremes alone enclose any median with 1 - 2^(1-n). Raises `ValueError`

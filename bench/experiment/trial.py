@@ -1,4 +1,4 @@
-"""One trial: a fresh contender process, one workload, one safety check.
+"""One trial: a contender's process, fresh as a rule, one workload, one safety check.
 
 Whatever a contender does, a trial ends in time and yields a record: one that hangs, crashes or
 prints nonsense costs its own trials and nothing else.

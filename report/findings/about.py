@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from raftmark.bench.contenders.variants import TCP as MIXED
 from raftmark.report.findings.analysis import Analysis
 from raftmark.report.findings.wording import PERCENT, cardinal, listed
 
@@ -12,10 +13,11 @@ _UNDER_LOAD = ("replicate", "offered")
 
 def brief(analysis: Analysis) -> str:
     """Say in a line what was measured."""
-    models = len({contender.base for contender in analysis.shown.values()})
+    # As many ways are not as many models: a control has another contender's.
+    ways = len({c.base for c in analysis.shown.values() if not c.base.startswith(MIXED)})
     return (
-        f"One consensus algorithm, Raft, written in {cardinal(models)} concurrency "
-        f"{'model' if models == 1 else 'models'}; measured in {analysis.measured_over}."
+        f"One consensus algorithm, Raft, written in {cardinal(ways)} "
+        f"{'way' if ways == 1 else 'ways'}; measured in {analysis.measured_over}."
     )
 
 
@@ -60,8 +62,10 @@ def _limits(analysis: Analysis) -> Iterator[str]:
     if not any(c.cluster["storage"] == "disk" for c in analysis.evidence.cells):
         yield "What a disk costs: all logs were in memory, and nothing survived its program."
     yield (
-        "How it is on another machine, or tomorrow. An interval covers this run; from run to run "
-        "ratios move farther, and several runs can be pooled (raftmark report RUN RUN …)."
+        "How it is on another machine. The intervals have in them what moved from run to run here."
+        if len(analysis.runs) > 1
+        else "How it is on another machine, or tomorrow. An interval covers this run; from run to "
+        "run ratios move farther, and several runs can be pooled (raftmark report RUN RUN …)."
     )
     yield f"Anything to the last digit: of 100 intervals of single figures 5 miss (95{PERCENT})."
 

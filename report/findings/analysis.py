@@ -1,6 +1,7 @@
 """From a run to what its report says as a whole: plain functions, no drawing, no sentences.
 
-The unit of evidence is the trial, a fresh process, so each figure starts as one value per trial.
+The unit of evidence is the process, so each figure starts as one value per trial: a process has one
+trial, or one of each cell.
 `evidence` has those values, `estimates` and `headlines` are made of them by the rules of
 `comparison`, and an `Analysis` is all of it. What a run does not have, because a contender failed
 or the run was cut short, has no figure here either. The figures of one section only are made in
@@ -23,7 +24,9 @@ from raftmark.bench.contenders.registry import (
     is_marker,
     load_contenders,
 )
+from raftmark.bench.contenders.variants import TCP as MIXED
 from raftmark.bench.contenders.variants import Contenders
+from raftmark.bench.design.cells import TCP
 from raftmark.bench.design.specification import CONTROLLED
 from raftmark.bench.experiment.environment import machine
 from raftmark.bench.runs.forms import ContenderEntry
@@ -42,9 +45,6 @@ BASELINE = "go"
 
 # A contender's own form, and others of it: on another interpreter, on another loop.
 _LINES = ("-", "--", ":", "-.")
-
-# The form of a contender whose nodes are programs of their own.
-_DEPLOYED = "tcp"
 
 # For contenders that the table of this checkout does not know.
 _FALLBACK_STYLES = (("#e69f00", "v"), ("#56b4e9", "P"), ("#999999", "X"), ("#f0e442", "*"))
@@ -71,8 +71,8 @@ class Analysis:
     order everywhere. The `environment` is facts as names and texts, by group. `command` measures
     the same again, and `again` makes the report of it again. `cautions` are sentences on the
     circumstances. `runs` are those that are pooled, of which the last one's facts are told; their
-    number is that of the `blocks` then. `machine` tells one machine from another; `before` is a run
-    to compare with.
+    number is that of the `blocks` then. `machine` tells one machine from another; `one_process`: a
+    contender's trials of a block shared a process. `before` is a run to compare with.
     """
 
     run: str
@@ -96,6 +96,7 @@ class Analysis:
     environment: Mapping[str, tuple[tuple[str, str], ...]]
     machine: str
     again: str
+    one_process: bool = False
     cautions: tuple[str, ...] = ()
     before: Analysis | None = None
 
@@ -107,8 +108,12 @@ class Analysis:
     @property
     def measured_over(self) -> str:
         """How many blocks, or runs that are pooled, the figures are medians over."""
-        unit = "run" if len(self.runs) > 1 else "block"
-        return f"{self.blocks} {unit}{'' if self.blocks == 1 else 's'}"
+        return f"{self.blocks} {self.unit}{'' if self.blocks == 1 else 's'}"
+
+    @property
+    def unit(self) -> str:
+        """What a figure has one value of."""
+        return "run" if len(self.runs) > 1 else "block"
 
     @property
     def measured_anything(self) -> bool:
@@ -210,7 +215,8 @@ def analyse(
         code=code,
         tallies=_tallies(runs, evidence),
         environment=provenance.surroundings(manifest),
-        again=provenance.report_command(manifest),
+        again=provenance.report_command(manifest, [each.manifest.run for each in runs]),
+        one_process=manifest.specification.one_process,
         cautions=tuple(provenance.cautions(manifest)),
         machine=machine(manifest.environment),
         before=before,
@@ -250,7 +256,7 @@ def _contenders(
             filled=not forms[base],
             language=(entry.hello or {}).get("language", ""),
             collects=(entry.hello or {}).get("runtime", {}).get("gc"),
-            deployed=_DEPLOYED in entry.name.partition("@")[2].split("+"),
+            deployed=_is_deployed(entry, specs.get(base)),
             runtime=runtime(entry.hello or {}),
             ok=ok,
             failed=len(failures),
@@ -259,6 +265,14 @@ def _contenders(
         )
         forms[base] += not entry.twin
     return found
+
+
+def _is_deployed(entry: ContenderEntry, spec: ContenderSpec | None) -> bool:
+    """Whether a contender's nodes are always programs: in a mixture, and by a form that says so."""
+    form = entry.name.partition("@")[2].rpartition("+")[2]
+    if spec is not None and form in spec.forms:
+        return spec.forms[form].transport == TCP
+    return form == TCP or entry.name.startswith(MIXED)
 
 
 def _look(entry: ContenderEntry, spec: ContenderSpec | None) -> tuple[str, str] | None:

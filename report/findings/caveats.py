@@ -46,7 +46,7 @@ def _caveats(analysis: Analysis) -> Iterator[str]:
     elif analysis.blocks < BLOCKS_FOR_95:
         share = 100 * coverage(analysis.blocks)
         yield (
-            f"{cardinal(analysis.blocks).capitalize()} blocks are too few for 95{PERCENT} "
-            f"intervals: these hold the true median {share:.0f}{PERCENT} of the time at most. "
-            f"Measure {cardinal(BLOCKS_FOR_95)} or more."
+            f"{cardinal(analysis.blocks).capitalize()} {analysis.unit}s are too few for "
+            f"95{PERCENT} intervals: these hold the true median {share:.0f}{PERCENT} of the time "
+            f"at most. Measure {cardinal(BLOCKS_FOR_95)} or more."
         )

@@ -30,7 +30,10 @@ def pool(runs: Sequence[Run]) -> Evidence:
     built, or in the machine.
     """
     if len(runs) < FEWEST_RUNS:
-        raise PoolError(f"it takes {FEWEST_RUNS} runs or more to pool, not {len(runs)}")
+        raise PoolError(
+            f"it takes {FEWEST_RUNS} runs or more to pool, not {len(runs)}: name more, or say "
+            "what changed from one to the other (--before)"
+        )
     first = runs[0]
     for run in runs[1:]:
         for what, of in _EQUAL:

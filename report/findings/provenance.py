@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shlex
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from typing import Any
 
 from raftmark.bench.design.specification import PROFILES, Specification
@@ -54,10 +54,10 @@ def command(manifest: Manifest, known: Collection[str]) -> str:
     return shlex.join(words)
 
 
-def report_command(manifest: Manifest) -> str:
-    """Return the command that makes the report again."""
+def report_command(manifest: Manifest, runs: Sequence[str]) -> str:
+    """Return the command that makes the report of these runs again, of which this is the last."""
     table = manifest.asked.table
-    words = ["raftmark", "report", manifest.run]
+    words = ["raftmark", "report", *runs]
     return shlex.join(words if table is None else [*words, "--contenders-file", table])
 
 

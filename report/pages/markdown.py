@@ -30,7 +30,7 @@ def summary(analysis: Analysis) -> str:
         reference = _plain(analysis.contenders[analysis.baseline].label)
         lines += [
             "",
-            f"Medians over {analysis.blocks} blocks with 95 % intervals, and their ratios to "
+            f"Medians over {analysis.measured_over} with 95 % intervals, and their ratios to "
             f"{reference}: ▲ better, ▼ worse, ≈ not told apart. A difference is called one only "
             f"where {rule(analysis)}.",
         ]

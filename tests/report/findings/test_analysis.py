@@ -198,6 +198,17 @@ def test_a_run_of_another_command_names_it(tmp_path: Path) -> None:
     assert command(directory, profile="floors") == "raftmark floors --blocks 4 --seed 7"
 
 
+def test_who_is_deployed_follows_from_the_form_and_mixtures_are(tmp_path: Path) -> None:
+    forms = {"asyncio@tcp": True, "asyncio@uvloop-tcp": True, "asyncio@3.14+tcp": True}
+    forms |= {"tcp:go+asyncio": True, "asyncio@uvloop": False, "asyncio@mypyc": False}
+    behaviours = {**REALISTIC, **dict.fromkeys(forms, REALISTIC["asyncio"])}
+    bases = {name: "asyncio" for name in forms if "@" in name}
+    directory = write_run(tmp_path / "run", behaviours, forms=bases, keep=lambda trial: False)
+    found = analyse(Run.open(directory), load_contenders(), {}).contenders
+    assert {name: found[name].deployed for name in forms} == forms
+    assert not any(found[name].deployed for name in REALISTIC)
+
+
 def test_a_legend_tells_of_its_own_chart(read_report: Callable[[str], Page]) -> None:
     # A contender whose trials all failed still has code.
     *measured, code = (
