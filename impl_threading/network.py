@@ -324,10 +324,13 @@ class Acceptor:
         while listener.peer is None:
             try:
                 self._pass_on(listener, receive(connection, deadline_s))
-                if listener.peer is not None:
-                    self._know(listener.peer, connection)
-            finally:
-                connection.sendall(listener.take_output())
+            except FrameError:
+                with contextlib.suppress(OSError):  # Who does not hear why has gone.
+                    connection.sendall(listener.take_output())
+                raise
+            if listener.peer is not None:
+                self._know(listener.peer, connection)
+            connection.sendall(listener.take_output())
         connection.settimeout(None)
 
     def _know(self, peer: int, connection: socket.socket) -> None:

@@ -91,7 +91,7 @@ class Backoff:
 
 
 class Refusals:
-    """Tells of refused connections: of each reason once a second, from any thread."""
+    """Tells of refused connections, from any thread: of each reason once a second, and of few."""
 
     def __init__(self, node: int, refused: Callable[[Refusal], None]) -> None:
         self._node = node
