@@ -8,7 +8,7 @@ must hold at all times: see `_check_status`.
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable, Collection, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from concurrent.futures import Future
 from typing import Any, TypeVar
 
@@ -202,6 +202,28 @@ class ClusterUnderTest:
                 return leader
             self.heal()  # An election was under way when the links were cut.
         raise AssertionError("no leader stayed one for long enough to be cut off")
+
+    def stalled_leader(
+        self,
+        command: dict[str, Any],
+        session: Mapping[str, Any] | None = None,
+        *,
+        timeout_ms: int = 200,
+        times: int = 1,
+    ) -> int:
+        """Cut the leader off with one follower, let it take a command in vain, and return it.
+
+        The follower that it still has may depose it, on a busy machine.
+        """
+
+        def stall(_leader: int) -> int:
+            leader = self.isolated_leader(followers=1)
+            for _ in range(times):
+                asked = {"command": command, "node": leader, "timeout_ms": timeout_ms}
+                self.refused("timeout", "submit", **asked, **(session or {}))
+            return leader
+
+        return self.undisturbed(stall)
 
     # What it is asked
 

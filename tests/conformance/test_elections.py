@@ -144,9 +144,8 @@ def test_a_paused_leader_is_replaced_and_steps_down_when_it_wakes(start: StartCl
 def test_four_nodes_split_two_and_two_elect_and_commit_nothing(start: StartCluster) -> None:
     cluster = start(4, **LIVELY)
     cluster.committed("x", "before")
-    leader = cluster.isolated_leader(followers=1)
+    leader = cluster.stalled_leader(set_("x", "?"))
     _, *other_half = cluster.others(leader)
-    cluster.refused("timeout", "submit", command=set_("x", "?"), node=leader, timeout_ms=300)
     before = cluster.status()
 
     def in_vain(status: Status) -> bool:

@@ -160,13 +160,9 @@ def test_what_a_node_s_state_does_not_allow_is_refused(
 def test_the_majority_goes_on_and_the_minority_stalls_until_it_heals(start: StartCluster) -> None:
     cluster = start(5, **LIVELY)
     cluster.committed("k", "old")
-    leader = cluster.isolated_leader(followers=1)
-    companion, *majority = cluster.others(leader)
     # More than the majority will have, so that healing must cut the old leader's log.
-    for _ in range(20):
-        cluster.refused(
-            "timeout", "submit", command=set_("k", "minority"), node=leader, timeout_ms=5
-        )
+    leader = cluster.stalled_leader(set_("k", "minority"), timeout_ms=5, times=20)
+    companion, *majority = cluster.others(leader)
     stalled_at = cluster.status()[leader].commit_index
     cluster.committed("k", "majority", through=majority)
     assert cluster.elected_leader(among=majority) in majority

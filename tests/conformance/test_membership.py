@@ -299,11 +299,14 @@ def test_two_of_four_are_no_majority(start: StartCluster) -> None:
     cluster = start(**LIVELY)
     cluster.committed("k", "before")
     cluster.add_server(4)
-    leader = cluster.isolated_leader(followers=1)
-    _, *half = cluster.others(leader)
-    cluster.refused("timeout", "submit", command=set_("k", "?"), node=leader, timeout_ms=200)
-    cluster.refused("timeout", "read", key="k", node=leader, timeout_ms=100)
-    in_vain(cluster, half)
+
+    def commit_nothing(_leader: int) -> None:
+        leader = cluster.stalled_leader(set_("k", "?"))
+        _, *half = cluster.others(leader)
+        cluster.refused("timeout", "read", key="k", node=leader, timeout_ms=100)
+        in_vain(cluster, half)
+
+    cluster.undisturbed(commit_nothing)
     cluster.heal()
     cluster.committed("k", "after")
     check_members(cluster, [1, 2, 3, 4])

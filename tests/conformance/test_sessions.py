@@ -113,9 +113,7 @@ def test_a_retry_of_what_the_old_leader_left_unanswered_is_applied_once(
 ) -> None:
     cluster = start(5, **LIVELY)
     cluster.committed("k", "0")
-    leader = cluster.isolated_leader(followers=1)
-    request: dict[str, Any] = {"command": cas("k", "0", "1"), **ANNA_1}
-    cluster.refused("timeout", "submit", node=leader, timeout_ms=200, **request)
+    leader = cluster.stalled_leader(cas("k", "0", "1"), ANNA_1)
     cluster.crash(leader)
     cluster.heal()
     # One survivor may hold the entry, and may bring it into the next leader's log.
