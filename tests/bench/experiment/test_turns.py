@@ -122,6 +122,7 @@ def test_where_nothing_can_be_stopped_one_runs_after_the_other(tmp_path, monkeyp
 @pytest.mark.parametrize("name", ["go", "multiprocessing"])
 def test_a_contender_counts_in_its_turns_and_not_between(tmp_path, name):
     spec = load_contenders()[name]
+    spec.prepare()
     specs = {side: msgspec.structs.replace(spec, name=side) for side in ("a", "b")}
     cell = turns_cell(64, warmup_s=0.2, duration_s=0.8)
     # On a machine with much else to do a stop may last for longer than it usually has to.
