@@ -82,6 +82,7 @@ class Node(msgspec.Struct):
     log_hash: str | None
     # Who takes no snapshots keeps the whole log, and need not say so.
     first_index: int | None = 1
+    role: str | None = None
 
 
 class _Status(msgspec.Struct):
@@ -189,10 +190,13 @@ def _undecided(result: ElectionResult, wanted: int) -> list[str]:
 # -- nodes ------------------------------------------------------------------------------
 
 
-def settle(contender: Asked, patience: Patience, within_s: float = math.inf) -> list[Node]:
+def settle(
+    contender: Asked, patience: Patience, within_s: float = math.inf, *, led: bool = False
+) -> list[Node]:
     """Wait until every node has applied the same log, and return them, settled or not.
 
-    They have as long as they are waited for: all the patience, or less.
+    They have as long as they are waited for: all the patience, or less. The empty logs of a cluster
+    that has just begun are the same: if it is to be `led`, one of them has to lead, too.
     """
     deadline = time.monotonic() + within_s
     pause = 0.002
@@ -200,7 +204,8 @@ def settle(contender: Asked, patience: Patience, within_s: float = math.inf) -> 
         reply = contender.send_as(_Status, "status")
         nodes = contender.wait_for(reply, "status", patience).nodes
         left_s = min(patience.left_s, deadline - time.monotonic())
-        if _have_settled(nodes) or left_s < pause:
+        is_led = not led or any(node.role == "leader" for node in nodes)
+        if (is_led and _have_settled(nodes)) or left_s < pause:
             return nodes
         # Followers hear what is committed by the next heartbeat, so looking again soon is enough.
         time.sleep(pause)

@@ -261,15 +261,15 @@ def _go_through(
         if cell.links is not None:
             # The first leader is elected on perfect links: how long that takes is not measured.
             _stagger(contender, cluster["nodes"])
-            settle(contender, Patience(_START_TIMEOUT_S, "start"))
+            settle(contender, Patience(_START_TIMEOUT_S, "start"), led=True)
             contender.call("links", reply_timeout=_START_TIMEOUT_S, **cell.links)
         if cell.workload["name"] in _BESIDE_LEADER:
             # What the cluster holds when idle is read of one that has settled, as the run awaits.
-            settle(contender, Patience(_START_TIMEOUT_S, "start"))
+            settle(contender, Patience(_START_TIMEOUT_S, "start"), led=True)
 
         if cell.turns_ms is not None:
             # Who waits for a leader still must not be stopped time and again meanwhile.
-            settle(contender, Patience(_START_TIMEOUT_S, "start"))
+            settle(contender, Patience(_START_TIMEOUT_S, "start"), led=True)
 
         progress.stage = "run"
         sent_ns = time.monotonic_ns()

@@ -1,0 +1,49 @@
+"""When a cluster has settled: logs that are empty are equal, but nobody leads yet."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+import pytest
+
+from raftmark.bench.contenders.contender import Patience
+from raftmark.bench.experiment.check import settle
+from tests.bench.support import PATIENCE
+
+
+class Beginning:
+    """A contender in which a leader is elected after some looks at it."""
+
+    def __init__(self, looks: int) -> None:
+        self.looks = looks
+        self.asked = 0
+
+    def send_as(self, kind: type, _op: str, **_fields: Any) -> Any:
+        self.asked += 1
+        led = self.asked >= self.looks
+        index = int(led)
+        nodes = [
+            {
+                "id": node,
+                "alive": True,
+                "term": index,
+                "role": "follower",
+                **dict.fromkeys(("last_index", "commit_index", "applied_index"), index),
+                **dict.fromkeys(("state_hash", "log_hash")),
+            }
+            for node in (1, 2, 3)
+        ]
+        if led:
+            nodes[0]["role"] = "leader"
+        return msgspec.convert({"nodes": nodes}, kind)
+
+    def wait_for(self, reply: Any, _op: str, _patience: Any) -> Any:
+        return reply
+
+
+@pytest.mark.parametrize(("led", "looks"), [(True, 4), (False, 1)])
+def test_a_cluster_that_is_to_be_led_is_waited_for(led: bool, looks: int) -> None:
+    contender: Any = Beginning(4)
+    settle(contender, Patience(PATIENCE, "start"), led=led)
+    assert contender.asked == looks
