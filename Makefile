@@ -74,9 +74,9 @@ gate: setup
 # Clusters mostly wait for elections, while the rest computes: so they run side by side, four at a
 # time and the longest first, that none is left to itself at the end. What they print is shown when
 # they end, each in one piece.
-test: lint-python
+test: lint-python compiled
 	@$(MAKE) --no-print-directory --jobs 4 $(SYNC) \
-	  test-rest test-cores test-multiprocessing lint-go test-asyncio test-threading test-go \
+	  test-harness test-rest test-cores test-multiprocessing lint-go test-asyncio test-threading test-go \
 	  test-controls test-interpreters test-deployed
 
 CONTENDERS := threading asyncio multiprocessing go
@@ -120,8 +120,13 @@ INTERPRETERS := tests/test_interpreters.py
 test-interpreters: setup-test
 	$(BIN)/pytest $(INTERPRETERS)
 
+HARNESS := tests/bench tests/programs
+
+test-harness: compiled
+	$(BIN)/pytest $(HARNESS) --ignore=tests/bench/primitives
+
 test-rest: compiled
-	$(BIN)/pytest $(addprefix --ignore=,$(CLUSTERS) $(CORES) $(INTERPRETERS))
+	$(BIN)/pytest $(addprefix --ignore=,$(CLUSTERS) $(CORES) $(HARNESS) $(INTERPRETERS))
 
 nightly: test mutants fuzz
 	$(BIN)/pytest tests/raft/lockstep --lockstep-events 1000000 --timeout 0

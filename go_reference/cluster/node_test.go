@@ -133,6 +133,7 @@ func TestNothingLeavesBeforeItIsSaved(t *testing.T) {
 
 		// The reply for the client's entry waits before the leader has saved that itself.
 		done := n.propose()
+		synctest.Wait() // An acknowledgement of what is not in the log would be none.
 		s.transport.deliver(raft.AppendEntriesReply{Term: term, From: 2, To: 1, Success: true, LogIndex: 2})
 		synctest.Wait()
 		if len(done) > 0 {
@@ -140,6 +141,9 @@ func TestNothingLeavesBeforeItIsSaved(t *testing.T) {
 		}
 		storage.saves <- nil
 		synctest.Wait()
+		if len(done) == 0 {
+			t.Fatal("the client heard nothing once the entry was saved")
+		}
 		if outcome := <-done; outcome.Err != nil || outcome.Index != 2 {
 			t.Errorf("the client heard %+v", outcome)
 		}
