@@ -68,11 +68,6 @@ class Transport:
         self._links = links
         self._loop = asyncio.get_running_loop()
 
-    @property
-    def sent_bytes(self) -> int | None:
-        """None, as messages are passed as objects."""
-        return None
-
     def send(self, messages: Iterable[Message]) -> None:
         """Put each message into its receiver's mailbox, as far as the links let it."""
         for message in messages:
@@ -87,6 +82,11 @@ class Transport:
                     self._delay(time.monotonic_ns() + delay_ns, mailbox, message)
                 else:
                     mailbox.deliver(message)
+
+    @property
+    def sent_bytes(self) -> int | None:
+        """None, as messages are passed as objects."""
+        return None
 
     def _delay(self, due_ns: int, mailbox: Receiver, message: Message) -> None:
         """Deliver a message when it is due; uvloop may call up to a millisecond early."""

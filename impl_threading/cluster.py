@@ -40,6 +40,9 @@ class ThreadCluster(OneProgram):
         for node in self._nodes.values():
             node.crash()
 
+    def _transport(self, node_id: int) -> Transport:
+        return Transport(self._mailboxes, self._links[node_id])
+
     def _new_life(self, node_id: int, *, joins: bool = False) -> NodeThread:
         mailbox = Mailbox()
         node = NodeThread(
@@ -55,9 +58,6 @@ class ThreadCluster(OneProgram):
         # Not before: where there is no such life nobody would empty its mailbox.
         self._mailboxes[node_id], self._nodes[node_id] = mailbox, node
         return node
-
-    def _transport(self, node_id: int) -> Transport:
-        return Transport(self._mailboxes, self._links[node_id])
 
     def _begin(self, node: NodeThread) -> None:
         try:
