@@ -316,7 +316,6 @@ def test_what_a_killed_gate_knew_can_be_asked_and_the_next_one_cleans_up(project
     gate = start_gate(project, asked)
     gate.kill()
     gate.communicate(timeout=LONG)
-    assert len(project.worktrees()) == 3
     known = raftmark(project, "compare", "latest")
     assert known.returncode == 0, known.stderr
     assert known.stdout.startswith("HEAD the working tree against BASE main")
