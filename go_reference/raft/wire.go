@@ -100,76 +100,91 @@ func DecodeMessage(tag uint8, body []byte) (Message, error) {
 	return message, nil
 }
 
-// Each expression takes the fields in their order, as the language evaluates calls from left to
-// right.
 var messageReaders = [...]func(*decoder) Message{
-	tagRequestVote: func(r *decoder) Message {
-		r.expect(7)
-		return RequestVote{
-			Term: r.number(), From: r.server(), To: r.server(),
-			LastLogIndex: r.index(), LastLogTerm: r.number(), PreVote: r.boolean(), Transfer: r.boolean(),
-		}
-	},
-	tagRequestVoteReply: func(r *decoder) Message {
-		r.expect(5)
-		return RequestVoteReply{
-			Term: r.number(), From: r.server(), To: r.server(), Granted: r.boolean(), PreVote: r.boolean(),
-		}
-	},
-	tagAppendEntries: func(r *decoder) Message {
-		r.expect(8)
-		m := AppendEntries{
-			Term: r.number(), From: r.server(), To: r.server(),
-			PrevLogIndex: r.index(), PrevLogTerm: r.number(), Entries: r.sentEntries(),
-			LeaderCommit: r.index(), Round: r.number(),
-		}
-		r.check(m.PrevLogIndex <= math.MaxInt-len(m.Entries), "an index too large")
-		earlier := m.PrevLogTerm
-		for _, entry := range m.Entries {
-			r.check(earlier <= entry.Term && entry.Term <= m.Term, "terms that fall, or of the future")
-			earlier = entry.Term
-		}
-		return m
-	},
-	tagAppendEntriesReply: func(r *decoder) Message {
-		r.expect(8)
-		return AppendEntriesReply{
-			Term: r.number(), From: r.server(), To: r.server(),
-			Success: r.boolean(), LogIndex: r.index(), HintIndex: r.index(), HintTerm: r.number(),
-			Round: r.number(),
-		}
-	},
-	tagInstallSnapshot: func(r *decoder) Message {
-		r.expect(10)
-		m := InstallSnapshot{
-			Term: r.number(), From: r.server(), To: r.server(),
-			SnapshotIndex: r.index(), SnapshotTerm: r.number(),
-		}
-		r.expect(2)
-		m.Configuration = Configuration{r.sentServers(), r.sentServers()}
-		members := slices.Sorted(slices.Values(m.Configuration.Members()))
-		nobodyTwice := len(slices.Compact(slices.Clone(members))) == len(members)
-		r.check(len(m.Configuration.Voters) > 0 && nobodyTwice, "no configuration")
-		m.Offset = r.index()
-		for count := r.list(); count > 0 && r.err == nil; count-- {
-			item := r.item()
-			_, truth := item.Value.(bool)
-			r.check(item.Serial <= math.MaxInt64 && !(truth && item.Serial == 0), "no item of a state")
-			m.Items = append(m.Items, item)
-		}
-		m.Done, m.Round = r.boolean(), r.number()
-		return m
-	},
-	tagInstallSnapshotReply: func(r *decoder) Message {
-		r.expect(5)
-		return InstallSnapshotReply{
-			Term: r.number(), From: r.server(), To: r.server(), SnapshotIndex: r.index(), Received: r.index(),
-		}
-	},
-	tagTimeoutNow: func(r *decoder) Message {
-		r.expect(3)
-		return TimeoutNow{Term: r.number(), From: r.server(), To: r.server()}
-	},
+	tagRequestVote:          readRequestVote,
+	tagRequestVoteReply:     readRequestVoteReply,
+	tagAppendEntries:        readAppendEntries,
+	tagAppendEntriesReply:   readAppendEntriesReply,
+	tagInstallSnapshot:      readInstallSnapshot,
+	tagInstallSnapshotReply: readInstallSnapshotReply,
+	tagTimeoutNow:           readTimeoutNow,
+}
+
+// In what follows each expression takes the fields in their order, as the language evaluates calls
+// from left to right.
+
+func readRequestVote(r *decoder) Message {
+	r.expect(7)
+	return RequestVote{
+		Term: r.number(), From: r.server(), To: r.server(),
+		LastLogIndex: r.index(), LastLogTerm: r.number(), PreVote: r.boolean(), Transfer: r.boolean(),
+	}
+}
+
+func readRequestVoteReply(r *decoder) Message {
+	r.expect(5)
+	return RequestVoteReply{
+		Term: r.number(), From: r.server(), To: r.server(), Granted: r.boolean(), PreVote: r.boolean(),
+	}
+}
+
+func readAppendEntries(r *decoder) Message {
+	r.expect(8)
+	m := AppendEntries{
+		Term: r.number(), From: r.server(), To: r.server(),
+		PrevLogIndex: r.index(), PrevLogTerm: r.number(), Entries: r.sentEntries(),
+		LeaderCommit: r.index(), Round: r.number(),
+	}
+	r.check(m.PrevLogIndex <= math.MaxInt-len(m.Entries), "an index too large")
+	earlier := m.PrevLogTerm
+	for _, entry := range m.Entries {
+		r.check(earlier <= entry.Term && entry.Term <= m.Term, "terms that fall, or of the future")
+		earlier = entry.Term
+	}
+	return m
+}
+
+func readAppendEntriesReply(r *decoder) Message {
+	r.expect(8)
+	return AppendEntriesReply{
+		Term: r.number(), From: r.server(), To: r.server(),
+		Success: r.boolean(), LogIndex: r.index(), HintIndex: r.index(), HintTerm: r.number(),
+		Round: r.number(),
+	}
+}
+
+func readInstallSnapshot(r *decoder) Message {
+	r.expect(10)
+	m := InstallSnapshot{
+		Term: r.number(), From: r.server(), To: r.server(),
+		SnapshotIndex: r.index(), SnapshotTerm: r.number(),
+	}
+	r.expect(2)
+	m.Configuration = Configuration{r.sentServers(), r.sentServers()}
+	members := slices.Sorted(slices.Values(m.Configuration.Members()))
+	nobodyTwice := len(slices.Compact(slices.Clone(members))) == len(members)
+	r.check(len(m.Configuration.Voters) > 0 && nobodyTwice, "no configuration")
+	m.Offset = r.index()
+	for count := r.list(); count > 0 && r.err == nil; count-- {
+		item := r.item()
+		_, truth := item.Value.(bool)
+		r.check(item.Serial <= math.MaxInt64 && !(truth && item.Serial == 0), "no item of a state")
+		m.Items = append(m.Items, item)
+	}
+	m.Done, m.Round = r.boolean(), r.number()
+	return m
+}
+
+func readInstallSnapshotReply(r *decoder) Message {
+	r.expect(5)
+	return InstallSnapshotReply{
+		Term: r.number(), From: r.server(), To: r.server(), SnapshotIndex: r.index(), Received: r.index(),
+	}
+}
+
+func readTimeoutNow(r *decoder) Message {
+	r.expect(3)
+	return TimeoutNow{Term: r.number(), From: r.server(), To: r.server()}
 }
 
 func (r *decoder) check(ok bool, fault string) {
