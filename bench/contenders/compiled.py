@@ -65,7 +65,7 @@ def _compiler() -> str:
 def _version(*command: str) -> str:
     try:
         done = subprocess.run(
-            command, capture_output=True, text=True, timeout=_ASK_TIMEOUT_S, check=True
+            command, capture_output=True, encoding="utf-8", timeout=_ASK_TIMEOUT_S, check=True
         )
     except (OSError, subprocess.SubprocessError) as error:
         raise Unavailable(f"cannot compile: {command[0]} does not tell its version") from error

@@ -39,7 +39,7 @@ class Guardian:
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             start_new_session=True,
-            text=True,
+            encoding="utf-8",
             bufsize=1,
         )
         assert self._process.stdout is not None

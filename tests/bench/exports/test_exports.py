@@ -448,7 +448,9 @@ def test_the_command_writes_beside_the_run_or_where_it_is_asked_to(run, tmp_path
     done = command("export", str(run.path), "--format", "csv", cwd=tmp_path)
     assert done.returncode == 0, done.stderr
     directory = run.path / "exports" / "csv"
-    assert done.stdout.split() == [str(directory / f"{n}.csv") for n in ("figures", "values", "trials")]
+    assert done.stdout.split() == [
+        str(directory / f"{n}.csv") for n in ("figures", "values", "trials")
+    ]
     failed = BLOCKS * len(run.manifest.specification.cells)
     assert done.stderr == f"{failed} of {len(run.trials)} trials failed and are in no figure\n"
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -30,19 +31,17 @@ def test_a_lesser_level_is_beside_the_label_wherever_that_stands(
     page = page_of(tmp_path / "run", {"asyncio": "replicates", "go": "complete"}, code)
     label = load_contenders()["asyncio"].label
     assert page.count(f"{label} (replicates only)") > 10
-    assert page.count(label) == page.count(f"{label} (replicates only)")
-    assert "Go goroutines (" not in page
+    # A chart may have no room for all of it.
+    assert page.count(label) == page.count(f"{label} (repl")
+    assert not re.search(r"Go goroutines \((elects|replicates|survives|fails)", page)
 
 
-def test_who_was_not_examined_is_named_with_the_verdict(
+def test_who_was_examined_is_named_where_the_page_says_what_it_is(
     tmp_path: Path, code: Mapping[str, Code | str]
 ) -> None:
     levels = {"asyncio": "complete", "go": "fails"}
     page = page_of(tmp_path / "run", levels, code)
-    assert (
-        "Not examined by the conformance suite as they are: Python threads, Python processes."
-        in page
-    )
-    assert "Go goroutines (fails the suite)" in page
-    everybody = dict.fromkeys(load_contenders(), "complete")
-    assert "Not examined" not in page_of(tmp_path / "whole", everybody, code)
+    said = "Examined by the conformance suite as they are: "
+    assert f"{said}Python asyncio and Go goroutines (fails the suite)." in page
+    assert page.count("<td>not examined</td>") == 2
+    assert said not in page_of(tmp_path / "nobody", {}, code)
