@@ -35,7 +35,7 @@ from raftmark.raft.messages import (
 from raftmark.raft.wire import HEADER, MAX_BODY, FrameError, Incoming, encode
 from tests.conformance.conftest import Contenders
 
-FRAMES = 100_000
+FRAMES = 100_000  # are sent; each connection is read up to its first bad one
 FRAMES_A_CONNECTION = 400
 MEGABYTE = 1 << 20
 PATIENCE_S = 60.0
