@@ -12,7 +12,9 @@ what C code does is in none. So it has a margin of its own, above which it is ca
 
 from __future__ import annotations
 
+import signal
 import subprocess
+import threading
 from collections.abc import Mapping
 
 import msgspec
@@ -68,26 +70,12 @@ def count(spec: ContenderSpec) -> dict[str, float]:
 
     Raises `ReplayError`.
     """
+    printed, status = _printed(spec)
+    *_, last = ["it said nothing", *printed.decode(errors="backslashreplace").splitlines()]
+    if status:
+        raise ReplayError(f"its replay ended with {status}: {last}")
     try:
-        done = subprocess.run(
-            spec.replaying(),
-            cwd=spec.started_in,
-            # What an interpreter draws of itself must not move a count.
-            env=spec.environment({"PYTHONHASHSEED": "0"}),
-            stdin=subprocess.DEVNULL,
-            capture_output=True,
-            timeout=_PATIENCE_S,
-        )
-    except subprocess.TimeoutExpired:
-        raise ReplayError(f"its replay took more than {_PATIENCE_S} s") from None
-    except OSError as error:
-        raise ReplayError(f"its replay cannot be started: {error.strerror}") from None
-    if done.returncode:
-        said = done.stderr[-_LONGEST:].decode(errors="backslashreplace").strip()
-        last = said.splitlines()[-1] if said else "it said nothing"
-        raise ReplayError(f"its replay ended with {done.returncode}: {last}")
-    try:
-        stories = msgspec.json.decode(done.stdout[:_LONGEST], type=dict[str, dict[str, int]])
+        stories = msgspec.json.decode(last, type=dict[str, dict[str, int]])
     except (msgspec.DecodeError, RecursionError) as error:
         raise ReplayError(f"what its replay prints is no object of counts: {error}") from None
     found = {}
@@ -98,3 +86,34 @@ def count(spec: ContenderSpec) -> dict[str, float]:
         for what, number in counts.items():
             found[f"{what} a command, {story}"] = round(number / commands, 2)
     return found
+
+
+def _printed(spec: ContenderSpec) -> tuple[bytes, int]:
+    """Return what a replay printed, its last line being its answer, and how it ended."""
+    try:
+        process = subprocess.Popen(
+            spec.replaying(),
+            cwd=spec.started_in,
+            # What an interpreter draws of itself must not move a count.
+            env=spec.environment({"PYTHONHASHSEED": "0"}),
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+        )
+    except OSError as error:
+        raise ReplayError(f"its replay cannot be started: {error.strerror}") from None
+    out_of_time = threading.Timer(_PATIENCE_S, process.kill)
+    with process:
+        out_of_time.start()
+        try:
+            assert process.stdout is not None
+            printed = process.stdout.read(_LONGEST + 1)
+            if len(printed) > _LONGEST:
+                raise ReplayError(f"its replay printed more than {_LONGEST} bytes")
+            status = process.wait()
+        finally:
+            process.kill()
+            out_of_time.cancel()
+    if status == -signal.SIGKILL:
+        raise ReplayError(f"its replay was killed, or took more than {_PATIENCE_S} s")
+    return printed, status

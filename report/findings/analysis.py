@@ -205,7 +205,7 @@ def analyse(
         resumed_at=tuple(resumption.at for resumption in manifest.resumptions),
         schema=manifest.schema,
         torn=run.torn,
-        blocks=len(runs) if pooled else manifest.specification.blocks,
+        blocks=len(runs) if pooled else len({trial.block for trial in run.trials}),
         runs=tuple(each.manifest.run for each in runs),
         evidence=evidence,
         estimates=Estimates(evidence),

@@ -130,7 +130,7 @@ class _View:
         told, claims = self._ahead()
         parts = [f"Go commits {listed(told)}"] if told else []
         told = []
-        for key, what in (("cpu", "CPU time"), ("memory", "memory")):
+        for key, what in (("cpu", "CPU time"), ("memory", "memory for its entry")):
             headline = self._headlines.get(key)
             best = headline.best(self._python) if headline is not None else None
             if headline is None or best is None:

@@ -43,7 +43,7 @@ def _caveats(analysis: Analysis) -> Iterator[str]:
             "One block gives no intervals, so nothing here can be told apart. "
             f"Measure {cardinal(BLOCKS_FOR_95)} or more."
         )
-    elif analysis.blocks < BLOCKS_FOR_95:
+    elif 0 < analysis.blocks < BLOCKS_FOR_95:
         share = 100 * coverage(analysis.blocks)
         yield (
             f"{cardinal(analysis.blocks).capitalize()} {analysis.unit}s are too few for "

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import shlex
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -219,3 +219,24 @@ def test_a_legend_tells_of_its_own_chart(read_report: Callable[[str], Page]) -> 
     assert all(f"{LABELS['asyncio']} (every trial failed)" in legend for legend in measured)
     assert LABELS["asyncio"] in code
     assert "failed" not in code
+
+
+def test_only_blocks_that_were_measured_are_told_of(
+    tmp_path: Path, code: Mapping[str, Code | str]
+) -> None:
+    """A run that was ended early is as little as it is, however much was planned."""
+    path = write_run(
+        tmp_path / "run", blocks=10, outstanding=[64], keep=lambda trial: trial["block"] < 2
+    )
+    analysis = analyse(Run.open(path), load_contenders(), code)
+    assert analysis.measured_over == "2 blocks"
+    assert any("Two blocks are too few" in caution for caution in caveats(analysis))
+
+
+def test_of_a_run_without_a_trial_no_block_is_told_of(
+    tmp_path: Path, code: Mapping[str, Code | str]
+) -> None:
+    path = write_run(tmp_path / "run", outstanding=[64], keep=lambda _trial: False)
+    analysis = analyse(Run.open(path), load_contenders(), code)
+    assert analysis.measured_over == "0 blocks"
+    assert not any("too few" in caution for caution in caveats(analysis))
