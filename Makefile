@@ -15,7 +15,7 @@ SYNC   := $(if $(filter output-sync,$(.FEATURES)),--output-sync=target)
 export GOTOOLCHAIN := local
 export PATH := $(abspath $(BIN)):$(PATH)
 
-.PHONY: help compiled setup setup-test bench bench-full paper floors gate test nightly mutants fuzz coverage \
+.PHONY: help compiled setup setup-test bench bench-full paper floors gate gate-tables test nightly mutants fuzz coverage \
   lint picture format microbench lock clean
 
 help:
@@ -30,6 +30,7 @@ help:
 	@echo 'make lint        linters and type checks alone'
 	@echo 'make picture     draw the rooms of the house again, in docs/architecture.md'
 	@echo 'make gate BASE=<rev>  does the working tree make anything slower? see docs/ci.md'
+	@echo 'make gate-tables  how often the gate errs and how soon it sees, from the gates that are kept'
 	@echo 'make floors      compare with PySyncObj and with the bare models'
 	@echo 'make microbench  time the hot paths of the core, in both languages'
 	@echo 'make setup       only set up .venv with the raftmark command'
@@ -65,6 +66,11 @@ paper: setup
 
 floors: setup-test
 	$(BIN)/raftmark floors
+
+# What docs/ci.md says of the gate, printed again from the gates that are kept.
+gate-tables: setup
+	@for kept in docs/gates/*; do echo "$${kept##*/}"; \
+	  $(BIN)/python -m raftmark.bench.studies.planted $$kept --tables; echo; done
 
 # GATE takes further options of `raftmark gate`.
 gate: setup

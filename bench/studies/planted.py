@@ -19,7 +19,7 @@ import math
 import secrets
 import statistics
 from collections import defaultdict
-from collections.abc import Generator, Iterable
+from collections.abc import Generator, Hashable, Iterable
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import NamedTuple
@@ -31,15 +31,15 @@ from raftmark.bench.analysis.sequential import Verdict
 from raftmark.bench.analysis.verdicts import NEVER, Rule
 from raftmark.bench.git import git
 from raftmark.bench.runs.store import Run
+from raftmark.bench.tracking import rates
 from raftmark.bench.tracking.compare import log_ratios
 from raftmark.bench.tracking.gate import Side, Wish, begin, measure
 from raftmark.bench.tracking.plans import BASE, HEAD, METRICS, Compared, Plan, side
+from raftmark.bench.tracking.rates import Noise
 from raftmark.bench.tracking.revisions import TABLE, Repository
 
 FILE = "gates.jsonl"
 _CALIBRATION_PAIRS = 8
-_DRAWN = 1000
-_PLANTED = (0.0, 0.02, 0.05, 0.10, 0.20)
 
 
 class Place(NamedTuple):
@@ -288,7 +288,9 @@ def tables(gates: Iterable[Gate]) -> list[str]:
     ]
     lines += [_row(kind, of) for kind, of in sorted(kinds.items(), key=lambda k: str(k[0]))]
     if unchanged := kinds.get((None, 0.0)):
-        lines += ["", *_drawn(unchanged)]
+        rule = Rule(unchanged[0].margin, unchanged[0].error)
+        noise = _noise(unchanged)
+        lines += ["", *rates.table(noise, rule, {f.contender: f.contender for f in noise})]
     return lines
 
 
@@ -313,36 +315,16 @@ def _row(kind: tuple[str | None, float], gates: list[Gate]) -> str:
     )
 
 
-def _drawn(gates: list[Gate]) -> list[str]:
-    """Return how gates do that are drawn from pairs in which nothing differed."""
-    rule = Rule(gates[0].margin, gates[0].error)
-    pairs: dict[tuple[str, str, str], list[float]] = defaultdict(list)
-    for gate in gates:
+def _noise(gates: Iterable[Gate]) -> Noise:
+    """Return all pairs of gates in which nothing was planted."""
+    found: dict[Compared, dict[Hashable, float]] = defaultdict(dict)
+    for number, gate in enumerate(gates):
         for figure in gate.figures:
-            key = (figure.contender, figure.cell, figure.metric)
-            pairs[key] += figure.differences
-    header = " | ".join(f"+{change:.0%}" for change in _PLANTED)
-    lines = [
-        f"| figure | pairs | spread | {header} |",
-        "|---|---:|---:|" + "---:|" * len(_PLANTED),
-    ]
-    rng = np.random.default_rng(1)
-    for key, differences in pairs.items():
-        if not differences:
-            continue
-        shape = (_DRAWN, Wish().blocks)
-        drawn = rng.choice(np.abs(differences), shape) * rng.choice([-1.0, 1.0], shape)
-        told = [rule.first_told(drawn + math.log1p(change)).slower for change in _PLANTED]
-        cells = [
-            f"{(t < NEVER).mean():.1%}"
-            + (f" ({int(np.median(t))})" if np.median(t) < NEVER else "")
-            for t in told
-        ]
-        spread = math.sqrt(statistics.fmean(d * d for d in differences))
-        lines.append(
-            f"| {', '.join(key)} | {len(differences)} | {spread:.1%} | {' | '.join(cells)} |"
-        )
-    return lines
+            key = Compared(figure.contender, figure.cell, figure.metric)
+            found[key].update(
+                ((number, pair), cost) for pair, cost in enumerate(figure.differences)
+            )
+    return found
 
 
 def _main() -> None:

@@ -1,16 +1,19 @@
 """How often the gate errs, and how soon it sees: `python -m raftmark.bench.tracking.rates RUN`.
 
-RUN is a comparison of a revision with itself, so that its blocks hold nothing but noise, whatever
-that was. Gates are simulated by drawing whole blocks from it, with replacement, so that figures go
-together as they did; which of the two sides of a pair was which is drawn anew, since it was a coin
-that said so; and a change is planted by making HEAD's cost so much higher. Everything from there on
-is what the gate does: the same intervals, the same verdicts, the same looks after every block.
+RUN is a comparison of a revision with itself, so that its pairs hold nothing but noise, whatever
+that was. Gates are simulated by drawing pairs of trials from it, with replacement, so that what was
+measured in one pair goes together as it did; which of the two sides of a pair was which is drawn
+anew, since it was a coin that said so; and a change is planted by making HEAD's cost so much
+higher. Everything from there on is what the gate does: the same intervals, the same verdicts, the
+same looks after every pair.
 """
 
 from __future__ import annotations
 
 import argparse
 import math
+from collections import defaultdict
+from collections.abc import Hashable, Mapping
 from pathlib import Path
 
 import msgspec
@@ -18,19 +21,22 @@ import numpy as np
 from numpy.typing import NDArray
 
 from raftmark.bench.analysis.sequential import Array
-from raftmark.bench.analysis.verdicts import NEVER
+from raftmark.bench.analysis.verdicts import NEVER, Rule
 from raftmark.bench.runs.store import Run, StoreError
 from raftmark.bench.tracking.compare import log_ratios
 from raftmark.bench.tracking.gate import Wish
 from raftmark.bench.tracking.plans import METRICS, Compared, Plan
 
 GATES = 1000
-BLOCKS = 40
+PAIRS = 40
 PLANTED = (0.0, 0.02, 0.05, 0.10, 0.20)
 
+Noise = Mapping[Compared, Mapping[Hashable, float]]
+"""The logarithm of each figure's cost in HEAD over BASE, by the pair of trials that gave it."""
 
-def noise(run: Run, plan: Plan) -> dict[Compared, dict[int, float]]:
-    """Return the logarithm of each figure's ratio, higher being slower, by block."""
+
+def noise(run: Run, plan: Plan) -> Noise:
+    """Return what a comparison of a revision with itself found, by block."""
     return {
         figure: {
             block: -ratio if METRICS[figure.metric].higher_is_better else ratio
@@ -40,67 +46,63 @@ def noise(run: Run, plan: Plan) -> dict[Compared, dict[int, float]]:
     }
 
 
-def blocks_of(differences: dict[Compared, dict[int, float]]) -> list[int]:
-    """Return the blocks in which every figure was measured."""
-    return sorted(set.intersection(*(set(found) for found in differences.values())))
+def draw(found: Noise, rng: np.random.Generator) -> dict[Compared, Array]:
+    """Draw `GATES` gates of `PAIRS` pairs without a difference, for every figure that has pairs.
 
-
-def draw(
-    differences: dict[Compared, dict[int, float]], rng: np.random.Generator
-) -> dict[Compared, Array]:
-    """Draw `GATES` gates of `BLOCKS` blocks without a difference, for every figure."""
-    blocks = blocks_of(differences)
-    drawn = rng.choice(len(blocks), size=(GATES, BLOCKS))
-    coins: dict[tuple[str, str], Array] = {}
+    Figures of one contender in one cell are of the same pairs, and are drawn together.
+    """
+    cells: dict[tuple[str, str], list[Compared]] = defaultdict(list)
+    for figure in found:
+        cells[figure.contender, figure.cell].append(figure)
     gates = {}
-    for figure, found in differences.items():
-        pair = (figure.contender, figure.cell)
-        if pair not in coins:
-            coins[pair] = rng.choice([-1.0, 1.0], size=(GATES, BLOCKS))
-        gates[figure] = coins[pair] * np.array([found[block] for block in blocks])[drawn]
+    for figures in cells.values():
+        pairs = [pair for pair in found[figures[0]] if all(pair in found[f] for f in figures)]
+        if not pairs:
+            continue
+        drawn = rng.choice(len(pairs), size=(GATES, PAIRS))
+        coins = rng.choice([-1.0, 1.0], size=(GATES, PAIRS))
+        for figure in figures:
+            gates[figure] = coins * np.array([found[figure][pair] for pair in pairs])[drawn]
     return gates
 
 
-def table(run: Run, plan: Plan, scale: float = 1.0, seed: int = 1) -> list[str]:
-    """Return the rates as lines of Markdown, with noise that is `scale` times as large.
+def table(found: Noise, rule: Rule, labels: Mapping[str, str], seed: int = 1) -> list[str]:
+    """Return the rates as lines of Markdown; `labels` are the contenders'.
 
-    Behind each share of gates that told a figure to be slower stands the median block at which
-    they did, if half of them did.
+    Behind each share of gates that told a figure to be slower stands the median pair at which they
+    did, if half of them did.
     """
-    rng = np.random.default_rng(seed)
-    differences = {
-        figure: {block: scale * ratio for block, ratio in found.items()}
-        for figure, found in noise(run, plan).items()
-    }
-    gates = draw(differences, rng)
+    gates = draw(found, np.random.default_rng(seed))
     lines = [
-        f"{GATES} gates of at most {BLOCKS} blocks, drawn from {len(blocks_of(differences))}; "
-        f"{len(plan.figures)} figures, margin {plan.margin:.0%}, error {plan.error:.0%}.",
-        "",
-        "| figure | noise | " + " | ".join(f"+{100 * planted:g} %" for planted in PLANTED) + " |",
-        "|---|---:|" + "---:|" * len(PLANTED),
+        "| figure | pairs | noise | "
+        + " | ".join(f"+{100 * planted:g} %" for planted in PLANTED)
+        + " |",
+        "|---|---:|---:|" + "---:|" * len(PLANTED),
     ]
     wolf = np.zeros(GATES, dtype=bool)
-    for figure in plan.figures:
-        outcomes = [
-            plan.rule.first_told(gates[figure] + math.log1p(planted)) for planted in PLANTED
-        ]
+    for figure, drawn in gates.items():
+        outcomes = [rule.first_told(drawn + math.log1p(planted)) for planted in PLANTED]
         wolf |= outcomes[0].slower < NEVER
-        size = float(np.median(np.abs(list(differences[figure].values()))))
+        differences = list(found[figure].values())
+        size = math.expm1(float(np.median(np.abs(differences))))
         cells = [_spell(outcome.slower) for outcome in outcomes]
         lines.append(
-            f"| {plan.labels[figure.contender]}, {METRICS[figure.metric].title} in {figure.cell} "
-            f"| {100 * math.expm1(size):.1f} % | " + " | ".join(cells) + " |"
+            f"| {labels[figure.contender]}, {METRICS[figure.metric].title} in {figure.cell} "
+            f"| {len(differences)} | {100 * size:.1f} % | " + " | ".join(cells) + " |"
         )
-    lines += ["", f"Gates that cried wolf about any figure: {wolf.mean():.1%}."]
-    return lines
+    return [
+        *lines,
+        "",
+        f"{GATES} gates of at most {PAIRS} pairs drawn, {len(gates)} figures, margin "
+        f"{100 * rule.margin:g} %: {100 * wolf.mean():.1f} % cried wolf about any figure.",
+    ]
 
 
 def _spell(slower: NDArray[np.int64]) -> str:
     share = float((slower < NEVER).mean())
     if share < 0.5:
-        return f"{share:.1%}"
-    return f"{share:.1%} ({int(np.median(slower))})"
+        return f"{100 * share:.1f} %"
+    return f"{100 * share:.1f} % ({int(np.median(slower))})"
 
 
 def main() -> None:
@@ -121,7 +123,11 @@ def main() -> None:
                 raise StoreError(f"{path} is no comparison: `raftmark compare HEAD HEAD` makes one")
             # A run that is to hold noise alone is best recorded with a margin that nothing meets.
             plan = msgspec.structs.replace(plan, margin=Wish().margin)
-            print("\n".join(table(run, plan, arguments.scale)), end="\n\n")
+            found = {
+                figure: {pair: arguments.scale * difference for pair, difference in pairs.items()}
+                for figure, pairs in noise(run, plan).items()
+            }
+            print("\n".join(table(found, plan.rule, plan.labels)), end="\n\n")
     except StoreError as error:
         parser.error(str(error))
 

@@ -25,6 +25,9 @@ ROOT = Path(raftmark.__file__).resolve().parent.parent
 RULE = Rule(0.05, 0.005)
 
 
+RECORDED = sorted(ROOT.glob("docs/gates/*"))
+
+
 def a_gate(contender=None, aim=0.0, verdict="UNDECIDED", told_s=None, differences=(0.01, -0.01)):
     figures = [
         Figure("asyncio", "replicate-w64-turns", "throughput", list(differences), verdict, told_s),
@@ -68,5 +71,12 @@ def test_tables_tell_how_many_were_told_and_how_soon():
     assert "| 5% in asyncio | 4 | 5.1% | 3 of 4 | 50 s | 90 s | 0 of 4 |" in lines
     assert "| nothing | 2 | | | | | 1 of 2 |" in lines
     assert any(
-        line.startswith("| asyncio, replicate-w64-turns, throughput | 4 |") for line in lines
+        line.startswith("| asyncio, throughput in replicate-w64-turns | 4 | 1.0 % |") for line in lines
     )
+
+
+@pytest.mark.parametrize("directory", RECORDED, ids=[path.name for path in RECORDED])
+def test_the_document_has_the_tables_of_the_recorded_gates(directory):
+    printed = tables(read(directory / FILE))
+    document = (ROOT / "docs/ci.md").read_text(encoding="utf-8")
+    assert "\n".join(printed) in document

@@ -3,7 +3,7 @@
 import numpy as np
 
 from raftmark.bench.tracking.plans import Compared
-from raftmark.bench.tracking.rates import blocks_of, draw
+from raftmark.bench.tracking.rates import draw
 
 THROUGHPUT, CPU, MEMORY = (
     Compared("a", cell, metric)
@@ -14,7 +14,6 @@ THROUGHPUT, CPU, MEMORY = (
 def test_drawn_gates_have_the_noise_and_no_difference():
     noise = {1: 0.5, 2: -0.25, 4: 0.125}
     differences = {THROUGHPUT: noise, CPU: {**noise, 9: 7.0}, MEMORY: dict.fromkeys(noise, 0.0)}
-    assert blocks_of(differences) == [1, 2, 4]
     gates = draw(differences, np.random.default_rng(1))
     assert set(np.unique(np.abs(gates[THROUGHPUT]))) == {0.125, 0.25, 0.5}
     assert abs(np.sign(gates[THROUGHPUT]).mean()) < 0.03
