@@ -58,10 +58,11 @@ $(VENV)/.installed-test: $(VENV)/.installed requirements-test.lock
 bench: setup
 	$(BIN)/raftmark bench
 
-bench-full: setup
+# A compiled core needs mypy, which is among what the tests need.
+bench-full: setup-test
 	$(BIN)/raftmark bench --profile full
 
-paper: setup
+paper: setup-test
 	$(BIN)/raftmark bench --profile paper
 
 floors: setup-test
