@@ -14,6 +14,9 @@ import msgspec
 NATIVE, TCP = "native", "tcp"
 """The placements: all nodes in one program, or each in one of its own."""
 
+LEADS = 1
+"""The node that is to lead where it matters which one does."""
+
 RECOMMENDED_MS = (150, 300)
 """The election timeouts that the Raft paper recommends (section 9.3)."""
 
@@ -48,7 +51,9 @@ class Cell(msgspec.Struct, frozen=True):
 
     `links`: what the links between the nodes do to messages; None leaves them perfect. `turns_ms`:
     two contenders are compared while both are alive, of which one is stopped while the other runs,
-    for so long each time; None measures each by itself.
+    for so long each time; None measures each by itself. `followers`: whose programs the followers
+    are in a cluster of programs, in which the contender's own one, node `LEADS`, is made to lead;
+    None leaves all nodes to the contender, and the lead to their election.
     """
 
     id: str
@@ -57,6 +62,7 @@ class Cell(msgspec.Struct, frozen=True):
     timeout_s: float
     links: dict[str, Any] | None = None
     turns_ms: float | None = None
+    followers: str | None = None
 
     @property
     def transport(self) -> str:
@@ -71,6 +77,8 @@ class Cell(msgspec.Struct, frozen=True):
             needs.add("snapshot")
         if "slice_ms" in self.workload:
             needs.add("slices")
+        if self.followers is not None:
+            needs.add("transfer")
         return frozenset(needs)
 
     @property
@@ -133,6 +141,16 @@ def deployed(cell: Cell) -> Cell:
     """Return the same on a cluster whose nodes are programs of their own, and speak TCP."""
     return msgspec.structs.replace(
         cell, id=f"{cell.id}-tcp", cluster={**cell.cluster, "transport": TCP}
+    )
+
+
+def mixture_cell(
+    followers: str, outstanding: int, *, warmup_s: float = 0.5, duration_s: float = 1.5
+) -> Cell:
+    """Return the closed loop on a leader whose followers are another contender's programs."""
+    cell = deployed(replicate_cell(outstanding, warmup_s=warmup_s, duration_s=duration_s))
+    return msgspec.structs.replace(
+        cell, id=f"mixture-w{outstanding}-{followers}", followers=followers
     )
 
 

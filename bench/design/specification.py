@@ -19,6 +19,7 @@ from raftmark.bench.design.cells import (
     deployed,
     election_cell,
     failover_cell,
+    mixture_cell,
     offered_cell,
     replicate_cell,
     stability_cell,
@@ -80,6 +81,9 @@ complete, a load that is given up is soon over, and where each contender gives u
 DEPLOYED_RATES = (1_000, 10_000, 100_000)
 """The same for clusters of node programs, where the models are closer to each other."""
 
+FOLLOWERS = ("threading", "asyncio", "multiprocessing", "go")
+"""Whose programs follow in the mixtures of `full`, as far as they take part."""
+
 STABILITY_MS = ((2, 4), (4, 8), (6, 12), LOWEST_MS, (25, 50), (50, 100), RECOMMENDED_MS)
 """Election timeouts, of which some contender holds the lowest only when idle, or not at all."""
 
@@ -101,6 +105,7 @@ def quick() -> Specification:
             election_cell(RECOMMENDED_MS, elections=2),
             election_cell(LOWEST_MS, elections=4),
             deployed(replicate_cell(64, warmup_s=0.15, duration_s=0.4)),
+            deployed(replicate_cell(1, warmup_s=0.1, duration_s=0.3)),
         ],
         budget_s=270,
         patience_s=30,
@@ -122,6 +127,10 @@ def full() -> Specification:
             *(
                 deployed(replicate_cell(outstanding, storage=storage))
                 for storage, outstanding in product(("memory", "disk"), (1, 64, 256))
+            ),
+            *(
+                mixture_cell(followers, outstanding)
+                for outstanding, followers in product((1, 64), FOLLOWERS)
             ),
             replicate_cell(64, payload=16),
             replicate_cell(64, payload=1024, warmup_s=0.2, duration_s=0.5),

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
+
+import msgspec
 
 from raftmark.bench.contenders.conformance import recall
 from raftmark.bench.contenders.registry import ContenderSpec, Unavailable
+from raftmark.bench.design.cells import TCP
+from raftmark.bench.design.specification import Specification
 from raftmark.bench.runs.forms import ContenderEntry
 
 
@@ -35,6 +39,19 @@ def describe(spec: ContenderSpec, say: Callable[[str], None]) -> ContenderEntry:
         level=None if examined is None else examined.level,
         transports=spec.transports,
     )
+
+
+def with_their_followers(
+    entries: Collection[ContenderEntry], specification: Specification, say: Callable[[str], None]
+) -> Specification:
+    """Leave out the mixtures whose followers do not take part, or have no node programs."""
+    able = {e.name for e in entries if e.unavailable is None and TCP in e.transports}
+    kept = [c for c in specification.cells if c.followers is None or c.followers in able]
+    absent = [cell for cell in specification.cells if cell not in kept]
+    if absent:
+        names = ", ".join(dict.fromkeys(str(cell.followers) for cell in absent))
+        say(f"{names} cannot follow here: without {len(absent)} cells of mixtures")
+    return msgspec.structs.replace(specification, cells=kept)
 
 
 def gil_is_back(entry: ContenderEntry) -> bool:

@@ -9,6 +9,7 @@ from itertools import zip_longest
 from typing import Protocol
 
 from raftmark.bench.contenders.registry import ContenderSpec
+from raftmark.bench.contenders.variants import Mixture
 from raftmark.bench.design.schedule import Planned
 from raftmark.bench.experiment.life import Life
 from raftmark.bench.experiment.trial import run_trial, skipped_trial
@@ -74,10 +75,18 @@ def _measure(
             trial = skipped_trial(planned, reason)
         else:
             life.goes_on = specification.one_process and _share(planned, following)
-            trial = run_trial(planned, specs[planned.contender], run, life)
+            trial = run_trial(planned, _taking_part(planned, specs), run, life)
         run.append(trial)
         display.ended(trial)
     return End.COMPLETE
+
+
+def _taking_part(planned: Planned, specs: Mapping[str, ContenderSpec]) -> ContenderSpec:
+    """Return the contender of a trial, mixed with those that follow it there."""
+    spec, cell = specs[planned.contender], planned.cell
+    if cell.followers is None:
+        return spec
+    return Mixture.of([spec, *[specs[cell.followers]] * (cell.cluster["nodes"] - 1)])
 
 
 def _share(planned: Planned, following: Planned | None) -> bool:
@@ -85,8 +94,9 @@ def _share(planned: Planned, following: Planned | None) -> bool:
     return following is not None and _process(planned) == _process(following)
 
 
-def _process(planned: Planned) -> tuple[int, str, str]:
-    return planned.block, planned.contender, planned.cell.transport
+def _process(planned: Planned) -> tuple[int, str, str, str | None]:
+    cell = planned.cell
+    return planned.block, planned.contender, cell.transport, cell.followers
 
 
 def _lost_to_failures(run: Run, contender: str) -> float:

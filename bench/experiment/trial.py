@@ -21,7 +21,7 @@ from raftmark.bench.contenders.contender import Contender, ContenderError, Conte
 from raftmark.bench.contenders.orphans import environment
 from raftmark.bench.contenders.registry import ContenderSpec, Hello
 from raftmark.bench.contenders.variants import deployed
-from raftmark.bench.design.cells import TCP
+from raftmark.bench.design.cells import LEADS, TCP
 from raftmark.bench.design.schedule import Planned
 from raftmark.bench.design.specification import Cell
 from raftmark.bench.experiment import durability
@@ -41,7 +41,7 @@ from raftmark.bench.runs.forms import (
     log_name,
     pairs,
 )
-from raftmark.bench.runs.results import ElectionResult, Result, parse_result
+from raftmark.bench.runs.results import ElectionResult, ReplicateResult, Result, parse_result
 from raftmark.bench.runs.store import DATA_PREFIX, Run, explained, now
 
 # Generous for a slow machine, and still little against a profile's patience.
@@ -263,6 +263,8 @@ def _go_through(
             _stagger(contender, cluster["nodes"])
             settle(contender, Patience(_START_TIMEOUT_S, "start"), led=True)
             contender.call("links", reply_timeout=_START_TIMEOUT_S, **cell.links)
+        if cell.followers is not None:
+            _hand_over(contender)
         if cell.workload["name"] in _BESIDE_LEADER:
             # What the cluster holds when idle is read of one that has settled, as the run awaits.
             settle(contender, Patience(_START_TIMEOUT_S, "start"), led=True)
@@ -278,6 +280,8 @@ def _go_through(
         if not life.fresh:
             progress.cost = without_memory(progress.cost)
         result = parse_result(cell.workload["name"], progress.result)
+        if cell.followers is not None:
+            _require_the_leader(result)
 
         progress.stage = "check"
         patience_s = _patience_s(cell, result)
@@ -316,6 +320,18 @@ def start(contender: Asked, cluster: Mapping[str, Any]) -> list[int]:
     if nodes != list(range(1, cluster["nodes"] + 1)):
         raise ContenderFailed(f"started nodes {nodes[:10]} where {cluster['nodes']} were asked for")
     return nodes
+
+
+def _hand_over(contender: Contender) -> None:
+    """Let the node lead whose program is the contender's own, whoever was elected."""
+    settle(contender, Patience(_START_TIMEOUT_S, "start"), led=True)
+    contender.call("transfer", reply_timeout=_START_TIMEOUT_S, node=LEADS)
+
+
+def _require_the_leader(result: Result) -> None:
+    """Raises `ContenderFailed` where another node than the one that was made to led the load."""
+    if isinstance(result, ReplicateResult) and result.node != LEADS:
+        raise ContenderFailed(f"node {result.node} led, where node {LEADS} had been made to")
 
 
 def _patience_s(cell: Cell, result: Result) -> float:

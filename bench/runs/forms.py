@@ -8,6 +8,7 @@ from typing import Annotated, Any, Literal
 import msgspec
 
 from raftmark.bench.contenders.conformance import COMPLETE, FAILS
+from raftmark.bench.contenders.variants import TCP as MIXED
 from raftmark.bench.design.cells import NATIVE
 from raftmark.bench.design.specification import Cell, Specification
 from raftmark.bench.files import file_name
@@ -54,7 +55,9 @@ class ContenderEntry(msgspec.Struct, frozen=True):
         """
         offered = cell.needs if self.hello is None else self.hello.get("features", ())
         transport = {cell.transport} - {*self.transports}
-        return cell.needs - set(offered) | transport
+        mixed = cell.followers is not None and self.name.startswith(MIXED)
+        lead = {"one program to lead"} if mixed else set()
+        return cell.needs - set(offered) | transport | lead
 
 
 class Resumption(msgspec.Struct, frozen=True):

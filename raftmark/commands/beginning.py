@@ -36,6 +36,7 @@ def create(
     With `with_twin` one of them runs twice: the one named `twin`, or one that the seed chooses.
     `project` is the directory that they come from, and `asked` what is kept of the command line.
     """
+    from raftmark.bench.experiment.entries import with_their_followers
     from raftmark.bench.experiment.environment import describe_environment
     from raftmark.bench.experiment.twin import choose_base, twin_of
     from raftmark.bench.runs.forms import Asked, Manifest
@@ -44,6 +45,7 @@ def create(
     entries = line_up(chosen)
     if with_twin and (base := choose_base(entries, seed, twin)) is not None:
         entries.append(twin_of(base))
+    specification = with_their_followers(entries, specification, say)
     _say_what_is_not_asked(entries, specification)
     return Run.create(
         results,

@@ -22,6 +22,7 @@ from matplotlib.axes import Axes
 from matplotlib.axis import Axis as DrawnAxis
 from matplotlib.axis import XAxis
 from matplotlib.figure import Figure
+from matplotlib.patches import Rectangle
 from matplotlib.ticker import (
     FixedLocator,
     FuncFormatter,
@@ -80,7 +81,7 @@ View = Literal["absolute", "relative"]
 class Point:
     """A marker: where it is, the ends of its intervals, and its figures as text.
 
-    `label` is a word or two to stand beside it.
+    `label` is a word or two to stand beside it; `shade`, from 0 to 1, how dark its tile is.
     """
 
     x: float
@@ -89,6 +90,7 @@ class Point:
     y_interval: Interval | None = None
     x_interval: Interval | None = None
     label: str = ""
+    shade: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,7 +126,8 @@ class Panel:
     `rows` makes the vertical axis a list of names, from the top, at 0, 1, 2, …; `marks` are points
     of nobody in the run, such as another publication's; `band` is a range of x to shade, `level` a
     value of y, or of x where there are rows, to draw a line at. `bars`: each row is a bar from 0,
-    with its label at the end, and the axis needs no ticks.
+    with its label at the end, and the axis needs no ticks. With `columns`, names from the left at
+    0, 1, 2, …, a point is a tile of a row and a column.
     """
 
     title: str
@@ -136,6 +139,7 @@ class Panel:
     band: Interval | None = None
     level: float | None = None
     bars: bool = False
+    columns: Sequence[str] = ()
 
 
 class Drawing(NamedTuple):
@@ -167,7 +171,9 @@ class Chart:
         """Return the figures of the first view as a data URI: a row for each marker."""
         rows = [
             (
-                *(panel.title, one.contender, panel.rows[round(p.y)] if panel.rows else p.y, p.x),
+                *(panel.title, one.contender),
+                panel.rows[round(p.y)] if panel.rows else p.y,
+                panel.columns[round(p.x)] if panel.columns else p.x,
                 *(p.x_interval or ("", "")),
                 *(p.y_interval or ("", "")),
                 p.tip,
@@ -365,6 +371,8 @@ def paint(
     _scale(axes.xaxis, panel.x, _extent(xs), width / 55)
     if panel.bars:
         _bar_rows(axes, panel, contenders, width)
+    if panel.columns:
+        _tiles(axes, panel)
     if panel.rows:
         axes.set_yticks(range(len(panel.rows)), list(panel.rows))
         axes.set_ylim(len(panel.rows) - 0.5, -0.5)
@@ -402,6 +410,33 @@ def _bar_rows(axes: Axes, panel: Panel, contenders: Mapping[str, Contender], wid
                 gid=f"series:{look.name}",
                 annotation_clip=False,
             )
+
+
+def _tiles(axes: Axes, panel: Panel) -> None:
+    """Draw a tile behind each point, with the point's label beside its marker."""
+    axes.set_xticks(range(len(panel.columns)), list(panel.columns))
+    axes.set_xlim(-0.5, len(panel.columns) - 0.5)
+    axes.grid(axis="x", visible=False)
+    for series in panel.series:
+        for p in series.points:
+            corner = round(p.x) - 0.5, round(p.y) - 0.5
+            axes.add_patch(
+                Rectangle(corner, 1, 1, facecolor=INK, alpha=_DARKEST * p.shade, linewidth=0)
+            )
+            axes.annotate(
+                p.label,
+                (p.x, p.y),
+                (8, 0),
+                textcoords="offset points",
+                va="center",
+                color=INK,
+                gid=f"series:{series.contender}",
+                annotation_clip=False,
+            )
+
+
+_DARKEST = 0.32
+"""How much of the ink the darkest tile has: what is written on it can still be read."""
 
 
 def _end(point: Point) -> float:

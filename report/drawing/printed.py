@@ -122,6 +122,7 @@ def _in_latex(chart: Chart, contenders: Mapping[str, Contender]) -> Figure:
             x=replace(panel.x, label=escape(panel.x.label), suffix=escape(panel.x.suffix)),
             y=replace(panel.y, label=escape(panel.y.label), suffix=escape(panel.y.suffix)),
             rows=[escape(row) for row in panel.rows],
+            columns=[escape(column) for column in panel.columns],
         )
         for panel in chart.panels
     )

@@ -34,7 +34,8 @@ def answers(analysis: Analysis) -> list[Sentence]:
         return [Sentence("This run has no measurement: not one trial succeeded.")]
     asked = next((p for p in analysis.placements if _measured(p)), None)
     if asked is None:
-        return [Sentence("Nothing that could be compared was measured here.")]
+        but = ", but mixtures of languages, below" if analysis.evidence.mixtures else ""
+        return [Sentence(f"Nothing that could be compared was measured here{but}.")]
     view = _View(analysis, asked)
     found = [*view.pythons(), *view.go(), *view.indifferent()]
     found += [
@@ -142,7 +143,7 @@ class _View:
                 told.append(f"{share} Go's {what} with {self._short(best)}")
         parts += [f"a command takes {listed(told)}"] if told else []
         if parts:
-            yield Sentence(f"{_sentence_case('; '.join(parts))}.", tuple(claims))
+            yield Sentence(f"{_sentence_case(self._where + '; '.join(parts))}.", tuple(claims))
 
     def indifferent(self) -> Iterator[Sentence]:
         """Where it does not matter whom one takes."""
@@ -153,7 +154,7 @@ class _View:
         if whole is not None and most is not None and most[0] <= SAME:
             claims += most[1]
             parts.append(
-                f"It does not matter to a whole election, {self._range(whole)}: the timeouts "
+                f"it does not matter to a whole election, {self._range(whole)}: the timeouts "
                 f"decide, and no model takes {below(most[0])} times as long as another"
             )
             if voting is not None and (own := self._range(voting)):
@@ -170,7 +171,7 @@ class _View:
         if same:
             parts.append(f"Go and the best of Python cannot be told apart in {listed(same)}")
         if parts:
-            yield Sentence(f"{'; '.join(parts)}.", tuple(claims))
+            yield Sentence(f"{_sentence_case(self._where + '; '.join(parts))}.", tuple(claims))
 
     def elsewhere(self) -> Iterator[Sentence]:
         """The same questions, in a sentence, of the placement that is not the first."""

@@ -55,8 +55,16 @@ class Evidence:
     def cells_of(
         self, workload: str, fits: Callable[[Cell], bool] = lambda cell: True
     ) -> list[Cell]:
-        """Return a workload's cells, of those that fit."""
-        return [c for c in self.cells if c.workload["name"] == workload and fits(c)]
+        """Return a workload's cells, of those that fit; without mixtures, which are `mixtures`."""
+        found = (c for c in self.cells if c.workload["name"] == workload and c.followers is None)
+        return [cell for cell in found if fits(cell)]
+
+    @property
+    def mixtures(self) -> list[Cell]:
+        """The cells in which a leader has another contender's programs as its followers."""
+        return [
+            c for c in self.cells if c.workload["name"] == "replicate" and c.followers is not None
+        ]
 
     def of(self, cell: Cell, name: str) -> list[Measured]:
         """Return a contender's trials in a cell, in the order in which they ended."""

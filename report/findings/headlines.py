@@ -175,7 +175,7 @@ def measured_headline(
     `twins` are the names of those measured once more, with whom they are; they stand in no
     comparison but in the noise floor.
     """
-    noise = _noise(samples, twins, higher_is_better)
+    noise = noise_of(samples, twins, higher_is_better)
     samples = {name: values for name, values in samples.items() if name not in twins}
     compared = {}
     for one, other in pairs:
@@ -248,7 +248,8 @@ def _drift(
     return math.exp(normal_quantile((1 + CONFIDENCE) / 2) * deviation)
 
 
-def _noise(samples: Samples, twins: Mapping[str, str], higher_is_better: bool) -> Floor | None:
+def noise_of(samples: Samples, twins: Mapping[str, str], higher_is_better: bool) -> Floor | None:
+    """Return the farthest that a twin is from whom it is; None without twins."""
     floors = []
     for twin, base in twins.items():
         again, once = samples.get(twin, {}), samples.get(base, {})

@@ -99,6 +99,8 @@ def setting(cell: Cell) -> str:
     parts = [f"{cluster['nodes']} nodes", f"{cluster['storage']} storage"]
     if cell.transport != NATIVE:
         parts.append("each a program, over TCP")
+    if cell.followers is not None:
+        parts.append(f"{cell.followers} follows")
     if "payload" in workload:
         parts.append(f"{workload['payload']}-byte values")
     if workload["name"] == "election":

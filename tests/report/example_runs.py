@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from .synthetic_runs import EVERYTHING, LABELS, REALISTIC, Behaviour
+from .synthetic_runs import EVERYTHING, LABELS, REALISTIC, Behaviour, mixture_cells
 
 HOSTILE = """<script>alert("x")</script><img src=x onerror='alert(1)'>&amp;{{ 7 * 7 }}"""
 
@@ -43,6 +43,7 @@ RUNS: Mapping[str, Mapping[str, Any]] = {
         "outstanding": (1, 64),
         "timeouts_ms": ((150, 300),),
         "deployed": True,
+        "others": mixture_cells(),
     },
     "failing": {"behaviours": FAILING},
     "absent": {"behaviours": ABSENT},

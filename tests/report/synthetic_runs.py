@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any
@@ -120,7 +120,7 @@ def write_run(
         "environment": dict(environment or _ENVIRONMENT),
     }
     trials = [
-        _trial(cell, block, order, name, behaviours[name], rng)
+        _trial(cell, block, order, name, behaviours, rng)
         for block in range(blocks)
         for cell in cells
         for order, name in enumerate(rng.permutation(list(behaviours)).tolist())
@@ -241,6 +241,21 @@ def _replicate_cell(
     }
 
 
+def mixture_cells(
+    outstanding: Sequence[int] = (1, 64), followers: Iterable[str] = LABELS
+) -> list[dict[str, Any]]:
+    """The cells in which these follow, whoever leads."""
+    return [
+        {
+            **_deployed(_replicate_cell(commands)),
+            "id": f"mixture-w{commands}-{name}",
+            "followers": name,
+        }
+        for commands in outstanding
+        for name in followers
+    ]
+
+
 def _deployed(cell: dict[str, Any]) -> dict[str, Any]:
     """The same cell on nodes that are programs of their own."""
     return {
@@ -325,15 +340,17 @@ def _trial(
     block: int,
     order: int,
     name: str,
-    behaviour: Behaviour,
+    behaviours: Mapping[str, Behaviour],
     rng: np.random.Generator,
 ) -> dict[str, Any]:
     failure = result = check = None
+    behaviour = behaviours[name]
     if behaviour.failure and behaviour.failing(cell["id"], block):
         stage, message = behaviour.failure
         failure = {"stage": stage, "message": message, "stderr": behaviour.stderr}
     else:
-        result = _MEASURES[cell["workload"]["name"]](cell, behaviour, rng)
+        paced = _paced(behaviour, behaviours.get(cell.get("followers", name), behaviour))
+        result = _MEASURES[cell["workload"]["name"]](cell, paced, rng)
         check = {"passed": True, "problems": [], "entries": 100}
     return {
         "schema": 1,
@@ -359,6 +376,15 @@ def _trial(
         "started_at": "2026-03-01T12:00:01Z",
         "duration_s": 3.1,
     }
+
+
+def _paced(leader: Behaviour, follower: Behaviour) -> Behaviour:
+    """A cluster is as fast as the slower of those who lead it and who follow."""
+    return replace(
+        leader,
+        capacity=min(leader.capacity, follower.capacity),
+        latency_us=max(leader.latency_us, follower.latency_us),
+    )
 
 
 def _replicate(

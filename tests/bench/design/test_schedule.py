@@ -4,8 +4,10 @@ from itertools import pairwise
 import msgspec
 import pytest
 
+from raftmark.bench.design.cells import mixture_cell
 from raftmark.bench.design.schedule import schedule
 from raftmark.bench.design.specification import PROFILES, Specification, SpecificationError, narrow
+from raftmark.bench.experiment.entries import with_their_followers
 from raftmark.bench.runs.forms import ContenderEntry
 from raftmark.bench.runs.plan import expected
 from tests.bench.support import HELLO, election_cell, manifest, replicate_cell
@@ -178,3 +180,22 @@ def test_a_pattern_without_a_cell_is_refused():
 def test_an_unknown_workload_is_refused():
     with pytest.raises(SpecificationError, match="no such workload: sort"):
         narrow(PROFILES["quick"](), workloads=["sort", "election"])
+
+
+def test_who_follows_takes_part_and_has_programs_of_its_own():
+    """Whoever is mixed already cannot lead, and there is nobody to follow who is not in the run."""
+    cells = [replicate_cell(), *(mixture_cell(name, 64) for name in ("go", "asyncio", "absent"))]
+    hello = {"features": [*HELLO["features"], "transfer"]}
+    both = ["native", "tcp"]
+    entries = [
+        ContenderEntry("go", "Go", hello, None, transports=both),
+        ContenderEntry("asyncio", "Asyncio", hello, None),
+        ContenderEntry("tcp:go+go", "Mixed", hello, None, transports=both),
+        ContenderEntry("absent", "Absent", None, "no such program", transports=both),
+    ]
+    said: list[str] = []
+    kept = with_their_followers(entries, Specification(blocks=1, cells=cells), said.append).cells
+    assert said == ["asyncio, absent cannot follow here: without 2 cells of mixtures"]
+    assert [cell.id for cell in kept] == ["replicate-w2", "mixture-w64-go"]
+    asked = {entry.name: not entry.lacks(kept[1]) for entry in entries[:3]}
+    assert asked == {"go": True, "asyncio": False, "tcp:go+go": False}

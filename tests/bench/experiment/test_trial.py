@@ -8,12 +8,13 @@ import msgspec
 import pytest
 
 from raftmark.bench.contenders.contender import Contender
-from raftmark.bench.contenders.registry import ContenderSpec
-from raftmark.bench.design.cells import catch_up_cell
+from raftmark.bench.contenders.registry import ContenderSpec, load_contenders
+from raftmark.bench.contenders.variants import Mixture
+from raftmark.bench.design.cells import catch_up_cell, mixture_cell
 from raftmark.bench.design.schedule import Planned
 from raftmark.bench.design.specification import Cell
 from raftmark.bench.experiment.check import Node, _differences
-from raftmark.bench.experiment.measure import End
+from raftmark.bench.experiment.measure import End, _taking_part
 from raftmark.bench.experiment.replay import Command, Entry, Replay
 from raftmark.bench.experiment.trial import run_trial
 from raftmark.bench.runs.forms import Trial
@@ -402,3 +403,40 @@ def test_links_are_spoilt_once_there_is_a_leader(tmp_path):
     cell = msgspec.structs.replace(election_cell(), links={"delay_ms": [0, 15]})
     trial = run_fake(tmp_path, [sys.executable, str(script)], cell)
     assert trial.failure is None
+
+
+@pytest.mark.parametrize("obeys", [True, False])
+def test_in_a_mixture_the_node_leads_that_was_made_to(tmp_path, obeys):
+    script = tmp_path / "led.py"
+    script.write_text(
+        f"import sys\nsys.path.insert(0, {str(Path(fake('stub')[1]).parent)!r})\n"
+        "from stub import Stub\n"
+        "class Led(Stub):\n"
+        "    def op_start(self, request):\n"
+        "        reply = super().op_start(request)\n"
+        "        self.leader = 2\n"
+        "        return reply\n"
+        "    def op_transfer(self, request):\n"
+        f"        self.leader = request['node'] if {obeys} else 2\n"
+        "        return {}\n"
+        "Led().serve()\n"
+    )
+    cell = msgspec.structs.replace(replicate_cell(), followers="others")
+    trial = run_fake(tmp_path, [sys.executable, str(script)], cell)
+    if obeys:
+        assert trial.failure is None
+        assert trial.result is not None
+        assert trial.result["node"] == 1
+    else:
+        assert trial.failure is not None
+        assert trial.failure.message == "node 2 led, where node 1 had been made to"
+
+
+def test_in_a_mixture_all_but_the_leader_are_the_followers_programs():
+    specs = load_contenders()
+    cell = mixture_cell("go", 64)
+    mixed = _taking_part(Planned(cell, 0, 0, "asyncio"), specs)
+    assert isinstance(mixed, Mixture)
+    assert [member.name for member in mixed.members] == ["asyncio", "go", "go"]
+    plain = msgspec.structs.replace(cell, followers=None)
+    assert _taking_part(Planned(plain, 0, 0, "asyncio"), specs) is specs["asyncio"]

@@ -165,7 +165,7 @@ class Stub:
         latency_ns = length_ns // SERIALS
         return {
             "workload": "replicate",
-            "node": 1,
+            "node": self.leader,
             "client": "made up",
             "started_ns": started_ns,
             "ended_ns": started_ns + length_ns,
