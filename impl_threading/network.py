@@ -17,7 +17,14 @@ from typing import NamedTuple
 from raftmark.impl_threading.transport import Delayed
 from raftmark.raft.connections import READ_SIZE, Backoff, Refusals, open_socket, prepare
 from raftmark.raft.deployed import Address
-from raftmark.raft.handshake import HANDSHAKE_S, MAX_HANDSHAKES, Dialler, Identity, Listener
+from raftmark.raft.handshake import (
+    HANDSHAKE_S,
+    MAX_HANDSHAKES,
+    Dialler,
+    Identity,
+    Listener,
+    no_peer,
+)
 from raftmark.raft.messages import Message
 from raftmark.raft.wire import MAX_BACKLOG, FrameError, Outgoing, encode
 
@@ -334,8 +341,10 @@ class Acceptor:
         connection.settimeout(None)
 
     def _know(self, peer: int, connection: socket.socket) -> None:
-        """Who dials again has lost the connection it had."""
+        """Who dials again has lost the connection it had; who was removed meanwhile is no peer."""
         with self._changing:
+            if not self._knows(peer):
+                raise no_peer(peer)
             former = self._peers.get(peer)
             self._peers[peer] = connection
             if former is not None:

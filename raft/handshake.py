@@ -181,7 +181,7 @@ class Listener:
         if to != own.node:
             raise Refused(f"this is node {own.node}, not node {to}")
         if dialler == own.node or not 0 < dialler <= MAX_INTEGER or not self._knows(dialler):
-            raise Refused(f"no such peer: {dialler}")
+            raise no_peer(dialler)
         self._hello, self._dialler = body, dialler
         if own.secret:
             self._output += frame(CHALLENGE, encode((self._nonce,)))
@@ -190,6 +190,8 @@ class Listener:
 
     def _take_proof(self, body: bytes) -> None:
         (proof,) = fields(decode_bytes, body)
+        if not self._knows(self._dialler):
+            raise no_peer(self._dialler)  # Not any more.
         if not proof:
             raise Refused("a secret is wanted")
         if not hmac.compare_digest(proof, self._proof("dialler")):
@@ -223,6 +225,11 @@ def nonce_of(values: tuple[bytes]) -> bytes:
     if len(nonce) != NONCE_BYTES:
         raise FrameError(f"no nonce: {len(nonce)} bytes")
     return nonce
+
+
+def no_peer(node: int) -> Refused:
+    """Who dials is none of those that may."""
+    return Refused(f"no such peer: {node}")
 
 
 def printable(text: str) -> str:

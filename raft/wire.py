@@ -11,9 +11,9 @@ dead. What exceeds a bound is dropped, as Raft allows.
 
 import struct
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from itertools import islice
-from typing import NamedTuple
+from typing import Annotated, Any, NamedTuple, TypeAlias, get_origin, get_type_hints
 
 import msgspec
 
@@ -48,13 +48,52 @@ OPERATIONS = MEMBERSHIP | {"set", "get", "cas", "noop"}
 
 MAX_BODY = 64 << 20
 """Bytes; far above what a node sends (`raft.node.Settings.max_bytes`)."""
+MAX_LISTED = 1 << 16
+"""Entries, items or servers of one message, far above what a node sends: tiny ones take many times
+their bytes.
+"""
 MAX_BACKLOG = 16 << 20
 MAX_BUFFERS = 1024  # in one call of the system (IOV_MAX)
 MAX_DELAY_NS = 60_000_000_000
 MAX_INTEGER = 2**63 - 1
 
+Decoder: TypeAlias = Callable[[memoryview], Message]
+
+
+def decoder_of(kind: type[Message]) -> Decoder:
+    """What makes a message of its body; ValueError of a list that is too long, none of it made."""
+    hints = list(get_type_hints(kind).values())
+    bounded = list(map(bounded_type, hints))
+    if bounded == hints:
+        decode_plainly: Decoder = msgspec.msgpack.Decoder(kind).decode
+        return decode_plainly
+    decode = msgspec.msgpack.Decoder(fields_of(bounded)).decode
+    if kind is not InstallSnapshot:
+        return lambda body: kind(*decode(body))
+
+    def install_snapshot(body: memoryview) -> InstallSnapshot:
+        message = InstallSnapshot(*decode(body))
+        return message._replace(configuration=Configuration(*message.configuration))
+
+    return install_snapshot
+
+
+def bounded_type(hint: Any) -> Any:
+    """A field's type, whose lists have no more than `MAX_LISTED`."""
+    if hint is Configuration:
+        return fields_of([bounded_type(each) for each in get_type_hints(hint).values()])
+    if get_origin(hint) is tuple:
+        return Annotated[hint, msgspec.Meta(max_length=MAX_LISTED)]
+    return hint
+
+
+def fields_of(types: list[Any]) -> Any:
+    """An array of just these fields."""
+    return tuple[*types]  # type: ignore[valid-type]
+
+
 encode_body = msgspec.msgpack.Encoder().encode
-decode_body = [msgspec.msgpack.Decoder(kind).decode for kind in TYPES]
+decode_body = [decoder_of(kind) for kind in TYPES]
 
 
 class FrameError(Exception):

@@ -7,6 +7,7 @@ The vectors are what the Python modules wrote when they were made; Go's tests re
 from __future__ import annotations
 
 import json
+import tracemalloc
 from pathlib import Path
 from typing import Any
 
@@ -28,7 +29,7 @@ from raftmark.raft.messages import (
     RequestVoteReply,
     TimeoutNow,
 )
-from raftmark.raft.wire import HEADER, MAX_BODY, TAGS, FrameError, encode
+from raftmark.raft.wire import HEADER, MAX_BODY, MAX_LISTED, TAGS, FrameError, encode
 
 VECTORS = Path(__file__).with_name("vectors") / "wire.json"
 
@@ -337,6 +338,42 @@ def test_what_came_before_a_bad_frame_is_handed_on() -> None:
     assert next(heard) == (0, message)
     with pytest.raises(FrameError):
         next(heard)
+
+
+@pytest.mark.parametrize("kind", ["entries", "items", "voters", "learners"])
+def test_a_list_that_is_too_long_is_refused_before_any_of_it_is_made(kind: str) -> None:
+    def message(count: int) -> bytes:
+        if kind == "entries":
+            return raw(2, 3, 1, 2, 7, 2, [[3, SET]] * count, 6, 1)
+        if kind == "items":
+            return snapshot(PAIR, *([["", None, 0]] * count))
+        servers = list(range(1, count + 1))
+        return snapshot([servers, []] if kind == "voters" else [[count + 1], servers])
+
+    assert list(welcomed().receive(message(MAX_LISTED)))
+    listener, data = welcomed(), message(MAX_LISTED + 1)
+    tracemalloc.start()
+    try:
+        with pytest.raises(FrameError, match=f"length <= {MAX_LISTED}"):
+            list(listener.receive(data))
+        _, most = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert most < 2 * len(data) + 100_000, "no more than the bytes that have come"
+
+
+def test_who_is_removed_during_its_handshake_is_not_welcome() -> None:
+    known = {1, 3}
+    dialler = Dialler(ONE._replace(secret=SECRET), 2)
+    listener = Listener(TWO._replace(secret=SECRET), known.__contains__)
+    list(listener.receive(dialler.take_output()))
+    dialler.receive(listener.take_output())
+    known.remove(1)
+    with pytest.raises(Refused, match="no such peer: 1"):
+        list(listener.receive(dialler.take_output()))
+    with pytest.raises(Refused, match="node 2 refuses: no such peer: 1"):
+        dialler.receive(listener.take_output())
+    assert listener.peer is None
 
 
 def test_a_dialler_hears_nothing_after_its_welcome() -> None:

@@ -194,3 +194,23 @@ func TestAnAnnouncedLengthTakesNoMemory(t *testing.T) {
 		t.Errorf("%d bytes were taken", taken)
 	}
 }
+
+// Tiny entries take many times their bytes: of too many none is made.
+func TestAListThatIsTooLongTakesNoMemory(t *testing.T) {
+	most := 1 << 16
+	entries := slices.Repeat([]raft.Entry{{Term: 3, Command: &raft.Command{Op: raft.Noop}}}, most+1)
+	body, tag := raft.AppendMessage(nil, raft.AppendEntries{Term: 3, From: 1, To: 2, Entries: entries[:most]})
+	if _, err := raft.DecodeMessage(tag, body); err != nil {
+		t.Error(err)
+	}
+	body, tag = raft.AppendMessage(nil, raft.AppendEntries{Term: 3, From: 1, To: 2, Entries: entries})
+	var before, after runtime.MemStats
+	runtime.ReadMemStats(&before)
+	if _, err := raft.DecodeMessage(tag, body); err == nil {
+		t.Error("it was taken")
+	}
+	runtime.ReadMemStats(&after)
+	if taken := after.TotalAlloc - before.TotalAlloc; taken > 1<<16 {
+		t.Errorf("%d bytes were taken", taken)
+	}
+}

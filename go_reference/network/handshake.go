@@ -200,7 +200,7 @@ func (c *Config) admit(
 	case h.to != int64(c.Node):
 		return 0, fmt.Errorf("this is node %d, not node %d", c.Node, h.to)
 	case h.from < 1 || from == c.Node || !knows(from):
-		return 0, fmt.Errorf("no such peer: %d", h.from)
+		return 0, errNoPeer(h.from)
 	}
 	shown := []byte{}
 	if c.Secret != nil {
@@ -214,10 +214,15 @@ func (c *Config) admit(
 		if err := c.checkProof(answer, said, nonce); err != nil {
 			return from, err
 		}
+		if !knows(from) {
+			return from, errNoPeer(h.from) // Not any more.
+		}
 		shown = c.proof(listener, said, nonce)
 	}
 	return from, say(conn, tagWelcome, oneBytes(shown))
 }
+
+func errNoPeer(from int64) error { return fmt.Errorf("no such peer: %d", from) }
 
 func (c *Config) checkProof(body, said, nonce []byte) error {
 	shown, err := onlyBytes(body)

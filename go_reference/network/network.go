@@ -211,6 +211,9 @@ func (n *Network) introduce(conn net.Conn, reader *frameReader) (raft.NodeID, er
 	}
 	n.mu.Lock()
 	defer n.mu.Unlock()
+	if n.peers[from] == nil {
+		return from, errNoPeer(int64(from)) // Not any more.
+	}
 	if earlier := n.incoming[from]; earlier != nil {
 		earlier.Close()
 	}

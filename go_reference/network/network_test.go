@@ -230,6 +230,39 @@ func TestWhatIsHeldIsBounded(t *testing.T) {
 	}
 }
 
+func TestAPeerThatIsRemovedInItsHandshakeIsNotHeard(t *testing.T) {
+	secret := []byte("sixteen or more bytes")
+	two := open(t, Config{Node: 2, Cluster: "c", Secret: secret})
+	// Nobody listens there; nodes 1 and 3 only dial.
+	two.SetPeers(map[raft.NodeID]string{1: "127.0.0.1:9", 3: "127.0.0.1:9"})
+	conn, err := net.Dial("tcp", two.Address())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Close()
+	said := hello{"c", 1, 2, newNonce()}.encode()
+	if err := say(conn, tagHello, said); err != nil {
+		t.Fatal(err)
+	}
+	reader := newFrameReader(conn)
+	challenge, err := reader.next(maxGreeting)
+	if err != nil {
+		t.Fatal(err)
+	}
+	nonce, _ := onlyBytes(challenge.body)
+	two.SetPeers(map[raft.NodeID]string{3: "127.0.0.1:9"})
+	if err := say(conn, tagProof, oneBytes((&Config{Secret: secret}).proof(dialler, said, nonce))); err != nil {
+		t.Fatal(err)
+	}
+	answer, err := reader.next(maxGreeting)
+	if err != nil || answer.tag != tagRefused || reasonIn(answer.body) != "no such peer: 1" {
+		t.Errorf("the answer is %d %q, %v", answer.tag, answer.body, err)
+	}
+	if reason := next(t, two.refused); reason != "1: no such peer: 1" {
+		t.Errorf("it is told %q", reason)
+	}
+}
+
 func TestPeersMayGoAndOthersCome(t *testing.T) {
 	one, two := pair(t, Config{}, Config{})
 	hears(t, one, two, beat(1))

@@ -26,8 +26,8 @@ const (
 	tagTimeoutNow
 )
 
-// maxListed is the most entries, items or servers of one message: so a small body cannot ask for
-// much memory. It is far above what a node sends.
+// maxListed is the most entries, items or servers of one message: tiny ones take many times their
+// bytes. It is far above what a node sends.
 const maxListed = 1 << 16
 
 // AppendMessage appends a message's body, and returns its tag too.
@@ -219,10 +219,13 @@ func (r *decoder) sentServers() []NodeID {
 	return servers
 }
 
-// list takes the header of an array that is not too long.
+// list takes the header of an array that is not too long. After a fault there is nothing in it.
 func (r *decoder) list() uint32 {
 	size := r.array()
 	r.check(size <= maxListed, "too many in a list")
+	if r.err != nil {
+		return 0
+	}
 	return size
 }
 

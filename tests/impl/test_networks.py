@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import socket
 import threading
@@ -9,9 +10,11 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from itertools import islice
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+from raftmark.impl_asyncio.network import Dialled
 from raftmark.raft import Command, Entry, Message, Role, handshake
 from raftmark.raft.client import Applied, Outcome
 from raftmark.raft.cluster import ClusterConfig, Events, Refusal
@@ -25,7 +28,7 @@ from raftmark.raft.messages import (
     RequestVote,
     RequestVoteReply,
 )
-from raftmark.raft.wire import encode
+from raftmark.raft.wire import Outgoing, encode
 from tests.test_wire_vectors import BAD_FRAMES, BAD_HELLOS, refusal_of
 
 from .neighbours import DEPLOYED, Neighbours
@@ -184,13 +187,16 @@ class Stranger:
 class Listening(Watched):
     """Node 2 of three, which lives alone, and whom it has refused."""
 
-    def __init__(self, factory: DeployedFactory, first: Address = NOBODY) -> None:
+    def __init__(
+        self, factory: DeployedFactory, first: Address = NOBODY, secret: bytes | None = None
+    ) -> None:
         self.refusals: list[Refusal] = []
         self.node: DeployedNode
 
         def node_of(config: ClusterConfig, events: Events) -> DeployedNode:
             events = events._replace(refused=self.noted(self.refusals))
-            self.node = factory(config._replace(members=(2,)), events, Site(2, "c-1"))
+            site = Site(2, "c-1", secret=secret)
+            self.node = factory(config._replace(members=(2,)), events, site)
             return self.node
 
         super().__init__(node_of)
@@ -251,6 +257,22 @@ def test_who_is_a_peer_no_more_is_heard_no_more(listening: Listening) -> None:
     with Stranger(listening.address) as again:
         again.say(Dialler(Identity(3, "c-1"), 2).take_output())
         assert b"no such peer: 3" in again.hear()
+
+
+def test_who_is_removed_during_its_handshake_is_not_heard(factory: DeployedFactory) -> None:
+    listening = Listening(factory, secret=b"a secret")
+    own = Identity(3, "c-1", b"a secret")
+    try:
+        with Stranger(listening.address) as former:
+            dialler = Dialler(own, 2)
+            former.say(dialler.take_output())
+            dialler.receive(former.socket.recv(1 << 16))
+            listening.node.introduce({1: NOBODY})
+            former.say(dialler.take_output())
+            assert b"no such peer: 3" in former.hear()
+        assert listening.reason() == "no such peer: 3"
+    finally:
+        listening.node.stop()
 
 
 def test_who_says_nothing_is_not_waited_for(
@@ -360,6 +382,44 @@ def test_what_a_peer_does_not_take_at_once_comes_whole_and_in_order(
         acknowledging.join()
         assert all(isinstance(outcome, Applied) for outcome in done)
         assert not listening.refusals
+
+
+def test_what_a_peer_does_not_take_waits_where_it_is_bounded() -> None:
+    """Of the event loop's transports only those that are written to by `write` always say so."""
+
+    class Full(asyncio.Transport):
+        """A connection that takes nothing."""
+
+        written = 0
+
+        def get_extra_info(self, name: str, default: Any = None) -> socket.socket:
+            return sock
+
+        def is_closing(self) -> bool:
+            return False
+
+        def write(self, data: bytes | bytearray | memoryview) -> None:
+            self.written += len(data)
+            if self.written > 1 << 16:
+                protocol.pause_writing()
+
+    async def fill() -> None:
+        nonlocal protocol
+        protocol = Dialled(Identity(2, "c-1"), 1, waiting)
+        protocol.connection_made(full)
+        for _ in range(100):
+            for message in [RequestVote(1, 2, 1, 0, 0)] * 1000:
+                waiting.queue(message, encode(message))
+            protocol.flush()
+
+    protocol: Dialled
+    waiting = Outgoing()
+    full = Full()
+    with socket.socket() as sock:
+        asyncio.run(fill())
+    assert full.written < 1 << 19
+    frames = 100_000 * len(encode(RequestVote(1, 2, 1, 0, 0)))
+    assert 0 < frames - waiting.size < 1 << 19
 
 
 def test_who_speaks_where_it_is_to_hear_is_hung_up_on(factory: DeployedFactory) -> None:
