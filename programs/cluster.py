@@ -3,12 +3,12 @@
 import secrets
 import time
 from collections.abc import Mapping, Sequence
-from concurrent.futures import Future, wait
+from concurrent.futures import wait
 from typing import Any
 
 from raftmark.programs import replies
 from raftmark.programs.launcher import Children, Command, Launcher
-from raftmark.programs.program import ANSWER_S, START_S, Program, end_all, ignore
+from raftmark.programs.program import ANSWER_S, BEGIN_S, START_S, Program, end_all, ignore
 from raftmark.raft.client import Done, Query, Reading
 from raftmark.raft.cluster import Cluster, ClusterConfig, Counters, Events, LogSlice, NodeStatus
 from raftmark.raft.deployed import Address
@@ -109,19 +109,27 @@ class ProgramCluster(Cluster):
             self._addresses[program.node] = text
 
     def _each(self, op: str, programs: Sequence[Program], **fields: Any) -> None:
-        """Ask these programs, all at once, and wait for their answers however long it takes."""
+        """Ask these programs, all at once, and wait for their answers, which may take long."""
         answers = [program.begin(op, replies.decode_object, **fields) for program in programs]
-        for answer in answers:
-            answer.result()
+        for program, answer in zip(programs, answers, strict=True):
+            program.finish(answer, BEGIN_S)
 
     def _tell_all(self, op: str, **fields: Any) -> None:
-        """Ask every program; one that hangs hears it as soon as it goes on."""
-        answers: list[Future[Any]] = []
-        for program in self._programs.values():
-            answer = program.begin(op, replies.decode_object, **fields)
-            if not program.hangs:
-                answers.append(answer)
-        wait(answers, ANSWER_S)
+        """Ask every program, side by side; one that hangs hears it as soon as it goes on.
+
+        All of them together are waited for no longer than one is. Those that hang are asked last:
+        where their pipes are full, they have the time that the others leave.
+        """
+        deadline_s = time.monotonic() + ANSWER_S
+        programs = sorted(self._programs.values(), key=lambda program: program.hangs)
+        answers = [
+            (program, program.begin(op, replies.decode_object, deadline_s=deadline_s, **fields))
+            for program in programs
+        ]
+        awaited = [(program, answer) for program, answer in answers if not program.hangs]
+        wait([answer for _, answer in awaited], max(0.0, deadline_s - time.monotonic()))
+        for program, answer in awaited:
+            program.hangs = not answer.done()
 
     def _living(self, node: int) -> Program:
         """A node's program, which is to have a life: that may end as soon as it has begun."""
@@ -178,8 +186,11 @@ class ProgramCluster(Cluster):
         self._begin(node, join=joins)
 
     def _begin(self, node: int, **fields: Any) -> bool:
-        """Let the node have a life; whether its storage was lost with a program."""
-        gone = self._programs[node].gone
+        """Let the node have a life; whether its storage was lost with a program.
+
+        One that hangs is killed, as it is when its node crashes, and another one started.
+        """
+        gone = self._programs[node].gone or not self._programs[node].answers()
         if gone:
             end_all([self._programs[node]])
             self._provide([node])
@@ -188,6 +199,8 @@ class ProgramCluster(Cluster):
             self._each("begin", [program], **fields)
         except BaseException:
             program.lives = False
+            if program.hangs:
+                program.kill()  # It would begin when it goes on, and nobody know of that life.
             raise
         return gone and self._config.storage == "memory"
 
@@ -273,7 +286,7 @@ class ProgramCluster(Cluster):
     def compact(self, node: int) -> tuple[int, int]:
         """Ask the node's program."""
         program = self._programs[node]
-        made = program.finish(program.begin("compact", replies.decode_compacted), None)
+        made = program.finish(program.begin("compact", replies.decode_compacted), BEGIN_S)
         return made.index, made.term
 
     def heartbeat(self, node: int) -> None:

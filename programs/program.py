@@ -21,6 +21,8 @@ not waited for again.
 """
 START_S = 60.0
 """A program that was just started may take that long; interpreters do on a busy machine."""
+BEGIN_S = 600.0
+"""What a node has saved may take minutes to read, or to write anew."""
 STOP_S = 10.0
 MAX_LINE = 64 << 20
 """Bytes; a longer line is no answer to anything."""
@@ -99,12 +101,16 @@ class Program:
         decode: Callable[[msgspec.Raw], T],
         answered: Callable[[T | RaftError], None],
         lost: type[RaftError] = Unavailable,
+        deadline_s: float | None = None,
         **fields: Any,
     ) -> None:
         """Send a request; `answered` hears what came of it, once, from the receiving thread.
 
-        `lost` is what it hears where the program ends before it answers.
+        `lost` is what it hears where the program ends before it answers. One that has not taken
+        the request by the deadline, of the monotonic clock, or for `ANSWER_S`, is killed.
         """
+        if deadline_s is None:
+            deadline_s = time.monotonic() + ANSWER_S
 
         with self._writing:
             number = next(self._ids)
@@ -112,7 +118,7 @@ class Program:
             try:
                 if not self.gone:
                     request = encode({"id": number, "op": op, **fields}) + b"\n"
-                    self._pipe.write(request, time.monotonic() + ANSWER_S)
+                    self._pipe.write(request, deadline_s)
             except TimeoutError:
                 # Its pipe is full. It may have half of this request, and so cannot go on.
                 self._pipe.kill()
@@ -121,8 +127,14 @@ class Program:
         if self.gone:
             self._abandon()
 
-    def begin(self, op: str, decode: Callable[[msgspec.Raw], T], **fields: Any) -> "Future[T]":
-        """Send a request; the future has what came of it."""
+    def begin(
+        self,
+        op: str,
+        decode: Callable[[msgspec.Raw], T],
+        deadline_s: float | None = None,
+        **fields: Any,
+    ) -> "Future[T]":
+        """Send a request, as `ask` does; the future has what came of it."""
         answer: Future[T] = Future()
 
         def answered(value: T | RaftError) -> None:
@@ -131,7 +143,7 @@ class Program:
             else:
                 answer.set_result(value)
 
-        self.ask(op, decode, answered, **fields)
+        self.ask(op, decode, answered, deadline_s=deadline_s, **fields)
         return answer
 
     def finish(self, answer: "Future[T]", patience_s: float | None) -> T:
@@ -149,6 +161,14 @@ class Program:
     def call(self, op: str, decode: Callable[[msgspec.Raw], T], **fields: Any) -> T:
         """Send a request and wait for its answer."""
         return self.finish(self.begin(op, decode, **fields), ANSWER_S)
+
+    def answers(self) -> bool:
+        """Whether it does; one that does not is killed."""
+        try:
+            self.call("hello", decode_object)
+        except Unavailable:
+            self.kill()
+        return not self.gone
 
     # -- its end -------------------------------------------------------------------------
 

@@ -94,6 +94,25 @@ def test_a_program_that_hangs_is_killed_when_it_is_crashed(
         watched.commit("1")
 
 
+def test_a_program_that_hangs_after_its_nodes_crash_holds_up_no_restart(
+    commands: list[Command], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    factory = partial(ProgramCluster, commands=commands[:1])
+    with running(factory, 3, election_timeout_s=0.5) as watched:
+        watched.cluster.crash(3)
+        stopped = program_of(watched, 3).pid
+        os.kill(stopped, signal.SIGSTOP)
+        monkeypatch.setattr("raftmark.programs.program.ANSWER_S", 0.2)
+        with pytest.raises(Unavailable, match="does not answer"):
+            watched.cluster.status(3)
+        monkeypatch.undo()
+        assert watched.cluster.restart(3), "its memory went with it"
+        assert program_of(watched, 3).pid != stopped
+        watched.commit("1")
+        watched.agree()
+        assert watched.failures == []
+
+
 def test_a_start_that_fails_leaves_nothing(commands: list[Command], tmp_path: Path) -> None:
     before = Holdings.now()
     broken = Command("broken", ["/no/such/program"])

@@ -7,6 +7,7 @@ import queue
 import sys
 import threading
 from collections.abc import Callable
+from concurrent.futures import Future
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,7 @@ import pytest
 
 from raftmark.programs import program as program_module
 from raftmark.programs import replies
+from raftmark.programs.cluster import ProgramCluster
 from raftmark.programs.introduction import describe
 from raftmark.programs.launcher import Children, Command
 from raftmark.programs.program import Program, end_all
@@ -162,6 +164,43 @@ def test_one_that_hangs_is_waited_for_once(monkeypatch: pytest.MonkeyPatch) -> N
     assert answer.result(DEADLINE_S) == {}
     assert not heard.program.hangs
     heard.close()
+
+
+def test_those_that_are_told_are_waited_for_together(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Two of five hang, as is known of one; another one's pipe is full, and takes all the time."""
+    now_s = 7.0
+    monkeypatch.setattr("time.monotonic", lambda: now_s)
+    waited_s: list[float] = []
+    asked: list[int] = []
+
+    class Told(Program):
+        def __init__(self, node: int, hangs: bool = False, full: bool = False) -> None:
+            self.node, self.hangs, self._full = node, hangs, full
+
+        def begin(self, op: str, *_: Any, deadline_s: float = 0.0, **_fields: Any) -> Future[Any]:
+            nonlocal now_s
+            assert op == "heal"
+            asked.append(self.node)
+            answer: Future[Any] = Future()
+            if self._full:
+                now_s = max(now_s, deadline_s)
+            elif not self.hangs and self.node != 2:
+                answer.set_result({})
+            return answer
+
+    def wait(answers: list[Future[Any]], patience_s: float) -> None:
+        waited_s.append(patience_s)
+        assert len(answers) == 4
+
+    monkeypatch.setattr("raftmark.programs.cluster.wait", wait)
+    cluster = ProgramCluster.__new__(ProgramCluster)
+    programs = [Told(1, hangs=True), Told(2), Told(3), Told(4, full=True), Told(5)]
+    cluster._programs = {program.node: program for program in programs}
+    cluster._links = {}
+    cluster.partition(None)
+    assert asked == [2, 3, 4, 5, 1], "whom the others cannot hold up"
+    assert [program.hangs for program in programs] == [True, True, False, True, False]
+    assert waited_s == [0.0]
 
 
 def test_one_that_takes_no_requests_is_killed() -> None:
