@@ -5,9 +5,12 @@ from collections.abc import Callable, Mapping
 
 from raftmark.impl_asyncio.cluster import AsyncioCluster
 from raftmark.impl_asyncio.network import Network, NetworkTransport
+from raftmark.impl_asyncio.service import Service
 from raftmark.impl_asyncio.transport import Transport
+from raftmark.raft.client import Proposal
 from raftmark.raft.cluster import ClusterConfig, Events
 from raftmark.raft.deployed import Address, DeployedNode, Site
+from raftmark.raft.errors import Unavailable
 from raftmark.raft.messages import Message
 
 
@@ -24,6 +27,7 @@ class AsyncioNode(DeployedNode, AsyncioCluster):
         super().__init__(config, events, new_loop)
         self.site = site
         self._network = Network(site, config.seed, self._deliver, events.refused)
+        self._service = Service(site, self._propose, self._network.refusals)
 
     def listen(self) -> Address:
         """Start the event loop, and listen in it."""
@@ -33,9 +37,25 @@ class AsyncioNode(DeployedNode, AsyncioCluster):
         """Let the network dial them."""
         self._run(self._network.introduce(peers))
 
+    def open_service(self, address: Address) -> Address:
+        """Listen for clients in the event loop."""
+        return self._run(self._service.listen(address))
+
+    def tell_services(self, addresses: Mapping[int, str]) -> None:
+        """Tell the clients' connections."""
+        self._loop.call_soon_threadsafe(self._service.port.tell, addresses)
+
     async def _stop(self) -> None:
+        await self._service.close()
         await self._network.close()
         await super()._stop()
+
+    def _propose(self, proposal: Proposal) -> None:
+        node = self._nodes.get(self.site.node)
+        if node is not None:
+            node.propose(proposal)
+        else:
+            proposal.done(Unavailable(f"node {self.site.node} is down"))
 
     def _deliver(self, message: Message) -> None:
         mailbox = self._mailboxes.get(self.site.node)

@@ -16,8 +16,16 @@ from raftmark.impl_multiprocessing.cluster import ProcessCluster
 from raftmark.impl_multiprocessing.handle import NodeHandle
 from raftmark.impl_multiprocessing.network import Network
 from raftmark.impl_multiprocessing.process import NodeProcess
+from raftmark.impl_multiprocessing.service import Service
+from raftmark.raft.client import Proposal
 from raftmark.raft.cluster import ClusterConfig, Events, Refusal
-from raftmark.raft.connections import address_of, identity_of, open_listener
+from raftmark.raft.connections import (
+    Refusals,
+    address_of,
+    identity_of,
+    open_client_port,
+    open_listener,
+)
 from raftmark.raft.deployed import Address, DeployedNode, Site
 from raftmark.raft.errors import Unavailable
 
@@ -31,10 +39,49 @@ class NodeLoop(NodeProcess):
         connect = partial(Network, listener, identity_of(site), config.seed, self._refused)
         super().__init__(site.node, config, control, connect)
         assert isinstance(self._transport, Network)
+        self._site = site
+        self._service: Service | None = None
         self._orders["introduce"] = self._transport.introduce
+        self._orders["open_service"] = self._open_service
+        self._orders["tell_services"] = self._tell_services
 
     def _refused(self, refusal: Refusal) -> None:
         self._send(("refused", refusal))
+
+    # -- clients -------------------------------------------------------------------------
+
+    def _open_service(self, address: Address) -> Address:
+        listener = open_client_port(self._site, address)
+        refusals = Refusals(self.id, self._refused)
+        self._service = Service(self._site, listener, self._selector, self._propose, refusals)
+        return address_of(listener)
+
+    def _tell_services(self, addresses: Mapping[int, str]) -> None:
+        if self._service is not None:
+            self._service.port.tell(addresses)
+
+    def _propose(self, proposal: Proposal) -> None:
+        if self._life is not None:
+            self._life.submit(proposal)
+        else:
+            proposal.done(Unavailable(f"node {self.id} is down"))
+
+    def _may_wait_s(self) -> float | None:
+        waits_s = [super()._may_wait_s()]
+        if self._service is not None:
+            waits_s.append(self._service.may_wait_s())
+        return min((wait_s for wait_s in waits_s if wait_s is not None), default=None)
+
+    def _step(self) -> None:
+        super()._step()
+        if self._service is not None:
+            self._service.be_on_time()
+            self._service.flush()
+
+    def _close(self) -> None:
+        if self._service is not None:
+            self._service.close()
+        super()._close()
 
 
 class LoopHandle(NodeHandle):
@@ -104,3 +151,14 @@ class ProcessNode(DeployedNode, ProcessCluster):
     def introduce(self, peers: Mapping[int, Address]) -> None:
         """Tell the node's thread."""
         self._nodes[self.site.node].call("introduce", dict(peers), patiently=True)
+
+    def open_service(self, address: Address) -> Address:
+        """Tell the node's thread."""
+        listening: Address = self._nodes[self.site.node].call(
+            "open_service", address, patiently=True
+        )
+        return listening
+
+    def tell_services(self, addresses: Mapping[int, str]) -> None:
+        """Tell the node's thread."""
+        self._nodes[self.site.node].call("tell_services", dict(addresses), patiently=True)

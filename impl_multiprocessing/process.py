@@ -115,9 +115,12 @@ class NodeProcess:
             self._stopping = True  # The contender is gone, in the middle of a word perhaps.
         finally:
             self._end_life()
-            self._transport.close()
-            self._selector.close()
-            self._control.close()
+            self._close()
+
+    def _close(self) -> None:
+        self._transport.close()
+        self._selector.close()
+        self._control.close()
 
     def _may_wait_s(self) -> float | None:
         """How long nothing is to be done unless something arrives: seconds, or None for ever."""

@@ -6,13 +6,16 @@ from collections.abc import Mapping
 
 from raftmark.impl_threading.cluster import ThreadCluster
 from raftmark.impl_threading.network import Acceptor, Sender
+from raftmark.impl_threading.service import Service
 from raftmark.impl_threading.transport import Delayed, Transport
+from raftmark.raft.client import Proposal
 from raftmark.raft.cluster import ClusterConfig, Events
 from raftmark.raft.connections import (
     Backoff,
     Refusals,
     address_of,
     identity_of,
+    open_client_port,
     open_listener,
 )
 from raftmark.raft.deployed import Address, DeployedNode, Site
@@ -45,6 +48,7 @@ class ThreadNode(DeployedNode, ThreadCluster):
         self._senders: dict[int, Sender] = {}
         self._listener: socket.socket | None = None
         self._acceptor: Acceptor | None = None
+        self._service: Service | None = None
 
     def listen(self) -> Address:
         """Listen; who connects waits until this node knows its peers."""
@@ -68,9 +72,26 @@ class ThreadNode(DeployedNode, ThreadCluster):
         except (OSError, RuntimeError) as error:
             raise Unavailable(f"the machine has no thread for a connection: {error}") from error
 
+    def open_service(self, address: Address) -> Address:
+        """Start the thread that accepts clients."""
+        listener = open_client_port(self.site, address)
+        try:
+            self._service = Service(self.site, listener, self._propose, self._refusals)
+        except (OSError, RuntimeError) as error:
+            listener.close()
+            raise Unavailable(f"the machine has no thread for clients: {error}") from error
+        return address_of(listener)
+
+    def tell_services(self, addresses: Mapping[int, str]) -> None:
+        """Tell the clients' threads."""
+        if self._service is not None:
+            self._service.port.tell(addresses)
+
     def stop(self) -> None:
         """End every thread."""
         super().stop()
+        if self._service is not None:
+            self._service.close()
         if self._acceptor is not None:
             self._acceptor.close()
         if self._listener is not None:
@@ -95,6 +116,13 @@ class ThreadNode(DeployedNode, ThreadCluster):
 
     def _transport(self, node_id: int) -> Transport:
         return NetworkTransport(self._senders, self._links[node_id])
+
+    def _propose(self, proposal: Proposal) -> None:
+        node = self._nodes.get(self.site.node)
+        if node is not None:
+            node.submit(proposal)
+        else:
+            proposal.done(Unavailable(f"node {self.site.node} is down"))
 
     def _hear(self, message: Message | Delayed) -> None:
         """A message has come; without a life it is lost."""

@@ -44,6 +44,7 @@ class ProgramCluster(Cluster):
         self._name = f"raftmark-{secrets.token_hex(8)}"
         self._programs: dict[int, Program] = {}
         self._addresses: dict[int, str] = {}
+        self._services: dict[int, str] | None = None
         self._links: dict[str, tuple[str, dict[str, Any]]] = {}
         self._replaced: dict[int, Command] = {}
         self._stopping = False
@@ -84,6 +85,8 @@ class ProgramCluster(Cluster):
             for program in programs:
                 program.kill()
             raise
+        if self._services is not None:
+            self._let_serve(programs)
         # A copy: whoever hears of a program's end takes out its address meanwhile.
         peers = {str(n): address for n, address in self._addresses.copy().items()}
         self._tell_all("peers", peers=peers)
@@ -101,12 +104,26 @@ class ProgramCluster(Cluster):
             for program in programs
         ]
         for program, answer in zip(programs, answers, strict=True):
-            text = program.finish(answer, START_S).address
-            try:
-                Address.parse(text)
-            except ValueError as error:
-                raise Unavailable(f"{program} listens nowhere: {text!r:.60}") from error
-            self._addresses[program.node] = text
+            self._addresses[program.node] = where(program, answer)
+
+    def serve(self) -> dict[int, str]:
+        """Let every program listen for clients: those that do not yet."""
+        if self._services is None:
+            self._services = {}
+        self._let_serve([p for n, p in self._programs.items() if n not in self._services])
+        return dict(self._services)
+
+    def _let_serve(self, programs: Sequence[Program]) -> None:
+        assert self._services is not None
+        answers = [
+            program.begin(
+                "serve", replies.decode_listening, address=self._launcher.address(program.node)
+            )
+            for program in programs
+        ]
+        for program, answer in zip(programs, answers, strict=True):
+            self._services[program.node] = where(program, answer)
+        self._tell_all("services", addresses={str(n): at for n, at in self._services.items()})
 
     def _each(self, op: str, programs: Sequence[Program], **fields: Any) -> None:
         """Ask these programs, all at once, and wait for their answers, which may take long."""
@@ -140,6 +157,8 @@ class ProgramCluster(Cluster):
     def _ended(self, program: Program, how: str) -> None:
         """A program has ended, and with it the life of its node, if it had one."""
         self._addresses.pop(program.node, None)
+        if self._services is not None:
+            self._services.pop(program.node, None)
         if program.lives and not self._stopping:
             program.lives = False
             self._events.failed(program.node, Unavailable(how))
@@ -305,6 +324,16 @@ class ProgramCluster(Cluster):
         program = self._programs[node]
         workload = {"name": name, **in_units(spec)}
         return program.finish(program.begin("run", replies.decode_object, workload=workload), None)
+
+
+def where(program: Program, answer: "Future[replies.Listening]") -> str:
+    """The address at which a program says that it listens. Unavailable if that is none."""
+    text = program.finish(answer, START_S).address
+    try:
+        Address.parse(text)
+    except ValueError as error:
+        raise Unavailable(f"{program} listens nowhere: {text!r:.60}") from error
+    return text
 
 
 # -- what requests say --------------------------------------------------------------------

@@ -10,6 +10,7 @@ from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple, TypeAlias
 
 from raftmark.raft.client import Done, Query, Reading
+from raftmark.raft.errors import BadRequest
 from raftmark.raft.links import Faults
 from raftmark.raft.loads import OfferedSpec, ReplicateSpec
 from raftmark.raft.messages import Command, Entry
@@ -293,6 +294,13 @@ class Cluster(ABC):
     @abstractmethod
     def heartbeat(self, node: int) -> None:
         """Let a leader broadcast a heartbeat; returns when it was sent."""
+
+    def serve(self) -> dict[int, str]:
+        """Let every node listen for clients, if it does not yet; where each does.
+
+        BadRequest where no client could reach a node.
+        """
+        raise BadRequest("clients connect to deployed clusters only: transport tcp")
 
     @abstractmethod
     def replicate(self, node: int, spec: ReplicateSpec) -> dict[str, Any]:

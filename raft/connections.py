@@ -1,11 +1,14 @@
 """What every model's network has in common: its sockets, and patience. Nothing here waits."""
 
+import contextlib
 import random
+import resource
 import socket
 import threading
 import time
 from collections.abc import Callable
 
+from raftmark.raft.client_port import Port
 from raftmark.raft.cluster import Refusal
 from raftmark.raft.deployed import Address, Site
 from raftmark.raft.errors import BadRequest, Unavailable
@@ -14,6 +17,8 @@ from raftmark.raft.handshake import Identity
 READ_SIZE = 1 << 16
 FIRST_BACKOFF_S, LAST_BACKOFF_S = 0.01, 1.0
 BACKLOG = 128
+CLIENTS_BACKLOG = 4096
+CLIENT_READ_SIZE = 1 << 14
 UNANSWERED_MS = 5_000
 REFUSALS_A_SECOND = 16
 
@@ -23,8 +28,8 @@ def identity_of(site: Site) -> Identity:
     return Identity(site.node, site.cluster, site.secret or b"")
 
 
-def open_listener(site: Site) -> socket.socket:
-    """A socket that listens where the site says.
+def open_listener(site: Site, backlog: int = BACKLOG) -> socket.socket:
+    """A socket that listens where the site says, for so many who wait to be accepted.
 
     BadRequest if that is beyond this machine and there is no secret; Unavailable where it
     cannot be listened.
@@ -42,7 +47,7 @@ def open_listener(site: Site) -> socket.socket:
             "--secret-file, or RAFTMARK_SECRET"
         )
     try:
-        return socket.create_server(where[:2], family=family, backlog=BACKLOG)
+        return socket.create_server(where[:2], family=family, backlog=backlog)
     except OSError as error:
         raise Unavailable(f"cannot listen at {address}: {error.strerror}") from error
 
@@ -71,6 +76,20 @@ def open_socket(address: Address) -> tuple[socket.socket, tuple[str, int]]:
     """A socket that may be connected to an address, and how the socket calls that. OSError."""
     [(family, kind, protocol, _, where), *_] = socket.getaddrinfo(*address, type=socket.SOCK_STREAM)
     return socket.socket(family, kind, protocol), (str(where[0]), int(where[1]))
+
+
+def open_client_port(site: Site, address: Address) -> socket.socket:
+    """A socket that listens for clients, as `open_listener`, and files for as many as may be."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if soft != hard:
+        with contextlib.suppress(ValueError, OSError):  # Some systems have a lower limit in fact.
+            resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+    return open_listener(site._replace(address=address), CLIENTS_BACKLOG)
+
+
+def port_of(site: Site) -> Port:
+    """A node's client port, as its clients are to know it."""
+    return Port(site.node, site.secret or b"", {})
 
 
 class Backoff:

@@ -76,5 +76,17 @@ class DeployedNode(Cluster):
         Called again, also while the node lives, whenever one has another address.
         """
 
+    @abstractmethod
+    def open_service(self, address: Address) -> Address:
+        """Listen for clients too; where. Once.
+
+        BadRequest if others reach the address and there is no secret; Unavailable where that
+        cannot be.
+        """
+
+    @abstractmethod
+    def tell_services(self, addresses: Mapping[int, str]) -> None:
+        """Say where clients reach each node, so that this one can send them to the leader."""
+
 
 DeployedFactory: TypeAlias = Callable[[ClusterConfig, Events, Site], DeployedNode]

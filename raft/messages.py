@@ -8,6 +8,10 @@ from collections.abc import Callable, Iterable, Sequence
 from itertools import accumulate
 from typing import NamedTuple, TypeAlias, TypeVar
 
+MAX_KEY_BYTES = 64 * 1024
+MAX_VALUE_BYTES = 512 * 1024
+"""Of what clients may ask; a session's name has as many as a key."""
+
 
 class Command(NamedTuple):
     """What a client asks of the state machine.

@@ -33,6 +33,8 @@ from raftmark.raft.messages import (
 )
 
 HEADER = struct.Struct("<IQB")
+LENGTH = struct.Struct("<I")
+"""All of a header that clients' frames have (`raft.client_port`)."""
 TYPES: tuple[type[Message], ...] = (
     RequestVote,
     RequestVoteReply,

@@ -21,6 +21,8 @@ type Deployed interface {
 	Cluster
 	// Receive takes a message that has come from elsewhere.
 	Receive(raft.Message)
+	// Propose gives a client's command to a node.
+	Propose(raft.NodeID, raft.Proposal)
 }
 
 // A Cluster is what a host serves. Any goroutine may call its methods; [lives.Operator] says what

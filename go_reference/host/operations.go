@@ -132,10 +132,18 @@ func (h *host) hello(_ int, f *fields) (any, error) {
 		Protocol:  protocolVersion,
 		Language:  "Go",
 		Runtime:   describeRuntime(),
-		Features: slices.Concat([]string{"memory", "disk"}, slices.Sorted(maps.Keys(workloads)), []string{
-			"read", "snapshot", "transfer", "membership", "pre_vote", "check_quorum", "trace", "slices",
-		}),
+		Features:  h.features(),
 	}, f.end()
+}
+
+func (h *host) features() []string {
+	features := slices.Concat([]string{"memory", "disk"}, slices.Sorted(maps.Keys(workloads)), []string{
+		"read", "snapshot", "transfer", "membership", "pre_vote", "check_quorum", "trace", "slices",
+	})
+	if h.model.Deploy != nil {
+		features = append(features, "service") // of its node programs
+	}
+	return features
 }
 
 func (h *host) start(_ int, f *fields) (any, error) {

@@ -13,6 +13,7 @@ import (
 	"raftmark/lives"
 	"raftmark/network"
 	"raftmark/raft"
+	"raftmark/serving"
 )
 
 const maxClusterBytes = 64
@@ -31,6 +32,7 @@ type site struct {
 	Deployed
 	id      raft.NodeID
 	network *network.Network
+	clients *serving.Service // nil before serve
 	running context.Context
 	cancel  context.CancelCauseFunc
 	working sync.WaitGroup // the workload
@@ -55,6 +57,9 @@ func (p *program) end() {
 	if p.site != nil {
 		p.cancel(errStopped)
 		p.working.Wait()
+		if p.clients != nil {
+			p.clients.Close()
+		}
 		p.Stop()
 		p.network.Close()
 		p.outcomes.Wait()
@@ -66,6 +71,8 @@ var nodeOperations = map[string]operation[*program]{
 	"hello":        (*program).hello,
 	"listen":       (*program).listen,
 	"peers":        (*program).peers,
+	"serve":        (*program).serve,
+	"services":     (*program).services,
 	"begin":        (*program).begin,
 	"crash":        ask((*site).crash),
 	"pause":        ask((*site).pause),
@@ -138,8 +145,8 @@ func (p *program) hello(_ int, f *fields) (any, error) {
 		Language:  "Go",
 		Runtime:   describeRuntime(),
 		Features: []string{
-			"memory", "disk", "replicate", "offered", "read", "snapshot", "transfer", "membership",
-			"pre_vote", "check_quorum", "trace", "slices",
+			"memory", "disk", "replicate", "offered", "service", "read", "snapshot", "transfer",
+			"membership", "pre_vote", "check_quorum", "trace", "slices",
 		},
 	}, true}, f.end()
 }
@@ -156,9 +163,8 @@ func (p *program) listen(_ int, f *fields) (any, error) {
 	if p.site != nil {
 		return nil, badRequest("node %d listens already", p.id)
 	}
-	if p.secret == nil && !isLoopback(address) {
-		return nil, badRequest("%s can be reached from other machines: that needs a secret "+
-			"(--secret-file, or RAFTMARK_SECRET in the environment)", address)
+	if err := p.mayListen(address); err != nil {
+		return nil, err
 	}
 	config.Settings.Nodes = voters
 	s := &site{id: id}
@@ -182,6 +188,51 @@ func (p *program) listen(_ int, f *fields) (any, error) {
 	s.running, s.cancel = context.WithCancelCause(context.Background())
 	p.site = s
 	return listening{s.network.Address()}, nil
+}
+
+// mayListen fails where others reach an address, and nothing keeps strangers out.
+func (p *program) mayListen(address string) error {
+	if p.secret == nil && !isLoopback(address) {
+		return badRequest("%s can be reached from other machines: that needs a secret "+
+			"(--secret-file, or RAFTMARK_SECRET in the environment)", address)
+	}
+	return nil
+}
+
+func (p *program) serve(_ int, f *fields) (any, error) {
+	address := optional(f, "address", addressWithPort(0), "127.0.0.1:0")
+	site, err := p.there(f)
+	if err != nil {
+		return nil, err
+	}
+	if site.clients != nil {
+		return nil, badRequest("it serves clients already")
+	}
+	if err := p.mayListen(address); err != nil {
+		return nil, err
+	}
+	site.clients, err = serving.Listen(address, serving.Config{
+		Node:    site.id,
+		Secret:  p.secret,
+		Propose: func(proposal raft.Proposal) { site.Propose(site.id, proposal) },
+		Refused: func(reason string) { p.tellRefused(site.id, 0, reason) },
+	})
+	if err != nil {
+		return nil, raft.Errorf(raft.Unavailable, "%v", err)
+	}
+	return listening{site.clients.Address()}, nil
+}
+
+func (p *program) services(_ int, f *fields) (any, error) {
+	known := required(f, "addresses", addresses)
+	site, err := p.there(f)
+	if err != nil {
+		return nil, err
+	}
+	if site.clients != nil {
+		site.clients.Tell(known)
+	}
+	return nothing{}, nil
 }
 
 func (p *program) tellRefused(id, peer raft.NodeID, reason string) {

@@ -109,6 +109,11 @@ func (o *Operator[N]) Submit(id raft.NodeID, command *raft.Command) <-chan raft.
 	return done
 }
 
+// Propose is Submit for who has no channel: what the proposal has hears the outcome.
+func (o *Operator[N]) Propose(id raft.NodeID, proposal raft.Proposal) {
+	o.Node(id).Ask(Event{Proposal: proposal})
+}
+
 // Read asks a node for a key's value, without a log entry. The outcome comes as Submit's does.
 func (o *Operator[N]) Read(id raft.NodeID, key string) <-chan raft.Outcome {
 	done := make(chan raft.Outcome, 1)

@@ -1,6 +1,9 @@
 package raft
 
-import "fmt"
+import (
+	"errors"
+	"fmt"
+)
 
 // A Code says why a cluster did not do what it was asked, in docs/protocol.md's words.
 type Code string
@@ -43,3 +46,12 @@ func NotTheLeader(leader NodeID) *Error {
 }
 
 func (e *Error) Error() string { return e.Message }
+
+// AsError is an outcome's error as one with a code.
+func AsError(err error) *Error {
+	known := &Error{}
+	if !errors.As(err, &known) {
+		known = Errorf(Internal, "%v", err)
+	}
+	return known
+}

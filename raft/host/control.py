@@ -234,6 +234,11 @@ class Control:
         with self._operation():
             self.cluster.heartbeat(self._running(node))
 
+    def serve(self) -> dict[int, str]:
+        """Let every node listen for clients; where each does."""
+        with self._operation():
+            return self.cluster.serve()
+
     def counters(self, node: int) -> Counters:
         """What a running node has sent and saved."""
         with self._operation():

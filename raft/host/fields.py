@@ -8,7 +8,7 @@ from raftmark.raft.errors import BadRequest
 from raftmark.raft.host import requests
 from raftmark.raft.host.requests import MILLISECOND, REQUIRED, SECOND, Check
 from raftmark.raft.links import Faults
-from raftmark.raft.messages import Command
+from raftmark.raft.messages import MAX_KEY_BYTES, Command
 from raftmark.raft.node import Settings
 
 Known = dict[str, tuple[Check, Any]]
@@ -52,7 +52,7 @@ LINKS: Known = {
 
 RANGE: Known = {"from": (INDEX, 1), "to": (INDEX, 2**53 - 1)}
 
-KEY: Known = {"key": (requests.string(requests.MAX_KEY_BYTES), REQUIRED)}
+KEY: Known = {"key": (requests.string(MAX_KEY_BYTES), REQUIRED)}
 
 
 def config_of(values: dict[str, Any], first_voters: tuple[int, ...]) -> ClusterConfig:
@@ -78,7 +78,7 @@ def proposal(command: Check) -> Known:
     """What is submitted: a command that `command` checks, and its session if it has one."""
     return {
         "command": (command, REQUIRED),
-        "client": (requests.string(requests.MAX_KEY_BYTES), None),
+        "client": (requests.string(MAX_KEY_BYTES), None),
         "serial": (requests.integer(1, 2**53 - 1), None),
     }
 

@@ -76,6 +76,7 @@ class Host(Service):
             "transfer": self._transfer,
             "add_server": self._add_server,
             "remove_server": self._remove_server,
+            "serve": self._serve,
             "run": self._start_run,
             "stop": self._stop,
         }
@@ -209,6 +210,11 @@ class Host(Service):
         self._running().partition(None)
         return {}
 
+    def _serve(self, _request: Request, fields: dict[str, Any]) -> Reply:
+        requests.read(fields, {})
+        services = self._running().serve()
+        return {"services": {str(n): where for n, where in services.items()}}
+
     def _links(self, _request: Request, fields: dict[str, Any]) -> Reply:
         faults = faults_of(requests.read(fields, LINKS))
         self._running().degrade(faults)
@@ -303,6 +309,6 @@ def main(
     """
 
     def describe() -> Reply:
-        return python(runs.WORKLOADS, runtime or {})
+        return python((*runs.WORKLOADS, "service"), runtime or {})
 
     run(name, lambda: Host(name, factory, describe), prepare)

@@ -75,10 +75,13 @@ class NodeProgram(Service):
         self._node: DeployedNode | None = None
         self._life = Life.NONE
         self._busy = False
+        self._serves = False
         self._operations: dict[str, Operation] = {
             "hello": self.hello,
             "listen": self._listen,
             "peers": self._peers,
+            "serve": self._serve,
+            "services": self._services,
             "begin": self._begin,
             "crash": self._crash,
             "pause": self._pause,
@@ -144,6 +147,20 @@ class NodeProgram(Service):
         peers = requests.read(fields, {"peers": (addresses, REQUIRED)})["peers"]
         node = self._listening()
         node.introduce({n: peers[n] for n in peers if n != node.site.node})
+        return {}
+
+    def _serve(self, _request: Request, fields: dict[str, Any]) -> Reply:
+        where = requests.read(fields, {"address": (address, LOOPBACK)})["address"]
+        node = self._listening()
+        if self._serves:
+            raise BadRequest("it serves clients already")
+        serving = node.open_service(where)
+        self._serves = True
+        return {"address": str(serving)}
+
+    def _services(self, _request: Request, fields: dict[str, Any]) -> Reply:
+        known = requests.read(fields, {"addresses": (addresses, REQUIRED)})["addresses"]
+        self._listening().tell_services({n: str(where) for n, where in known.items()})
         return {}
 
     def _listening(self) -> DeployedNode:
@@ -438,6 +455,6 @@ def main(
     secret = read_secret(secret_file)
 
     def describe() -> Reply:
-        return {**python(("replicate", "offered"), runtime or {}), "node": True}
+        return {**python(("replicate", "offered", "service"), runtime or {}), "node": True}
 
     run(name, lambda: NodeProgram(name, factory, describe, secret), prepare)

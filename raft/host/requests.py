@@ -6,13 +6,11 @@ from collections.abc import Callable, Collection
 from typing import Any, TypeAlias
 
 from raftmark.raft.errors import BadRequest
-from raftmark.raft.messages import Command
+from raftmark.raft.messages import MAX_KEY_BYTES, MAX_VALUE_BYTES, Command
 
 Check: TypeAlias = Callable[[str, Any], Any]
 
 REQUIRED = object()
-MAX_KEY_BYTES = 64 * 1024
-MAX_VALUE_BYTES = 512 * 1024
 MAX_PATH_BYTES = 4096
 MAX_DEPTH = 100
 MILLISECOND = 1_000_000

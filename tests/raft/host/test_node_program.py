@@ -50,6 +50,14 @@ class FakeNode(FakeCluster, DeployedNode):
     def introduce(self, peers: Mapping[int, Address]) -> None:
         self.calls.append(("introduce", dict(peers)))
 
+    def open_service(self, address: Address) -> Address:
+        if address.port == 1:
+            raise Unavailable("cannot listen there")
+        return Address(address.host, 4712)
+
+    def tell_services(self, addresses: Mapping[int, str]) -> None:
+        self.calls.append(("tell_services", dict(addresses)))
+
 
 class NodeSession(Session):
     """A node program in a thread."""
@@ -97,6 +105,26 @@ def test_where_it_cannot_listen_it_may_be_asked_again() -> None:
         refused = session.ask("listen", **LISTEN, address="127.0.0.1:1")
         assert (refused["code"], refused["message"]) == ("unavailable", "cannot listen there")
         assert session.ask("listen", **LISTEN) == {"address": "127.0.0.1:4711"}
+
+
+def test_it_serves_clients_once_it_listens_and_no_more_than_once() -> None:
+    with node_program() as session:
+        assert session.ask("serve")["code"] == "unavailable"
+        assert session.ask("services", addresses={})["code"] == "unavailable"
+        session.ask("listen", **LISTEN)
+        refused = session.ask("serve", address="127.0.0.1:1")
+        assert (refused["code"], refused["message"]) == ("unavailable", "cannot listen there")
+        assert session.ask("serve", address="nowhere")["code"] == "bad_request"
+        assert session.ask("serve", address="[::1]:0") == {"address": "[::1]:4712"}
+        assert session.ask("serve")["code"] == "bad_request"
+
+
+def test_it_is_told_where_clients_reach_the_others() -> None:
+    with node_program("listen", "serve") as session:
+        known = {"1": "127.0.0.1:4001", "2": "[::1]:4002"}
+        assert session.ask("services", addresses=known) == {}
+        assert ("tell_services", {1: "127.0.0.1:4001", 2: "[::1]:4002"}) in session.node.calls
+        assert session.ask("services", addresses={"1": "127.0.0.1:0"})["code"] == "bad_request"
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,157 @@
+"""Clients of a node on asyncio: a protocol for each connection, all in the node's event loop."""
+
+import asyncio
+from collections.abc import Callable
+from functools import partial
+from typing import cast
+
+from raftmark.raft.client import Outcome, Proposal
+from raftmark.raft.client_port import Conversation
+from raftmark.raft.connections import (
+    CLIENT_READ_SIZE,
+    CLIENTS_BACKLOG,
+    Refusals,
+    address_of,
+    open_client_port,
+    port_of,
+    prepare,
+)
+from raftmark.raft.deployed import Address, Site
+from raftmark.raft.handshake import HANDSHAKE_S
+from raftmark.raft.wire import FrameError
+
+
+class Client(asyncio.BufferedProtocol):
+    """A client's connection.
+
+    It is not read from while its share is under way, or while the client does not take its answers:
+    what the client sends then waits in the system's buffers, and it waits alone.
+    """
+
+    def __init__(self, service: "Service") -> None:
+        self._service = service
+        self._conversation = Conversation(service.port)
+        self._unread = False
+        self._held = False
+        self._loop = asyncio.get_running_loop()
+        self._deadline = self._loop.call_later(HANDSHAKE_S, self._be_too_late)
+        self.transport: asyncio.Transport = cast(asyncio.Transport, None)
+        self.lost = asyncio.Event()
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """Somebody has connected."""
+        self.transport = cast(asyncio.Transport, transport)
+        prepare(transport.get_extra_info("socket"))
+        self._service.clients.add(self)
+
+    def get_buffer(self, sizehint: int) -> memoryview:
+        """Where to read to: what is read is taken out before anyone else reads."""
+        return self._service.buffer
+
+    def buffer_updated(self, nbytes: int) -> None:
+        """Take what the client says."""
+        self._conversation.feed(self._service.buffer[:nbytes])
+        self._go_on()
+
+    def _go_on(self) -> None:
+        """Propose what may be proposed; who says what no client would is hung up on."""
+        conversation = self._conversation
+        try:
+            while not self._held and (command := conversation.next()) is not None:
+                done = partial(self._answer, command.serial)
+                self._service.propose(Proposal(command, done))
+        except FrameError as error:
+            self.hang_up(str(error))
+            return
+        if conversation.session is not None:
+            self._deadline.cancel()
+        self.flush()
+        unread = self._held or conversation.full
+        if unread != self._unread and not self.transport.is_closing():
+            self._unread = unread
+            (self.transport.pause_reading if unread else self.transport.resume_reading)()
+
+    def _answer(self, serial: int, outcome: Outcome) -> None:
+        self._conversation.answer(serial, outcome)
+        self._service.will_flush(self)
+
+    def flush(self) -> None:
+        """Send all that there is to say, in one write."""
+        output = self._conversation.take_output()
+        if output and not self.transport.is_closing():
+            self.transport.write(output)
+
+    def flush_and_go_on(self) -> None:
+        """Send the answers, and take up what has waited for that."""
+        self.flush()
+        if self._unread:
+            self._go_on()
+
+    def pause_writing(self) -> None:
+        """The client does not take its answers."""
+        self._held = True
+
+    def resume_writing(self) -> None:
+        """The client has taken them."""
+        self._held = False
+        self._go_on()
+
+    def _be_too_late(self) -> None:
+        self.hang_up("no handshake in time")
+
+    def hang_up(self, reason: str) -> None:
+        """End the connection, and tell why."""
+        self._service.refusals.tell(None, f"a client: {reason}")
+        self.flush()
+        self.transport.close()
+
+    def connection_lost(self, error: Exception | None) -> None:
+        """The client is gone, or was hung up on."""
+        self._deadline.cancel()
+        self._service.clients.discard(self)
+        self.lost.set()
+
+
+class Service:
+    """A node's client port, through all its lives. All of it in the event loop.
+
+    `propose` takes each command.
+    """
+
+    def __init__(self, site: Site, propose: Callable[[Proposal], None], refusals: Refusals) -> None:
+        self.propose = propose
+        self.refusals = refusals
+        self.clients: set[Client] = set()
+        self.buffer = memoryview(bytearray(CLIENT_READ_SIZE))
+        self.port = port_of(site)
+        self._site = site
+        self._answered: list[Client] = []
+        self._server: asyncio.Server | None = None
+
+    async def listen(self, address: Address) -> Address:
+        """Listen there; where that is. BadRequest or Unavailable if it cannot be."""
+        listener = open_client_port(self._site, address)
+        loop = asyncio.get_running_loop()
+        self._server = await loop.create_server(
+            lambda: Client(self), sock=listener, backlog=CLIENTS_BACKLOG
+        )
+        return address_of(listener)
+
+    def will_flush(self, client: Client) -> None:
+        """Let a client have its answers once the node's step is over, and all of them at once."""
+        if not self._answered:
+            asyncio.get_running_loop().call_soon(self._flush)
+        self._answered.append(client)
+
+    def _flush(self) -> None:
+        answered, self._answered = self._answered, []
+        for client in dict.fromkeys(answered):
+            client.flush_and_go_on()
+
+    async def close(self) -> None:
+        """End every connection, and listen no more."""
+        if self._server is not None:
+            self._server.close()
+        for client in list(self.clients):
+            client.transport.abort()
+            await client.lost.wait()
