@@ -3,7 +3,7 @@
 import secrets
 import time
 from collections.abc import Mapping, Sequence
-from concurrent.futures import wait
+from concurrent.futures import Future, wait
 from typing import Any
 
 from raftmark.programs import replies
@@ -326,7 +326,7 @@ class ProgramCluster(Cluster):
         return program.finish(program.begin("run", replies.decode_object, workload=workload), None)
 
 
-def where(program: Program, answer: "Future[replies.Listening]") -> str:
+def where(program: Program, answer: Future[Any]) -> str:
     """The address at which a program says that it listens. Unavailable if that is none."""
     text = program.finish(answer, START_S).address
     try:
