@@ -295,7 +295,7 @@ class ProgramCluster(Cluster):
 
     def log(self, node: int, first: int, last: int) -> LogSlice:
         """Ask the node's program."""
-        fields = {"from": first, "to": last}
+        fields = {"from": first, "to": last, "columns": True}
         return self._programs[node].call("log", replies.decode_slice, **fields)
 
     def transfer(self, node: int, to: int) -> bool:

@@ -4,7 +4,7 @@ Each decoder raises ValueError for what is none of its form.
 """
 
 from collections.abc import Callable
-from typing import Any, TypeVar, get_type_hints
+from typing import Annotated, Any, Generic, TypeVar, get_type_hints
 
 import msgspec
 
@@ -95,24 +95,36 @@ class Fault(msgspec.Struct):
     message: str
 
 
-class _Command(msgspec.Struct):
-    op: str
-    key: str = ""
-    value: str | None = None
-    expect: str | None = None
-    client: str | None = None
-    serial: int = 0
+Place = Annotated[int, msgspec.Meta(ge=0)]
 
 
-class _Entry(msgspec.Struct):
-    index: int
-    term: int
-    command: _Command
+class _Column(msgspec.Struct, Generic[T]):
+    values: list[T]
+    at: list[Place] | None = None
+
+    def spread(self, count: int) -> list[T]:
+        """Each entry's value. ValueError where it has none."""
+        at = [0] * count if self.at is None else self.at
+        if len(at) != count or max(at, default=-1) >= len(self.values):
+            raise ValueError("a column has not one value for each entry")
+        values = self.values
+        return [values[place] for place in at]
+
+
+class _Columns(msgspec.Struct):
+    term: _Column[int]
+    op: _Column[str]
+    key: _Column[str]
+    value: _Column[str | None]
+    expect: _Column[str | None]
+    client: _Column[str | None]
+    serial: _Column[int]
 
 
 class _Slice(msgspec.Struct):
     first_index: int
-    entries: list[_Entry]
+    count: int
+    columns: _Columns
     last_index: int
     commit_index: int
 
@@ -156,7 +168,7 @@ def decode_reached(data: bytes | msgspec.Raw) -> Value:
 def decode_slice(data: bytes | msgspec.Raw) -> LogSlice:
     """A stretch of a node's log."""
     piece = _decode_slice(data)
-    entries = (
-        Entry(each.term, Command(*msgspec.structs.astuple(each.command))) for each in piece.entries
-    )
-    return LogSlice(piece.first_index, tuple(entries), piece.last_index, piece.commit_index)
+    terms, *fields = [c.spread(piece.count) for c in msgspec.structs.astuple(piece.columns)]
+    commands = map(Command._make, zip(*fields, strict=True))
+    entries = tuple(map(Entry._make, zip(terms, commands, strict=True)))
+    return LogSlice(piece.first_index, entries, piece.last_index, piece.commit_index)

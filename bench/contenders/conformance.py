@@ -47,6 +47,7 @@ FEATURES = frozenset(
             "check_quorum",
             "trace",
             "slices",
+            "columns",
         ),
     }
 )

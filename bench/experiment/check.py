@@ -24,16 +24,16 @@ import random
 import re
 import time
 from collections import Counter, defaultdict
-from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import Future
-from typing import NamedTuple, Protocol, TypeVar
+from collections.abc import Sequence
+from typing import NamedTuple
 
 import msgspec
 
 from raftmark.bench.contenders.contender import EventLog, Patience
 from raftmark.bench.design.specification import Cell
 from raftmark.bench.experiment.claims import Role, Witness, asked_for, contradicted
-from raftmark.bench.experiment.replay import MOST_PROBLEMS, Entry, Replay
+from raftmark.bench.experiment.pages import Asked, read_log
+from raftmark.bench.experiment.replay import MOST_PROBLEMS, Replay
 from raftmark.bench.runs.forms import CheckOutcome
 from raftmark.bench.runs.results import (
     CatchUpResult,
@@ -43,10 +43,6 @@ from raftmark.bench.runs.results import (
     StabilityResult,
 )
 
-# A page of the log must fit a line of 1 MiB: an entry has its value and less than this besides.
-_ENTRY_OVERHEAD = 256
-_PAGE_BYTES = 2**20
-_LARGEST_PAGE = 5000
 _LONGEST_PAUSE_S = 0.5
 # A cluster that holds elections all the time does not settle, however long one waits.
 _RESTLESS_S = 0.5
@@ -55,18 +51,6 @@ _ROLES = frozenset(("follower", "pre_candidate", "candidate", "leader"))
 _HASH = re.compile("[0-9a-f]{64}")
 # Which nodes are read is the harness's own choice: from the run's seed a contender could know it.
 _random = random.SystemRandom()
-
-T = TypeVar("T")
-
-
-class Asked(Protocol):
-    """What the check needs of a contender: see `Contender`."""
-
-    def send_as(self, reply_type: type[T], op: str, /, **fields: object) -> Future[T]:
-        """Send a request."""
-
-    def wait_for(self, reply: Future[T], op: str, timeout: float | Patience) -> T:
-        """Wait for its reply."""
 
 
 class Node(msgspec.Struct):
@@ -89,10 +73,6 @@ class _Status(msgspec.Struct):
     nodes: list[Node]
 
 
-class _Page(msgspec.Struct):
-    entries: list[Entry]
-
-
 class Checked(NamedTuple):
     """What the check found, and the log that it read, None if it did not come to that."""
 
@@ -101,9 +81,15 @@ class Checked(NamedTuple):
 
 
 def check(
-    contender: Asked, cell: Cell, result: Result, witness: Witness, patience: Patience
+    contender: Asked,
+    cell: Cell,
+    result: Result,
+    witness: Witness,
+    patience: Patience,
+    *,
+    by_columns: bool,
 ) -> Checked:
-    """Check a cluster after its workload.
+    """Check a cluster after its workload; its log is read `by_columns`, or by entries.
 
     Raises `ContenderFailed` when the contender does not answer in time, and
     `msgspec.ValidationError` when its replies are not what the protocol says.
@@ -127,7 +113,7 @@ def check(
     alive = [node for node in nodes if node.alive]
     if not alive:
         return _found(["no node is alive"])
-    return _read_again(contender, cell, result, witness, alive, settled, patience)
+    return _read_again(contender, cell, result, alive, settled, patience, by_columns)
 
 
 def _found(problems: Sequence[str], log: Replay | None = None) -> Checked:
@@ -250,10 +236,10 @@ def _read_again(
     contender: Asked,
     cell: Cell,
     result: Result,
-    witness: Witness,
     alive: Sequence[Node],
     settled: bool,
     patience: Patience,
+    by_columns: bool,
 ) -> Checked:
     """Read the log and compare it: all of it, or of one that has not settled what is committed."""
     whole = [node for node in alive if node.first_index == 1]
@@ -263,7 +249,9 @@ def _read_again(
     end = readable[0].commit_index or 0
     log = replay(cell, result, [node.first_index or 1 for node in alive] if settled else [1])
     nodes = [node.id for node in readable]
-    for page in read_log(contender, nodes, end, page_size(cell), patience) if end else ():
+    payload = asked_for(cell).get("payload", 0)
+    pages = read_log(contender, nodes, end, payload, patience, by_columns=by_columns)
+    for page in pages if end else ():
         log.take(page)
         if log.stopped:
             break
@@ -303,32 +291,3 @@ def _misstated(log: Replay, nodes: Sequence[Node]) -> list[str]:
         )
         if said != right
     ]
-
-
-def page_size(cell: Cell) -> int:
-    """Return how many entries to ask for at a time."""
-    payload = asked_for(cell).get("payload", 0)
-    return int(max(1, min(_LARGEST_PAGE, _PAGE_BYTES // (payload + _ENTRY_OVERHEAD))))
-
-
-def read_log(
-    contender: Asked, nodes: Sequence[int], end: int, size: int, patience: Patience
-) -> Iterator[list[Entry]]:
-    """Yield a log up to an index, each page from any of the nodes.
-
-    The next page is on its way while one is looked at.
-    """
-
-    def ask(start: int) -> Callable[[], _Page]:
-        fields = {"from": start, "to": min(start + size - 1, end)}
-        reply = contender.send_as(_Page, "log", node=_random.choice(nodes), **fields)
-        return lambda: contender.wait_for(reply, "log", patience)
-
-    start, answer = 1, ask(1)
-    while page := answer().entries:
-        start += len(page)
-        if start > end:
-            yield page
-            return
-        answer = ask(start)
-        yield page

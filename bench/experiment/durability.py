@@ -16,8 +16,10 @@ from typing import Any
 
 from raftmark.bench.contenders.contender import Contender, ContenderError, Patience
 from raftmark.bench.design.schedule import Planned
-from raftmark.bench.experiment.check import page_size, read_log, replay, settle
-from raftmark.bench.experiment.replay import Entry, Replay
+from raftmark.bench.experiment.check import replay, settle
+from raftmark.bench.experiment.claims import asked_for
+from raftmark.bench.experiment.pages import Entry, read_log
+from raftmark.bench.experiment.replay import Replay
 from raftmark.bench.runs.results import ElectionResult, Result
 
 CLIENT = "raftmark-read-back"
@@ -38,6 +40,8 @@ def read_back(
     result: Result,
     log: Replay,
     patience: Patience,
+    *,
+    by_columns: bool,
 ) -> list[str]:
     """Kill a contender whose `log` has been read, and return what it has lost.
 
@@ -55,7 +59,8 @@ def read_back(
             return ["after a kill: no node has its whole log"]
         found = replay(planned.cell, result, [1])
         later: list[Entry] = []
-        for page in read_log(again, whole, end, page_size(planned.cell), patience):
+        payload = asked_for(planned.cell).get("payload", 0)
+        for page in read_log(again, whole, end, payload, patience, by_columns=by_columns):
             before = max(0, log.index - found.index)
             found.take(page[:before])
             later += page[before:]
@@ -89,7 +94,7 @@ def _submit(contender: Contender, serial: int, patience: Patience) -> None:
 
 
 def _lost(later: list[Entry]) -> list[str]:
-    kept = {entry.command.serial for entry in later if entry.command.client == CLIENT}
+    kept = {entry.serial for entry in later if entry.client == CLIENT}
     lost = sorted(set(range(1, _COMMANDS + 1)) - kept)
     if not lost:
         return []

@@ -11,33 +11,11 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Iterable, Mapping, Sequence
 from itertools import pairwise
-from typing import Annotated, Any
+from typing import Any
 
-import msgspec
+from raftmark.bench.experiment.pages import Entry
 
 MOST_PROBLEMS = 10
-
-
-class Command(msgspec.Struct):
-    """A command as `log` shows it."""
-
-    op: str
-    key: str = ""
-    value: str | None = None
-    expect: str | None = None
-    client: str | None = None
-    serial: Annotated[int, msgspec.Meta(ge=0, le=2**63 - 1)] = 0
-
-
-_NOOP = Command("noop")
-
-
-class Entry(msgspec.Struct):
-    """An entry as `log` shows it."""
-
-    index: int
-    term: Annotated[int, msgspec.Meta(ge=0, le=2**63 - 1)]
-    command: Command
 
 
 class _Session:
@@ -107,46 +85,44 @@ class Replay:
         for entry in entries:
             if self.stopped:
                 return
+            number, its_term, op, key, its_value, expect, client, serial = entry
             self.index += 1
-            if entry.index != self.index or entry.term < self.term:
+            if number != self.index or its_term < self.term:
                 self.problems.append(
-                    f"the log has index {entry.index}, term {entry.term} "
+                    f"the log has index {number}, term {its_term} "
                     f"where index {self.index} and at least term {self.term} belong"
                 )
                 self.broken = True
                 return
-            if entry.term > self.term:
-                self.term = entry.term
-                term = _integer(entry.term)
-            command = entry.command
-            session = None if command.client is None else sessions.get(command.client)
+            if its_term > self.term:
+                self.term = its_term
+                term = _integer(its_term)
+            session = None if client is None else sessions.get(client)
             if session is None:
-                self._take_lone(command)
-                pieces += (term, _hashed(command))
+                self._take_lone(entry)
+                pieces += (term, _hashed(entry))
                 continue
-            serial = command.serial
             m = (session.number + serial * stride) % count
             if serial == session.following:
                 session.following = serial + 1
                 data[keys[m]] = value
             elif not (self._repeated and 0 < serial < session.following):
-                self._report(
-                    f"has serial {serial} of {command.client} where {session.following} belongs"
-                )
-            if command.key != keys[m] or command.value != value or command.op != "set":
-                self._report(f"is not what {command.client} sent with serial {serial}")
+                self._report(f"has serial {serial} of {client} where {session.following} belongs")
+            if key != keys[m] or its_value != value or op != "set" or expect is not None:
+                self._report(f"is not what {client} sent with serial {serial}")
             pieces += (term, heads[m], tail, session.encoded, serial.to_bytes(8, "little"))
         hashed = b"".join(pieces)
         for digest in digests:
             digest.update(hashed)
 
-    def _take_lone(self, command: Command) -> None:
-        if command.client is not None:
-            self._report(f"has serial {command.serial} of {command.client} that nobody sent")
-        elif (command.op, command.key, command.value) == ("set", "key-0", "x") and self._lone:
+    def _take_lone(self, entry: Entry) -> None:
+        _, _, op, key, value, *_ = entry
+        if entry.client is not None:
+            self._report(f"has serial {entry.serial} of {entry.client} that nobody sent")
+        elif (op, key, value) == ("set", "key-0", "x") and self._lone:
             self._data["key-0"] = "x"
-        elif command != _NOOP:
-            self._report(f"has a command '{command.op[:20]}' that nobody sent")
+        elif entry != Entry(entry.number, entry.term, "noop"):
+            self._report(f"has a command '{op[:20]}' that nobody sent")
 
     def _report(self, problem: str) -> None:
         self.problems.append(f"index {self.index} {problem}")
@@ -178,9 +154,9 @@ class Replay:
         return hashlib.sha256(b"".join(pieces)).hexdigest()
 
 
-def _hashed(command: Command) -> bytes:
-    strings = (command.op, command.key, command.value, command.expect, command.client)
-    return b"".join(map(_encoded, strings)) + _integer(command.serial)
+def _hashed(entry: Entry) -> bytes:
+    _, _, *texts, serial = entry
+    return b"".join(map(_encoded, texts)) + _integer(serial)
 
 
 def _encoded(text: str | None) -> bytes:

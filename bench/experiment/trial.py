@@ -25,10 +25,11 @@ from raftmark.bench.design.cells import LEADS, TCP
 from raftmark.bench.design.schedule import Planned
 from raftmark.bench.design.specification import Cell
 from raftmark.bench.experiment import durability
-from raftmark.bench.experiment.check import Asked, check, read_roles, settle
+from raftmark.bench.experiment.check import check, read_roles, settle
 from raftmark.bench.experiment.claims import Witness, asked_for
 from raftmark.bench.experiment.cost import CostMeter, MachineMeter, without_memory
 from raftmark.bench.experiment.life import Life
+from raftmark.bench.experiment.pages import COLUMNS, Asked
 from raftmark.bench.experiment.replay import MOST_PROBLEMS
 from raftmark.bench.runs.forms import (
     CheckOutcome,
@@ -288,14 +289,22 @@ def _go_through(
         patience = Patience(patience_s, "check")
         roles, strange = read_roles(contender.events, nodes, life.launched_ns, life.events_before)
         witness = Witness(nodes, sent_ns, received_ns, roles, progress.turns)
-        checked = check(contender, cell, result, witness, patience)
+        by_columns = COLUMNS in hello.features
+        checked = check(contender, cell, result, witness, patience, by_columns=by_columns)
         progress.check = _with_problems(checked.outcome, strange)
 
         if checked.log is not None and progress.check.passed and durability.is_due(planned):
             started = time.monotonic()
             patience = Patience(patience_s + _READ_BACK_TIMEOUT_S, "reading back")
             lost = durability.read_back(
-                contender, launch, cluster, planned, result, checked.log, patience
+                contender,
+                launch,
+                cluster,
+                planned,
+                result,
+                checked.log,
+                patience,
+                by_columns=by_columns,
             )
             took_s = round(time.monotonic() - started, 3)
             outcome = msgspec.structs.replace(progress.check, read_back_s=took_s)

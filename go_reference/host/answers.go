@@ -235,6 +235,15 @@ func describeLife(replica lives.Replica) lifeStatus {
 	}
 }
 
+func describeEntries(log raft.LogSlice) logPage {
+	page := logPage{LastIndex: log.LastIndex, CommitIndex: log.CommitIndex}
+	for offset, entry := range log.Entries {
+		page.Entries = append(page.Entries,
+			logEntry{log.First + offset, entry.Term, describeCommand(entry.Command)})
+	}
+	return page
+}
+
 func describeCommand(command *raft.Command) loggedCommand {
 	described := loggedCommand{
 		Op:     command.Op,

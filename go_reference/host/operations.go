@@ -139,6 +139,7 @@ func (h *host) hello(_ int, f *fields) (any, error) {
 func (h *host) features() []string {
 	features := slices.Concat([]string{"memory", "disk"}, slices.Sorted(maps.Keys(workloads)), []string{
 		"read", "snapshot", "transfer", "membership", "pre_vote", "check_quorum", "trace", "slices",
+		"columns",
 	})
 	if h.model.Deploy != nil {
 		features = append(features, "service") // of its node programs
@@ -270,27 +271,26 @@ func (h *host) log(_ int, f *fields) (any, error) {
 	node := required(f, "node", h.node())
 	first := optional(f, "from", integer(1, maxID), 1)
 	last := optional(f, "to", integer(1, maxID), maxID)
+	byColumns := optional(f, "columns", boolean, false)
 	control, err := h.running(f)
 	if err != nil {
 		return nil, err
 	}
-	_, page, err := pageOf(control.Cluster, node, first, last)
-	return page, err
+	log, err := pageOf(control.Cluster, node, first, last)
+	if byColumns {
+		return describeColumns(log), err
+	}
+	return describeEntries(log), err
 }
 
-// pageOf is as much of a node's log as is told at a time, and its first index.
-func pageOf(c Cluster, node raft.NodeID, first, last int) (int, logPage, error) {
+// pageOf is as much of a node's log as is told at a time.
+func pageOf(c Cluster, node raft.NodeID, first, last int) (raft.LogSlice, error) {
 	log, err := c.Log(node, first, min(last, first+maxLogEntries-1))
 	if err == nil && log.First >= first+maxLogEntries {
 		// All of that is compacted away.
 		log, err = c.Log(node, log.First, min(last, log.First+maxLogEntries-1))
 	}
-	page := logPage{LastIndex: log.LastIndex, CommitIndex: log.CommitIndex}
-	for offset, entry := range log.Entries {
-		page.Entries = append(page.Entries,
-			logEntry{log.First + offset, entry.Term, describeCommand(entry.Command)})
-	}
-	return log.First, page, err
+	return log, err
 }
 
 func (h *host) snapshot(_ int, f *fields) (any, error) {

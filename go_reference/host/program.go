@@ -146,7 +146,7 @@ func (p *program) hello(_ int, f *fields) (any, error) {
 		Runtime:   describeRuntime(),
 		Features: []string{
 			"memory", "disk", "replicate", "offered", "service", "read", "snapshot", "transfer",
-			"membership", "pre_vote", "check_quorum", "trace", "slices",
+			"membership", "pre_vote", "check_quorum", "trace", "slices", "columns",
 		},
 	}, true}, f.end()
 }
@@ -349,12 +349,16 @@ func (p *program) whenApplied(id int, f *fields) (any, error) {
 func (p *program) log(_ int, f *fields) (any, error) {
 	first := optional(f, "from", integer(1, maxID), 1)
 	last := optional(f, "to", integer(1, maxID), maxID)
+	byColumns := optional(f, "columns", boolean, false)
 	site, err := p.there(f)
 	if err != nil {
 		return nil, err
 	}
-	first, page, err := pageOf(site, site.id, first, last)
-	return logSlice{first, page}, err
+	log, err := pageOf(site, site.id, first, last)
+	if byColumns {
+		return describeColumns(log), err
+	}
+	return logSlice{log.First, describeEntries(log)}, err
 }
 
 func (p *program) transfer(_ int, f *fields) (any, error) {

@@ -2,13 +2,13 @@
 
 import time
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from raftmark.raft.client import Applied, Value
 from raftmark.raft.cluster import LogSlice, RoleChange
 from raftmark.raft.errors import RaftError, Unavailable
-from raftmark.raft.messages import Command
+from raftmark.raft.messages import Command, Entry
 from raftmark.raft.storage import StorageError
 
 Reply = dict[str, Any]
@@ -59,16 +59,30 @@ def log_page(log: Callable[[int, int], LogSlice], first: int, last: int) -> LogS
     return piece
 
 
-def log_slice(piece: LogSlice) -> Reply:
-    """A stretch of a log as the protocol's `log` shows it."""
-    return {
-        "entries": [
-            {"index": index, "term": term, "command": describe(command)}
-            for index, (term, command) in enumerate(piece.entries, piece.first_index)
-        ],
-        "last_index": piece.last_index,
-        "commit_index": piece.commit_index,
-    }
+def log_slice(piece: LogSlice, *, by_columns: bool) -> Reply:
+    """A stretch of a log as the protocol's `log` shows it: by entries, or by their fields."""
+    ends = {"last_index": piece.last_index, "commit_index": piece.commit_index}
+    if by_columns:
+        return {"first_index": piece.first_index, **_columns(piece.entries), **ends}
+    entries = [
+        {"index": index, "term": term, "command": describe(command)}
+        for index, (term, command) in enumerate(piece.entries, piece.first_index)
+    ]
+    return {"entries": entries, **ends}
+
+
+def _columns(entries: Sequence[Entry]) -> Reply:
+    """Entries field by field, each value once: a log repeats its terms and its texts."""
+    names = ("term", *Command._fields)
+    fields = zip(*((term, *command) for term, command in entries), strict=True)
+    columns = map(_column, fields if entries else [()] * len(names))
+    return {"count": len(entries), "columns": dict(zip(names, columns, strict=True))}
+
+
+def _column(values: Sequence[Any]) -> Reply:
+    places: dict[Any, int] = {}
+    at = [places.setdefault(value, len(places)) for value in values]
+    return {"values": list(places), "at": at} if len(places) > 1 else {"values": list(places)}
 
 
 def role_event(change: RoleChange) -> Reply:

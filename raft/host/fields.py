@@ -23,6 +23,7 @@ FEATURES = (
     "check_quorum",
     "trace",
     "slices",
+    "columns",
 )
 TIMEOUT = (requests.duration_ns(1, 600_000, MILLISECOND), 5 * SECOND)
 ANY_ID = requests.integer(1, MAX_NODES)
@@ -50,7 +51,7 @@ LINKS: Known = {
     "delay_ms": (requests.range_ns(0, 60_000), (0, 0)),
 }
 
-RANGE: Known = {"from": (INDEX, 1), "to": (INDEX, 2**53 - 1)}
+RANGE: Known = {"from": (INDEX, 1), "to": (INDEX, 2**53 - 1), "columns": (requests.boolean, False)}
 
 KEY: Known = {"key": (requests.string(MAX_KEY_BYTES), REQUIRED)}
 

@@ -158,7 +158,8 @@ class Host(Service):
     def _log(self, _request: Request, fields: dict[str, Any]) -> Reply:
         values = requests.read(fields, {"node": (self._any_node(), REQUIRED), **RANGE})
         log = partial(self._running().log, values["node"])
-        return log_slice(log_page(log, values["from"], values["to"]))
+        piece = log_page(log, values["from"], values["to"])
+        return log_slice(piece, by_columns=values["columns"])
 
     def _snapshot(self, _request: Request, fields: dict[str, Any]) -> Reply:
         node = self._node(fields)

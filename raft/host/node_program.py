@@ -263,7 +263,8 @@ class NodeProgram(Service):
         values = requests.read(fields, RANGE)
         node, n = self._living()
         piece = log_page(partial(node.log, n), values["from"], values["to"])
-        return {"first_index": piece.first_index, **log_slice(piece)}
+        page = log_slice(piece, by_columns=values["columns"])
+        return {"first_index": piece.first_index, **page}
 
     def _transfer(self, _request: Request, fields: dict[str, Any]) -> Reply:
         to = requests.read(fields, {"to": (ANY_ID, REQUIRED)})["to"]

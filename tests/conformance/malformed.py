@@ -273,6 +273,7 @@ BAD_READS = {
 BAD_LOGS = {
     **each("log", "from", ("1", True, 1.5, None, [1], {}), node=1),
     **each("log", "to", ("1", True, 1.5, None, [1], {}), node=1),
+    **each("log", "columns", ("1", 1, None, [True], {}), node=1),
 }
 
 BAD_PARTITIONS = {

@@ -111,6 +111,34 @@ class LogPage(_Answer, frozen=True):
     commit_index: Count
 
 
+class Column(_Answer, frozen=True):
+    """One field of some entries."""
+
+    values: list[Any]
+    at: list[Count] | None = None
+
+    def spread(self, count: int) -> list[Any]:
+        """Return each entry's value."""
+        distinct = [repr(value) for value in self.values]
+        assert len(set(distinct)) == len(distinct)
+        if self.at is None:
+            assert len(self.values) == min(1, count)
+            return self.values * count
+        assert len(self.at) == count
+        assert list(dict.fromkeys(self.at)) == list(range(len(self.values)))
+        return [self.values[place] for place in self.at]
+
+
+class LogColumns(_Answer, frozen=True):
+    """The answer to `log` by columns."""
+
+    first_index: Positive
+    count: Count
+    columns: dict[str, Column]
+    last_index: Count
+    commit_index: Count
+
+
 class RoleEvent(_Answer, frozen=True):
     """A node changed its role, its term or the leader it knows."""
 

@@ -11,7 +11,7 @@ import pytest
 
 from .cluster import LIVELY, STEADY, ClusterUnderTest, cas, get, set_
 from .conftest import StartCluster
-from .messages import LogPage, Submitted, read
+from .messages import LogColumns, LogPage, Submitted, read
 from .waiting import DEADLINE_S
 
 pytestmark = pytest.mark.level("replicates")
@@ -150,6 +150,30 @@ def test_a_part_of_the_log_can_be_read(start: StartCluster) -> None:
     assert page(cluster, **{"from": 8, "to": 1000}) == ([8, 9], 9)
     assert page(cluster, **{"from": 10}) == ([], 9)
     assert page(cluster, **{"from": 10**9, "to": 2 * 10**9}) == ([], 9)
+
+
+@pytest.mark.needs("columns")
+def test_a_log_is_the_same_by_columns(start: StartCluster) -> None:
+    cluster = start(1, **LIVELY)
+    cluster.elected_leader()
+    for serial in (1, 2, 3):
+        cluster.submit(set_("ä" * serial, "x"), client="c", serial=serial)
+    cluster.submit(cas("k", None, "y"))
+    cluster.submit(get("k"))
+    entries = cluster.log(1)
+    for first, last in ((1, 6), (1, 2), (3, 5), (6, 6), (7, 9)):
+        limits = {"from": first, "to": last, "columns": True}
+        told = read(LogColumns, cluster.contender.call("log", node=1, **limits))
+        assert (told.first_index, told.last_index, told.commit_index) == (first, 6, 6)
+        columns = {name: column.spread(told.count) for name, column in told.columns.items()}
+        shown = [
+            {"key": "", "value": None, "expect": None, "client": None, "serial": 0}
+            | {"term": entry.term, **entry.command}
+            for entry in entries[first - 1 : last]
+        ]
+        names = ["term", "op", "key", "value", "expect", "client", "serial"]
+        assert sorted(columns) == sorted(names)
+        assert columns == {name: [each[name] for each in shown] for name in names}
 
 
 def test_a_page_has_at_most_5000_entries(start: StartCluster) -> None:

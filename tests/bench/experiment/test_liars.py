@@ -83,8 +83,8 @@ CELLS = {
 }
 
 
-def judged(stub: Stub, cell: Cell) -> list[str]:
-    """Return what is found of a contender, asked as in a trial."""
+def judged(stub: Stub, cell: Cell, *, by_columns: bool = True) -> list[str]:
+    """Return what is found of a contender, asked as in a trial; its log is told in either form."""
     contender, launched_ns = InProcess(stub), time.monotonic_ns()
     try:
         nodes = start(contender, cell.cluster)
@@ -94,7 +94,8 @@ def judged(stub: Stub, cell: Cell) -> list[str]:
         result = parse_result(cell.workload["name"], raw)
         roles, problems = read_roles(contender.events, nodes, launched_ns)
         witness = Witness(nodes, sent_ns, received_ns, roles)
-        checked = check(contender, cell, result, witness, Patience(0.2, "check"))
+        patience = Patience(0.2, "check")
+        checked = check(contender, cell, result, witness, patience, by_columns=by_columns)
     except ContenderFailed as error:
         return [error.message]
     except msgspec.ValidationError as error:
@@ -102,15 +103,24 @@ def judged(stub: Stub, cell: Cell) -> list[str]:
     return [*problems, *checked.outcome.problems]
 
 
+@pytest.mark.parametrize("by_columns", [True, False])
 @pytest.mark.parametrize("workload", CELLS)
-def test_who_tells_the_truth_is_believed(workload):
-    assert judged(Stub(), CELLS[workload]) == []
+def test_who_tells_the_truth_is_believed(workload, by_columns):
+    assert judged(Stub(), CELLS[workload], by_columns=by_columns) == []
 
 
 @pytest.mark.parametrize("name", BY_NAME)
 def test_a_lie_is_named(name):
     lie = BY_NAME[name]
     problems = judged(Liar(lie), CELLS[lie.workload])
+    assert any(lie.said in problem for problem in problems), problems
+
+
+@pytest.mark.parametrize("name", [lie.name for lie in BY_NAME.values() if lie.op == "log"])
+def test_a_lie_about_entries_is_named_too(name):
+    """Where a contender tells its log entry by entry."""
+    lie = BY_NAME[name]
+    problems = judged(Liar(lie), CELLS[lie.workload], by_columns=False)
     assert any(lie.said in problem for problem in problems), problems
 
 

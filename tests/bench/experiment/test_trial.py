@@ -15,7 +15,8 @@ from raftmark.bench.design.schedule import Planned
 from raftmark.bench.design.specification import Cell
 from raftmark.bench.experiment.check import Node, _differences
 from raftmark.bench.experiment.measure import End, _taking_part
-from raftmark.bench.experiment.replay import Command, Entry, Replay
+from raftmark.bench.experiment.pages import Entry
+from raftmark.bench.experiment.replay import Replay
 from raftmark.bench.experiment.trial import run_trial
 from raftmark.bench.runs.forms import Trial
 from raftmark.bench.runs.plan import remaining
@@ -192,12 +193,12 @@ def test_a_node_that_never_catches_up_is_found(tmp_path, monkeypatch):
 def sent(index, serial, client=0, term=1):
     """Return an entry with what a client sent."""
     key = f"key-{(client + serial) % 1000}"
-    return Entry(index, term, Command("set", key, "xx", None, f"client-{client}", serial))
+    return Entry(index, term, "set", key, "xx", None, f"client-{client}", serial)
 
 
 def noop(index, term=1):
     """Return an entry without a command."""
-    return Entry(index, term, Command("noop"))
+    return Entry(index, term, "noop")
 
 
 def taken(*pages, repeated=False) -> Replay:
@@ -216,7 +217,7 @@ def taken(*pages, repeated=False) -> Replay:
         ([noop(1), sent(2, 1, client=9)], "that nobody sent"),
         ([noop(1), sent(2, 1)], "serial 2 acknowledged, but the log has 1"),
         ([], "serial 2 acknowledged, but the log has 0"),
-        ([noop(1), Entry(2, 1, Command("set", "key-0", "x"))], "a command 'set' that nobody sent"),
+        ([noop(1), Entry(2, 1, "set", "key-0", "x")], "a command 'set' that nobody sent"),
         ([noop(1), sent(2, 1), sent(3, 1)], "has serial 1 of client-0 where 2 belongs"),
     ],
 )
@@ -239,7 +240,7 @@ def test_a_command_may_be_there_again_where_it_may_have_been_sent_again():
 def test_hashes_are_those_that_a_node_computes():
     """Of the whole log, of what is left of it after a snapshot, and of the state."""
     entries = [noop(1), *(sent(1 + n, n) for n in range(1, 100)), sent(101, 50), noop(102, term=2)]
-    mine = [RaftEntry(e.term, RaftCommand(*msgspec.structs.astuple(e.command))) for e in entries]
+    mine = [RaftEntry(e.term, RaftCommand(*e[2:])) for e in entries]
     machine = StateMachine()
     machine.apply(mine)
     log = Replay({"keys": 1000, "payload": 2}, 1, repeated=True, first_indices=[1, 30, 31, 90])

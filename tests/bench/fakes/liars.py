@@ -41,6 +41,10 @@ class Liar(Stub):
         answer = super().answer(request)
         return changed(self.lie.change, answer) if request["op"] == self.lie.op else answer
 
+    def by_columns(self, page):
+        answer = super().by_columns(page)
+        return changed(self.lie.change, answer) if self.lie.op == "columns" else answer
+
 
 def changed(change, answer):
     """What a lie makes of an answer: in place, or a new one."""
@@ -137,6 +141,11 @@ def entry(index, **fields):
     return change
 
 
+def column(name, **fields):
+    """Say something else of one column of a log."""
+    return lambda answer: answer["columns"][name].update(fields)
+
+
 def election(number, **fields):
     """Say something else of one election."""
 
@@ -163,6 +172,7 @@ REPLICATE, ELECTION, OFFERED = "replicate", "election", "offered"
 FAILOVER, CATCH_UP, STABILITY = "failover", "catch_up", "stability"
 BEFORE, AFTER, MEASURED = "before 'run' was sent", "after the reply to 'run'", "were asked for"
 LAW, NO_RESULT = "Little's law", "answered what is no result"
+NO_COLUMN = "columns that have not one value for each entry"
 
 LIES = [
     # Times.
@@ -379,6 +389,23 @@ LIES = [
         "log",
         lambda a: a["entries"][-1].update(term=9),
         "the log has term 9 where the nodes are in term 1",
+    ),
+    # The log by its columns.
+    Lie("columns of less", REPLICATE, "columns", column("serial", at=[0]), NO_COLUMN),
+    Lie("a column of one value", REPLICATE, "columns", column("client", at=None), "that nobody"),
+    Lie("places beyond the values", REPLICATE, "columns", column("key", at=[99] * 41), NO_COLUMN),
+    Lie("places before them", REPLICATE, "columns", column("key", at=[-1] * 41), ">= 0"),
+    Lie("no values", REPLICATE, "columns", column("op", values=[], at=None), NO_COLUMN),
+    Lie("a column less", REPLICATE, "columns", lambda a: a["columns"].pop("key") and a, "`key`"),
+    Lie("a count that is higher", REPLICATE, "columns", put(count=42), NO_COLUMN),
+    Lie("a count that is lower", REPLICATE, "columns", put(count=40), NO_COLUMN),
+    Lie("a page of another place", REPLICATE, "columns", put(first_index=2), "the log has index 2"),
+    Lie(
+        "other values",
+        REPLICATE,
+        "columns",
+        column("value", values=[None, "y" * 64]),
+        "is not what",
     ),
     # Events.
     Lie("events of another node", REPLICATE, "event", put(node=9), "tells of node 9"),

@@ -19,6 +19,8 @@ NODES = 3
 SERIALS = 20  # commands that every client of `replicate` has acknowledged
 CATCH_UP_CLIENTS = 64
 MILLISECOND = 1_000_000
+NAMES = ("term", "op", "key", "value", "expect", "client", "serial")
+DEFAULTS = {"key": "", "value": None, "expect": None, "client": None, "serial": 0}
 
 
 class Stub:
@@ -36,7 +38,10 @@ class Stub:
                 return
 
     def handle(self, request):
-        self.write({"id": request["id"], "ok": self.answer(request)})
+        answer = self.answer(request)
+        if request.get("columns"):
+            answer = self.by_columns(answer)
+        self.write({"id": request["id"], "ok": answer})
 
     def answer(self, request):
         return getattr(self, f"op_{request['op']}")(request)
@@ -69,6 +74,7 @@ class Stub:
             "runtime": {"name": "CPython", "version": "3", "gil": True},
             "features": [
                 "memory",
+                "columns",
                 *("replicate", "election", "offered", "failover", "catch_up", "stability"),
             ],
         }
@@ -125,6 +131,17 @@ class Stub:
             ],
             "last_index": len(self.entries),
             "commit_index": len(self.entries),
+        }
+
+    def by_columns(self, page):
+        entries = page["entries"]
+        commands = [{**DEFAULTS, **each["command"], "term": each["term"]} for each in entries]
+        return {
+            "first_index": entries[0]["index"] if entries else 1,
+            "count": len(entries),
+            "columns": {name: column([each[name] for each in commands]) for name in NAMES},
+            "last_index": page["last_index"],
+            "commit_index": page["commit_index"],
         }
 
     def op_stop(self, request):
@@ -305,6 +322,13 @@ def shown(command):
     fields = {"op": command.op, "key": command.key, "value": command.value}
     session = {"client": command.client, "serial": command.serial} if command.client else {}
     return {name: value for name, value in {**fields, **session}.items() if value not in (None, "")}
+
+
+def column(values):
+    """The distinct values, and for each entry the place of its own."""
+    distinct = list(dict.fromkeys(values))
+    at = [distinct.index(value) for value in values]
+    return {"values": distinct, "at": at} if len(distinct) > 1 else {"values": distinct}
 
 
 def counters(entries):

@@ -286,6 +286,17 @@ def test_a_leader_is_asked_for_its_part() -> None:
         log = session.ask("log")
         assert log.pop("entries") == [{"index": 1, "term": 1, "command": {"op": "noop"}}]
         assert log == {"first_index": 1, "last_index": 1, "commit_index": 1}
+        by_columns = session.ask("log", columns=True)
+        assert by_columns.pop("columns") == {
+            "term": {"values": [1]},
+            "op": {"values": ["noop"]},
+            "key": {"values": [""]},
+            "value": {"values": [None]},
+            "expect": {"values": [None]},
+            "client": {"values": [None]},
+            "serial": {"values": [0]},
+        }
+        assert by_columns == {"first_index": 1, "count": 1, "last_index": 1, "commit_index": 1}
 
 
 def test_of_a_log_is_told_what_is_kept_however_far_behind_one_asks() -> None:
