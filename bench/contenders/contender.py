@@ -1,7 +1,7 @@
 """One running contender, spoken to by the protocol of docs/protocol.md.
 
-Everything that knows about the contender's process and its pipes lives in this file: the
-conformance suite and the harness use `Contender` and nothing below it.
+What knows about the contender's pipes lives in this file, what knows about its processes in
+`family.py`: the conformance suite and the harness use `Contender` and nothing below it.
 
 Three threads serve a contender. One writes the requests, so that a contender which stopped reading
 cannot block its caller; one reads the replies and events; one what it says on standard error. The
@@ -26,28 +26,26 @@ from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Self, TypeVar
+from typing import Any, Self
 
 import msgspec
 import psutil
 
 from raftmark.bench.contenders.complaints import Complaints, readable
+from raftmark.bench.contenders.envelope import TOO_DEEP, T, bounded, decode_envelope, decode_error
+from raftmark.bench.contenders.family import Family, named
 from raftmark.bench.contenders.orphans import Mark
 
 # Far above any legal line; a contender that prints without end must not eat our memory.
 _LONGEST_LINE = 64 * 2**20
 # Some 300,000 role events.
 _MOST_EVENT_BYTES = 32 * 2**20
-# The deepest legal reply has four: a result's elections, and the nodes that lagged in each.
-_DEEPEST = 32
 # Processes that a contender started may end a little after it, when their pipe to it closes.
 _ORPHANS_GRACE_S = 5.0
 # Who has closed its output, or died, may have a little to do still, or to be read.
 _CLOSED_GRACE_S = 5.0
 _LOOK_S = 0.5
 _END_OF_INPUT = None
-_MOST_NAMED = 5
-_TOO_DEEP = f"nested too deeply: more than {_DEEPEST} levels"
 
 
 class ContenderError(Exception):
@@ -92,24 +90,6 @@ class Patience:
 
     def __str__(self) -> str:
         return f"the {self._seconds:.3g} s of the {self._step}"
-
-
-class _ErrorReply(msgspec.Struct):
-    code: str
-    message: str
-
-
-class _Message(msgspec.Struct):
-    """The envelope of a reply or an event; what a reply carries is decoded by its request."""
-
-    id: int | None = None
-    ok: msgspec.Raw | msgspec.UnsetType = msgspec.UNSET
-    error: msgspec.Raw | msgspec.UnsetType = msgspec.UNSET
-    event: str | msgspec.UnsetType = msgspec.UNSET
-
-
-_decode_message = msgspec.json.Decoder(_Message).decode
-T = TypeVar("T")
 
 
 class EventLog:
@@ -192,13 +172,13 @@ class Contender:
         Raises `ContenderFailed` when the program cannot be started.
         """
         self.events = EventLog()
-        self._mark = Mark.fresh()
+        mark = Mark.fresh()
         log = stderr.open("ab") if stderr else None
         try:
             self.process = subprocess.Popen(
                 list(command),
                 cwd=cwd,
-                env=self._mark.added_to(os.environ if env is None else env),
+                env=mark.added_to(os.environ if env is None else env),
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 stderr=subprocess.PIPE,
@@ -211,7 +191,7 @@ class Contender:
         assert self.process.stdout is not None
         assert self.process.stderr is not None
         self._complaints = Complaints(self.process.stderr, log)
-        self._pipes = {_file(self.process.stdout.fileno()), _file(self.process.stderr.fileno())}
+        self._family = Family(self.process, mark)
         self.pid = self.process.pid
         self._lock = threading.Lock()
         self._ids = itertools.count(1)
@@ -332,9 +312,9 @@ class Contender:
                 status = self.process.wait(max(0.0, deadline - time.monotonic()))
             except subprocess.TimeoutExpired:
                 raise self._failed(f"hung: still running {timeout:g} s after 'quit'") from None
-            left = self._wait_until_gone(time.monotonic() + _ORPHANS_GRACE_S)
+            left = self._family.wait_until_gone(time.monotonic() + _ORPHANS_GRACE_S)
             if left:
-                raise self._failed(f"left processes behind: {_named(left)}")
+                raise self._failed(f"left processes behind: {named(left)}")
             return status
         finally:
             self.kill()
@@ -351,14 +331,8 @@ class Contender:
         """Kill the contender and everything it started, at once, and free all that it held."""
         if self._freed:
             return
-        deadline = time.monotonic() + 10.0
-        # A process may fork while the list is made, so look again until none is left.
-        while left := self.processes():
-            if time.monotonic() > deadline:
-                raise ContenderFailed(f"cannot be killed: {_named(left)}")
-            for pid in left:
-                _kill_group_of(pid)
-            self._wait_until_gone(time.monotonic() + 0.5)
+        if left := self._family.kill():
+            raise ContenderFailed(f"cannot be killed: {named(left)}")
         self.close_input()
         # However long the killing took: nobody holds the pipes any more, so this is soon done.
         deadline = time.monotonic() + 10.0
@@ -372,40 +346,14 @@ class Contender:
         self._complaints.close()
 
     def processes(self) -> list[int]:
-        """Return the pids of the contender and of all that it started, as far as they live.
-
-        Membership of a session, a mark in the environment and an inherited pipe, unlike parentage,
-        survive the death of a parent. Only what has done away with all three is not found.
-        """
-        own = [] if self.process.poll() is not None else [self.pid]
-        return own + [pid for pid in psutil.pids() if pid != self.pid and self._owns(pid)]
-
-    def _owns(self, pid: int) -> bool:
-        if pid == os.getpid():
-            return False
-        try:
-            ours = (
-                os.getsid(pid) == self.pid
-                or self._mark.is_on(pid)
-                or not self._pipes.isdisjoint(_standard_files(pid))
-            )
-            return ours and psutil.Process(pid).status() != psutil.STATUS_ZOMBIE
-        except (ProcessLookupError, psutil.NoSuchProcess):
-            return False
+        """Return the pids of the contender and of all that it started, as far as they live."""
+        return self._family.pids()
 
     def _is_stopped(self) -> bool:
         try:
             return psutil.Process(self.pid).status() == psutil.STATUS_STOPPED
         except psutil.NoSuchProcess:
             return False
-
-    def _wait_until_gone(self, deadline: float) -> list[int]:
-        """Wait for the end of all processes; return the pids left at `deadline`."""
-        while True:
-            left = self.processes()
-            if not left or time.monotonic() > deadline:
-                return left
-            time.sleep(0.005)
 
     # The pipes
 
@@ -427,7 +375,7 @@ class Contender:
             try:
                 self._dispatch(line)
             except RecursionError:
-                self._fail(f"printed nonsense ({_TOO_DEEP}): {_quoted(line)}")
+                self._fail(f"printed nonsense ({TOO_DEEP}): {_quoted(line)}")
                 return
             except (msgspec.DecodeError, ValueError) as error:
                 self._fail(f"printed nonsense ({error}): {_quoted(line)}")
@@ -439,16 +387,20 @@ class Contender:
     def _dispatch(self, line: bytes) -> None:
         if len(line) == _LONGEST_LINE and not line.endswith(b"\n"):
             raise ValueError(f"a line of more than {_LONGEST_LINE >> 20} MiB")
-        message = _decode_message(line)
+        message = decode_envelope(line)
         if message.event is not msgspec.UNSET:
             self._event_bytes += len(line)
             if self._event_bytes > _MOST_EVENT_BYTES:
                 raise ValueError(f"more than {_MOST_EVENT_BYTES >> 20} MiB of events")
-            self.events.add(_bounded(msgspec.json.decode(line)))
+            self.events.add(bounded(msgspec.json.decode(line)))
             return
         if (message.ok is msgspec.UNSET) == (message.error is msgspec.UNSET):
             raise ValueError("neither an event nor a reply")
-        error = _decode_error(message.error) if message.error is not msgspec.UNSET else None
+        error = (
+            ContenderError(*decode_error(message.error))
+            if message.error is not msgspec.UNSET
+            else None
+        )
         waiting = None
         with self._lock:
             if message.id is not None:
@@ -458,14 +410,14 @@ class Contender:
                 if self._unmatched_left < 0:
                     raise ValueError("a reply that no request waits for")
         if waiting is None:
-            self._unmatched.put(_bounded(msgspec.json.decode(line)))
+            self._unmatched.put(bounded(msgspec.json.decode(line)))
         elif error is not None:
             waiting[1].set_exception(error)
         else:
             assert message.ok is not msgspec.UNSET
             reply_type, reply = waiting
             try:
-                reply.set_result(_bounded(msgspec.json.decode(message.ok, type=reply_type)))
+                reply.set_result(bounded(msgspec.json.decode(message.ok, type=reply_type)))
             except (msgspec.DecodeError, ValueError) as fault:
                 reply.set_exception(self._failed(f"replied nonsense ({fault})"))
 
@@ -496,66 +448,5 @@ class Contender:
         return self._complaints.end()
 
 
-def _decode_error(encoded: msgspec.Raw) -> ContenderError:
-    reply = msgspec.json.decode(encoded, type=_ErrorReply)
-    extra = msgspec.json.decode(encoded, type=dict[str, Any])
-    del extra["code"], extra["message"]
-    return ContenderError(reply.code, reply.message, extra)
-
-
-def _bounded(message: T) -> T:
-    """Return what was decoded. Raises `ValueError` where it is nested too deeply.
-
-    What is read into a type is as deep as that; what is not has to be looked at.
-    """
-    level: list[Any] = [message] if isinstance(message, dict) else []
-    for _ in range(_DEEPEST):
-        if not level:
-            return message
-        level = [
-            inner
-            for outer in level
-            for inner in (outer.values() if isinstance(outer, dict) else outer)
-            if isinstance(inner, dict | list)
-        ]
-    raise ValueError(_TOO_DEEP)
-
-
 def _quoted(line: bytes) -> str:
     return repr(line[:200].decode(errors="backslashreplace").rstrip("\n"))
-
-
-def _named(pids: Sequence[int]) -> str:
-    """Return processes with what they run, as far as they still do."""
-    names = []
-    for pid in pids[:_MOST_NAMED]:
-        with contextlib.suppress(psutil.NoSuchProcess):
-            command = " ".join(psutil.Process(pid).cmdline())
-            names.append(f"{pid} ({readable(command, 80)})")
-    more = len(pids) - _MOST_NAMED
-    return ", ".join(names) + (f" and {more} more" if more > 0 else "")
-
-
-def _kill_group_of(pid: int) -> None:
-    """Kill a process and its group: in one step, so that none of a group escapes by forking."""
-    with contextlib.suppress(ProcessLookupError):  # It may end by itself meanwhile.
-        group = os.getpgid(pid)
-        os.kill(pid, signal.SIGKILL)
-        if group != os.getpgrp():
-            os.killpg(group, signal.SIGKILL)
-
-
-def _file(descriptor: int) -> tuple[int, int]:
-    """Return what tells a file, or a pipe, from all others."""
-    status = os.fstat(descriptor)
-    return status.st_dev, status.st_ino
-
-
-def _standard_files(pid: int) -> set[tuple[int, int]]:
-    """Return what a process has as standard output and error, as far as that can be seen."""
-    found = set()
-    for descriptor in (1, 2):
-        with contextlib.suppress(OSError):
-            status = os.stat(f"/proc/{pid}/fd/{descriptor}")
-            found.add((status.st_dev, status.st_ino))
-    return found
