@@ -44,6 +44,11 @@ from raftmark.bench.runs.results import (
 )
 
 _LONGEST_PAUSE_S = 0.5
+# A first leader is looked for more often: each look is cheap while the logs are empty, and what is
+# waited for in vain is lost to every trial.
+_LONGEST_PAUSE_BEFORE_S = 0.02
+# To hash so much in vain takes longer than the heartbeat by which followers hear what is committed.
+_LONG_LOG = 10_000
 # A cluster that holds elections all the time does not settle, however long one waits.
 _RESTLESS_S = 0.5
 
@@ -103,6 +108,7 @@ def check(
         problems += [] if restless else undecided
     if problems:
         return _found(problems)
+    _await_heartbeat(cell, result)
     # What has to settle may use up half of the patience; what may not, little of it.
     nodes = settle(contender, patience, _RESTLESS_S if restless else patience.left_s / 2)
     settled = _have_settled(nodes)
@@ -185,7 +191,7 @@ def settle(
     that has just begun are the same: if it is to be `led`, one of them has to lead, too.
     """
     deadline = time.monotonic() + within_s
-    pause = 0.002
+    pause, longest = 0.002, _LONGEST_PAUSE_BEFORE_S if led else _LONGEST_PAUSE_S
     while True:
         reply = contender.send_as(_Status, "status")
         nodes = contender.wait_for(reply, "status", patience).nodes
@@ -195,7 +201,17 @@ def settle(
             return nodes
         # Followers hear what is committed by the next heartbeat, so looking again soon is enough.
         time.sleep(pause)
-        pause = min(2 * pause, _LONGEST_PAUSE_S)
+        pause = min(2 * pause, longest)
+
+
+def _await_heartbeat(cell: Cell, result: Result) -> None:
+    """Wait until followers may have heard how far a long log is committed.
+
+    Whoever asks for their status sooner has the whole log hashed on every node, and once more.
+    """
+    commands = 0 if isinstance(result, ElectionResult) else sum(result.acknowledged)
+    if commands >= _LONG_LOG:
+        time.sleep(1.2 * cell.cluster["heartbeat_ms"] / 1000)
 
 
 def _have_settled(nodes: Sequence[Node]) -> bool:

@@ -11,7 +11,7 @@ import time
 from collections.abc import Callable, Generator, Mapping, Sequence
 from concurrent.futures import Future
 from contextlib import ExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, NamedTuple, Self
 
@@ -98,10 +98,23 @@ class _Progress:
     """How far a trial has come, so that a failure keeps what was measured before it."""
 
     stage: Stage = "launch"
+    stages_s: dict[Stage, float] = field(default_factory=dict)
+    since: float = field(default_factory=time.monotonic)
     result: dict[str, Any] | None = None
     turns: list[Turn] | None = None
     check: CheckOutcome | None = None
     cost: Cost | None = None
+
+    def enter(self, stage: Stage) -> None:
+        """Go on to the next stage."""
+        self.leave()
+        self.stage = stage
+
+    def leave(self) -> None:
+        """End the present one, and keep how long it took."""
+        present = time.monotonic()
+        self.stages_s[self.stage] = round(present - self.since, 3)
+        self.since = present
 
 
 _Steps = Generator[Ready, Callable[[], Ran], Trial]
@@ -201,6 +214,7 @@ def _conduct(planned: Planned, spec: ContenderSpec, run: Run, life: Life) -> _St
         elif not life.goes_on:
             life.log = None
             log.unlink()
+    progress.leave()
     return _record(planned, progress, failure, machine.state(), started_at, started)
 
 
@@ -232,6 +246,7 @@ def _record(
         started_at=started_at,
         duration_s=round(time.monotonic() - started, 3),
         turns=progress.turns,
+        stages_s=progress.stages_s or None,
     )
 
 
@@ -257,7 +272,7 @@ def _go_through(
             # It takes none as it is, and need not know the field that says so.
             cluster.pop("snapshot_entries", None)
 
-        progress.stage = "start"
+        progress.enter("start")
         nodes = start(contender, cluster)
         if cell.links is not None:
             # The first leader is elected on perfect links: how long that takes is not measured.
@@ -274,7 +289,7 @@ def _go_through(
             # Who waits for a leader still must not be stopped time and again meanwhile.
             settle(contender, Patience(_START_TIMEOUT_S, "start"), led=True)
 
-        progress.stage = "run"
+        progress.enter("run")
         sent_ns = time.monotonic_ns()
         answer = yield Ready(contender, cell, CostMeter(contender.processes))
         progress.result, received_ns, progress.cost, progress.turns = answer()
@@ -284,7 +299,7 @@ def _go_through(
         if cell.followers is not None:
             _require_the_leader(result)
 
-        progress.stage = "check"
+        progress.enter("check")
         patience_s = _patience_s(cell, result)
         patience = Patience(patience_s, "check")
         roles, strange = read_roles(contender.events, nodes, life.launched_ns, life.events_before)
@@ -313,7 +328,7 @@ def _go_through(
             return
 
         life.goes_on = life.goes_on and progress.check.passed
-        progress.stage = "stop"
+        progress.enter("stop")
         contender.call("stop", reply_timeout=_STOP_TIMEOUT_S)
         if not life.goes_on:
             _end(contender)

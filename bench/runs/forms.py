@@ -171,7 +171,8 @@ class Trial(msgspec.Struct, frozen=True):
     """One trial; `result` is the contender's own, as it came.
 
     `turns`: those of one that was measured in turns with its other, between which it was stopped;
-    None for one that ran by itself.
+    None for one that ran by itself. `stages_s`: how many seconds each stage took, as far as it
+    came; None where that was not kept.
     """
 
     trial: str
@@ -188,6 +189,7 @@ class Trial(msgspec.Struct, frozen=True):
     started_at: str
     duration_s: float
     turns: list[Turn] | None = None
+    stages_s: dict[Stage, float] | None = None
     schema: int = SCHEMA
 
     @property

@@ -56,7 +56,10 @@ def test_a_good_trial_has_a_result_a_check_and_a_cost(tmp_path, cell):
     assert trial.check.passed
     assert trial.cost is not None
     assert trial.cost.peak_rss_bytes > 2**20
-    assert trial.duration_s > 0
+    assert trial.stages_s is not None
+    assert list(trial.stages_s) == ["launch", "start", "run", "check", "stop"]
+    assert trial.stages_s["run"] >= cell.workload.get("duration_s", 0)
+    assert sum(trial.stages_s.values()) <= trial.duration_s + 0.01
     if cell.workload["name"] == "replicate":
         # The no-op, and all that the stub's clients had acknowledged: read by pages, in full.
         assert trial.check.entries == 1 + 20 * cell.workload["outstanding"]
@@ -78,6 +81,8 @@ def test_a_crash_is_a_failure_of_its_stage(tmp_path, operation, stage):
     assert trial.status == "failed"
     assert trial.failure is not None
     assert trial.failure.stage == stage
+    assert trial.stages_s is not None
+    assert list(trial.stages_s)[-1] == stage
     assert "signal 9" in trial.failure.message
     assert trial.failure.stderr == "about to crash"
     assert (trial.result is None) == (stage in ("launch", "start", "run"))
