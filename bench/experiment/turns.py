@@ -14,7 +14,7 @@ import random
 import threading
 import time
 from collections.abc import Callable, Sequence
-from concurrent.futures import Future
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import ExitStack
 from typing import Any
 
@@ -41,10 +41,7 @@ def run_pair(
     itself, one after the other. Raises `StoreError` when the run's directory cannot be used.
     """
     with ExitStack() as stack:
-        courses = [
-            stack.enter_context(Course(planned, spec, run))
-            for planned, spec in zip(pair, specs, strict=True)
-        ]
+        courses = _begin(pair, specs, run, stack)
         both = [course.ready for course in courses if course.ready is not None]
         if len(both) == len(courses):
             try:
@@ -55,6 +52,22 @@ def run_pair(
             else:
                 return [c.end(answer) for c, answer in zip(courses, answers, strict=True)]
         return [course.run() for course in courses]
+
+
+def _begin(
+    pair: Sequence[Planned], specs: Sequence[ContenderSpec], run: Run, stack: ExitStack
+) -> list[Course]:
+    """Let the trials begin side by side, since nothing is measured yet; `stack` ends them."""
+    begun: list[Future[Course]] = []
+    try:
+        with ThreadPoolExecutor(len(pair)) as pool:
+            for planned, spec in zip(pair, specs, strict=True):
+                begun.append(pool.submit(Course, planned, spec, run))
+    finally:
+        for each in begun:
+            if each.exception() is None:
+                stack.push(each.result())
+    return [each.result() for each in begun]
 
 
 def _run_in_turns(
