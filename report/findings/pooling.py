@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 
-from raftmark.bench.experiment.environment import machine
+from raftmark.bench.experiment.environment import machine, measured_revision
 from raftmark.bench.runs.runtimes import runtime
 from raftmark.bench.runs.store import Run
 from raftmark.report.findings.evidence import Evidence, gather
@@ -26,8 +26,8 @@ class PoolError(Exception):
 def pool(runs: Sequence[Run]) -> Evidence:
     """Gather the trials of several runs of the same cells and contenders.
 
-    Raises `PoolError` if they are too few or differ in what was measured, in how contenders were
-    built, or in the machine.
+    Raises `PoolError` if they are too few or differ in what was measured, of which revision, in how
+    contenders were built, or in the machine.
     """
     if len(runs) < FEWEST_RUNS:
         raise PoolError(
@@ -70,7 +70,8 @@ def _runtimes(run: Run) -> list[str]:
 
 
 _EQUAL: tuple[tuple[str, Callable[[Run], object]], ...] = (
-    ("what was measured", lambda run: [cell.id for cell in run.manifest.specification.cells]),
+    ("what was measured, or for how long", lambda run: run.manifest.specification.cells),
+    ("the revision that was measured", lambda run: measured_revision(run.manifest.environment)),
     ("contenders", lambda run: [c.name for c in run.manifest.contenders if not c.twin]),
     ("how contenders were built", _runtimes),
     ("the machine", lambda run: machine(run.manifest.environment)),

@@ -28,6 +28,9 @@ SMALL: dict[str, Any] = {
     "blocks": 3,
 }
 
+REVISED: dict[str, Any] = {"project": {"commit": "2" * 40, "dirty": False}}
+CHANGED: dict[str, Any] = {"environment": {"project": {"commit": "1" * 40, "dirty": True}}}
+
 Pooled = Callable[..., Analysis]
 
 
@@ -102,6 +105,9 @@ def test_a_page_can_be_made_of_pooled_runs_with_other_twins(pooled: Pooled) -> N
     [
         ([{}, {}], "it takes 3 runs or more to pool, not 2"),
         ([{}, {}, {"outstanding": (1,)}], "differ in what was measured"),
+        ([{}, {}, {"elections": 3}], "differ in what was measured, or for how long"),
+        ([{}, {}, {"environment": REVISED}], "differ in the revision that was measured"),
+        ([CHANGED, CHANGED, {}], "differ in the revision that was measured"),
         ([{}, {}, {"behaviours": {"go": REALISTIC["go"]}}], "differ in contenders"),
         ([{}, {}, {"environment": {"machine": {"cpus_usable": 64}}}], "differ in the machine"),
     ],
