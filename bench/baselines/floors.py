@@ -7,31 +7,29 @@ randomised blocks of one run, so the ratios are of the same machine in the same 
 
 from __future__ import annotations
 
-import json
-import random
 import re
 import statistics
-import subprocess
 import sys
 import tempfile
-from collections import defaultdict
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import NamedTuple
 
-import msgspec
 import numpy as np
 import pyperf
 
 from raftmark.bench.analysis.statistics import Estimate, median_interval, ratio_interval
-from raftmark.bench.contenders.places import ROOT, start_directory
+from raftmark.bench.baselines.turns import (
+    Baseline,
+    BaselineFailed,
+    output_of,
+    pysyncobj,
+    samples_of,
+    take_turns,
+)
+from raftmark.bench.contenders.places import ROOT
 from raftmark.bench.contenders.registry import ContenderSpec
-from raftmark.bench.contenders.surroundings import clean
-from raftmark.bench.design.schedule import Planned
 from raftmark.bench.design.specification import Specification, replicate_cell
-from raftmark.bench.experiment.trial import run_trial
-from raftmark.bench.runs.plan import remaining
-from raftmark.bench.runs.results import ReplicateResult, parse_result
 from raftmark.bench.runs.store import Run
 
 # At least so many times the throughput of PySyncObj at its better setting, by outstanding.
@@ -64,20 +62,7 @@ _TIMES_PINGPONG = 3
 # also goes from the client to the leader and back; elsewhere the client is called by the leader.
 _MESSAGES = {"threading": 2, "asyncio": 4, "multiprocessing": 2, "go": 4}
 
-_BASELINE_TIMEOUT_S = 300.0
 _WARMUP_S, _DURATION_S = 0.3, 1.0
-
-
-class Reading(msgspec.Struct, frozen=True):
-    """A baseline's figure in one block: commands/s, or the seconds of a round trip."""
-
-    subject: str
-    block: int
-    value: float
-
-
-class BaselineFailed(Exception):
-    """A baseline could not be measured; the message says why."""
 
 
 class Floor(NamedTuple):
@@ -117,31 +102,9 @@ def specification(blocks: int) -> Specification:
 def measure_floors(
     run: Run, specs: Mapping[str, ContenderSpec], say: Callable[[str], None]
 ) -> list[Floor]:
-    """Measure contenders and baselines in turn; what cannot be measured is said and left out.
-
-    The contenders' trials are kept in the run as ever, the baselines' readings in
-    `baselines.jsonl` beside them.
-    """
-    readings: list[Reading] = []
-    for step in _interleave(run):
-        if isinstance(step, Planned):
-            say(step.id)
-            trial = run_trial(step, specs[step.contender], run)
-            run.append(trial)
-            if trial.failure is not None:
-                say(f"{trial.trial} failed at {trial.failure.stage}: {trial.failure.message}")
-            continue
-        block, name = step
-        say(f"{name}/{block}")
-        try:
-            found = [Reading(s, block, v) for s, v in _BASELINES[name]().items()]
-        except BaselineFailed as error:
-            say(f"{name} cannot be measured: {error}")
-            continue
-        readings += found
-        with (run.path / "baselines.jsonl").open("ab") as file:
-            file.writelines(msgspec.json.encode(reading) + b"\n" for reading in found)
-    return judge(_samples(run, readings))
+    """Measure contenders and baselines in turn; what cannot be measured is said and left out."""
+    take_turns(run, specs, BASELINES, say)
+    return judge(samples_of(run, lambda name, _storage, outstanding: f"{name}-w{outstanding}"))
 
 
 def judge(samples: Mapping[str, Mapping[int, float]]) -> list[Floor]:
@@ -197,50 +160,12 @@ def judge(samples: Mapping[str, Mapping[int, float]]) -> list[Floor]:
     return floors
 
 
-def _interleave(run: Run) -> Iterator[Planned | tuple[int, str]]:
-    """Yield the run's trials with every baseline once a block, in random places."""
-    trials = remaining(run)
-    for block in range(run.manifest.specification.blocks):
-        steps: list[Planned | tuple[int, str]] = [t for t in trials if t.block == block]
-        steps += [(block, name) for name in _BASELINES]
-        random.Random(f"{run.manifest.seed}/floors/{block}").shuffle(steps)
-        yield from steps
-
-
-def _samples(run: Run, readings: list[Reading]) -> dict[str, dict[int, float]]:
-    samples: defaultdict[str, dict[int, float]] = defaultdict(dict)
-    for reading in readings:
-        samples[reading.subject][reading.block] = reading.value
-    for trial in run.trials:
-        if trial.status == "ok" and trial.result is not None:
-            result = parse_result("replicate", trial.result)
-            assert isinstance(result, ReplicateResult)
-            outstanding = len(result.acknowledged)
-            samples[f"{trial.contender}-w{outstanding}"][trial.block] = result.throughput
-    return dict(samples)
-
-
-def _pysyncobj(setting: str, outstanding: int) -> Callable[[], dict[str, float]]:
-    def measure() -> dict[str, float]:
-        printed = _output_of(
-            [
-                *(sys.executable, "-m", "raftmark.bench.baselines.pysyncobj", setting),
-                *("--outstanding", str(outstanding)),
-                *("--warmup", str(_WARMUP_S), "--duration", str(_DURATION_S)),
-            ]
-        )
-        result = json.loads(printed)
-        return {f"pysyncobj-{setting}-w{outstanding}": result["commands"] / result["seconds"]}
-
-    return measure
-
-
 def _python_pingpong() -> dict[str, float]:
     """Run one worker process of the pyperf script, and take the median of its values."""
     with tempfile.TemporaryDirectory() as directory:
         output = Path(directory) / "pingpong.json"
         script = [sys.executable, "-m", "raftmark.bench.baselines.pingpong"]
-        _output_of([*script, "--processes", "1", "--quiet", "--output", str(output)])
+        output_of([*script, "--processes", "1", "--quiet", "--output", str(output)])
         suite = pyperf.BenchmarkSuite.load(str(output))
     return {f"pingpong-{b.get_name()}": b.median() for b in suite.get_benchmarks()}
 
@@ -250,16 +175,18 @@ def _go_pingpong() -> dict[str, float]:
     go = str(Path(sys.executable).with_name("go"))
     benchmark = "BenchmarkPingPong"
     command = [go, "test", "-bench", f"^{benchmark}$", "-run", "^$", "."]
-    printed = _output_of(command, ROOT / "go_reference")
+    printed = output_of(command, ROOT / "go_reference")
     found = re.search(rf"^{benchmark}\S*\s+\d+\s+([\d.]+) ns/op", printed, re.MULTILINE)
     if found is None:
         raise BaselineFailed(f"no {benchmark} in go_reference:\n{printed.strip()}")
     return {"pingpong-go": float(found[1]) / 1e9}
 
 
-_BASELINES: dict[str, Callable[[], dict[str, float]]] = {
+BASELINES: dict[str, Baseline] = {
     **{
-        f"pysyncobj-{setting}-w{outstanding}": _pysyncobj(setting, outstanding)
+        f"pysyncobj-{setting}-w{outstanding}": pysyncobj(
+            setting, outstanding, _WARMUP_S, _DURATION_S
+        )
         for setting, outstanding in (
             *(("batched", 1), ("unbatched", 1)),
             *(("batched", 64), ("unbatched", 64)),
@@ -269,22 +196,3 @@ _BASELINES: dict[str, Callable[[], dict[str, float]]] = {
     "pingpong": _python_pingpong,
     "pingpong-go": _go_pingpong,
 }
-
-
-def _output_of(command: list[str], cwd: Path | None = None) -> str:
-    try:
-        done = subprocess.run(
-            command,
-            cwd=cwd or start_directory(),
-            env=clean(),
-            capture_output=True,
-            encoding="utf-8",
-            errors="backslashreplace",
-            timeout=_BASELINE_TIMEOUT_S,
-            check=True,
-        )
-    except (OSError, subprocess.TimeoutExpired) as error:
-        raise BaselineFailed(str(error)) from error
-    except subprocess.CalledProcessError as error:
-        raise BaselineFailed((error.stderr or error.stdout).strip()[-2000:]) from error
-    return done.stdout

@@ -1,8 +1,12 @@
 """PySyncObj under the same closed loop as the contenders' *replicate*.
 
-Three processes on loopback ports, no journal; the client is in the leader's process and keeps its
+Three processes on loopback ports; the client is in the leader's process and keeps its
 commands outstanding by callbacks, each of which sends the next command. Run as a program it
 prints one JSON object: `commands` acknowledged in `seconds`, and their median latency `p50_s`.
+
+With a journal each node also keeps its log in a file that it maps into memory. It never syncs that
+(version 0.3.17: `flush` of its journal has no caller), so that what it has acknowledged survives
+its process and not its machine.
 
 Two settings, because PySyncObj makes its users choose: *batched* sends what has gathered every
 2 ms, which is best for throughput, *unbatched* sends every command at once, which is best for
@@ -16,11 +20,13 @@ import json
 import multiprocessing
 import socket
 import statistics
+import tempfile
 import threading
 import time
 from collections.abc import Callable
 from functools import partial
 from multiprocessing.connection import Connection, wait
+from pathlib import Path
 from typing import Any, NamedTuple
 
 from pysyncobj import FAIL_REASON, SyncObj, SyncObjConf, replicated
@@ -109,8 +115,11 @@ class _ClosedLoop:
             self._finished.set()
 
 
-def measure(setting: str, load: Load) -> dict[str, float]:
-    """Start three nodes, run the loop in the leader's process, and end them."""
+def measure(setting: str, load: Load, journals: Path | None = None) -> dict[str, float]:
+    """Start three nodes, run the loop in the leader's process, and end them.
+
+    With `journals`, a directory, each node keeps a journal there.
+    """
     addresses = _free_addresses()
     spawn = multiprocessing.get_context("spawn")
     ours: list[Connection] = []
@@ -118,8 +127,12 @@ def measure(setting: str, load: Load) -> dict[str, float]:
     for own in addresses:
         here, there = spawn.Pipe()
         others = [address for address in addresses if address != own]
+        settings = SETTINGS[setting]
+        if journals is not None:
+            file = journals / f"{own.replace(':', '-')}.journal"
+            settings = {**settings, "journalFile": str(file)}
         nodes.append(
-            spawn.Process(target=_serve, args=(own, others, setting, load, there), daemon=True)
+            spawn.Process(target=_serve, args=(own, others, settings, load, there), daemon=True)
         )
         nodes[-1].start()
         there.close()
@@ -137,9 +150,11 @@ def measure(setting: str, load: Load) -> dict[str, float]:
             node.join()
 
 
-def _serve(own: str, others: list[str], setting: str, load: Load, pipe: Connection) -> None:
+def _serve(
+    own: str, others: list[str], settings: dict[str, Any], load: Load, pipe: Connection
+) -> None:
     """Be a node: say whether it leads, and run the loop when asked to."""
-    store = _Store(own, others, SETTINGS[setting])
+    store = _Store(own, others, settings)
     deadline = time.monotonic() + _READY_TIMEOUT_S
     while not (store.isReady() and store.getStatus()["leader"] is not None):
         if time.monotonic() > deadline:
@@ -176,9 +191,12 @@ def main() -> None:
     parser.add_argument("--outstanding", type=int, default=64)
     parser.add_argument("--warmup", type=float, default=0.5, help="seconds")
     parser.add_argument("--duration", type=float, default=2.0, help="seconds")
+    parser.add_argument("--journal", action="store_true", help="each node keeps one")
     options = parser.parse_args()
     load = Load(options.outstanding, options.warmup, options.duration)
-    print(json.dumps(measure(options.setting, load)))
+    with tempfile.TemporaryDirectory() as directory:
+        journals = Path(directory) if options.journal else None
+        print(json.dumps(measure(options.setting, load, journals)))
 
 
 if __name__ == "__main__":

@@ -1,11 +1,13 @@
 import math
 
+import msgspec
 import pytest
 import typer
 
 from raftmark.bench.analysis.statistics import Estimate
 from raftmark.bench.baselines import pingpong, pysyncobj
-from raftmark.bench.baselines.floors import Floor, _interleave, judge, specification
+from raftmark.bench.baselines.floors import BASELINES, Floor, judge, specification
+from raftmark.bench.baselines.turns import READINGS, Reading, interleave
 from raftmark.bench.design.schedule import Planned
 from raftmark.bench.runs.store import Run
 from raftmark.commands import models
@@ -81,11 +83,21 @@ def test_a_verdict_needs_the_whole_interval(estimate, at_least, verdict):
 def test_every_block_has_every_trial_and_every_baseline(tmp_path):
     plan = manifest(["threading", "go"], specification(3).cells, blocks=3)
     run = Run.create(tmp_path, plan)
-    steps = list(_interleave(run))
+    steps = list(interleave(run, BASELINES))
     trials = [step for step in steps if isinstance(step, Planned)]
     baselines = [step for step in steps if not isinstance(step, Planned)]
     assert len({trial.id for trial in trials}) == len(trials) == 3 * 2 * 3
     assert len(set(baselines)) == len(baselines) == 3 * 7
+
+
+def test_what_was_read_is_not_read_again(tmp_path):
+    run = Run.create(tmp_path, manifest(["go"], specification(2).cells, blocks=2))
+    read = Reading("pingpong-threading", 1, 1e-5, "pingpong")
+    (run.path / READINGS).write_bytes(msgspec.json.encode(read) + b"\n")
+    names = [step for step in interleave(run, BASELINES) if isinstance(step, tuple)]
+    assert (0, "pingpong") in names
+    assert (1, "pingpong") not in names
+    assert len(names) == 2 * 7 - 1
 
 
 @pytest.mark.parametrize(
@@ -104,7 +116,9 @@ def test_where_there_is_no_pysyncobj_nothing_is_measured(monkeypatch, tmp_path):
 
 @pytest.mark.slow
 @pytest.mark.parametrize("setting", pysyncobj.SETTINGS)
-def test_pysyncobj_answers_the_closed_loop(setting):
-    result = pysyncobj.measure(setting, pysyncobj.Load(4, warmup_s=0.1, duration_s=0.5))
+def test_pysyncobj_answers_the_closed_loop(setting, tmp_path):
+    journals = tmp_path if setting == "batched" else None
+    result = pysyncobj.measure(setting, pysyncobj.Load(4, warmup_s=0.1, duration_s=0.5), journals)
+    assert len(list(tmp_path.glob("*.journal"))) == (3 if journals else 0)
     assert result["commands"] > 0
     assert 0 < result["p50_s"] < 60

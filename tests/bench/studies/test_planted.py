@@ -71,7 +71,8 @@ def test_tables_tell_how_many_were_told_and_how_soon():
     assert "| 5% in asyncio | 4 | 5.1% | 3 of 4 | 50 s | 90 s | 0 of 4 |" in lines
     assert "| nothing | 2 | | | | | 1 of 2 |" in lines
     assert any(
-        line.startswith("| asyncio, throughput in replicate-w64-turns | 4 | 1.0 % |") for line in lines
+        line.startswith("| asyncio, throughput in replicate-w64-turns | 4 | 1.0 % |")
+        for line in lines
     )
 
 
