@@ -102,8 +102,9 @@ def begin(
 
 def tables(samples: Samples, names: list[str]) -> list[str]:
     """Return what was found, as lines of Markdown: medians and 95 % intervals over blocks."""
+    columns = "storage outstanding contender commands/s of_the_sketch over_PySyncObj PySyncObj"
     lines = [
-        "| storage | outstanding | contender | commands/s | of the sketch | over PySyncObj | PySyncObj |",
+        f"| {' | '.join(columns.split()).replace('_', ' ')} |",
         "|---|---:|---|---:|---:|---|---|",
     ]
     for storage, (place, outstanding) in product(STORAGES, enumerate(OUTSTANDING)):
