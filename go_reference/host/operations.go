@@ -225,17 +225,28 @@ func (h *host) status(_ int, f *fields) (any, error) {
 
 func (h *host) submit(id int, f *fields) (any, error) {
 	proposed := readProposed(f, command)
+	return nil, h.ask(id, f, applying, func(c Cluster, node raft.NodeID) <-chan raft.Outcome {
+		return c.Submit(node, proposed)
+	})
+}
+
+// ask begins what a node is asked for, or without one whoever leads, and lets the outcome be told
+// when it comes. These are the request's last fields.
+func (h *host) ask(
+	id int, f *fields, tell func(raft.Outcome) any,
+	begin func(Cluster, raft.NodeID) <-chan raft.Outcome,
+) error {
 	node := optional(f, "node", h.node(), 0)
 	timeout := optionalTimeout(f)
 	control, err := h.running(f)
 	if err != nil {
-		return nil, err
+		return err
 	}
 	if node, err = control.asked(node); err != nil {
-		return nil, err
+		return err
 	}
-	h.await(id, control.Submit(node, proposed), timeout, applying)
-	return nil, nil
+	h.await(id, begin(control.Cluster, node), timeout, tell)
+	return nil
 }
 
 // readProposed reads a command and the client session that it is of, if it is of one; nil after a
@@ -254,17 +265,9 @@ func readProposed(f *fields, command check[*raft.Command]) *raft.Command {
 
 func (h *host) read(id int, f *fields) (any, error) {
 	key := required(f, "key", text(0, maxKeyBytes))
-	node := optional(f, "node", h.node(), 0)
-	timeout := optionalTimeout(f)
-	control, err := h.running(f)
-	if err != nil {
-		return nil, err
-	}
-	if node, err = control.asked(node); err != nil {
-		return nil, err
-	}
-	h.await(id, control.Read(node, key), timeout, reading)
-	return nil, nil
+	return nil, h.ask(id, f, reading, func(c Cluster, node raft.NodeID) <-chan raft.Outcome {
+		return c.Read(node, key)
+	})
 }
 
 func (h *host) log(_ int, f *fields) (any, error) {

@@ -7,7 +7,7 @@ from functools import partial
 from typing import Any, NoReturn
 
 from raftmark.raft.client import Applied, Query, Value
-from raftmark.raft.cluster import ClusterFactory, EntriesLost, RoleChange
+from raftmark.raft.cluster import ClusterFactory
 from raftmark.raft.errors import BadRequest, OutcomeUnknown, RaftError, Unavailable
 from raftmark.raft.host import requests, runs
 from raftmark.raft.host.answers import (
@@ -16,31 +16,29 @@ from raftmark.raft.host.answers import (
     fault_event,
     log_page,
     log_slice,
-    role_event,
 )
+from raftmark.raft.host.cluster_service import ClusterService
 from raftmark.raft.host.control import Completion, Control
 from raftmark.raft.host.data import members_in
 from raftmark.raft.host.fields import (
     KEY,
-    LINKS,
     MAX_NODES,
     RANGE,
     SETTINGS,
     TIMEOUT,
     config_of,
-    faults_of,
     proposal,
     proposed,
 )
 from raftmark.raft.host.interpreter import python
 from raftmark.raft.host.replies import Request
 from raftmark.raft.host.requests import REQUIRED
-from raftmark.raft.host.service import Operation, Service, run
+from raftmark.raft.host.service import Operation, run
 
 NATIVE = "native"
 
 
-class Host(Service):
+class Host(ClusterService):
     """Serves requests to a cluster. `describe` tells what `hello` says of the contender.
 
     `transport` is what its nodes speak over, besides which `native` is the same.
@@ -57,9 +55,8 @@ class Host(Service):
         self._transport = requests.choice(*{NATIVE, transport})
         self._factory = factory
         self._control: Control | None = None
-        self._busy = False
         self._operations: dict[str, Operation] = {
-            "hello": self.hello,
+            **self._common_operations,
             "start": self._start,
             "status": self._status,
             "submit": self._submit,
@@ -70,9 +67,6 @@ class Host(Service):
             "restart": self._restart,
             "pause": self._node_operation(Control.pause),
             "resume": self._node_operation(Control.resume),
-            "partition": self._partition,
-            "heal": self._heal,
-            "links": self._links,
             "transfer": self._transfer,
             "add_server": self._add_server,
             "remove_server": self._remove_server,
@@ -189,37 +183,10 @@ class Host(Service):
         node: int = requests.read(fields, known)["node"]
         return node
 
-    def _partition(self, _request: Request, fields: dict[str, Any]) -> Reply:
-        values = requests.read(
-            fields,
-            {
-                "groups": (requests.groups_of(self._nodes()), None),
-                "blocked": (requests.ways_of(self._nodes()), None),
-            },
-        )
-        if (values["groups"] is None) == (values["blocked"] is None):
-            raise BadRequest("a partition has either groups or blocked")
-        control = self._running()
-        if values["groups"] is not None:
-            control.partition(values["groups"])
-        else:
-            control.block(values["blocked"])
-        return {}
-
-    def _heal(self, _request: Request, fields: dict[str, Any]) -> Reply:
-        requests.read(fields, {})
-        self._running().partition(None)
-        return {}
-
     def _serve(self, _request: Request, fields: dict[str, Any]) -> Reply:
         requests.read(fields, {})
         services = self._running().serve()
         return {"services": {str(n): where for n, where in services.items()}}
-
-    def _links(self, _request: Request, fields: dict[str, Any]) -> Reply:
-        faults = faults_of(requests.read(fields, LINKS))
-        self._running().degrade(faults)
-        return {}
 
     # -- members and leadership ----------------------------------------------------------
 
@@ -257,17 +224,11 @@ class Host(Service):
         values = requests.read(fields, {"workload": (requests.mapping, REQUIRED)})
         work = runs.requested(len(self._nodes()), values["workload"])
         control = self._running()
-        if self._busy:
-            raise BadRequest("a workload is running; one at a time")
 
         def progress(done: float) -> None:
             self._output.put({"event": "progress", "run": request.id, "done": done})
 
-        def idle() -> None:
-            self._busy = False  # Before the answer, which invites the next run.
-
-        self._busy = True
-        self.in_background(request, lambda: work(control, progress), idle)
+        self._run_alone(request, lambda: work(control, progress))
 
     # -- the cluster -------------------------------------------------------------------
 
@@ -278,20 +239,13 @@ class Host(Service):
     def _any_node(self) -> requests.Check:
         return requests.node_of(self._nodes())
 
+    def _linked(self) -> Control:
+        return self._running()
+
     def _running(self) -> Control:
         if self._control is None:
             raise Unavailable("no cluster is running; start one first")
         return self._control
-
-    def _tell(self, messages: Sequence[dict[str, Any]]) -> None:
-        for message in messages:
-            self._output.put(message)
-
-    def _announce(self, change: RoleChange) -> None:
-        self._output.put(role_event(change))
-
-    def _report_loss(self, lost: EntriesLost) -> None:
-        self._output.put({"event": "entries_lost", **lost._asdict()})
 
     def _report_failure(self, node: int, error: Exception) -> None:
         self._output.put(fault_event(node, error))

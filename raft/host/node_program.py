@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 from raftmark.raft.client import Applied, Query, Value
-from raftmark.raft.cluster import EntriesLost, Events, Membership, Refusal, RoleChange
+from raftmark.raft.cluster import Events, Membership, Refusal
 from raftmark.raft.deployed import LOOPBACK, Address, DeployedFactory, DeployedNode, Site
 from raftmark.raft.errors import BadRequest, RaftError, Unavailable
 from raftmark.raft.host import requests, runs
@@ -24,25 +24,23 @@ from raftmark.raft.host.answers import (
     fault_event,
     log_page,
     log_slice,
-    role_event,
 )
+from raftmark.raft.host.cluster_service import ClusterService
 from raftmark.raft.host.fields import (
     ANY_ID,
     INDEX,
     KEY,
-    LINKS,
     MAX_NODES,
     RANGE,
     SETTINGS,
     config_of,
-    faults_of,
     proposal,
     proposed,
 )
 from raftmark.raft.host.interpreter import python
 from raftmark.raft.host.replies import Request
 from raftmark.raft.host.requests import REQUIRED
-from raftmark.raft.host.service import Operation, Service, run
+from raftmark.raft.host.service import Operation, run
 from raftmark.raft.loads import OfferedSpec, ReplicateSpec
 from raftmark.raft.messages import ADD_SERVER, REMOVE_SERVER, Command
 
@@ -59,7 +57,7 @@ class Life(Enum):
     PAUSED = "paused"
 
 
-class NodeProgram(Service):
+class NodeProgram(ClusterService):
     """Serves requests to one node. `secret` is what it shares with its peers, if anything."""
 
     def __init__(
@@ -74,10 +72,9 @@ class NodeProgram(Service):
         self._secret = secret
         self._node: DeployedNode | None = None
         self._life = Life.NONE
-        self._busy = False
         self._serves = False
         self._operations: dict[str, Operation] = {
-            "hello": self.hello,
+            **self._common_operations,
             "listen": self._listen,
             "peers": self._peers,
             "serve": self._serve,
@@ -95,9 +92,6 @@ class NodeProgram(Service):
             "transfer": self._transfer,
             "compact": self._compact,
             "heartbeat": self._heartbeat,
-            "partition": self._partition,
-            "heal": self._heal,
-            "links": self._links,
             "run": self._run,
         }
 
@@ -162,6 +156,12 @@ class NodeProgram(Service):
         known = requests.read(fields, {"addresses": (addresses, REQUIRED)})["addresses"]
         self._listening().tell_services({n: str(where) for n, where in known.items()})
         return {}
+
+    def _linked(self) -> DeployedNode:
+        return self._listening()
+
+    def _nodes(self) -> Sequence[int]:
+        return range(1, MAX_NODES + 1)
 
     def _listening(self) -> DeployedNode:
         if self._node is None:
@@ -283,35 +283,6 @@ class NodeProgram(Service):
         node.heartbeat(n)
         return {}
 
-    # -- its links ---------------------------------------------------------------------
-
-    def _partition(self, _request: Request, fields: dict[str, Any]) -> Reply:
-        everyone = range(1, MAX_NODES + 1)
-        values = requests.read(
-            fields,
-            {
-                "groups": (requests.groups_of(everyone), None),
-                "blocked": (requests.ways_of(everyone), None),
-            },
-        )
-        if (values["groups"] is None) == (values["blocked"] is None):
-            raise BadRequest("a partition has either groups or blocked")
-        node = self._listening()
-        if values["groups"] is not None:
-            node.partition(values["groups"])
-        else:
-            node.block(values["blocked"])
-        return {}
-
-    def _heal(self, _request: Request, fields: dict[str, Any]) -> Reply:
-        self._plain(fields).partition(None)
-        return {}
-
-    def _links(self, _request: Request, fields: dict[str, Any]) -> Reply:
-        faults = faults_of(requests.read(fields, LINKS))
-        self._listening().degrade(faults)
-        return {}
-
     # -- loads beside it ---------------------------------------------------------------
 
     def _run(self, request: Request, fields: dict[str, Any]) -> None:
@@ -320,31 +291,15 @@ class NodeProgram(Service):
         if not isinstance(spec, ReplicateSpec | OfferedSpec):
             raise BadRequest("beside a node run replicate and offered")
         node, n = self._living()
-        if self._busy:
-            raise BadRequest("a workload is running; one at a time")
 
         def work() -> Reply:
             if isinstance(spec, ReplicateSpec):
                 return node.replicate(n, spec)
             return node.offered(n, spec)
 
-        def idle() -> None:
-            self._busy = False  # Before the answer, which invites the next run.
-
-        self._busy = True
-        self.in_background(request, work, idle)
+        self._run_alone(request, work)
 
     # -- what it tells -----------------------------------------------------------------
-
-    def _tell(self, messages: Sequence[dict[str, Any]]) -> None:
-        for message in messages:
-            self._output.put(message)
-
-    def _announce(self, change: RoleChange) -> None:
-        self._output.put(role_event(change))
-
-    def _report_loss(self, lost: EntriesLost) -> None:
-        self._output.put({"event": "entries_lost", **lost._asdict()})
 
     def _report_members(self, membership: Membership) -> None:
         self._output.put({"event": "members", **membership._asdict()})
