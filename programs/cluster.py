@@ -328,7 +328,7 @@ class ProgramCluster(Cluster):
 
 def where(program: Program, answer: Future[Any]) -> str:
     """The address at which a program says that it listens. Unavailable if that is none."""
-    text = program.finish(answer, START_S).address
+    text: str = program.finish(answer, START_S).address
     try:
         Address.parse(text)
     except ValueError as error:
