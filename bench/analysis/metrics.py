@@ -56,6 +56,7 @@ CANDIDACIES = Metric("candidacies", "needless elections", "")
 CPU_PER_COMMAND = Metric("cpu_per_command", "CPU time per command", "s")
 PEAK_MEMORY = Metric("peak_memory", "peak memory", "bytes")
 SWITCHES_PER_COMMAND = Metric("switches_per_command", "context switches per command", "")
+WAKE_UPS_PER_COMMAND = Metric("wake_ups_per_command", "waits that ended, per command", "")
 MESSAGES_PER_COMMAND = Metric("messages_per_command", "messages per command", "")
 BYTES_PER_COMMAND = Metric("bytes_per_command", "bytes sent per command", "bytes")
 MEMORY_IDLE = Metric("memory_idle", "memory before the load", "bytes")
@@ -117,6 +118,9 @@ def _costs(cost: Cost, commands: int, sender_ns: int) -> Values:
     found[CPU_PER_COMMAND] = (cost.cpu_s - sender_s) / commands
     if sender_ns:
         found[SENDER_CPU] = sender_s / commands
+    if cost.voluntary_switches is not None:
+        # Who gives up a processor of its own accord waits, and is woken.
+        found[WAKE_UPS_PER_COMMAND] = cost.voluntary_switches / commands
     if cost.voluntary_switches is not None and cost.involuntary_switches is not None:
         switches = cost.voluntary_switches + cost.involuntary_switches
         found[SWITCHES_PER_COMMAND] = switches / commands

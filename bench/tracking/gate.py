@@ -87,12 +87,21 @@ class Side(NamedTuple):
 
     @classmethod
     def of(
-        cls, repository: Repository, revision: Revision, directory: Path, table: Path, which: str
+        cls,
+        repository: Repository,
+        revision: Revision,
+        directory: Path,
+        table: Path,
+        which: str,
+        asked: Collection[str] = (),
     ) -> Side:
-        """Return a side of a comparison, also one whose contenders cannot be had."""
+        """Return a side of a comparison, also one whose contenders cannot be had.
+
+        Clusters of programs are among them if they are `asked` for.
+        """
         submodules = repository.submodules(revision)
         try:
-            contenders = contenders_of(directory, table, which)
+            contenders = contenders_of(directory, table, which, asked)
         except RevisionError as fault:
             return cls(revision, directory, {}, fault, submodules)
         return cls(revision, directory, contenders, None, submodules)

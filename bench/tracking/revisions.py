@@ -20,7 +20,7 @@ import re
 import shutil
 import sys
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -28,6 +28,9 @@ import msgspec
 
 from raftmark.bench.contenders.guardian import Guardian
 from raftmark.bench.contenders.registry import ContenderSpec, RegistryError, load_contenders
+from raftmark.bench.contenders.variants import TCP as MIXED
+from raftmark.bench.contenders.variants import Contenders, programs_argv
+from raftmark.bench.design.cells import TCP
 from raftmark.bench.git import GitError, git
 
 WORKING_TREE = "the working tree"
@@ -65,7 +68,12 @@ class Revision(NamedTuple):
 
 
 class Placed(ContenderSpec, frozen=True, kw_only=True):
-    """A contender of a revision: built and launched in that revision's directory."""
+    """A contender of a revision: built and launched in that revision's directory.
+
+    As deployed its nodes are the programs of its `members`, in turn; none are there otherwise.
+    """
+
+    members: list[Placed] = msgspec.field(default_factory=list)
 
     @classmethod
     def of(cls, spec: ContenderSpec, directory: Path, name: str, label: str) -> Placed:
@@ -78,6 +86,7 @@ class Placed(ContenderSpec, frozen=True, kw_only=True):
         fields = {field: getattr(spec, field) for field in ContenderSpec.__struct_fields__}
         fields |= {"name": name, "label": label}
         fields |= {"command": place(spec.command), "replay": place(spec.replay)}
+        fields["node"] = place(spec.node)
         if spec.build is not None:
             fields["build"] = msgspec.structs.replace(
                 spec.build,
@@ -87,10 +96,29 @@ class Placed(ContenderSpec, frozen=True, kw_only=True):
             )
         return cls(**fields)
 
+    @classmethod
+    def deployed(cls, name: str, label: str, members: Sequence[Placed]) -> Placed:
+        """Return a cluster whose nodes are the programs of these, in turn."""
+        first = members[0]
+        env = {variable: value for each in members for variable, value in each.env.items()}
+        return msgspec.structs.replace(
+            first, name=name, label=label, members=list(members), env=env, replay=[]
+        )
+
     @property
     def started_in(self) -> Path:
         """The revision's own directory, not where this harness's package is found."""
         return self.directory
+
+    def argv(self) -> list[str]:
+        """Return the command that launches it."""
+        return programs_argv(self.name, self.members) if self.members else super().argv()
+
+    def prepare(self) -> None:
+        """Build every program that it needs."""
+        super().prepare()
+        for each in self.members:
+            each.prepare()
 
 
 class Repository:
@@ -221,10 +249,13 @@ class Repository:
             raise RevisionError(str(error)) from error
 
 
-def contenders_of(directory: Path, table: Path, side: str) -> dict[str, Placed]:
+def contenders_of(
+    directory: Path, table: Path, side: str, asked: Collection[str] = ()
+) -> dict[str, Placed]:
     """Return the contenders of a checked-out revision, by the names in its own table.
 
-    As contenders of a run they are called `NAME@SIDE`. Raises `NoTable` when the revision has
+    With them those clusters of programs that are `asked` for, as far as the revision has them. As
+    contenders of a run they are called `NAME@SIDE`. Raises `NoTable` when the revision has
     none, and `RevisionError` when it cannot be read.
     """
     if not (directory / table).exists():
@@ -233,10 +264,29 @@ def contenders_of(directory: Path, table: Path, side: str) -> dict[str, Placed]:
         specs = load_contenders(directory / table)
     except RegistryError as error:
         raise RevisionError(f"{side}: {error}") from error
-    return {
+    found = {
         name: Placed.of(spec, directory, f"{name}@{side}", f"{spec.label}, {side}")
         for name, spec in specs.items()
     }
+    for name in asked:
+        if name not in found and (members := _members(name, specs)):
+            placed = [Placed.of(each, directory, each.name, each.label) for each in members]
+            label = Contenders(specs)[name].label
+            found[name] = Placed.deployed(f"{name}@{side}", f"{label}, {side}", placed)
+    return found
+
+
+def _members(name: str, specs: Mapping[str, ContenderSpec]) -> list[ContenderSpec]:
+    """Return whose programs a cluster of programs has; none where this is the name of no such."""
+    if name.startswith(MIXED):
+        members = [specs.get(each) for each in name.removeprefix(MIXED).split("+")]
+        return [each for each in members if each is not None and each.node] * (None not in members)
+    base, _, form = name.partition("@")
+    spec = specs.get(base)
+    chosen = None if spec is None else spec.forms.get(form)
+    if spec is None or chosen is None or chosen.transport != TCP or chosen.compiles:
+        return []
+    return [msgspec.structs.replace(spec, node=[*spec.node, *chosen.arguments])]
 
 
 def _names(listed: str) -> list[str]:

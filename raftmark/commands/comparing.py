@@ -231,7 +231,7 @@ def _compare_revisions(
     say(f"checking out {revisions[0]} and {revisions[1]}")
     with repository.checked_out(*revisions) as directories:
         old, new = (
-            Side.of(repository, revision, directory, table, which)
+            Side.of(repository, revision, directory, table, which, wish.contenders)
             for revision, directory, which in zip(revisions, directories, (BASE, HEAD), strict=True)
         )
         run, plan = begin(old, new, wish, results, say)

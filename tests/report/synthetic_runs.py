@@ -97,7 +97,7 @@ def write_run(
     cells = [_replicate_cell(w) for w in outstanding]
     cells += [_election_cell(timeout, elections) for timeout in timeouts_ms]
     if deployed:
-        cells += [_deployed(cell) for cell in cells]
+        cells += [as_deployed(cell) for cell in cells]
     cells += others
     manifest = {
         "schema": 1,
@@ -247,7 +247,7 @@ def mixture_cells(
     """The cells in which these follow, whoever leads."""
     return [
         {
-            **_deployed(_replicate_cell(commands)),
+            **as_deployed(_replicate_cell(commands)),
             "id": f"mixture-w{commands}-{name}",
             "followers": name,
         }
@@ -256,7 +256,7 @@ def mixture_cells(
     ]
 
 
-def _deployed(cell: dict[str, Any]) -> dict[str, Any]:
+def as_deployed(cell: dict[str, Any]) -> dict[str, Any]:
     """The same cell on nodes that are programs of their own."""
     return {
         **cell,

@@ -11,8 +11,10 @@ import pytest
 
 from raftmark.bench.contenders import stopping as stopping_module
 from raftmark.bench.contenders.guardian import Guardian
+from raftmark.bench.contenders.registry import load_contenders
 from raftmark.bench.contenders.stopping import CannotStop, Stopping, require_stopping
-from tests.bench.support import PATIENCE
+from raftmark.bench.contenders.variants import Contenders
+from tests.bench.support import LONG, PATIENCE
 
 # Two processes in one session: one leads a group, and one has made a group of its own.
 FAMILY = """
@@ -165,3 +167,24 @@ def test_a_guardian_outlives_whatever_ends_a_session_politely(guardian, family):
         stopping.go_on()
         require_stopping(guardian)
     assert state(guardian.pid) is not None
+
+
+@pytest.mark.timeout(LONG)
+def test_all_programs_of_a_deployed_cluster_are_stopped_together(guardian):
+    """They lead groups of their own, so that a terminal's Ctrl-C is not for them."""
+    spec = Contenders(load_contenders())["asyncio@tcp"]
+    with spec.launch() as contender:
+        contender.call("start", nodes=3, reply_timeout=PATIENCE)
+        pids = contender.processes()
+        nodes = [pid for pid in pids if "--node" in psutil.Process(pid).cmdline()]
+        assert len(nodes) == 3
+        assert len({os.getpgid(pid) for pid in pids}) == 4
+        with Stopping.of(contender, guardian) as stopping:
+            stopping.require()
+            stopping.stop()
+            for pid in pids:
+                await_state(pid, stopped=True)
+            stopping.go_on()
+            for pid in pids:
+                await_state(pid, stopped=False)
+        contender.call("stop", reply_timeout=PATIENCE)

@@ -1,6 +1,7 @@
 """Revisions checked out side by side, and what is left of them: nothing."""
 
 import errno
+import json
 import os
 import shutil
 import signal
@@ -11,6 +12,7 @@ import textwrap
 import psutil
 import pytest
 
+from raftmark.bench.contenders.places import ROOT
 from raftmark.bench.tracking.revisions import (
     TABLE,
     WORKING_TREE,
@@ -325,6 +327,22 @@ def test_a_contender_runs_and_builds_in_its_revision(project):
             assert (directory / ".cache" / "built").read_text() == content
             with contender.launch() as launched:
                 assert os.readlink(f"/proc/{launched.pid}/cwd") == str(directory)
+
+
+def test_a_cluster_of_programs_has_those_of_its_revision():
+    asked = ["asyncio@tcp", "tcp:go+asyncio", "asyncio@mypyc", "go@nothing", "tcp:go+nobody", "go"]
+    found = contenders_of(ROOT, TABLE, "head", asked)
+    assert [name for name in found if name in asked] == ["go", *asked[:2]]
+    for name, programs in (("asyncio@tcp", ["asyncio"]), ("tcp:go+asyncio", ["go", "asyncio"])):
+        contender = found[name]
+        assert contender.name == f"{name}@head"
+        assert contender.label.endswith(", head")
+        assert contender.started_in == ROOT
+        nodes = json.loads(contender.argv()[-1])
+        assert [node for node, _, _ in nodes] == programs
+        assert {directory for _, _, directory in nodes} == {str(ROOT)}
+    [program, _] = json.loads(found["tcp:go+asyncio"].argv()[-1])
+    assert program[1] == [f"{ROOT}/.cache/raftmark-go", "node"]
 
 
 @pytest.mark.parametrize("name", ["no-such-branch", "--help", "HEAD~99"])

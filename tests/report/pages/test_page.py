@@ -15,7 +15,7 @@ from tests.report.page_reader import Page
 from tests.report.synthetic_runs import LABELS
 
 # Code is there without any trial.
-CHARTS = {"everything": 11, "deployed": 4, "small": 2, "empty": 1, "attacked": 4}
+CHARTS = {"everything": 11, "deployed": 5, "small": 2, "empty": 1, "attacked": 4}
 
 # A page takes some seconds to draw, and minutes where much else runs.
 pytestmark = [pytest.mark.parametrize("name", RUNS), pytest.mark.timeout(900)]
