@@ -80,9 +80,13 @@ def _sentence(analysis: Analysis, found: Mixtures, name: str) -> Iterator[str]:
     # Without one of its figures no part of a cluster is compared with the whole.
     if any(gain.ratio is None for gain in gains.values()):
         return
-    said = "; ".join(f"{part.value} {_said(gain)}" for part, gain in gains.items())
+    leader, *others = (
+        f"{part.value}{' in Go' * (part is Part.LEADER)} {_said(gain)}"
+        for part, gain in gains.items()
+    )
     label = analysis.contenders[name].label
-    yield f"{label} as deployed, with {found.condition}: rewriting in Go {said}."
+    said = f"rewriting {'; '.join([leader, *others])}"
+    yield f"{label} as deployed, with {found.condition}: {said}."
 
 
 def _said(gain: Comparison) -> str:

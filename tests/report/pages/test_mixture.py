@@ -45,7 +45,7 @@ def test_a_part_is_held_against_a_cluster_that_is_all_of_one_kind(examine: Exami
     assert values == pytest.approx({Part.LEADER: 1, Part.FOLLOWERS: 1, Part.ALL: 2.46}, rel=0.1)
     [said] = sentences(analysis, [found])
     assert said.startswith("Python asyncio as deployed, with 64 commands outstanding: rewriting")
-    assert "only the leader makes no difference that this run can tell" in said
+    assert "rewriting only the leader in Go makes no difference that this run can tell; " in said
     assert "all of it would give 2." in said
 
 
