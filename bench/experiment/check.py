@@ -2,7 +2,7 @@
 
 It asks the contender by the protocol, from outside, and believes nothing that it can know:
 
-- what the result claims lies within what was asked for and seen (`claims.py`);
+- what the result claims lies within what was asked for and seen (`claims`);
 - events tell of the nodes that `start` named, and of moments of the trial; no term ever had two
   leaders, and a node's term never falls;
 - when the cluster has settled, it has those nodes, each once, and every one has the same log,

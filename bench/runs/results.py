@@ -2,7 +2,7 @@
 
 A result that contradicts itself is none, whoever hands it in: times run forward, counts are not
 negative, and every number has room in 64 bits, so that whatever is computed of a result can be.
-What it says against what was asked and seen is looked at by `experiment/claims.py`.
+What it says against what was asked and seen is looked at by `experiment/claims`.
 """
 
 from __future__ import annotations
