@@ -7,10 +7,19 @@ from concurrent.futures import Future, wait
 from typing import Any
 
 from raftmark.programs import replies
+from raftmark.programs.clocks import Relation, lasting
 from raftmark.programs.launcher import Children, Command, Launcher
 from raftmark.programs.program import ANSWER_S, BEGIN_S, START_S, Program, end_all, ignore
 from raftmark.raft.client import Done, Query, Reading
-from raftmark.raft.cluster import Cluster, ClusterConfig, Counters, Events, LogSlice, NodeStatus
+from raftmark.raft.cluster import (
+    ClockRelated,
+    Cluster,
+    ClusterConfig,
+    Counters,
+    Events,
+    LogSlice,
+    NodeStatus,
+)
 from raftmark.raft.deployed import Address
 from raftmark.raft.errors import OutcomeUnknown, Unavailable
 from raftmark.raft.host.answers import describe
@@ -20,6 +29,8 @@ from raftmark.raft.messages import Command as ClientCommand
 
 MILLISECOND = 1_000_000
 SECOND = 1_000_000_000
+MOMENTS = ("started_ns", "ended_ns")
+"""What in the result of a load beside a leader is by its host's clock; the rest are durations."""
 
 
 class ProgramCluster(Cluster):
@@ -27,6 +38,10 @@ class ProgramCluster(Cluster):
 
     A program lives through its node's lives, so that memory storage does. One that ends by
     itself, or is killed, is a crash of its node, and the next life has a new program.
+
+    Programs on other hosts have clocks of their own. What they tell of moments is given as this
+    host's clock had shown them, by an offset that a program keeps: so what lies between two moments
+    of one host is exact.
     """
 
     def __init__(
@@ -64,6 +79,9 @@ class ProgramCluster(Cluster):
     def stop(self) -> None:
         """End every node's program."""
         self._stopping = True
+        for program in self._programs.values():
+            if not (program.gone or program.hangs) and (after := program.look_at_clock()):
+                self._tell_clock(program, lasting(program.clock, after))
         end_all(self._programs.values())
 
     def replace(self, node: int, command: Command) -> None:
@@ -73,11 +91,17 @@ class ProgramCluster(Cluster):
 
     def _provide(self, nodes: Sequence[int]) -> None:
         """Start the nodes' programs, which listen, and let all know where."""
+        try:
+            self._launcher.place(nodes)
+        except OSError as error:
+            raise Unavailable(f"no place for the nodes: {error}") from error
         for n in nodes:
             command = self._replaced.get(n) or self._commands[(n - 1) % len(self._commands)]
             self._programs[n] = Program(n, command, self._launcher, self._heard, self._ended)
         programs = [self._programs[n] for n in nodes]
         try:
+            for program in programs:
+                self._relate(program)
             self._let_listen(programs)
             for op, setting in self._links.values():
                 self._each(op, programs, **setting)
@@ -91,6 +115,16 @@ class ProgramCluster(Cluster):
         peers = {str(n): address for n, address in self._addresses.copy().items()}
         self._tell_all("peers", peers=peers)
 
+    def _relate(self, program: Program) -> None:
+        """Relate the clock of a program's host to this one's, for as long as it runs."""
+        if (relation := program.look_at_clock()) is not None:
+            program.clock = relation
+            self._tell_clock(program, relation)
+
+    def _tell_clock(self, program: Program, relation: Relation) -> None:
+        host = program.host or ""
+        self._events.clock_related(ClockRelated(program.node, host, *relation))
+
     def _let_listen(self, programs: Sequence[Program]) -> None:
         answers = [
             program.begin(
@@ -99,7 +133,7 @@ class ProgramCluster(Cluster):
                 node=program.node,
                 cluster=self._name,
                 address=self._launcher.address(program.node),
-                **settings_of(self._config),
+                **self._settings(program.node),
             )
             for program in programs
         ]
@@ -124,6 +158,12 @@ class ProgramCluster(Cluster):
         for program, answer in zip(programs, answers, strict=True):
             self._services[program.node] = where(program, answer)
         self._tell_all("services", addresses={str(n): at for n, at in self._services.items()})
+
+    def _settings(self, node: int) -> dict[str, Any]:
+        settings = settings_of(self._config)
+        if self._config.data_dir is not None:
+            settings["data_dir"] = self._launcher.directory(node, self._config.data_dir)
+        return settings
 
     def _each(self, op: str, programs: Sequence[Program], **fields: Any) -> None:
         """Ask these programs, all at once, and wait for their answers, which may take long."""
@@ -167,16 +207,20 @@ class ProgramCluster(Cluster):
         events = self._events
         match event:
             case "role":
-                events.role_changed(replies.decode_role(line))
+                change = replies.decode_role(line)
+                events.role_changed(change._replace(at_ns=program.clock.here(change.at_ns)))
             case "entries_lost":
-                events.entries_lost(replies.decode_lost(line))
+                lost = replies.decode_lost(line)
+                events.entries_lost(lost._replace(at_ns=program.clock.here(lost.at_ns)))
             case "members":
                 events.members_committed(replies.decode_members(line))
             case "message":
                 if events.sent is not None:
-                    events.sent([replies.decode_object(line)])
+                    sent = replies.decode_object(line)
+                    events.sent([{**sent, "at_ns": program.clock.here(sent["at_ns"])}])
             case "refused":
-                events.refused(replies.decode_refusal(line))
+                refusal = replies.decode_refusal(line)
+                events.refused(refusal._replace(at_ns=program.clock.here(refusal.at_ns)))
             case "fault":
                 program.lives = False
                 events.failed(program.node, Unavailable(replies.decode_fault(line).message))
@@ -188,7 +232,7 @@ class ProgramCluster(Cluster):
         program = self._programs[node]
         program.lives = False
         try:
-            return program.call("crash", replies.decode_ceased).at_ns
+            return program.clock.here(program.call("crash", replies.decode_ceased).at_ns)
         except Unavailable:
             if not program.gone:
                 program.kill()
@@ -323,7 +367,10 @@ class ProgramCluster(Cluster):
     def _run(self, node: int, name: str, spec: Mapping[str, Any]) -> dict[str, Any]:
         program = self._programs[node]
         workload = {"name": name, **in_units(spec)}
-        return program.finish(program.begin("run", replies.decode_object, workload=workload), None)
+        answer = program.begin("run", replies.decode_object, workload=workload)
+        result = program.finish(answer, None)
+        moments = {each: program.clock.here(result[each]) for each in MOMENTS}
+        return {**result, **moments}
 
 
 def where(program: Program, answer: Future[Any]) -> str:

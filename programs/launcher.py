@@ -1,6 +1,6 @@
 """How a node's program is started, and its pipe: here as a child of this process.
 
-Where else a program may run, another launcher starts it there.
+Where else a program may run, another launcher starts it there: `raftmark.hosts` on other hosts.
 """
 
 import contextlib
@@ -8,8 +8,10 @@ import os
 import select
 import subprocess
 import time
-from collections.abc import Sequence
-from typing import NamedTuple, Protocol
+from collections.abc import Mapping, Sequence
+from typing import IO, NamedTuple, Protocol
+
+from raftmark.programs.clocks import Look
 
 READ_SIZE = 1 << 16
 
@@ -23,7 +25,17 @@ class Command(NamedTuple):
 
 
 class Pipe(Protocol):
-    """A node's program that was started, and both ends of its pipe. Any thread may call."""
+    """A node's program that was started, and both ends of its pipe. Any thread may call.
+
+    `host` is where it runs, None where that is this host.
+    """
+
+    @property
+    def host(self) -> str | None:
+        """Where it runs."""
+
+    def look(self) -> Look | None:
+        """Look at the clock of its host once; None where that is this one's, or is gone."""
 
     def write(self, data: bytes, deadline_s: float) -> None:
         """Write all of it, whoever else does. TimeoutError if it is not taken by then (a clock's
@@ -46,6 +58,12 @@ class Pipe(Protocol):
 class Launcher(Protocol):
     """Starts node programs."""
 
+    def place(self, nodes: Sequence[int]) -> None:
+        """Find a place for each of these nodes' programs. OSError where there is none."""
+
+    def directory(self, node: int, data_dir: str) -> str:
+        """Where a node keeps its data, of a cluster that has this directory."""
+
     def address(self, node: int) -> str:
         """Where a node is to listen, so that the others reach it. Port 0 is any that is free."""
 
@@ -60,11 +78,21 @@ class Child:
     stopped, which then finds the end of its input as the others do.
     """
 
-    def __init__(self, command: Command) -> None:
+    host: str | None = None
+
+    def __init__(
+        self,
+        command: Command,
+        env: Mapping[str, str] | None = None,
+        stderr: IO[bytes] | None = None,
+    ) -> None:
+        """`env` and `stderr` are this process's own where they are None."""
         self._process = subprocess.Popen(
             command.argv,
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
+            stderr=stderr,
+            env=env,
             cwd=command.directory,
             process_group=0,
             bufsize=0,
@@ -74,6 +102,9 @@ class Child:
         self._stdin, self._stdout = self._process.stdin, self._process.stdout
         self.pid = self._process.pid
         os.set_blocking(self._stdin.fileno(), False)
+
+    def look(self) -> None:
+        """It has the clock of this process."""
 
     def write(self, data: bytes, deadline_s: float) -> None:
         """Write to its standard input."""
@@ -90,6 +121,12 @@ class Child:
     def read(self) -> bytes:
         """Read from its standard output."""
         return os.read(self._stdout.fileno(), READ_SIZE)
+
+    def has_said(self) -> bool:
+        """Whether there is more to be read now."""
+        readable = select.poll()
+        readable.register(self._stdout, select.POLLIN)
+        return bool(readable.poll(0))
 
     def kill(self) -> None:
         """Send SIGKILL."""
@@ -109,6 +146,13 @@ class Child:
 
 class Children:
     """Starts programs as children of this process."""
+
+    def place(self, nodes: Sequence[int]) -> None:
+        """They are all here."""
+
+    def directory(self, node: int, data_dir: str) -> str:
+        """That directory itself."""
+        return data_dir
 
     def address(self, node: int) -> str:
         """On loopback."""

@@ -9,6 +9,7 @@ from typing import Any, NamedTuple, TypeVar
 
 import msgspec
 
+from raftmark.programs.clocks import SAME, Relation, relate
 from raftmark.programs.launcher import Command, Launcher
 from raftmark.programs.replies import Line, decode_line, decode_object
 from raftmark.raft.errors import RaftError, Unavailable
@@ -24,6 +25,8 @@ START_S = 60.0
 BEGIN_S = 600.0
 """What a node has saved may take minutes to read, or to write anew."""
 STOP_S = 10.0
+LOOKS = 16
+"""How often a clock is looked at to relate it: that takes 20 ms or so."""
 MAX_LINE = 64 << 20
 """Bytes; a longer line is no answer to anything."""
 
@@ -71,6 +74,8 @@ class Program:
         """Whether the node has a life, which ends with the program."""
         self.gone = False
         self.hangs = False
+        self.clock = SAME
+        """How its host's clock is related to this one's."""
         self._how = f"{self} has ended"
         self._heard = heard
         self._ended = ended
@@ -92,6 +97,16 @@ class Program:
 
     def __str__(self) -> str:
         return f"the program of node {self.node} ({self.command.name})"
+
+    @property
+    def host(self) -> str | None:
+        """Where it runs, None where that is this host."""
+        return self._pipe.host
+
+    def look_at_clock(self) -> Relation | None:
+        """Relate its host's clock to this one's anew; None where it is this one's, or is gone."""
+        looks = list(itertools.islice(iter(self._pipe.look, None), LOOKS))
+        return relate(looks) if looks else None
 
     # -- requests ------------------------------------------------------------------------
 

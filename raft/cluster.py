@@ -162,6 +162,19 @@ def ignore(_: object) -> None:
     """Hear it, and do nothing about it."""
 
 
+class ClockRelated(NamedTuple):
+    """A node's host has a clock of its own, which shows so much beyond the cluster's.
+
+    By `uncertainty_ns` that may be wrong, in either direction. All moments that the cluster tells
+    of are given by its own clock.
+    """
+
+    node: int
+    host: str
+    offset_ns: int
+    uncertainty_ns: int
+
+
 class Events(NamedTuple):
     """Whom a cluster tells; all may be called from any thread, and must not block."""
 
@@ -175,6 +188,7 @@ class Events(NamedTuple):
     """A change of members is committed, or was before this leader's time, whoever waits for it."""
     refused: Callable[[Refusal], None] = ignore
     """A node that listens has refused a connection, or thrown one away."""
+    clock_related: Callable[[ClockRelated], None] = ignore
 
 
 class Counters(NamedTuple):

@@ -166,6 +166,11 @@ class ContenderSpec(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         return start_directory() if self.directory == ROOT else self.directory
 
     @property
+    def elsewhere(self) -> bool:
+        """Whether its nodes run on other hosts than it."""
+        return False
+
+    @property
     def is_python(self) -> bool:
         """Whether it is a program for the Python interpreter, which can be another one."""
         return "{python}" in self.command

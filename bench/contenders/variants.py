@@ -160,29 +160,47 @@ class Mixture(ContenderSpec, frozen=True, kw_only=True):
             each.prepare()
 
 
-def programs_argv(name: str, members: Sequence[ContenderSpec]) -> list[str]:
-    """Return the command of a contender whose nodes are these members' programs."""
+def programs_argv(
+    name: str, members: Sequence[ContenderSpec], elsewhere: Sequence[str] = ()
+) -> list[str]:
+    """Return the command of a contender whose nodes are these members' programs.
+
+    They run here, or `elsewhere`, on other hosts: those are arguments of `raftmark.hosts` then.
+    """
     programs = [[each.name, each.node_argv(), str(each.started_in)] for each in members]
-    command = [sys.executable, "-m", "raftmark.programs"]
+    module = "raftmark.hosts" if elsewhere else "raftmark.programs"
+    command = [sys.executable, "-m", module, *elsewhere]
     return [*command, name, msgspec.json.encode(programs).decode()]
 
 
 class Deployed(ContenderSpec, frozen=True, kw_only=True):
     """A contender whose nodes are programs of their own, whatever form it has."""
 
-    member: ContenderSpec
+    members: list[ContenderSpec]
+    arguments: list[str]
+
+    @property
+    def elsewhere(self) -> bool:
+        """Whether those run on other hosts."""
+        return bool(self.arguments)
 
     def argv(self) -> list[str]:
         """Return the command that launches the contender."""
-        return programs_argv(self.base or self.name, [self.member])
+        return programs_argv(self.base or self.name, self.members, self.arguments)
 
 
-def deployed(spec: ContenderSpec) -> ContenderSpec:
-    """Return a contender as it is deployed; itself, if it is so already."""
-    if isinstance(spec, Mixture) or (isinstance(spec, Variant) and spec.transport == "tcp"):
+def deployed(spec: ContenderSpec, elsewhere: Sequence[str] = ()) -> ContenderSpec:
+    """Return a contender as it is deployed, here or `elsewhere`; itself, if it is so already."""
+    if isinstance(spec, Deployed):
         return spec
+    is_deployed = isinstance(spec, Mixture) or (
+        isinstance(spec, Variant) and spec.transport == "tcp"
+    )
+    if is_deployed and not elsewhere:
+        return spec
+    members = spec.members if isinstance(spec, Mixture) else [spec]
     fields = {name: getattr(spec, name) for name in ContenderSpec.__struct_fields__}
-    return Deployed(**fields, member=spec)
+    return Deployed(**fields, members=members, arguments=list(elsewhere))
 
 
 class Contenders(Mapping[str, ContenderSpec]):

@@ -34,7 +34,7 @@ from raftmark.bench.design.specification import Cell
 from raftmark.bench.experiment.claims import Role, Witness, asked_for, contradicted
 from raftmark.bench.experiment.pages import Asked, read_log
 from raftmark.bench.experiment.replay import MOST_PROBLEMS, Replay
-from raftmark.bench.runs.forms import CheckOutcome
+from raftmark.bench.runs.forms import CheckOutcome, NodeHost
 from raftmark.bench.runs.results import (
     CatchUpResult,
     ElectionResult,
@@ -131,11 +131,15 @@ def _found(problems: Sequence[str], log: Replay | None = None) -> Checked:
 
 
 def read_roles(
-    events: EventLog, nodes: Sequence[int], launched_ns: int, before: int = 0
+    events: EventLog,
+    nodes: Sequence[int],
+    launched_ns: int,
+    before: int = 0,
+    clocks_ns: int = 0,
 ) -> tuple[list[Role], list[str]]:
     """Return the role events of a trial whose contender was launched then, and what is wrong.
 
-    So many events `before` were of other clusters.
+    So many events `before` were of other clusters; by `clocks_ns` the clocks of hosts may be off.
 
     Raises `msgspec.ValidationError` for an event that is none.
     """
@@ -153,13 +157,28 @@ def read_roles(
         if role.at_ns < launched_ns:
             early_s = (launched_ns - role.at_ns) / 1e9
             problems.append(f"an event is {early_s:.3g} s older than the contender")
-        if role.at_ns > received_ns:
+        if role.at_ns > received_ns + clocks_ns:
             late_s = (role.at_ns - received_ns) / 1e9
             problems.append(f"an event tells of what is {late_s:.3g} s after it came")
         if role.term < terms[role.node]:
             problems.append(f"node {role.node}'s term fell from {terms[role.node]} to {role.term}")
         terms[role.node] = role.term
     return roles, problems
+
+
+def read_hosts(events: EventLog, before: int = 0) -> list[NodeHost]:
+    """Return where a trial's nodes run that have hosts of their own, by what is told of clocks.
+
+    Raises `msgspec.ValidationError` for an event that is none.
+    """
+    told = [event for event in events.all()[before:] if event["event"] == "clock"]
+    hosts: dict[int, NodeHost] = {}
+    for each in msgspec.convert(told, list[NodeHost]):
+        known = hosts.get(each.node)
+        # What is told of a clock at the end of a cluster covers all of its time.
+        if known is None or known.uncertainty_ns < each.uncertainty_ns:
+            hosts[each.node] = each
+    return [hosts[node] for node in sorted(hosts)]
 
 
 def _leaders(roles: Sequence[Role]) -> list[str]:

@@ -25,7 +25,7 @@ from raftmark.bench.design.cells import LEADS, TCP
 from raftmark.bench.design.schedule import Planned
 from raftmark.bench.design.specification import Cell
 from raftmark.bench.experiment import durability
-from raftmark.bench.experiment.check import check, read_roles, settle
+from raftmark.bench.experiment.check import check, read_hosts, read_roles, settle
 from raftmark.bench.experiment.claims import Witness, asked_for
 from raftmark.bench.experiment.cost import CostMeter, MachineMeter, without_memory
 from raftmark.bench.experiment.life import Life
@@ -36,6 +36,7 @@ from raftmark.bench.runs.forms import (
     Cost,
     Failure,
     MachineState,
+    NodeHost,
     Stage,
     Trial,
     Turn,
@@ -46,13 +47,16 @@ from raftmark.bench.runs.results import ElectionResult, ReplicateResult, Result,
 from raftmark.bench.runs.store import DATA_PREFIX, Run, explained, now
 
 # Generous for a slow machine, and still little against a profile's patience.
-_LAUNCH_TIMEOUT_S = 10.0
-_START_TIMEOUT_S = 10.0
+_LAUNCH_TIMEOUT_S = _START_TIMEOUT_S = 10.0
+# Hosts have to be found, and an interpreter started on each that holds a node's program.
+_PLACING_TIMEOUT_S = 120.0
 _STOP_TIMEOUT_S = 10.0
 _STAGGER_S = 0.02
 _BESIDE_LEADER = ("replicate", "offered")
 _CHECK_TIMEOUT_S = 15.0
 _CHECK_TIMEOUT_PER_RUN_SECOND = 20.0
+# No system slews a clock by more than 500 millionths, and two may go either way.
+_MOST_DRIFT = 1e-3
 # A log of large values is read at tens of megabytes a second, on a machine with much else to do at
 # a few; whatever a contender says of its length, it has no more than a minute for that.
 _CHECK_BYTES_PER_S = 5e6
@@ -104,6 +108,7 @@ class _Progress:
     turns: list[Turn] | None = None
     check: CheckOutcome | None = None
     cost: Cost | None = None
+    node_hosts: list[NodeHost] | None = None
 
     def enter(self, stage: Stage) -> None:
         """Go on to the next stage."""
@@ -223,6 +228,12 @@ def skipped_trial(planned: Planned, reason: str) -> Trial:
     return _record(planned, _Progress(), Failure("launch", reason), None, now(), time.monotonic())
 
 
+def failed_trial(planned: Planned, reason: str, took_s: float) -> Trial:
+    """Return the record of a trial whose host was lost after so many seconds."""
+    failure = Failure("run", reason)
+    return _record(planned, _Progress(), failure, None, now(), time.monotonic() - took_s)
+
+
 def _record(
     planned: Planned,
     progress: _Progress,
@@ -247,6 +258,7 @@ def _record(
         duration_s=round(time.monotonic() - started, 3),
         turns=progress.turns,
         stages_s=progress.stages_s or None,
+        node_hosts=progress.node_hosts,
     )
 
 
@@ -267,13 +279,15 @@ def _go_through(
 
     with life.present(launch) as contender:
         reply = contender.send_as(Hello, "hello")
-        hello = contender.wait_for(reply, "hello", _LAUNCH_TIMEOUT_S)
+        starting_s = _PLACING_TIMEOUT_S if spec.elsewhere else _LAUNCH_TIMEOUT_S
+        hello = contender.wait_for(reply, "hello", starting_s)
         if "snapshot" not in hello.features and not cluster.get("snapshot_entries"):
             # It takes none as it is, and need not know the field that says so.
             cluster.pop("snapshot_entries", None)
 
         progress.enter("start")
-        nodes = start(contender, cluster)
+        nodes = start(contender, cluster, starting_s)
+        progress.node_hosts = read_hosts(contender.events, life.events_before) or None
         if cell.links is not None:
             # The first leader is elected on perfect links: how long that takes is not measured.
             _stagger(contender, cluster["nodes"])
@@ -293,7 +307,9 @@ def _go_through(
         sent_ns = time.monotonic_ns()
         answer = yield Ready(contender, cell, CostMeter(contender.processes))
         progress.result, received_ns, progress.cost, progress.turns = answer()
-        if not life.fresh:
+        if spec.elsewhere:
+            progress.cost = None  # What can be read here are no nodes.
+        elif not life.fresh:
             progress.cost = without_memory(progress.cost)
         result = parse_result(cell.workload["name"], progress.result)
         if cell.followers is not None:
@@ -302,13 +318,18 @@ def _go_through(
         progress.enter("check")
         patience_s = _patience_s(cell, result)
         patience = Patience(patience_s, "check")
-        roles, strange = read_roles(contender.events, nodes, life.launched_ns, life.events_before)
-        witness = Witness(nodes, sent_ns, received_ns, roles, progress.turns)
+        clocks_ns = _clocks_ns(progress.node_hosts, received_ns - life.launched_ns)
+        roles, strange = read_roles(
+            contender.events, nodes, life.launched_ns, life.events_before, clocks_ns
+        )
+        witness = Witness(nodes, sent_ns, received_ns, roles, progress.turns, clocks_ns)
         by_columns = COLUMNS in hello.features
         checked = check(contender, cell, result, witness, patience, by_columns=by_columns)
         progress.check = _with_problems(checked.outcome, strange)
 
-        if checked.log is not None and progress.check.passed and durability.is_due(planned):
+        # What was kept on other hosts is gone with the process that has the places.
+        due = durability.is_due(planned) and not spec.elsewhere
+        if checked.log is not None and progress.check.passed and due:
             started = time.monotonic()
             patience = Patience(patience_s + _READ_BACK_TIMEOUT_S, "reading back")
             lost = durability.read_back(
@@ -330,17 +351,20 @@ def _go_through(
         life.goes_on = life.goes_on and progress.check.passed
         progress.enter("stop")
         contender.call("stop", reply_timeout=_STOP_TIMEOUT_S)
+        progress.node_hosts = read_hosts(contender.events, life.events_before) or None
         if not life.goes_on:
             _end(contender)
 
 
-def start(contender: Asked, cluster: Mapping[str, Any]) -> list[int]:
+def start(
+    contender: Asked, cluster: Mapping[str, Any], patience_s: float = _START_TIMEOUT_S
+) -> list[int]:
     """Start a cluster, and return its nodes' ids.
 
     Raises `ContenderFailed` when they are not those that were asked for.
     """
     reply = contender.send_as(_Started, "start", **cluster)
-    nodes = contender.wait_for(reply, "start", _START_TIMEOUT_S).nodes
+    nodes = contender.wait_for(reply, "start", patience_s).nodes
     if nodes != list(range(1, cluster["nodes"] + 1)):
         raise ContenderFailed(f"started nodes {nodes[:10]} where {cluster['nodes']} were asked for")
     return nodes
@@ -356,6 +380,13 @@ def _require_the_leader(result: Result) -> None:
     """Raises `ContenderFailed` where another node than the one that was made to led the load."""
     if isinstance(result, ReplicateResult) and result.node != LEADS:
         raise ContenderFailed(f"node {result.node} led, where node {LEADS} had been made to")
+
+
+def _clocks_ns(hosts: Sequence[NodeHost] | None, elapsed_ns: int) -> int:
+    """Return by how much moments that hosts have told may be off, by what is known so far."""
+    if not hosts:
+        return 0
+    return 2 * max(each.uncertainty_ns for each in hosts) + int(_MOST_DRIFT * elapsed_ns)
 
 
 def _patience_s(cell: Cell, result: Result) -> float:

@@ -67,16 +67,30 @@ class Resumption(msgspec.Struct, frozen=True):
     environment: dict[str, Any]
 
 
+class Elsewhere(msgspec.Struct, frozen=True):
+    """Which hosts a run is measured on besides the harness's, and what is spread over them.
+
+    The `address` of a Ray cluster, None for the one that is there; the nodes of each cluster, with
+    `pack` several on a host, or whole blocks.
+    """
+
+    address: str | None = None
+    spread: Literal["nodes", "blocks"] = "blocks"
+    pack: bool = False
+
+
 class Asked(msgspec.Struct, frozen=True):
     """What the command line asked for besides what the specification says.
 
     The contenders' `table`, None for the project's own, other interpreters for `python`, and
-    variables for the contenders' environment, as they were given.
+    variables for the contenders' environment, as they were given; `elsewhere`, None where all is
+    measured on this host.
     """
 
     table: str | None = None
     python: list[str] = []
     env: dict[str, str] = {}
+    elsewhere: Elsewhere | None = None
 
 
 class Manifest(msgspec.Struct, frozen=True):
@@ -167,12 +181,27 @@ Turn = tuple[Annotated[int, msgspec.Meta(ge=0)], Annotated[int, msgspec.Meta(ge=
 """From when to when a contender ran while its other was stopped: ns of CLOCK_MONOTONIC."""
 
 
+class NodeHost(msgspec.Struct, frozen=True):
+    """The host of a node that did not run where the harness does, and what was known of its clock.
+
+    `offset_ns`: what its clock showed beyond the harness's, which was taken off all moments that it
+    told of; `uncertainty_ns`: by how much that may be wrong, from before the trial to its end.
+    """
+
+    node: int
+    host: str
+    offset_ns: int
+    uncertainty_ns: Annotated[int, msgspec.Meta(ge=0)]
+
+
 class Trial(msgspec.Struct, frozen=True):
     """One trial; `result` is the contender's own, as it came.
 
     `turns`: those of one that was measured in turns with its other, between which it was stopped;
     None for one that ran by itself. `stages_s`: how many seconds each stage took, as far as it
-    came; None where that was not kept.
+    came; None where that was not kept. `host`: where its block was measured, None where the harness
+    ran itself. `node_hosts`: where its nodes ran, if they had hosts of their own; its cost is
+    unknown then.
     """
 
     trial: str
@@ -190,7 +219,15 @@ class Trial(msgspec.Struct, frozen=True):
     duration_s: float
     turns: list[Turn] | None = None
     stages_s: dict[Stage, float] | None = None
+    host: str | None = None
+    node_hosts: list[NodeHost] | None = None
     schema: int = SCHEMA
+
+    @property
+    def clock_uncertainty_ns(self) -> int:
+        """By how much moments of two nodes may be off against each other; 0 on one host."""
+        known = sorted(each.uncertainty_ns for each in self.node_hosts or [])
+        return sum(known[-2:])
 
     @property
     def log(self) -> str | None:

@@ -34,7 +34,7 @@ import msgspec
 from raftmark.bench.contenders.orphans import end_orphans
 from raftmark.bench.design.specification import Cell
 from raftmark.bench.files import NEW, read_file, replace_file
-from raftmark.bench.runs.forms import SCHEMA, Failure, Manifest, Resumption, Trial
+from raftmark.bench.runs.forms import SCHEMA, Elsewhere, Failure, Manifest, Resumption, Trial
 from raftmark.bench.runs.results import RESULT_TYPES, parse_result
 from raftmark.bench.runs.shapes import misshapen
 
@@ -166,11 +166,13 @@ class Run:
                 raise
         self.trials.append(trial)
 
-    def resume(self, environment: dict[str, Any]) -> None:
-        """Note in the manifest that the run goes on."""
+    def resume(self, environment: dict[str, Any], elsewhere: Elsewhere | None = None) -> None:
+        """Note in the manifest that the run goes on, and on which hosts."""
         resumption = Resumption(at=now(), environment=environment)
         self.manifest = msgspec.structs.replace(
-            self.manifest, resumptions=[*self.manifest.resumptions, resumption]
+            self.manifest,
+            resumptions=[*self.manifest.resumptions, resumption],
+            asked=msgspec.structs.replace(self.manifest.asked, elsewhere=elsewhere),
         )
         with explained(self.path):
             _write_manifest(self.path, self.manifest)

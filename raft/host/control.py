@@ -11,6 +11,7 @@ from typing import Any, TypeAlias, TypeVar
 
 from raftmark.raft.client import Done, Outcome, Query, Reading
 from raftmark.raft.cluster import (
+    ClockRelated,
     Cluster,
     ClusterConfig,
     ClusterFactory,
@@ -61,6 +62,7 @@ class Control:
         on_failure: Callable[[int, Exception], None],
         on_sent: Callable[[Sequence[dict[str, Any]]], None] | None = None,
         on_entries_lost: Callable[[EntriesLost], None] = ignore,
+        on_clock: Callable[[ClockRelated], None] = ignore,
     ) -> None:
         self.settings = config.settings
         self.seed = config.seed
@@ -83,7 +85,12 @@ class Control:
         self._stopped = False
         self._faults = PERFECT
         events = Events(
-            self._role_changed, self._node_failed, on_sent, on_entries_lost, self._members_are
+            self._role_changed,
+            self._node_failed,
+            on_sent,
+            on_entries_lost,
+            self._members_are,
+            clock_related=on_clock,
         )
         self.cluster: Cluster = factory(config, events)
         self._divide: Callable[[], None] = partial(self.cluster.partition, None)

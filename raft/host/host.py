@@ -7,7 +7,7 @@ from functools import partial
 from typing import Any, NoReturn
 
 from raftmark.raft.client import Applied, Query, Value
-from raftmark.raft.cluster import ClusterFactory
+from raftmark.raft.cluster import ClockRelated, ClusterFactory
 from raftmark.raft.errors import BadRequest, OutcomeUnknown, RaftError, Unavailable
 from raftmark.raft.host import requests, runs
 from raftmark.raft.host.answers import (
@@ -112,6 +112,7 @@ class Host(ClusterService):
             self._report_failure,
             self._tell if config.trace else None,
             self._report_loss,
+            self._report_clock,
         )
         control.start()
         self._control = control
@@ -246,6 +247,9 @@ class Host(ClusterService):
         if self._control is None:
             raise Unavailable("no cluster is running; start one first")
         return self._control
+
+    def _report_clock(self, related: ClockRelated) -> None:
+        self._output.put({"event": "clock", **related._asdict()})
 
     def _report_failure(self, node: int, error: Exception) -> None:
         self._output.put(fault_event(node, error))

@@ -5,13 +5,14 @@ from __future__ import annotations
 import shlex
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import typer
 
 from raftmark.bench.contenders.places import ROOT
 from raftmark.bench.contenders.registry import ContenderSpec, Unavailable
 from raftmark.bench.contenders.variants import Contenders, Variant
+from raftmark.commands.hosting import spelled
 from raftmark.terminal.console import say
 
 if TYPE_CHECKING:
@@ -30,11 +31,13 @@ def create(
     with_twin: bool = False,
     project: Path = ROOT,
     asked: Asked | None = None,
+    hosts: Mapping[str, Any] | None = None,
 ) -> Run:
     """Make a run of the chosen contenders, those that cannot run included.
 
     With `with_twin` one of them runs twice: the one named `twin`, or one that the seed chooses.
-    `project` is the directory that they come from, and `asked` what is kept of the command line.
+    `project` is the directory that they come from, and `asked` what is kept of the command line;
+    `hosts` is what is said of others than this one.
     """
     from raftmark.bench.experiment.entries import with_their_followers
     from raftmark.bench.experiment.environment import describe_environment
@@ -56,7 +59,7 @@ def create(
             started_at=now(),
             specification=specification,
             contenders=entries,
-            environment=describe_environment(project),
+            environment={**describe_environment(project), **(hosts or {})},
             asked=asked or Asked(),
         ),
     )
@@ -123,6 +126,7 @@ def how_to_resume(run: Run) -> str:
     words += [f"--python {shlex.quote(each)}" for each in asked.python]
     words += [_spelled(asked.env)] if asked.env else []
     words += [f"--contenders-file {shlex.quote(asked.table)}"] if asked.table is not None else []
+    words += [shlex.join(spelled(asked.elsewhere))] if asked.elsewhere is not None else []
     return f"go on with '{' '.join(words)}'"
 
 

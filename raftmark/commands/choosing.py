@@ -12,7 +12,7 @@ from raftmark.bench.contenders.variants import Contenders, find_interpreters
 from raftmark.terminal.console import say
 
 if TYPE_CHECKING:
-    from raftmark.bench.runs.forms import Asked
+    from raftmark.bench.runs.forms import Asked, Elsewhere
 
 
 def contenders_of(table: Path, python: list[str] | None, env: list[str] | None) -> Contenders:
@@ -34,7 +34,12 @@ def _variables(env: list[str] | None) -> dict[str, str]:
         raise typer.BadParameter(f"'--env': {error}") from error
 
 
-def asked_of(table: Path, python: list[str] | None, env: list[str] | None) -> Asked:
+def asked_of(
+    table: Path,
+    python: list[str] | None,
+    env: list[str] | None,
+    elsewhere: Elsewhere | None = None,
+) -> Asked:
     """Return what a run keeps of how its contenders were chosen."""
     from raftmark.bench.runs.forms import Asked
 
@@ -42,6 +47,7 @@ def asked_of(table: Path, python: list[str] | None, env: list[str] | None) -> As
         table=None if table == DEFAULT_TABLE else str(table),
         python=python or [],
         env=_variables(env),
+        elsewhere=elsewhere,
     )
 
 

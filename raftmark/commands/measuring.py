@@ -12,7 +12,7 @@ import typer
 
 from raftmark.bench.contenders.registry import DEFAULT_TABLE, ContenderSpec, Unavailable
 from raftmark.bench.contenders.variants import Contenders
-from raftmark.commands import planning, publishing
+from raftmark.commands import hosting, planning, publishing
 from raftmark.commands.beginning import able, check_surroundings, create, how_to_resume
 from raftmark.commands.choosing import asked_of, choose, contenders_of, find_run, listed
 from raftmark.commands.options import (
@@ -28,10 +28,11 @@ from raftmark.terminal.console import console, say
 if TYPE_CHECKING:
     from raftmark.bench.design.specification import Specification
     from raftmark.bench.experiment.measure import End
-    from raftmark.bench.runs.forms import Asked
+    from raftmark.bench.runs.forms import Asked, Elsewhere
     from raftmark.bench.runs.store import Run
 
 _INTERRUPTED = 130
+_WHY = {"OUT_OF_TIME": "the profile's time is over", "HOST_LOST": "a host was lost"}
 
 
 def register(app: typer.Typer) -> None:
@@ -100,6 +101,9 @@ def bench(
     report: Annotated[bool, typer.Option(help="Write the HTML report at the end.")] = True,
     env: Variables = None,
     contenders_file: ContendersFile = DEFAULT_TABLE,
+    hosts: hosting.Hosts = None,
+    spread: hosting.Spreads = None,
+    pack: hosting.Pack = False,
 ) -> None:
     """Measure the contenders and write a report.
 
@@ -112,7 +116,8 @@ def bench(
     from raftmark.report.findings.sourcecode import keep_code
 
     specs = contenders_of(contenders_file, python, env)
-    asked = asked_of(contenders_file, python, env)
+    elsewhere = hosting.read(hosts, spread, pack)
+    asked = asked_of(contenders_file, python, env, elsewhere)
     try:
         if resume is None:
             if twin is not None and no_twin:
@@ -160,7 +165,7 @@ def bench(
                 )
         with run.lock():
             if resume is not None:
-                _go_on(run, specs, contenders_file.parent)
+                _go_on(run, specs, contenders_file.parent, elsewhere)
             elif asked.table is not None:
                 keep_code(run, specs)
             try:
@@ -206,6 +211,7 @@ def _new_run(
     specification = narrow(
         PROFILES[profile](), workloads=listed(workloads), cells=listed(cells), blocks=blocks
     )
+    specification = hosting.narrowed(specification, asked.elsewhere)
     if controls is None:
         controls = profile in CONTROLLED and contenders is None
     chosen = specs.spread(choose(contenders, specs, controls))
@@ -216,7 +222,10 @@ def _new_run(
         specification = _planned(
             specs, chosen, specification, profile, seed, results, precision, project, asked
         )
-    return create(chosen, specification, profile, seed, results, twin, with_twin, project, asked)
+    there = hosting.survey(asked.elsewhere, specification)
+    return create(
+        chosen, specification, profile, seed, results, twin, with_twin, project, asked, there
+    )
 
 
 def _planned(
@@ -246,10 +255,15 @@ def _planned(
     return made.specification
 
 
-def _go_on(run: Run, specs: Contenders, project: Path) -> None:
+def _go_on(run: Run, specs: Contenders, project: Path, elsewhere: Elsewhere | None) -> None:
     """Check that a run can go on, and note that it does."""
     from raftmark.bench.experiment.environment import describe_environment
 
+    began = run.manifest.asked.elsewhere
+    if _spread(began) != _spread(elsewhere):
+        raise typer.BadParameter(
+            f"{run.manifest.run} was begun {_spread(began) or 'on one host'}: {how_to_resume(run)}"
+        )
     bases = {entry.name.partition("@")[0] for entry in run.manifest.contenders if not entry.twin}
     if missing := sorted(bases - {*specs}):
         raise typer.BadParameter(
@@ -263,12 +277,17 @@ def _go_on(run: Run, specs: Contenders, project: Path) -> None:
             reason = spec.available()
             if reason is not None:
                 raise Unavailable(f"cannot resume: {entry.name} cannot run now: {reason}")
-    environment = describe_environment(project)
+    there = hosting.survey(elsewhere, run.manifest.specification)
+    environment = {**describe_environment(project), **there}
     earlier = run.manifest.environment
     changed = [key for key in environment if key != "load" and environment[key] != earlier.get(key)]
     if changed:
         say(f"not the environment that the run was begun in: {', '.join(changed)} changed")
-    run.resume(environment)
+    run.resume(environment, elsewhere)
+
+
+def _spread(elsewhere: Elsewhere | None) -> str:
+    return "" if elsewhere is None else f"with {elsewhere.spread} spread over hosts"
 
 
 def _measure(run: Run, specs: Contenders) -> End | None:
@@ -283,8 +302,11 @@ def _measure(run: Run, specs: Contenders) -> End | None:
     planned = remaining(run)
     say(f"run {run.manifest.run}, seed {run.manifest.seed}: {len(planned)} trials to measure")
     try:
-        with show_progress(planned, console(sys.stderr)) as display:
-            return measure(run, chosen, display)
+        with (
+            hosting.hosts_of(run, chosen) as hosts,
+            show_progress(planned, console(sys.stderr)) as display,
+        ):
+            return measure(run, hosts, display)
     except KeyboardInterrupt:
         return None
 
@@ -338,7 +360,7 @@ def _conclude(run: Run, end: End | None, report: bool, table: Path) -> None:
     if failed:
         say(f"{len(failed)} of {len(run.trials)} trials failed and are in no figure")
     if end is not End.COMPLETE:
-        _say_what_is_missing(run, "interrupted" if end is None else "the profile's time is over")
+        _say_what_is_missing(run, _WHY[end.name] if end is not None else "interrupted")
     if report:
         print(publishing.write(run, None, table=table))
     if end is None:

@@ -11,6 +11,7 @@ from rich.console import Console
 
 from raftmark.bench.contenders.registry import ContenderSpec, load_contenders
 from raftmark.bench.design.specification import Cell, Specification
+from raftmark.bench.experiment.host import LocalHost
 from raftmark.bench.experiment.measure import End, measure
 from raftmark.bench.runs.forms import ContenderEntry, Manifest
 from raftmark.bench.runs.plan import remaining
@@ -112,4 +113,4 @@ def manifest(
 def measure_quietly(run: Run, specs: Mapping[str, ContenderSpec]) -> End:
     """Measure what a run lacks without showing anything."""
     with show_progress(remaining(run), Console(file=io.StringIO())) as display:
-        return measure(run, specs, display)
+        return measure(run, [LocalHost(run, specs)], display)

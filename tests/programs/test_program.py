@@ -6,7 +6,7 @@ import json
 import queue
 import sys
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import Future
 from pathlib import Path
 from typing import Any
@@ -15,6 +15,7 @@ import pytest
 
 from raftmark.programs import program as program_module
 from raftmark.programs import replies
+from raftmark.programs.clocks import Look, Relation
 from raftmark.programs.cluster import ProgramCluster
 from raftmark.programs.introduction import describe
 from raftmark.programs.launcher import Children, Command
@@ -33,6 +34,18 @@ class FakePipe:
         self._said: queue.SimpleQueue[bytes] = queue.SimpleQueue()
         self.killed = False
         self.full = False
+        self.looks: list[Look] = []
+
+    host = None
+
+    def place(self, _nodes: Sequence[int]) -> None:
+        pass
+
+    def directory(self, _node: int, data_dir: str) -> str:
+        return data_dir
+
+    def look(self) -> Look | None:
+        return self.looks.pop() if self.looks else None
 
     def address(self, _node: int) -> str:
         return "127.0.0.1:0"
@@ -89,6 +102,14 @@ def answering(**answer: Any) -> Callable[[dict[str, Any]], bytes]:
 def silent(_request: dict[str, Any]) -> bytes:
     """Hang."""
     return b""
+
+
+def test_the_clock_of_its_host_is_related_by_looks_at_it() -> None:
+    heard = Heard(silent)
+    assert heard.program.look_at_clock() is None, "it is this one's"
+    heard.pipe.looks = [Look(100, 5150, 200), Look(300, 5320, 340)]
+    assert heard.program.look_at_clock() == Relation(5000, 20)
+    heard.close()
 
 
 def test_an_answer_is_what_was_asked_for() -> None:

@@ -40,7 +40,8 @@ class Witness(NamedTuple):
 
     `nodes`: the ids that `start` answered. `sent_ns`, `received_ns`: when the request was sent and
     when its reply was there. `roles`: the role events of the trial, in the order of arrival.
-    `turns`: when the contender was let run, if it was stopped between.
+    `turns`: when the contender was let run, if it was stopped between. `clocks_ns`: by how much
+    moments that were told by different hosts' clocks may be off; 0 where there is one clock.
     """
 
     nodes: Sequence[int]
@@ -48,6 +49,7 @@ class Witness(NamedTuple):
     received_ns: int
     roles: Sequence[Role]
     turns: Sequence[Turn] | None = None
+    clocks_ns: int = 0
 
 
 def asked_for(cell: Cell) -> dict[str, Any]:

@@ -69,7 +69,9 @@ def catch_up(asked: dict[str, Any], result: CatchUpResult, witness: Witness) -> 
         )
     end_ns = result.caught_up_ns or witness.received_ns
     if not any(
-        r.node == result.node and result.restart_ns <= r.at_ns <= end_ns for r in witness.roles
+        r.node == result.node
+        and result.restart_ns - witness.clocks_ns <= r.at_ns <= end_ns + witness.clocks_ns
+        for r in witness.roles
     ):
         yield f"no event tells that node {result.node} was restarted"
     if result.caught_up_ns is None:
@@ -84,10 +86,11 @@ def stability(asked: dict[str, Any], result: StabilityResult, witness: Witness) 
     yield from clients(result.acknowledged, asked.get("outstanding", 0))
     yield from all_counted(result.commands, result.acknowledged)
     started_ns, ended_ns = result.started_ns, result.ended_ns
-    sure = _held(witness.roles, started_ns, ended_ns - _HEARING_NS, ("candidate",))
-    most = _held(witness.roles, started_ns - TURN_NS, ended_ns, ("candidate",))
+    off_ns, roles = witness.clocks_ns, witness.roles
+    sure = _held(roles, started_ns + off_ns, ended_ns - _HEARING_NS - off_ns, ("candidate",))
+    most = _held(roles, started_ns - TURN_NS - off_ns, ended_ns + off_ns, ("candidate",))
     # Who was elected in that time, but had stood before it, may count where nobody else stood.
-    most |= _held(witness.roles, started_ns, ended_ns, ("leader",))
+    most |= _held(roles, started_ns - off_ns, ended_ns + off_ns, ("leader",))
     if not len(sure) <= result.candidacies <= len(most):
         yield (f"{result.candidacies} candidacies where events tell of {len(sure)} to {len(most)}")
     if not min(1, result.candidacies) <= result.terms <= result.candidacies:

@@ -33,10 +33,10 @@ def outside(result: Result, witness: Witness) -> Iterator[str]:
     # A load that is given up is over before its time, which the result tells all the same.
     given_up = isinstance(result, OfferedResult) and result.saturated
     for name, ns in moments:
-        if ns < witness.sent_ns:
+        if ns < witness.sent_ns - witness.clocks_ns:
             early_s = (witness.sent_ns - ns) / 1e9
             yield f"{name} is {early_s:.3g} s before 'run' was sent"
-        elif ns > witness.received_ns and not given_up:
+        elif ns > witness.received_ns + witness.clocks_ns and not given_up:
             late_s = (ns - witness.received_ns) / 1e9
             yield f"{name} is {late_s:.3g} s after the reply to 'run' came"
 

@@ -41,7 +41,8 @@ def replicate(asked: dict[str, Any], result: ReplicateResult, witness: Witness) 
     length_ns = result.ended_ns - result.started_ns
     yield from known("the leader", result.node, witness)
     yield from length("measured", length_ns, duration_s)
-    yield from length("warmed up", result.started_ns - witness.sent_ns, warmup_s)
+    warm_ns = result.started_ns - witness.sent_ns
+    yield from length("warmed up", warm_ns, warmup_s, witness.clocks_ns)
     yield from clients(result.acknowledged, asked["outstanding"])
     took_ns = witness.received_ns - witness.sent_ns
     yield from possible("latency_ns", result.latency_ns, took_ns)
@@ -86,7 +87,8 @@ def offered(asked: dict[str, Any], result: OfferedResult, witness: Witness) -> I
     length_ns = result.ended_ns - result.started_ns
     yield from known("the leader", result.node, witness)
     yield from length("measured", length_ns, duration_s)
-    yield from length("warmed up", result.started_ns - witness.sent_ns, warmup_s)
+    warm_ns = result.started_ns - witness.sent_ns
+    yield from length("warmed up", warm_ns, warmup_s, witness.clocks_ns)
     if length_ns > duration_s * 1e9 + ROUNDING_NS:
         yield f"measured for {length_ns / 1e9:.6g} s where {duration_s:g} s were asked for"
     if result.rate != rate:

@@ -14,7 +14,8 @@ from raftmark.bench.design.cells import catch_up_cell, mixture_cell
 from raftmark.bench.design.schedule import Planned
 from raftmark.bench.design.specification import Cell
 from raftmark.bench.experiment.check import Node, _differences
-from raftmark.bench.experiment.measure import End, _taking_part
+from raftmark.bench.experiment.host import taking_part
+from raftmark.bench.experiment.measure import End
 from raftmark.bench.experiment.pages import Entry
 from raftmark.bench.experiment.replay import Replay
 from raftmark.bench.experiment.trial import run_trial
@@ -441,8 +442,8 @@ def test_in_a_mixture_the_node_leads_that_was_made_to(tmp_path, obeys):
 def test_in_a_mixture_all_but_the_leader_are_the_followers_programs():
     specs = load_contenders()
     cell = mixture_cell("go", 64)
-    mixed = _taking_part(Planned(cell, 0, 0, "asyncio"), specs)
+    mixed = taking_part(Planned(cell, 0, 0, "asyncio"), specs)
     assert isinstance(mixed, Mixture)
     assert [member.name for member in mixed.members] == ["asyncio", "go", "go"]
     plain = msgspec.structs.replace(cell, followers=None)
-    assert _taking_part(Planned(plain, 0, 0, "asyncio"), specs) is specs["asyncio"]
+    assert taking_part(Planned(plain, 0, 0, "asyncio"), specs) is specs["asyncio"]
