@@ -12,6 +12,7 @@ from raftmark.bench.contenders.variants import TCP as MIXED
 from raftmark.bench.design.cells import NATIVE
 from raftmark.bench.design.specification import Cell, Specification
 from raftmark.bench.files import file_name
+from raftmark.bench.runs import meanings
 
 SCHEMA = 1
 
@@ -94,7 +95,11 @@ class Asked(msgspec.Struct, frozen=True):
 
 
 class Manifest(msgspec.Struct, frozen=True):
-    """What a run is. Times are ISO 8601 in UTC."""
+    """What a run is. Times are ISO 8601 in UTC.
+
+    `counting` is the version of Raftmark's own counting (see `meanings`), `FIRST` in runs from
+    before it was kept.
+    """
 
     run: str
     profile: str
@@ -105,6 +110,7 @@ class Manifest(msgspec.Struct, frozen=True):
     environment: dict[str, Any]
     resumptions: list[Resumption] = []
     asked: Asked = Asked()
+    counting: int = meanings.FIRST
     schema: int = SCHEMA
 
     @property

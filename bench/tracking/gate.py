@@ -27,6 +27,7 @@ from raftmark.bench.experiment.entries import describe
 from raftmark.bench.experiment.environment import describe_environment
 from raftmark.bench.experiment.trial import run_trial
 from raftmark.bench.experiment.turns import run_pair
+from raftmark.bench.runs import meanings
 from raftmark.bench.runs.forms import ContenderEntry, Manifest, Trial
 from raftmark.bench.runs.store import Run, free_name, now
 from raftmark.bench.tracking.agenda import Agenda, Pair
@@ -185,6 +186,7 @@ def begin(
         base_broken=base_broken,
         is_first=is_first,
         apart=apart,
+        base_commit=base.revision.commit,
     )
     for sentence in apart:
         say(f"one after the other, not in turns: {sentence}")
@@ -210,6 +212,7 @@ def begin(
             ),
             contenders=[entry for side in entries for entry in side.values()],
             environment=describe_environment(head.directory),
+            counting=meanings.VERSION,
         ),
     )
     plan.save(run)

@@ -79,6 +79,7 @@ class Plan(msgspec.Struct, frozen=True):
     sentences on what is measured one after the other though it could be in turns. `caution` is what
     a reader of every figure has to know. `broken` are sentences on what does not even start in HEAD
     and does in BASE, `base_broken` on the reverse. `is_first`: BASE has none of the contenders yet.
+    `base_commit` is None where BASE is no commit, and in comparisons from before it was kept.
     """
 
     base: str
@@ -95,6 +96,7 @@ class Plan(msgspec.Struct, frozen=True):
     base_broken: list[str] = []
     is_first: bool = False
     apart: list[str] = []
+    base_commit: str | None = None
 
     @property
     def rule(self) -> Rule:

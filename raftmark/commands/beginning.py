@@ -42,6 +42,7 @@ def create(
     from raftmark.bench.experiment.entries import with_their_followers
     from raftmark.bench.experiment.environment import describe_environment
     from raftmark.bench.experiment.twin import choose_base, twin_of
+    from raftmark.bench.runs import meanings
     from raftmark.bench.runs.forms import Asked, Manifest
     from raftmark.bench.runs.store import Run, free_name, now
 
@@ -61,6 +62,7 @@ def create(
             contenders=entries,
             environment={**describe_environment(project), **(hosts or {})},
             asked=asked or Asked(),
+            counting=meanings.VERSION,
         ),
     )
 

@@ -40,12 +40,13 @@ def add(
     store: _Store = _STORE,
     results: Results = Path("results"),
 ) -> None:
-    """Add a run's figures to the history; a run that went on since takes its own place."""
+    """Add a run or a comparison to the history; a run that went on since takes its own place."""
     from raftmark.bench.runs.store import Run
     from raftmark.bench.tracking import history
+    from raftmark.bench.tracking.remembering import entry_of
 
     with _explained():
-        print(history.add(store, history.entry_of(Run.open(find_run(run, results)))))
+        print(history.add(store, entry_of(Run.open(find_run(run, results)))))
 
 
 @commands.command(name="list")
@@ -81,14 +82,23 @@ def _read(store: Path) -> History:
 
 
 def _listing(found: History) -> Iterator[str]:
-    from raftmark.report.findings.changes import changes_in_words
+    from raftmark.bench.tracking.series import series_of
+    from raftmark.report.findings.changes import (
+        breaks_in_words,
+        changes_in_words,
+        commit_of,
+        outlook,
+    )
 
+    series = series_of(found)
     for entry in found.entries:
-        commit = (entry.commit or "no commit")[:10] + ("*" if entry.dirty else "")
-        yield f"{entry.at}  {commit:<11}  {entry.run}  {entry.machine}"
-    yield from found.other_runtimes()
-    words = changes_in_words(found)
-    yield from (["", *words] if words else ["", "No figure has changed for good."])
+        against = "" if entry.against is None else f"  against {entry.against[:10]}"
+        yield f"{entry.at}  {commit_of(entry):<11}  {entry.run}{against}  {entry.machine}"
+    if broken := breaks_in_words(series):
+        yield from ["", "Not joined:", *broken]
+    words = changes_in_words(series)
+    yield from ["", *(words or ["No lasting change was found."]), "What could be seen:"]
+    yield from outlook(series)
 
 
 @contextlib.contextmanager

@@ -75,4 +75,5 @@ _EQUAL: tuple[tuple[str, Callable[[Run], object]], ...] = (
     ("contenders", lambda run: [c.name for c in run.manifest.contenders if not c.twin]),
     ("how contenders were built", _runtimes),
     ("the machine", lambda run: machine(run.manifest.environment)),
+    ("how Raftmark counts", lambda run: run.manifest.counting),
 )

@@ -2,27 +2,39 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from functools import partial
 from itertools import groupby
 from typing import NamedTuple
 
 from markupsafe import Markup
 from matplotlib.axes import Axes
-from matplotlib.ticker import FuncFormatter, NullLocator
+from matplotlib.ticker import FuncFormatter, MaxNLocator, NullLocator
 
 from raftmark.bench.analysis.metrics import HEADLINES
 from raftmark.bench.contenders.registry import load_contenders
-from raftmark.bench.tracking.history import Entry, History, Series
+from raftmark.bench.tracking.history import Entry, History
+from raftmark.bench.tracking.series import Kind, Series, breaks, series_of
 from raftmark.report.drawing.charts import INK, MUTED, Drawing, log_ticks, short, sketch
 from raftmark.report.drawing.svg import marker_svg
-from raftmark.report.findings.changes import changes
+from raftmark.report.findings.changes import (
+    KINDS,
+    breaks_in_words,
+    changes,
+    commit_of,
+    outlook,
+    sights,
+)
 from raftmark.report.findings.units import readable_unit
 from raftmark.report.pages.templating import static, templates
 
-_HEADLINES = set(HEADLINES.values())
+_HEADLINES = {metric.key for metric in HEADLINES.values()}
 _MOST_TICKS = 6
 _UNKNOWN = (INK, "o")
+_WIDE = 4.0
+"""From this ratio of its ends on, an axis is logarithmic: below it would have too few numbers."""
+
+Looks = dict[str, tuple[str, str]]
 
 
 class Graph(NamedTuple):
@@ -36,59 +48,95 @@ class Graph(NamedTuple):
 
 def render(history: History) -> str:
     """The page, as HTML that needs nothing else."""
+    series = series_of(history)
     page = templates().get_template("trend.html")
     return page.render(
         entries=history.entries,
+        commit_of=commit_of,
         left_out=history.left_out,
-        other_runtimes=history.other_runtimes(),
-        changes=changes(history),
-        graphs=list(_graphs(history)),
+        breaks=breaks_in_words(series),
+        changes=changes(series),
+        graphs={name: list(graphs) for name, graphs in _graphs(series)},
+        outlook=outlook(series),
+        sights=sights(series),
         style=static("report.css"),
     )
 
 
-def _graphs(history: History) -> Iterator[Graph]:
-    """Yield a graph for each headline figure: the other figures are in the table of changes."""
+def _graphs(series: Sequence[Series]) -> Iterator[tuple[str, Iterator[Graph]]]:
+    """Yield the graphs of each kind. Of figures, only headlines have one: all are in the tables."""
     specs = load_contenders()
     looks = {name: (spec.color, spec.marker) for name, spec in specs.items()}
-    headline = [series for series in history.series() if series.metric in _HEADLINES]
-    grouped = groupby(headline, key=lambda each: (each.machine, each.cell, each.metric))
-    for number, ((machine, cell, metric), members) in enumerate(grouped):
+    for kind in Kind:
+        shown = [
+            each
+            for each in series
+            if each.subject.kind is kind
+            and (kind is not Kind.FIGURE or each.subject.metric in _HEADLINES)
+        ]
+        if shown:
+            yield KINDS[kind], _graphs_of(kind.name.lower(), shown, looks)
+
+
+def _graphs_of(name: str, series: Sequence[Series], looks: Looks) -> Iterator[Graph]:
+    grouped = groupby(series, key=lambda each: each.subject[:-1])
+    for number, (_, members) in enumerate(grouped):
         group = list(members)
-        title = f"{metric.title} in {cell}"
         drawn = sketch(
-            f"trend-{number}", f"{title} over time", [partial(_draw, group=group, looks=looks)]
+            f"trend-{name}-{number}",
+            f"{group[0].title} over time",
+            [partial(_draw, group=group, looks=looks)],
         )
         markers = {each.label: _marker(*_look(each, looks)) for each in group}
-        yield Graph(machine, title, drawn, markers)
+        yield Graph(group[0].subject.machine, group[0].title, drawn, markers)
 
 
-def _draw(axes: Axes, group: list[Series], looks: dict[str, tuple[str, str]]) -> None:
+def _draw(axes: Axes, group: list[Series], looks: Looks) -> None:
     """Draw all contenders' series over the runs, with a line where one of them changed."""
-    entries = sorted({e.at: e for series in group for e in series.entries}.values(), key=_at)
+    entries = sorted({p.entry.at: p.entry for s in group for p in s.points}.values(), key=_at)
     places = {entry.at: place for place, entry in enumerate(entries)}
-    symbol, size = readable_unit(group[0].metric.unit, [f.value for s in group for f in s.figures])
+    values = [point.value for series in group for point in series.points]
+    symbol, size = readable_unit(group[0].unit, values)
     for series in group:
         colour, marker = _look(series, looks)
-        x = [places[entry.at] for entry in series.entries]
-        y = [figure.value / size for figure in series.figures]
-        below = [(f.value - (f.value if f.low is None else f.low)) / size for f in series.figures]
-        above = [((f.value if f.high is None else f.high) - f.value) / size for f in series.figures]
+        x = [places[point.entry.at] for point in series.points]
+        y = [point.value / size for point in series.points]
+        below = [(p.value - (p.value if p.low is None else p.low)) / size for p in series.points]
+        above = [((p.value if p.high is None else p.high) - p.value) / size for p in series.points]
         axes.errorbar(x, y, yerr=[below, above], color=colour, marker=marker, elinewidth=1)
         for change in series.changes():
             axes.axvline(places[change.entry.at] - 0.5, color=colour, linestyle="--", linewidth=1)
+    for place in sorted({places[each.entry.at] for each in breaks(group)}):
+        axes.axvline(place - 0.5, color=MUTED, linestyle=":", linewidth=1.5)
+        axes.annotate(
+            "measured otherwise",
+            (place - 0.5, 1),
+            xycoords=("data", "axes fraction"),
+            xytext=(4, -4),
+            textcoords="offset points",
+            va="top",
+            color=MUTED,
+            fontsize=11,
+        )
     step = max(1, -(-len(entries) // _MOST_TICKS))
     axes.set_xticks(range(0, len(entries), step), [e.at[:10] for e in entries[::step]])
-    if all(figure.value > 0 for series in group for figure in series.figures):
+    _number(axes, values)
+    axes.set_title(f"{group[0].title}{f', {symbol}' if symbol else ''}", color=MUTED)
+
+
+def _number(axes: Axes, values: list[float]) -> None:
+    """Give the vertical axis numbers."""
+    if min(values) > 0 and max(values) / min(values) > _WIDE:
         axes.set_yscale("log")
         axes.yaxis.set_minor_locator(NullLocator())
         axes.yaxis.set_major_locator(log_ticks(*axes.get_ylim(), _MOST_TICKS))
-        axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: short(float(f"{value:.6g}"))))
-    axes.set_title(f"{group[0].metric.title}{f', {symbol}' if symbol else ''}", color=MUTED)
+    else:
+        axes.yaxis.set_major_locator(MaxNLocator(_MOST_TICKS, steps=[1, 2, 2.5, 5, 10]))
+    axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: short(float(f"{value:.6g}"))))
 
 
-def _look(series: Series, looks: dict[str, tuple[str, str]]) -> tuple[str, str]:
-    return looks.get(series.contender.partition("@")[0], _UNKNOWN)
+def _look(series: Series, looks: Looks) -> tuple[str, str]:
+    return looks.get(series.subject.contender.partition("@")[0], _UNKNOWN)
 
 
 def _marker(colour: str, marker: str) -> Markup:

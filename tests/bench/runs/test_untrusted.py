@@ -12,6 +12,7 @@ from raftmark.bench.exports import FORMATS, write_files
 from raftmark.bench.files import escaped, file_name, read_file, replace_file, require_writable
 from raftmark.bench.runs.store import Run, StoreError
 from raftmark.bench.tracking import history
+from raftmark.bench.tracking.remembering import entry_of
 from tests.report.synthetic_runs import Behaviour, write_run
 
 ENTRY = {
@@ -165,7 +166,7 @@ def test_a_time_that_is_a_path_is_no_time(tmp_path, command):
     assert done.stderr.endswith("'../../../outside' is no time of day with its zone\n")
     assert not (tmp_path / "store").exists()
     path = changed(path, started_at="2026-03-01T12:00:00+02:00")
-    written = history.add(tmp_path / "store", history.entry_of(Run.open(path)))
+    written = history.add(tmp_path / "store", entry_of(Run.open(path)))
     assert written.name.startswith("20260301T100000Z-")
     assert history.read(tmp_path / "store").left_out == []
 

@@ -1,19 +1,15 @@
-"""The history: what it keeps, how it merges, when it says that something changed."""
+"""The history: what it keeps, and how it merges."""
 
 import functools
 import shutil
 
 import msgspec
-import numpy as np
 import pytest
 
-from raftmark.bench.analysis.changepoints import change_points
-from raftmark.bench.analysis.sequential import Verdict
 from raftmark.bench.runs.store import Run, StoreError
-from raftmark.bench.tracking.history import Entry, Figure, add, entry_of, read
+from raftmark.bench.tracking.history import Entry, Figure, add, read
 from raftmark.bench.tracking.plans import Plan
-from raftmark.report.findings.changes import changes_in_words
-from raftmark.report.pages.trend import render
+from raftmark.bench.tracking.remembering import entry_of
 from tests.bench.repositories import git as plain_git
 from tests.bench.support import contenders, election_cell, fake, manifest, measure_quietly
 from tests.bench.support import replicate_cell as small_cell
@@ -33,41 +29,6 @@ def entry(day, value=100.0, **changes):
         ],
         **changes,
     )
-
-
-def noisy(*levels, runs=10):
-    rng = np.random.default_rng(1)
-    return [
-        level * float(np.exp(0.02 * rng.standard_t(3))) for level in levels for _ in range(runs)
-    ]
-
-
-@pytest.mark.parametrize(
-    ("series", "points"),
-    [
-        (noisy(100, runs=30), []),
-        (noisy(100, 80), [10]),
-        (noisy(100, 80, 120), [10, 20]),
-        ([1.0] * 20, []),
-        ([1.0] * 10 + [2.0] * 10, [10]),
-        ([1.0, 2.0, 1.0], []),
-        ([], []),
-    ],
-)
-def test_changes_are_found_where_they_are(series, points):
-    assert change_points(series) == points
-
-
-def test_chance_is_seldom_taken_for_a_change():
-    rng = np.random.default_rng(1)
-    found = [bool(change_points(rng.standard_t(3, 20).tolist())) for _ in range(60)]
-    assert sum(found) <= 4  # One in a hundred on average; more than four by chance: 3 in a million.
-
-
-def test_an_outlier_is_no_change():
-    series = noisy(100, runs=20)
-    series[9] = 1e6
-    assert change_points(series) == []
 
 
 def test_entries_come_back_in_the_order_of_their_runs(tmp_path):
@@ -159,32 +120,6 @@ def test_there_has_to_be_a_store(tmp_path):
         read(tmp_path / "gone")
 
 
-def test_a_change_is_told_with_its_commit_and_its_direction(tmp_path):
-    for day, value in enumerate([*noisy(100), *noisy(70)], start=1):
-        add(tmp_path, entry(day, value))
-    history = read(tmp_path)
-    (series,) = history.series()
-    (change,) = series.changes()
-    assert change.entry.run == "run-11"
-    assert change.verdict is Verdict.SLOWER
-    assert change.ratio == pytest.approx(0.7, rel=0.03)
-    (words,) = changes_in_words(history)
-    assert "throughput in replicate-w64" in words
-    assert "worse" in words
-    page = render(history)
-    assert "▼" in page
-    assert "<svg" in page
-    assert "http://" not in page.replace("http://www.w3.org", "")
-
-
-def test_machines_are_not_mixed(tmp_path):
-    for day in range(1, 21):
-        on = "fast" if day > 10 else "slow"
-        add(tmp_path, entry(day, 200.0 if on == "fast" else 100.0, machine=on))
-    history = read(tmp_path)
-    assert [(s.machine, s.changes()) for s in history.series()] == [("fast", []), ("slow", [])]
-
-
 @pytest.fixture
 def run(tmp_path):
     specs = contenders(tmp_path, {"a": fake("stub"), "b": fake("stub")})
@@ -193,21 +128,11 @@ def run(tmp_path):
     return run
 
 
-def test_another_build_is_said(tmp_path, command):
-    runtimes = ["CPython 3.11, no PGO", "CPython 3.11, no PGO", "CPython 3.11, PGO"]
-    for day, runtime in enumerate(runtimes, 1):
-        add(tmp_path / "history", entry(day, runtimes={"go": runtime}))
-    [sentence] = read(tmp_path / "history").other_runtimes()
-    at = entry(3).at
-    assert sentence == f"{at}: go ran on {runtimes[0]} before, on {runtimes[2]} since"
-    assert sentence in command("history", "list", cwd=tmp_path).stdout
-    command("history", "report", cwd=tmp_path)
-    assert "PGO since" in (tmp_path / "history.html").read_text(encoding="utf-8")
-
-
 def test_a_run_becomes_an_entry(run):
     made = entry_of(run)
     assert made.at == run.manifest.started_at
+    assert made.counting == run.manifest.counting
+    assert made.cells.keys() == {"replicate-w2", "election-12-24"}
     found = {(f.contender, f.cell, f.metric): f for f in made.figures}
     throughput = found["a", "replicate-w2", "throughput"]
     assert (throughput.value, throughput.blocks) == (1000, 2)  # 20 commands of 2 clients in 0.04 s.
@@ -226,7 +151,7 @@ def test_what_is_no_run_of_its_own_is_not_remembered(run, tmp_path):
     with pytest.raises(StoreError, match="no figure yet"):
         entry_of(empty)
     Plan("old", "new", 0.05, 0.05, {}, [], [], [], []).save(run)
-    with pytest.raises(StoreError, match="is a comparison"):
+    with pytest.raises(StoreError, match="compares with no commit"):
         entry_of(run)
 
 
@@ -242,7 +167,8 @@ def test_the_commands(run, tmp_path, command):
     (tmp_path / "history" / "note.txt").touch()
     listed = raftmark("list")
     assert run.manifest.started_at in listed.stdout
-    assert "No figure has changed for good." in listed.stdout
+    assert "No lasting change was found.\nWhat could be seen:\n" in listed.stdout
+    assert "no series has 8 runs yet" in listed.stdout
     assert listed.stderr == "left out: note.txt is no entry of a history\n"
     assert raftmark("report", "-o", "page.html").stdout == "page.html\n"
     assert "note.txt" in (tmp_path / "page.html").read_text()
