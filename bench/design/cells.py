@@ -137,6 +137,16 @@ def replicate_cell(
     )
 
 
+SNAPSHOT_ENTRIES = 16_384
+"""After how many entries a snapshot is taken, where they are: the protocol's default."""
+
+
+def with_snapshots(cell: Cell) -> Cell:
+    """Return the same on a cluster that takes snapshots, as every one does that is to last."""
+    cluster = {**cell.cluster, "snapshot_entries": SNAPSHOT_ENTRIES}
+    return msgspec.structs.replace(cell, id=f"{cell.id}-snapshots", cluster=cluster)
+
+
 def deployed(cell: Cell) -> Cell:
     """Return the same on a cluster whose nodes are programs of their own, and speak TCP."""
     return msgspec.structs.replace(

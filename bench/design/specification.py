@@ -23,6 +23,7 @@ from raftmark.bench.design.cells import (
     offered_cell,
     replicate_cell,
     stability_cell,
+    with_snapshots,
 )
 
 __all__ = [
@@ -132,6 +133,7 @@ def full() -> Specification:
                 mixture_cell(followers, outstanding)
                 for outstanding, followers in product((1, 64), FOLLOWERS)
             ),
+            *(with_snapshots(replicate_cell(outstanding)) for outstanding in (1, 64)),
             replicate_cell(64, payload=16),
             replicate_cell(64, payload=1024, warmup_s=0.2, duration_s=0.5),
             # The check reads every value back, so it is the larger the shorter.

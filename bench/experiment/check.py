@@ -12,6 +12,10 @@ It asks the contender by the protocol, from outside, and believes nothing that i
   the last one that was acknowledged; where clients had to send a command again, because leaders
   changed, it may be there again, and is applied once. Logs and states hash to what the nodes say
   (`replay.py`);
+- where snapshots were asked for, nodes keep what those leave of the log, no more and no less; the
+  rest of it is held against what was sent as above, and what is gone was as many entries as the
+  clients' serials before the rest, and the leaders' no-ops. All commands are in the state, and so in
+  its hash;
 - after *election*, every election was decided;
 - after *stability*, which may leave a cluster that cannot settle, and after an election that was
   free to stay undecided, a node's log is read as far as it is committed.
@@ -39,6 +43,7 @@ from raftmark.bench.runs.results import (
     CatchUpResult,
     ElectionResult,
     FailoverResult,
+    ReplicateResult,
     Result,
     StabilityResult,
 )
@@ -123,7 +128,7 @@ def check(
 
 
 def _found(problems: Sequence[str], log: Replay | None = None) -> Checked:
-    entries = 0 if log is None else log.index
+    entries = 0 if log is None else log.taken
     return Checked(CheckOutcome(not problems, list(problems[:MOST_PROBLEMS]), entries), log)
 
 
@@ -276,16 +281,25 @@ def _read_again(
     patience: Patience,
     by_columns: bool,
 ) -> Checked:
-    """Read the log and compare it: all of it, or of one that has not settled what is committed."""
-    whole = [node for node in alive if node.first_index == 1]
+    """Read the log and compare it: all of it, or of one that has not settled what is committed.
+
+    Where snapshots were asked for, all that is left of it.
+    """
+    every = cell.cluster.get("snapshot_entries", 0)
+    snapshots = bool(every) and isinstance(result, ReplicateResult) and settled
+    if snapshots and (problems := _kept_otherwise(alive, every)):
+        return _found(problems)
+    start = min(node.first_index or 1 for node in alive) if snapshots else 1
+    whole = [node for node in alive if node.first_index == start]
     if not whole:
         return _found(["no node keeps its whole log"])
     readable = whole if settled else [_random.choice(whole)]
     end = readable[0].commit_index or 0
-    log = replay(cell, result, [node.first_index or 1 for node in alive] if settled else [1])
+    first_indices = [node.first_index or 1 for node in alive] if settled else [1]
+    log = replay(cell, result, first_indices, start)
     nodes = [node.id for node in readable]
     payload = asked_for(cell).get("payload", 0)
-    pages = read_log(contender, nodes, end, payload, patience, by_columns=by_columns)
+    pages = read_log(contender, nodes, end, payload, patience, start=start, by_columns=by_columns)
     for page in pages if end else ():
         log.take(page)
         if log.stopped:
@@ -302,7 +316,24 @@ def _read_again(
     return _found(problems, log)
 
 
-def replay(cell: Cell, result: Result, first_indices: Sequence[int]) -> Replay:
+def _kept_otherwise(nodes: Sequence[Node], every: int) -> list[str]:
+    """Return whether nodes keep other logs than their snapshots leave (docs/protocol.md).
+
+    So they have taken them as often as was asked, and nobody saves what the others pay for. One
+    that lagged so far that its leader sent it a snapshot keeps less; that is not most of them.
+    """
+    applied = max(node.applied_index or 0 for node in nodes)
+    kept = max(1, applied // every * every - every // 4 + 1)
+    firsts = [node.first_index or 0 for node in nodes]
+    if min(firsts) == kept and 2 * firsts.count(kept) > len(firsts):
+        return []
+    return [
+        f"the nodes keep their logs from {', '.join(map(str, firsts))} on, where a snapshot every "
+        f"{every} entries leaves them from {kept} on"
+    ]
+
+
+def replay(cell: Cell, result: Result, first_indices: Sequence[int], start: int = 1) -> Replay:
     """Return what a log after this workload is compared with, before any of it is taken."""
     asked = asked_for(cell)
     return Replay(
@@ -311,6 +342,7 @@ def replay(cell: Cell, result: Result, first_indices: Sequence[int]) -> Replay:
         repeated=isinstance(result, FailoverResult | CatchUpResult | StabilityResult),
         lone=bool(asked.get("lagging")),
         first_indices=first_indices,
+        start=start,
     )
 
 

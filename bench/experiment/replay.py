@@ -19,18 +19,26 @@ MOST_PROBLEMS = 10
 
 
 class _Session:
-    """A client: its number, the serial that comes next, and its name as it is hashed."""
+    """A client: its number, the serial that comes next, and its name as it is hashed.
 
-    __slots__ = ("encoded", "following", "number")
+    `following` is 0 as long as it is not known, `before` how many serials came before the log.
+    """
 
-    def __init__(self, number: int, name: str) -> None:
+    __slots__ = ("before", "encoded", "following", "number")
+
+    def __init__(self, number: int, name: str, following: int) -> None:
         self.number = number
-        self.following = 1
+        self.following = following
+        self.before = 0
         self.encoded = _encoded(None) + _encoded(name)  # `expect`, and then the client
 
 
 class Replay:
-    """A whole log, page by page, against the workload that it should hold.
+    """A log, page by page, against the workload that it should hold.
+
+    It is whole, or a snapshot took the place of what was before `start`. Of that is known how many
+    entries it were, and which serials: those before the first that the log has of each client, and
+    a no-op of each leader. What they came to is in the state, and so in its hash.
 
     `repeated`: whether a client may have had to send a command again. `lone`: whether there may be
     commands of no client, each of which sets `key-0` to `x`. `first_indices`: where the nodes' logs
@@ -45,14 +53,17 @@ class Replay:
         repeated: bool = False,
         lone: bool = False,
         first_indices: Iterable[int] = (1,),
+        start: int = 1,
     ) -> None:
-        self.index = self.term = 0
+        self.index, self.term = start - 1, 0
+        self._start, self._first_term = start, 0
         self.problems: list[str] = []
         self.broken = False
         self._repeated = repeated
         self._lone = lone
         self._names = [f"{workload.get('session', 'client')}-{n}" for n in range(clients)]
-        self._sessions = {name: _Session(n, name) for n, name in enumerate(self._names)}
+        following = 1 if start == 1 else 0
+        self._sessions = {name: _Session(n, name, following) for n, name in enumerate(self._names)}
         self._keys = [f"key-{m}" for m in range(workload.get("keys", 1))]
         self._value = "x" * workload.get("payload", 0)
         self._data: dict[str, str] = {}
@@ -60,6 +71,11 @@ class Replay:
         # Commands repeat their strings, and a log is long.
         self._heads = [_encoded("set") + _encoded(key) for key in self._keys]
         self._tail = _encoded(self._value)
+
+    @property
+    def taken(self) -> int:
+        """How many entries have been taken."""
+        return self.index + 1 - self._start
 
     @property
     def stopped(self) -> bool:
@@ -95,6 +111,7 @@ class Replay:
                 self.broken = True
                 return
             if its_term > self.term:
+                self._first_term = self._first_term or its_term
                 self.term = its_term
                 term = _integer(its_term)
             session = None if client is None else sessions.get(client)
@@ -103,6 +120,8 @@ class Replay:
                 pieces += (term, _hashed(entry))
                 continue
             m = (session.number + serial * stride) % count
+            if not session.following and serial:
+                session.before, session.following = serial - 1, serial
             if serial == session.following:
                 session.following = serial + 1
                 data[keys[m]] = value
@@ -128,7 +147,9 @@ class Replay:
         self.problems.append(f"index {self.index} {problem}")
 
     def end(self, acknowledged: Sequence[int]) -> list[str]:
-        """Return what is wrong with the log, which has been taken whole."""
+        """Return what is wrong with the log, which has been taken to its end."""
+        if self._start > 1:
+            self._look_before(acknowledged)
         for name, last in zip(self._names, acknowledged, strict=False):
             found = self._sessions[name].following - 1
             if found < last:
@@ -136,6 +157,25 @@ class Replay:
                     f"{name} had serial {last} acknowledged, but the log has {found}"
                 )
         return self.problems
+
+    def _look_before(self, acknowledged: Sequence[int]) -> None:
+        """Hold what a snapshot took the place of against the serials that it must have had."""
+        for name, last in zip(self._names, acknowledged, strict=False):
+            session = self._sessions[name]
+            if not session.following:
+                session.before, session.following = last, last + 1
+        gone = self._start - 1
+        commands = sum(session.before for session in self._sessions.values())
+        # A leader begins with a no-op, and no term has two leaders.
+        if not 1 <= gone - commands <= max(1, self._first_term):
+            self.problems.append(
+                f"a snapshot took the place of {gone} entries, where clients had sent {commands}"
+            )
+            return
+        stride, count = len(self._sessions), len(self._keys)
+        for session in self._sessions.values():
+            for serial in range(1, min(session.before, count) + 1):
+                self._data[self._keys[(session.number + serial * stride) % count]] = self._value
 
     def log_hash(self, first_index: int) -> str:
         """Return the `log_hash` of a node whose log begins there."""

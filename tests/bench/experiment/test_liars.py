@@ -18,6 +18,8 @@ from raftmark.bench.experiment.measure import End
 from raftmark.bench.experiment.trial import start
 from raftmark.bench.runs.results import ReplicateResult, parse_result
 from raftmark.bench.runs.store import Run
+from raftmark.raft.messages import Entry
+from raftmark.raft.state_machine import log_hash
 from tests.bench.support import (
     FAKES,
     contenders,
@@ -171,6 +173,73 @@ def test_lies_cost_their_own_trials_only(tmp_path):
     assert "older than the contender" in said["tenth"]
     assert "were asked for" in said["shorter"]
     assert "a command 'set' that nobody sent" in said["no-raft"]
+
+
+# -- logs that snapshots have cut --------------------------------------------------------
+
+EVERY = 16
+COMPACTED = msgspec.structs.replace(
+    CELLS["replicate"], cluster={**CELLS["replicate"].cluster, "snapshot_entries": EVERY}
+)
+
+
+class Compacting(Stub):
+    """Keeps of its log what a snapshot every 16 entries leaves, and tells one thing otherwise."""
+
+    def __init__(self, *, kept: int | None = None, shifted: int = 0, state: str | None = None):
+        super().__init__()
+        self.kept, self.shifted, self.state = kept, shifted, state
+
+    def first_index(self) -> int:
+        return self.kept or len(self.entries) // EVERY * EVERY - EVERY // 4 + 1
+
+    def tail(self) -> list[Any]:
+        """Return what is kept, all serials of one client shifted."""
+        return [
+            Entry(term, command._replace(serial=command.serial + self.shifted))
+            if command.client == "client-0"
+            else Entry(term, command)
+            for term, command in self.entries[self.first_index() - 1 :]
+        ]
+
+    def op_status(self, request: dict[str, Any]) -> dict[str, Any]:
+        answer = super().op_status(request)
+        for node in answer["nodes"]:
+            if self.entries[1:]:
+                node |= {"first_index": self.first_index(), "log_hash": log_hash(self.tail())}
+                node["state_hash"] = self.state or node["state_hash"]
+        return answer
+
+    def op_log(self, request: dict[str, Any]) -> dict[str, Any]:
+        first, whole = self.first_index(), self.entries
+        self.entries = [*whole[: first - 1], *self.tail()]
+        page = super().op_log({**request, "from": max(first, request["from"])})
+        self.entries = whole
+        return page
+
+
+@pytest.mark.parametrize("by_columns", [True, False])
+def test_of_a_log_that_snapshots_cut_the_rest_is_held_against_what_was_sent(by_columns):
+    assert judged(Compacting(), COMPACTED, by_columns=by_columns) == []
+
+
+@pytest.mark.parametrize(
+    ("lie", "said"),
+    [
+        ({"kept": 40}, "where a snapshot every 16 entries leaves them from 29 on"),
+        ({"kept": 1}, "where a snapshot every 16 entries leaves them from 29 on"),
+        ({"shifted": 1000}, "took the place of 28 entries, where clients had sent 1027"),
+        ({"shifted": -1}, "is not what client-0 sent"),
+        ({"state": "5" * 64}, "state_hash is not that of the log that was read"),
+    ],
+)
+def test_what_a_snapshot_cannot_have_taken_the_place_of_is_named(lie, said):
+    problems = judged(Compacting(**lie), COMPACTED)
+    assert any(said in problem for problem in problems), problems
+
+
+def test_who_was_not_asked_for_snapshots_keeps_the_whole_log():
+    assert judged(Compacting(), CELLS["replicate"]) == ["no node keeps its whole log"]
 
 
 # -- what follows from the rules, at their edges -----------------------------------------
