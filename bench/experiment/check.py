@@ -14,8 +14,8 @@ It asks the contender by the protocol, from outside, and believes nothing that i
   (`replay.py`);
 - where snapshots were asked for, nodes keep what those leave of the log, no more and no less; the
   rest of it is held against what was sent as above, and what is gone was as many entries as the
-  clients' serials before the rest, and the leaders' no-ops. All commands are in the state, and so in
-  its hash;
+  clients' serials before the rest, and the leaders' no-ops. All commands are in the state, and so
+  in its hash;
 - after *election*, every election was decided;
 - after *stability*, which may leave a cluster that cannot settle, and after an election that was
   free to stay undecided, a node's log is read as far as it is committed.
