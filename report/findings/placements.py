@@ -42,6 +42,9 @@ _METRICS: Mapping[str, tuple[Metric, ...]] = {
 }
 """What is shown of a workload that is measured in both placements; the first is drawn, too."""
 
+USUAL_NODES, USUAL_BYTES = 3, 64
+"""The cluster and the values of most loads, of which a title says nothing."""
+
 _WAY = (MESSAGES_PER_COMMAND, BYTES_PER_COMMAND, WAKE_UPS_PER_COMMAND)
 
 
@@ -52,13 +55,23 @@ class Counterparts(NamedTuple):
     deployed: Cell
 
     @property
+    def unusual(self) -> list[str]:
+        """What its cluster and its values have that the usual ones have not, in few words."""
+        cluster, payload = self.native.cluster, self.native.workload.get("payload", USUAL_BYTES)
+        return [
+            *([f"{payload:,} bytes"] if payload != USUAL_BYTES else []),
+            *([f"{cluster['nodes']} nodes"] if cluster["nodes"] != USUAL_NODES else []),
+            *(["on disk"] if cluster["storage"] == "disk" else []),
+        ]
+
+    @property
     def title(self) -> str:
         """What both are, in few words."""
-        workload, cluster = self.native.workload, self.native.cluster
+        workload = self.native.workload
         match workload["name"]:
             case "replicate":
                 said = outstanding(int(workload["outstanding"]))
-                return f"{said}, on disk" if cluster["storage"] == "disk" else said
+                return ", ".join([said, *self.unusual])
             case "offered":
                 return f"{workload['rate']:,} commands/s offered"
             case "failover":
@@ -112,7 +125,13 @@ def counterparts(analysis: Analysis) -> list[Counterparts]:
         for cell in cells
         if cell.transport == NATIVE and _but_where(cell) in deployed
     ]
-    return [pair for pair in pairs if pair.native.workload["name"] in _METRICS]
+    known = [pair for pair in pairs if pair.native.workload["name"] in _METRICS]
+    return sorted(known, key=_place)
+
+
+def _place(pair: Counterparts) -> tuple[int, list[str]]:
+    """Order by workload, the usual cluster first, and else as they come."""
+    return list(_METRICS).index(pair.native.workload["name"]), pair.unusual
 
 
 def _but_where(cell: Cell) -> str:

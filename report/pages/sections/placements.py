@@ -36,6 +36,7 @@ def section(analysis: Analysis) -> Section | None:
 def _chart(analysis: Analysis, pairs: list[Counterparts]) -> Chart | None:
     assert analysis.baseline is not None
     label = analysis.contenders[analysis.baseline].label
+    pairs = [pair for pair in pairs if _is_known(analysis, pair)]
     drawn = chart(
         "placements",
         f"How many times as good as each contender {label} is, in one program and as deployed. "
@@ -50,6 +51,14 @@ def _chart(analysis: Analysis, pairs: list[Counterparts]) -> Chart | None:
         row_height=42,
     )
     return drawn if drawn.shown else None
+
+
+def _is_known(analysis: Analysis, pair: Counterparts) -> bool:
+    """Whether anybody is compared with the baseline in either placement."""
+    found = [
+        better(analysis, cell, main_metric(pair), name) for cell in pair for name in analysis.shown
+    ]
+    return any(each is not None and each.ratio is not None for each in found)
 
 
 def _panel(
@@ -99,8 +108,7 @@ def _brief(pair: Counterparts) -> str:
     low, high = pair.native.cluster["election_timeout_ms"]
     match workload["name"]:
         case "replicate":
-            disk = ", disk" if pair.native.cluster["storage"] == "disk" else ""
-            return f"{workload['outstanding']} at once{disk}"
+            return ", ".join([f"{workload['outstanding']} at once", *pair.unusual])
         case "offered":
             return f"{workload['rate']:,}/s"
         case name:

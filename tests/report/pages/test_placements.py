@@ -38,6 +38,8 @@ def test_a_cell_is_held_against_the_same_as_deployed(examine: Examine) -> None:
     titles = [pair.title for pair in pairs]
     assert "64 commands outstanding, on disk" in titles
     assert "1 command outstanding" in titles
+    assert len(set(titles)) == len(titles)
+    assert titles.index("1 command outstanding, on disk") > titles.index("64 commands outstanding")
 
 
 def test_a_network_takes_more_from_who_had_more(examine: Examine) -> None:
