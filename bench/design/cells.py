@@ -155,7 +155,7 @@ def deployed(cell: Cell) -> Cell:
 
 
 def mixture_cell(
-    followers: str, outstanding: int, *, warmup_s: float = 0.5, duration_s: float = 1.5
+    followers: str, outstanding: int, *, warmup_s: float = 0.2, duration_s: float = 0.5
 ) -> Cell:
     """Return the closed loop on a leader whose followers are another contender's programs."""
     cell = deployed(replicate_cell(outstanding, warmup_s=warmup_s, duration_s=duration_s))
