@@ -101,6 +101,8 @@ def setting(cell: Cell) -> str:
         parts.append("each a program, over TCP")
     if cell.followers is not None:
         parts.append(f"{cell.followers} follows")
+    if every := cluster.get("snapshot_entries"):
+        parts.append(f"a snapshot every {every:,} entries")
     if "payload" in workload:
         parts.append(f"{workload['payload']}-byte values")
     if workload["name"] == "election":

@@ -19,6 +19,7 @@ from raftmark.bench.design.specification import Cell
 from raftmark.bench.runs.results import ReplicateResult
 from raftmark.report.drawing.charts import Axis, Chart, Panel, Scale, View, chart, shifted
 from raftmark.report.drawing.series import over_cells
+from raftmark.report.findings import snapshots
 from raftmark.report.findings.analysis import Analysis
 from raftmark.report.findings.headlines import OUTSTANDING
 from raftmark.report.findings.loads import besides, plain_loads
@@ -60,6 +61,7 @@ def section(analysis: Analysis) -> Section | None:
         "columns": [(metric.title, symbol) for metric, symbol, _ in _COLUMNS],
         "rows": rows,
         "clients": _clients(analysis),
+        "snapshots": snapshots.sentences(analysis),
     }
     return Section("scaling", "Scaling", facts, ("replicate",))
 
