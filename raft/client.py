@@ -2,12 +2,15 @@
 
 from collections import deque
 from collections.abc import Callable, Iterable, Sequence
+from functools import partial
+from itertools import count, repeat
+from operator import itemgetter
 from typing import NamedTuple, TypeAlias
 
 from raftmark.raft.errors import BadRequest, Lost, NotLeader, OutcomeUnknown, RaftError
 from raftmark.raft.messages import Command, Entry
 from raftmark.raft.reads import ReadIndex
-from raftmark.raft.state_machine import Result, StaleSerial, StateMachine
+from raftmark.raft.state_machine import STALE_SERIAL, Result, StaleSerial, StateMachine
 
 
 class Applied(NamedTuple):
@@ -17,6 +20,9 @@ class Applied(NamedTuple):
     term: int
     result: Result
 
+
+# What `Applied(index, term, result)` does, without a call of Python's for each.
+applied_of = partial(tuple.__new__, Applied)
 
 Outcome: TypeAlias = Applied | RaftError
 Done: TypeAlias = Callable[[Outcome], None]
@@ -29,24 +35,48 @@ class Proposal(NamedTuple):
     done: Done
 
 
+command_of = itemgetter(0)
+
+
+class Batch(NamedTuple):
+    """Proposals that became the entries from `first_index` on, in one term."""
+
+    first_index: int
+    term: int
+    proposals: Sequence[Proposal]
+
+    def split(self, index: int) -> "tuple[Batch, Batch]":
+        """Those up to `index`, and those after it."""
+        count = max(0, index + 1 - self.first_index)
+        first, term, proposals = self
+        return Batch(first, term, proposals[:count]), Batch(first + count, term, proposals[count:])
+
+
 class Waiters:
-    """Those who wait for an index to be applied. Each hears exactly once."""
+    """Those who wait for an index to be applied. Each hears exactly once.
+
+    Invariant: the batches are in the order of their indexes, and so of their terms.
+    """
 
     def __init__(self) -> None:
-        self._waiting: dict[int, tuple[int, Done]] = {}
-        self._applied_term = 0
+        self._waiting: deque[Batch] = deque()
 
     def add(self, first_index: int, term: int, proposals: Sequence[Proposal]) -> None:
         """The proposals became the entries from `first_index` on, in `term`."""
         waiting = self._waiting
-        for index, proposal in enumerate(proposals, first_index):
-            if index in waiting:
-                # The entry awaited here was deleted from this log; another may still have it.
-                waiting[index][1](OutcomeUnknown(f"the entry at index {index} left this log"))
-            waiting[index] = (term, proposal.done)
+        # Entries that were awaited from here on were deleted from this log; another may still
+        # have them.
+        while waiting and waiting[-1].first_index + len(waiting[-1].proposals) > first_index:
+            kept, deleted = waiting.pop().split(first_index - 1)
+            if kept.proposals:
+                waiting.append(kept)
+            for index, (_, done) in enumerate(deleted.proposals, deleted.first_index):
+                done(OutcomeUnknown(f"the entry at index {index} left this log"))
+        if proposals:
+            waiting.append(Batch(first_index, term, proposals))
 
     def applied(
-        self, first_index: int, entries: Sequence[Entry], results: Iterable[Result | StaleSerial]
+        self, first_index: int, entries: Sequence[Entry], results: Sequence[Result | StaleSerial]
     ) -> None:
         """Entries were applied, with these results: answer those who wait for them.
 
@@ -56,34 +86,61 @@ class Waiters:
         waiting = self._waiting
         if not waiting:
             return
-        for index, (entry, result) in enumerate(zip(entries, results, strict=True), first_index):
-            waiter = waiting.pop(index, None)
-            if waiter is None:
-                continue
-            term, done = waiter
-            if entry.term != term:
-                done(lost(index))
-            elif isinstance(result, StaleSerial):
-                done(BadRequest("the session has used a higher serial; not applied again"))
-            else:
-                done(Applied(index, term, result))
-        if entries[-1].term > self._applied_term:
-            self._applied_term = entries[-1].term
-            earlier = [index for index, (term, _) in waiting.items() if term < self._applied_term]
-            for index in earlier:
-                waiting.pop(index)[1](lost(index))
+        end = first_index + len(entries)
+        while waiting and waiting[0].first_index < end:
+            due, later = waiting.popleft().split(end - 1)
+            if later.proposals:
+                waiting.appendleft(later)
+            skipped = due.first_index - first_index
+            here = slice(skipped, skipped + len(due.proposals))
+            answer(due, entries[here], results[here])
+        term = entries[-1].term
+        while waiting and waiting[0].term < term:
+            lose(waiting.popleft())
 
     def skipped(self, index: int) -> None:
         """A snapshot took the place of the entries up to `index`, and of their results."""
-        for covered in [waiting for waiting in self._waiting if waiting <= index]:
-            _, done = self._waiting.pop(covered)
-            done(OutcomeUnknown("the entry came with a snapshot, without its result"))
+        waiting = self._waiting
+        while waiting and waiting[0].first_index <= index:
+            covered, later = waiting.popleft().split(index)
+            if later.proposals:
+                waiting.appendleft(later)
+            error = OutcomeUnknown("the entry came with a snapshot, without its result")
+            refuse(covered.proposals, error)
 
     def abandon(self, reason: str) -> None:
         """The node is gone: no one here will learn what became of their command."""
-        waiting, self._waiting = self._waiting, {}
-        for _, done in waiting.values():
-            done(OutcomeUnknown(reason))
+        waiting, self._waiting = self._waiting, deque()
+        for batch in waiting:
+            refuse(batch.proposals, OutcomeUnknown(reason))
+
+
+def answer(batch: Batch, entries: Sequence[Entry], results: Sequence[Result | StaleSerial]) -> None:
+    """Answer a batch at whose indexes these entries were applied, with these results."""
+    index, term, proposals = batch
+    outcomes: Iterable[Outcome]
+    # Terms never fall along a log: those of all its entries are between these two.
+    if entries[0].term == entries[-1].term == term and STALE_SERIAL not in results:
+        outcomes = map(applied_of, zip(count(index), repeat(term), results))
+    else:
+        outcomes = map(outcome_of, count(index), repeat(term), entries, results)
+    for (_, done), outcome in zip(proposals, outcomes, strict=True):
+        done(outcome)
+
+
+def outcome_of(index: int, term: int, entry: Entry, result: Result | StaleSerial) -> Outcome:
+    """What the entry applied at `index` means for who awaited one of `term` there."""
+    if entry.term != term:
+        return lost(index)
+    if isinstance(result, StaleSerial):
+        return BadRequest("the session has used a higher serial; not applied again")
+    return Applied(index, term, result)
+
+
+def lose(batch: Batch) -> None:
+    """Answer a batch whose entries will never be applied."""
+    for index, (_, done) in enumerate(batch.proposals, batch.first_index):
+        done(lost(index))
 
 
 class Value(NamedTuple):
@@ -109,6 +166,11 @@ class Readers:
     def __init__(self) -> None:
         self._asked: deque[tuple[int, list[Query]]] = deque()
         self._confirmed: list[tuple[int, list[Query]]] = []
+
+    @property
+    def wait(self) -> bool:
+        """Whether some wait for their index only."""
+        return bool(self._confirmed)
 
     def add(self, round_number: int, queries: list[Query]) -> None:
         """The queries wait for a round of their leader's."""

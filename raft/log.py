@@ -1,7 +1,7 @@
 """The replicated log (§5.3, §7): entries and what they say of the cluster's members."""
 
 from bisect import bisect_right
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from operator import attrgetter
 
 from raftmark.raft.messages import (
@@ -10,6 +10,7 @@ from raftmark.raft.messages import (
     Configuration,
     Entry,
     fitting,
+    size_of_entries,
     size_of_entry,
 )
 
@@ -25,7 +26,15 @@ class ReplicatedLog:
     Invariant: what is compacted away was committed.
     """
 
-    __slots__ = ("_configurations", "_entries", "_start", "configuration", "last_index")
+    __slots__ = (
+        "_configurations",
+        "_entries",
+        "_sliced",
+        "_sliced_from",
+        "_start",
+        "configuration",
+        "last_index",
+    )
 
     def __init__(
         self,
@@ -41,7 +50,10 @@ class ReplicatedLog:
         self._configurations = [(start, configuration)]
         self.last_index = start
         """The index of the last entry, 0 for an empty log. An attribute, as all ask for it."""
-        self.append(list(entries))
+        # The stretch that was written or read last: it is saved, sent and applied in turn.
+        self._sliced_from = 0
+        self._sliced: tuple[Entry, ...] = ()
+        self.append(tuple(entries))
 
     @property
     def first_index(self) -> int:
@@ -69,18 +81,25 @@ class ReplicatedLog:
 
     def slice(self, first: int, last: int) -> tuple[Entry, ...]:
         """The entries from `first` to `last`, both inclusive, cut to what exists."""
+        if first == self._sliced_from and last - first + 1 == len(self._sliced):
+            return self._sliced
         start = self._start
         if first <= start:
             first = start + 1
         if last < first:
             return ()
-        return tuple(self._entries[first - start : last - start + 1])
+        self._sliced_from = first
+        self._sliced = tuple(self._entries[first - start : last - start + 1])
+        return self._sliced
 
     def batch(self, first: int, last: int, max_bytes: int) -> tuple[tuple[Entry, ...], int]:
         """As many entries from `first` on, up to `last`, as a message has room for; their size."""
         entries = self.slice(first, last)
+        size = size_of_entries(entries)
+        if size <= max_bytes:
+            return entries, size
         count, size = fitting(entries, size_of_entry, max_bytes)
-        return (entries if count == len(entries) else entries[:count]), size
+        return entries[:count], size
 
     def matches(self, index: int, term: int) -> bool:
         """Whether a leader's log with `term` at `index` agrees with this one there (§5.3).
@@ -96,7 +115,7 @@ class ReplicatedLog:
         """Whether a log ending so is at least as up-to-date as this one (§5.4.1)."""
         return (last_term, last_index) >= (self.last_term, self.last_index)
 
-    def append(self, entries: Sequence[Entry]) -> None:
+    def append(self, entries: tuple[Entry, ...]) -> None:
         """Add entries at the end, and what they say of the members."""
         if not MEMBERSHIP.isdisjoint(map(operation, entries)):
             for index, (_, command) in enumerate(entries, self.last_index + 1):
@@ -105,18 +124,22 @@ class ReplicatedLog:
                     self._configurations.append((index, self.configuration))
         self.extend(entries)
 
-    def extend(self, entries: Sequence[Entry]) -> None:
+    def extend(self, entries: tuple[Entry, ...]) -> None:
         """Add entries that are known to say nothing of the members."""
         self._entries.extend(entries)
+        self._sliced_from, self._sliced = self.last_index + 1, entries
         self.last_index += len(entries)
 
-    def merge(self, prev_index: int, entries: Sequence[Entry]) -> int | None:
+    def merge(self, prev_index: int, entries: tuple[Entry, ...]) -> int | None:
         """Take a leader's entries, which follow `prev_index`, into the log.
 
         Entries that are there already stay, so that a delayed, shorter AppendEntries
         removes nothing; at the first conflict the whole tail is deleted (§5.3). Returns
         the first index that was written, None where nothing was new.
         """
+        if prev_index == self.last_index and entries:
+            self.append(entries)  # As a rule they are the next ones.
+            return prev_index + 1
         for offset, entry in enumerate(entries):
             index = prev_index + 1 + offset
             if not self.matches(index, entry.term):
@@ -145,11 +168,16 @@ class ReplicatedLog:
         self._configurations = [(index, configuration), *later]
         self._entries[: index - self._start + 1] = [Entry(self.term_at(index), NOOP)]
         self._start = index
+        self._forget_slice()
 
     def _truncate(self, index: int) -> None:
         """Delete the entries from `index` on, and the configurations that they made."""
         del self._entries[index - self._start :]
         self.last_index = index - 1
+        self._forget_slice()
         while self._configurations[-1][0] >= index:
             self._configurations.pop()
         self.configuration = self._configurations[-1][1]
+
+    def _forget_slice(self) -> None:
+        self._sliced_from, self._sliced = 0, ()

@@ -73,9 +73,9 @@ class Role(enum.Enum):
     LEADER = "leader"
 
 
-def entries_of(term: int, commands: Sequence[Command]) -> list[Entry]:
+def entries_of(term: int, commands: Sequence[Command]) -> tuple[Entry, ...]:
     """An entry of this term for each command."""
-    return list(map(entry_of, zip(repeat(term), commands)))
+    return tuple(map(entry_of, zip(repeat(term), commands)))
 
 
 class Settings(NamedTuple):
@@ -303,10 +303,12 @@ class Node:
         first = self.log.last_index + 1
         if MEMBERSHIP.isdisjoint(map(operation, commands)):
             self.log.extend(entries_of(self.term, commands))
+            if self._majority == 1:
+                self._maybe_commit()  # Others wait for a follower's acknowledgement.
         else:
             self.log.append(entries_of(self.term, self._admitted(commands)))
             self._adopt_configuration()
-        self._maybe_commit()
+            self._maybe_commit()
         return first
 
     def read(self) -> int | None:
@@ -515,9 +517,10 @@ class Node:
         return Ready(self._take_save(), messages, restored, committed, reads, timer_ns, lost)
 
     def _take_save(self) -> Save | None:
-        changed = (self.term, self.voted_for) != self._saved_state
+        term, voted_for = self._saved_state
+        changed = self.term != term or self.voted_for != voted_for
         first, last = self._unsaved_from, self.log.last_index
-        if not changed and first > last and not self._snapshot_unsaved:
+        if first > last and not changed and not self._snapshot_unsaved:
             return None
         if changed:
             self._saved_state = HardState(self.term, self.voted_for)
@@ -806,9 +809,11 @@ class Node:
         # Followers that are as far as each other are sent the same.
         batches: dict[int, tuple[tuple[Entry, ...], int]] = {}
         for peer, progress in self._progress.items():
+            silent = self._heartbeat_due
+            if progress.next_index > last and not silent:
+                continue  # It has, or was sent, all that there is.
             if progress.next_index < first_kept and progress.snapshot is None:
                 progress.install(self.snapshot)
-            silent = self._heartbeat_due
             if progress.snapshot is not None:
                 if progress.may_send:
                     self._send_items(peer, progress, progress.snapshot)

@@ -8,7 +8,7 @@ how it ends are the runtime's own.
 
 from collections.abc import Callable, Iterator, Sequence
 
-from raftmark.raft.client import Proposal, Query, Readers, Reading, Waiters, refuse
+from raftmark.raft.client import Proposal, Query, Readers, Reading, Waiters, command_of, refuse
 from raftmark.raft.cluster import (
     Counters,
     EntriesLost,
@@ -19,8 +19,8 @@ from raftmark.raft.cluster import (
     RoleChange,
 )
 from raftmark.raft.errors import NotLeader, Unavailable
-from raftmark.raft.messages import Configuration, Message, Save
-from raftmark.raft.node import Node, Ready, Role
+from raftmark.raft.messages import Configuration, Entry, Message, Save, Snapshot
+from raftmark.raft.node import Node, Role
 from raftmark.raft.state_machine import StateMachine
 from raftmark.raft.trace import message_event
 
@@ -124,28 +124,33 @@ class Server:
             self._propose()
         if self._queries:
             self._read()
-        ready = self._node.ready()
-        if ready.save is not None:
+        save, messages, snapshot, committed, reads, timer_ns, lost = self._node.ready()
+        if save is not None:
             began_ns = self._now_ns()
-            yield ready.save
+            yield save
             self._save_ns += self._now_ns() - began_ns
             self._saves += 1
+        if messages:
+            self._speak(messages)
+        for entries in lost:
+            self._events.entries_lost(EntriesLost(*entries, self.id, self._now_ns()))
+        if committed or snapshot is not None:
+            self._apply(snapshot, committed)
+        if reads or self._readers.wait:
+            self._readers.resolve(reads, self._machine, self._node.leader)
+        if timer_ns is not None:
+            self._restart_timer(timer_ns)
+
+    def _speak(self, messages: Sequence[Message]) -> None:
         if self._events.sent is not None:
             now_ns = self._now_ns()
-            self._events.sent([message_event(message, now_ns) for message in ready.messages])
-        self._messages += len(ready.messages)
-        self._send(ready.messages)
-        for lost in ready.lost:
-            self._events.entries_lost(EntriesLost(*lost, self.id, self._now_ns()))
-        if ready.committed or ready.snapshot is not None:
-            self._apply(ready)
-        self._readers.resolve(ready.reads, self._machine, self._node.leader)
-        if ready.timer_ns is not None:
-            self._restart_timer(ready.timer_ns)
+            self._events.sent([message_event(message, now_ns) for message in messages])
+        self._messages += len(messages)
+        self._send(messages)
 
     def _propose(self) -> None:
         node = self._node
-        first = node.propose([proposal.command for proposal in self._proposals])
+        first = node.propose(list(map(command_of, self._proposals)))
         proposals, self._proposals = self._proposals, []
         if first is not None:
             self._waiters.add(first, node.term, proposals)
@@ -160,17 +165,17 @@ class Server:
         else:
             refuse(queries, NotLeader(self._node.leader))
 
-    def _apply(self, ready: Ready) -> None:
+    def _apply(self, snapshot: Snapshot | None, committed: Sequence[Entry]) -> None:
         """Restore or apply, answer whose commands that were, and compact when that is due."""
-        if ready.snapshot is not None:
-            self._machine.restore(ready.snapshot)
-            self._waiters.skipped(ready.snapshot.last_index)
-        if ready.committed:
+        if snapshot is not None:
+            self._machine.restore(snapshot)
+            self._waiters.skipped(snapshot.last_index)
+        if committed:
             first = self._machine.applied_index + 1
-            results = self._machine.apply(ready.committed)
+            results = self._machine.apply(committed)
             if self._node.role is Role.LEADER:
                 self._tell_members()
-            self._waiters.applied(first, ready.committed, results)
+            self._waiters.applied(first, committed, results)
         if self._node.snapshot_due:
             self._node.take_snapshot(self._machine.items())
 

@@ -5,7 +5,7 @@ import hashlib
 from collections.abc import Iterable
 from typing import Final, TypeAlias
 
-from raftmark.raft.messages import MEMBERSHIP, Entry, Item, Snapshot
+from raftmark.raft.messages import MEMBERSHIP, Entry, Item, Snapshot, command_of
 
 Result: TypeAlias = str | bool | None
 
@@ -18,6 +18,8 @@ class StaleSerial:
 
 
 STALE_SERIAL: Final = StaleSerial()
+NO_SERIAL: Final = (0, None)
+"""What a session begins with."""
 
 
 class StateMachine:
@@ -36,12 +38,10 @@ class StateMachine:
         """Apply the entries after `applied_index`, in order; their results, one each."""
         data, sessions = self._data, self._sessions
         results: list[Result | StaleSerial] = []
-        for _, (op, key, value, expect, client, serial) in entries:
-            if client is not None:
-                last_serial, last_result = sessions.get(client, (0, None))
-                if serial <= last_serial:
-                    results.append(last_result if serial == last_serial else STALE_SERIAL)
-                    continue
+        for op, key, value, expect, client, serial in map(command_of, entries):
+            if client is not None and serial <= (last := sessions.get(client, NO_SERIAL))[0]:
+                results.append(last[1] if serial == last[0] else STALE_SERIAL)
+                continue
             result: Result = None
             if op == "set":
                 data[key] = value

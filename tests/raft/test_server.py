@@ -108,8 +108,9 @@ def test_it_saves_then_sends_then_applies_and_answers(watched: Watched) -> None:
     watched.carry_out()
     assert watched.did == ["save", "send"]
     watched.did.clear()
+    watched.server.take(watched.ask(2)[0], [])
     watched.acknowledge(2)
-    assert watched.did == ["send", "answer"]
+    assert watched.did == ["save", "send", "answer"]
     assert watched.answers == [(1, Applied(2, 1, None))]
 
 
