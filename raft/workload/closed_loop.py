@@ -1,12 +1,16 @@
 """The closed loop of docs/protocol.md, *replicate*, and the commands that every load sends."""
 
+import itertools
 import math
 import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from functools import partial
+from itertools import repeat
+from operator import mod
 from typing import Any
 
-from raftmark.raft.client import Outcome, Proposal
+from raftmark.raft.client import Done, Outcome, Proposal
 from raftmark.raft.cluster import Counters
 from raftmark.raft.errors import RaftError
 from raftmark.raft.loads import ReplicateSpec
@@ -25,17 +29,18 @@ class CommandSource:
         self, client: int, clients: int, session: str, keys: Sequence[str], value: str
     ) -> None:
         self.serial = 0
-        self._name = f"{session}-{client}"
-        self._offset = client
-        self._stride = clients
-        self._keys = keys
-        self._value = value
+        numbers = map(mod, itertools.count(client + clients, clients), repeat(len(keys)))
+        own = map(keys.__getitem__, numbers)
+        op, values, expect = repeat("set"), repeat(value), repeat(None)
+        names, serials = repeat(f"{session}-{client}"), itertools.count(1)
+        fields = zip(op, own, values, expect, names, serials, strict=False)
+        # What `Command(...)` does, without a call of Python's for each.
+        self._commands = map(partial(tuple.__new__, Command), fields)
 
     def next(self) -> Command:
         """The session's next command."""
         self.serial += 1
-        key = self._keys[(self._offset + self.serial * self._stride) % len(self._keys)]
-        return Command("set", key, self._value, None, self._name, self.serial)
+        return next(self._commands)
 
 
 def command_sources(clients: int, session: str, keys: int, payload: int) -> list[CommandSource]:
@@ -196,21 +201,25 @@ class CallbackClients:
     def start(self) -> None:
         """Send every client's first command."""
         for source in self._sources:
-            self._send(source, time.monotonic_ns())
+            self._submit(Proposal(source.next(), self._of(source, time.monotonic_ns())))
 
-    def _send(self, source: CommandSource, sent_ns: int) -> None:
+    def _of(self, source: CommandSource, sent_ns: int) -> Done:
+        """What hears all answers to a client whose first command was sent at `sent_ns`."""
+
         def done(outcome: Outcome) -> None:
+            nonlocal sent_ns
             now_ns = time.monotonic_ns()
             if isinstance(outcome, RaftError):
                 self._failure = outcome
             else:
                 self._recorder.record(sent_ns, now_ns)
             if self._failure is None and now_ns < self._recorder.deadline_ns:
-                self._send(source, now_ns)
+                sent_ns = now_ns
+                self._submit(Proposal(source.next(), done))
             else:
                 self._end_one()
 
-        self._submit(Proposal(source.next(), done))
+        return done
 
     def _end_one(self) -> None:
         self._running -= 1
