@@ -15,7 +15,7 @@ from raftmark.raft.draws import Draws
 from raftmark.raft.errors import RaftError
 from raftmark.raft.links import MAX_HELD
 from raftmark.raft.messages import Command
-from raftmark.raft.node import Node
+from raftmark.raft.node import HANDLERS, Node
 from raftmark.raft.server import Server
 
 T = TypeVar("T")
@@ -83,7 +83,10 @@ class NodeTask:
 
     def propose(self, request: Proposal | Query) -> None:
         """Ask for a command or a read; its `done` is called once, in the event loop."""
-        self._put(request)
+        if self._ceased_ns is None:
+            self._mailbox.put(request)
+        else:
+            self._refuse([request])
 
     def submit(self, command: Command) -> "asyncio.Future[Applied]":
         """Propose a command; the future has its outcome, or raises the RaftError."""
@@ -149,6 +152,8 @@ class NodeTask:
         for item in self._batch:
             if isinstance(item, Proposal):
                 proposals.append(item)
+            elif type(item) in HANDLERS:
+                server.receive(item)
             elif isinstance(item, Query):
                 queries.append(item)
             elif isinstance(item, Call):
@@ -161,8 +166,6 @@ class NodeTask:
                 await self._carry_out()
                 item.result.set_result(server.replica())
                 await self._hang()
-            else:
-                server.receive(item)
         if self._timer.expired():
             server.time_out()
         self._batch = []

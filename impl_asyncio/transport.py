@@ -25,8 +25,9 @@ class Mailbox:
 
     def put(self, item: Any) -> None:
         """Add an item and wake the task."""
+        if not self._items:
+            self._arrived.set()
         self._items.append(item)
-        self._arrived.set()
 
     def bound(self, room: int) -> None:
         """Lose messages from now on while as many items wait."""
