@@ -373,7 +373,7 @@ class ProgramCluster(Cluster):
         return {**result, **moments}
 
 
-def where(program: Program, answer: Future[Any]) -> str:
+def where(program: Program, answer: Future[replies.Listening]) -> str:
     """The address at which a program says that it listens. Unavailable if that is none."""
     text: str = program.finish(answer, START_S).address
     try:

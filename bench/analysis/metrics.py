@@ -22,6 +22,7 @@ from raftmark.bench.runs.results import (
     OfferedResult,
     ReplicateResult,
     Result,
+    ServiceResult,
     StabilityResult,
     parse_result,
 )
@@ -71,6 +72,13 @@ LATE = Metric("late", "whether the sender's lateness is a visible part of latenc
 SENDER_CPU = Metric("sender_cpu_per_command", "CPU time of the sender per command", "s")
 SATURATED = Metric("saturated", "whether the load was given up", "")
 SAVES_PER_COMMAND = Metric("saves_per_command", "saves per command", "")
+MEMORY_A_CONNECTION = Metric("memory_a_connection", "memory of a connection", "bytes")
+ACCEPTED = Metric("accepted", "connections taken", "connections/s", higher_is_better=True)
+LEAST_SHARE = Metric(
+    "least_share", "least of any client's commands to the median", "", higher_is_better=True
+)
+LONGEST_P50 = Metric("longest_p50", "longest wait of a client, median of clients", "ns")
+LONGEST_WORST = Metric("longest_worst", "longest wait of any client", "ns")
 
 HEADLINES = {
     "replicate": THROUGHPUT,
@@ -79,6 +87,7 @@ HEADLINES = {
     "failover": OUTAGE,
     "catch_up": CATCH_UP,
     "stability": CANDIDACIES,
+    "service": THROUGHPUT,
 }
 """The one metric by which each workload is summed up."""
 
@@ -210,6 +219,25 @@ def _per_command(counters: dict[str, int | None], commands: int) -> Values:
     return found
 
 
+def _service(result: ServiceResult, _: Cell) -> Values:
+    found: Values = {
+        ACCEPTED: result.connections / (result.connected_ns / 1e9),
+        LEAST_SHARE: result.shares[0] / max(1, result.shares[len(result.shares) // 2]),
+    }
+    if (memory := result.memory_a_connection) is not None:
+        found[MEMORY_A_CONNECTION] = memory
+    if result.saturated or not result.commands:
+        return {**found, SATURATED: 1.0}
+    return {
+        **found,
+        SATURATED: 0.0,
+        THROUGHPUT: result.throughput,
+        **_latencies(result.latency_ns),
+        LONGEST_P50: quantile_of_histogram(result.longest_ns, 0.5),
+        LONGEST_WORST: quantile_of_histogram(result.longest_ns, 1.0),
+    }
+
+
 def _election(result: ElectionResult, cell: Cell) -> Values:
     elections = result.elections
     if not elections:
@@ -253,4 +281,5 @@ _READERS: dict[type, Callable[..., Values]] = {
     FailoverResult: _failover,
     CatchUpResult: _catch_up,
     StabilityResult: _stability,
+    ServiceResult: _service,
 }

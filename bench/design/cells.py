@@ -293,6 +293,47 @@ def stability_cell(
     )
 
 
+SERVICE_CONNECTIONS = (1, 16, 128, 1_024, 4_096)
+"""Clients, from one to as many as ask whether a thread for each still does."""
+
+
+def service_cell(
+    connections: int,
+    *,
+    rate: int = 0,
+    others: dict[str, int] | None = None,
+    crash_s: float | None = None,
+    warmup_s: float = 0.5,
+    duration_s: float = 2.0,
+) -> Cell:
+    """Return the clients of a deployed cluster, each with a connection of its own.
+
+    `rate`: commands a second of all; 0 lets each send its next one at once. `others`: how many
+    besides are `slow`, `flood`, or `come` and go.
+    """
+    others = others or {}
+    variants = [f"r{rate}"] * bool(rate) + [f"{kind}{count}" for kind, count in others.items()]
+    workload: dict[str, Any] = {
+        "name": "service",
+        "connections": connections,
+        "rate": rate,
+        "payload": 64,
+        "warmup_s": warmup_s,
+        "duration_s": duration_s,
+        **others,
+    }
+    if crash_s is not None:
+        workload["crash_s"] = crash_s
+        variants.append("crash")
+    return Cell(
+        id="-".join(["service", f"c{connections}", *variants]),
+        workload=workload,
+        cluster={**_loaded(3, "memory"), "transport": TCP},
+        # To connect, and what is under way at the end, have a minute and half a one.
+        timeout_s=100 + 5 * (warmup_s + duration_s),
+    )
+
+
 def _variants(nodes: int, storage: str) -> list[str]:
     return [f"n{nodes}"] * (nodes != 3) + [storage] * (storage != "memory")
 

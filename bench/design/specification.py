@@ -14,6 +14,7 @@ import msgspec
 from raftmark.bench.design.cells import (
     LOWEST_MS,
     RECOMMENDED_MS,
+    SERVICE_CONNECTIONS,
     Cell,
     catch_up_cell,
     deployed,
@@ -22,6 +23,7 @@ from raftmark.bench.design.cells import (
     mixture_cell,
     offered_cell,
     replicate_cell,
+    service_cell,
     stability_cell,
     with_snapshots,
 )
@@ -155,6 +157,10 @@ def full() -> Specification:
             failover_cell(nodes=5),
             deployed(failover_cell()),
             deployed(failover_cell(LOWEST_MS)),
+            *(service_cell(connections) for connections in SERVICE_CONNECTIONS),
+            service_cell(128, rate=5_000),
+            *(service_cell(128, others={kind: 8}) for kind in ("slow", "flood", "come")),
+            service_cell(128, crash_s=1.0, duration_s=4.0),
             catch_up_cell(10_000, "entries"),
             catch_up_cell(100_000, "entries"),
             catch_up_cell(100_000, "snapshot"),

@@ -45,6 +45,7 @@ from raftmark.bench.runs.results import (
     FailoverResult,
     ReplicateResult,
     Result,
+    ServiceResult,
     StabilityResult,
 )
 
@@ -336,10 +337,11 @@ def _kept_otherwise(nodes: Sequence[Node], every: int) -> list[str]:
 def replay(cell: Cell, result: Result, first_indices: Sequence[int], start: int = 1) -> Replay:
     """Return what a log after this workload is compared with, before any of it is taken."""
     asked = asked_for(cell)
+    again = isinstance(result, ServiceResult) and result.retries > 0
     return Replay(
         asked,
         0 if isinstance(result, ElectionResult) else len(result.acknowledged),
-        repeated=isinstance(result, FailoverResult | CatchUpResult | StabilityResult),
+        repeated=again or isinstance(result, FailoverResult | CatchUpResult | StabilityResult),
         lone=bool(asked.get("lagging")),
         first_indices=first_indices,
         start=start,

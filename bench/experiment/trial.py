@@ -10,7 +10,7 @@ import tempfile
 import time
 from collections.abc import Callable, Generator, Mapping, Sequence
 from concurrent.futures import Future
-from contextlib import ExitStack
+from contextlib import AbstractContextManager, ExitStack, nullcontext
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, NamedTuple, Self
@@ -27,6 +27,7 @@ from raftmark.bench.design.specification import Cell
 from raftmark.bench.experiment import durability
 from raftmark.bench.experiment.check import check, read_hosts, read_roles, settle
 from raftmark.bench.experiment.claims import Witness, asked_for
+from raftmark.bench.experiment.clients import Clients
 from raftmark.bench.experiment.cost import CostMeter, MachineMeter, without_memory
 from raftmark.bench.experiment.life import Life
 from raftmark.bench.experiment.pages import COLUMNS, Asked
@@ -52,7 +53,7 @@ _LAUNCH_TIMEOUT_S = _START_TIMEOUT_S = 10.0
 _PLACING_TIMEOUT_S = 120.0
 _STOP_TIMEOUT_S = 10.0
 _STAGGER_S = 0.02
-_BESIDE_LEADER = ("replicate", "offered")
+_BESIDE_LEADER = ("replicate", "offered", "service")
 _CHECK_TIMEOUT_S = 15.0
 _CHECK_TIMEOUT_PER_RUN_SECOND = 20.0
 # No system slews a clock by more than 500 millionths, and two may go either way.
@@ -78,14 +79,20 @@ class Ran(NamedTuple):
 
 
 class Ready(NamedTuple):
-    """A contender whose cluster runs, its `cost` measured from now on, to be asked for `run`."""
+    """A contender whose cluster runs, its `cost` measured from now on, to be asked for `run`.
+
+    Where `clients` are connected to it, it is they who are let run.
+    """
 
     contender: Contender
     cell: Cell
     cost: CostMeter
+    clients: Clients | None = None
 
     def ask(self) -> Future[dict[str, Any]]:
         """Ask for it, without waiting."""
+        if self.clients is not None:
+            return self.clients.ask()
         return self.contender.send("run", workload=self.cell.workload)
 
     def await_answer(self, reply: Future[dict[str, Any]]) -> Ran:
@@ -305,8 +312,9 @@ def _go_through(
 
         progress.enter("run")
         sent_ns = time.monotonic_ns()
-        answer = yield Ready(contender, cell, CostMeter(contender.processes))
-        progress.result, received_ns, progress.cost, progress.turns = answer()
+        with _clients_of(contender, cell) as clients:
+            answer = yield Ready(contender, cell, CostMeter(contender.processes), clients)
+            progress.result, received_ns, progress.cost, progress.turns = answer()
         if spec.elsewhere:
             progress.cost = None  # What can be read here are no nodes.
         elif not life.fresh:
@@ -354,6 +362,17 @@ def _go_through(
         progress.node_hosts = read_hosts(contender.events, life.events_before) or None
         if not life.goes_on:
             _end(contender)
+
+
+def _clients_of(contender: Contender, cell: Cell) -> AbstractContextManager[Clients | None]:
+    """Return who is connected to a cluster that has settled, if the workload is theirs."""
+    if cell.workload["name"] != "service":
+        return nullcontext()
+    nodes = settle(contender, Patience(_START_TIMEOUT_S, "start"), led=True)
+    leader = next((node.id for node in nodes if node.role == "leader"), None)
+    if leader is None:
+        raise ContenderFailed("no node leads whom clients could be connected to")
+    return Clients(contender, cell, leader)
 
 
 def start(

@@ -196,6 +196,62 @@ class StabilityResult(msgspec.Struct, frozen=True):
         _in_order(started_ns=self.started_ns, ended_ns=self.ended_ns)
 
 
+class ServiceResult(msgspec.Struct, frozen=True):
+    """Many clients of a deployed cluster; times in nanoseconds, `latency_ns` from a command's due.
+
+    The harness's own program tells this, not the contender. `connected_ns`: how long it took to
+    have all connected. `longest_ns`: the longest wait of each client. Memory is what the contender
+    held before and after they were, None where the system does not tell. `crash_ns`: when the
+    leader, `crashed`, ceased; None where it was let be.
+    """
+
+    node: Count
+    client: str
+    started_ns: Nanoseconds
+    ended_ns: Nanoseconds
+    connections: Count
+    connected_ns: Nanoseconds
+    rate: Annotated[float, msgspec.Meta(ge=0, le=1e12)]
+    commands: Count
+    saturated: bool
+    latency_ns: Pieces
+    service_ns: Pieces
+    lateness_ns: Pieces
+    longest_ns: Pieces
+    slices: Pieces
+    acknowledged: list[Count]
+    connects: Count
+    redirects: Count
+    retries: Count
+    generator_cpu_ns: Count
+    idle_memory_bytes: Count | None = None
+    connected_memory_bytes: Count | None = None
+    crashed: Count | None = None
+    crash_ns: Nanoseconds | None = None
+
+    def __post_init__(self) -> None:
+        _in_order(started_ns=self.started_ns, ended_ns=self.ended_ns)
+        if sum(count for _, count in self.latency_ns) != self.commands:
+            raise ValueError("there are not as many latencies as commands")
+
+    @property
+    def throughput(self) -> float:
+        """Commands acknowledged per second."""
+        return self.commands / ((self.ended_ns - self.started_ns) / 1e9)
+
+    @property
+    def memory_a_connection(self) -> float | None:
+        """Bytes that the cluster took for each; None where the system does not tell."""
+        if self.idle_memory_bytes is None or self.connected_memory_bytes is None:
+            return None
+        return max(0, self.connected_memory_bytes - self.idle_memory_bytes) / self.connections
+
+    @property
+    def shares(self) -> list[int]:
+        """How many commands each client had acknowledged, from the least to the most."""
+        return sorted(self.acknowledged[: self.connections])
+
+
 Result = (
     ReplicateResult
     | ElectionResult
@@ -203,6 +259,7 @@ Result = (
     | FailoverResult
     | CatchUpResult
     | StabilityResult
+    | ServiceResult
 )
 
 RESULT_TYPES: dict[str, type[Result]] = {
@@ -212,6 +269,7 @@ RESULT_TYPES: dict[str, type[Result]] = {
     "failover": FailoverResult,
     "catch_up": CatchUpResult,
     "stability": StabilityResult,
+    "service": ServiceResult,
 }
 
 
@@ -235,7 +293,14 @@ def contradictions(result: Result) -> Iterator[str]:
         counted = sum(count for _, count in result.slices)
         if counted != result.commands:
             yield "has slices that do not add up to its commands"
-    if isinstance(result, ReplicateResult | FailoverResult | OfferedResult):
+    if isinstance(result, ServiceResult):
+        for name in ("latency_ns", "service_ns", "lateness_ns", "longest_ns"):
+            yield from _unsound(name, getattr(result, name))
+        if sum(result.shares) < result.commands:
+            yield "has more commands than were acknowledged"
+        if sum(count for _, count in result.longest_ns) != result.connections:
+            yield "has not the longest wait of each client"
+    if isinstance(result, ReplicateResult | FailoverResult | OfferedResult | ServiceResult):
         ends = [end for end, _ in result.slices]
         if ends != sorted(set(ends)) or not ends or ends[-1] != result.ended_ns - result.started_ns:
             yield "has slices that do not cut its measured time"

@@ -17,6 +17,8 @@ const (
 	// connectTime is how long all of them may take, and lastTime what is under way at the end.
 	connectTime = 60 * time.Second
 	lastTime    = 30 * time.Second
+	// lastLateness is how late a client of an open loop may be: the load is too much then.
+	lastLateness = time.Second
 	// commandsAWrite is how many a client writes at once that waits for no answers.
 	commandsAWrite = 64
 )
@@ -127,8 +129,8 @@ func (l *Load) open(ctx context.Context, number int, c *client) error {
 			}
 		}
 		sent := time.Since(l.tally.start)
-		if sent >= l.spec.length() {
-			l.tally.leave()
+		if sent-due > lastLateness {
+			l.tally.giveUp()
 			return nil
 		}
 		if err := c.do(ctx, c.Next()); err != nil {

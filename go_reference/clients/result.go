@@ -95,8 +95,8 @@ func (t *tally) answered(number int, due, sent, at time.Duration) {
 	p.lateness.Add(sent - due)
 }
 
-// leave notes that commands were due and not sent.
-func (t *tally) leave() {
+// giveUp notes that a client sends no more of what is due.
+func (t *tally) giveUp() {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	t.saturated = true

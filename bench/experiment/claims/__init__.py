@@ -22,6 +22,7 @@ from raftmark.bench.runs.results import (
     OfferedResult,
     ReplicateResult,
     Result,
+    ServiceResult,
     StabilityResult,
     contradictions,
 )
@@ -47,3 +48,5 @@ def contradicted(cell: Cell, result: Result, witness: Witness) -> Iterator[str]:
             yield from beside.catch_up(asked, result, witness)
         case StabilityResult():
             yield from beside.stability(asked, result, witness)
+        case ServiceResult():
+            yield from beside.service(asked, result, witness)

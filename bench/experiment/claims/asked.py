@@ -21,6 +21,16 @@ DEFAULTS: dict[str, dict[str, Any]] = {
     "failover": {**_CLIENTS, "outstanding": 16, "before_s": 1, "after_s": 3},
     "catch_up": {**_CLIENTS, "entries": 10_000, "by": "entries", "cap_s": 30},
     "stability": {**_CLIENTS, "outstanding": 0, "duration_s": 2},
+    "service": {
+        **_CLIENTS,
+        **_TIMED,
+        "connections": 1,
+        "slow": 0,
+        "flood": 0,
+        "come": 0,
+        "rate": 0,
+        "crash_s": None,
+    },
 }
 """What docs/protocol.md says of the fields that a cell leaves out."""
 

@@ -1,4 +1,4 @@
-"""What the workloads claim that run beside all nodes: failover, catch-up and stability."""
+"""What the workloads claim that run beside all nodes: failover, catch-up, stability and service."""
 
 from __future__ import annotations
 
@@ -14,8 +14,14 @@ from raftmark.bench.experiment.claims.common import (
     counted,
     known,
     length,
+    possible,
 )
-from raftmark.bench.runs.results import CatchUpResult, FailoverResult, StabilityResult
+from raftmark.bench.runs.results import (
+    CatchUpResult,
+    FailoverResult,
+    ServiceResult,
+    StabilityResult,
+)
 
 # What happens at the very end of a run may be heard of after it.
 _HEARING_NS = 200_000_000
@@ -95,6 +101,21 @@ def stability(asked: dict[str, Any], result: StabilityResult, witness: Witness) 
         yield (f"{result.candidacies} candidacies where events tell of {len(sure)} to {len(most)}")
     if not min(1, result.candidacies) <= result.terms <= result.candidacies:
         yield f"{result.candidacies} candidacies in {result.terms} terms"
+
+
+def service(asked: dict[str, Any], result: ServiceResult, witness: Witness) -> Iterator[str]:
+    """Yield what clients of a deployed cluster were not asked for, or cannot have measured."""
+    took_ns = witness.received_ns - witness.sent_ns
+    yield from known("the leader", result.node, witness)
+    yield from length("measured", result.ended_ns - result.started_ns, asked["duration_s"])
+    yield from length("warmed up", result.started_ns - witness.sent_ns, asked["warmup_s"])
+    kinds = ("connections", "slow", "flood", "come")
+    yield from clients(result.acknowledged, sum(asked[kind] for kind in kinds))
+    if (result.connections, result.rate) != (asked["connections"], asked["rate"]):
+        yield f"{result.connections} clients offered {result.rate:g} commands a second"
+    if (result.crashed is None) != (asked["crash_s"] is None):
+        yield "a leader was crashed, or was not, as nobody had asked for"
+    yield from possible("latency_ns", result.latency_ns, took_ns)
 
 
 def _held(

@@ -41,7 +41,10 @@ def outside(result: Result, witness: Witness) -> Iterator[str]:
             yield f"{name} is {late_s:.3g} s after the reply to 'run' came"
 
 
-_DURATIONS = ("latency_ns", "service_ns", "lateness_ns", "sender_cpu_ns")
+_DURATIONS = (
+    *("latency_ns", "service_ns", "lateness_ns", "longest_ns", "connected_ns"),
+    *("sender_cpu_ns", "generator_cpu_ns"),
+)
 
 
 def _moments(part: Any) -> list[tuple[str, int]]:

@@ -121,7 +121,7 @@ def test_profiles_are_sound(name):
 
 def test_the_full_profile_has_every_workload():
     assert {cell.workload["name"] for cell in PROFILES["full"]().cells} == {
-        *("replicate", "election", "offered", "failover", "catch_up", "stability")
+        *("replicate", "election", "offered", "failover", "catch_up", "stability", "service")
     }
 
 
