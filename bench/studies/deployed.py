@@ -30,7 +30,7 @@ from raftmark.bench.design.specification import Specification, replicate_cell
 from raftmark.bench.experiment.entries import describe
 from raftmark.bench.experiment.environment import describe_environment
 from raftmark.bench.runs.forms import Asked, Manifest
-from raftmark.bench.runs.store import Run, now
+from raftmark.bench.runs.store import Run, StoreError, now
 
 OUTSTANDING = (1, 64, 256)
 STORAGES = ("memory", "disk")
@@ -175,12 +175,15 @@ def _main() -> None:
     end_s = time.monotonic() + 60 * asked.minutes
     specs = load_contenders()
     directory = asked.directory.resolve()
-    run = begin(directory, specs, asked.contenders.split(","), asked.blocks)
-    with run.lock():
-        if not asked.tables:
-            take_turns(run, specs, baselines(), say, lambda: time.monotonic() >= end_s)
-        names = [entry.name for entry in run.manifest.contenders]
-        print("\n".join(tables(samples_of(run, subject), names)))
+    try:
+        run = begin(directory, specs, asked.contenders.split(","), asked.blocks)
+        with run.lock():
+            if not asked.tables:
+                take_turns(run, specs, baselines(), say, lambda: time.monotonic() >= end_s)
+            names = [entry.name for entry in run.manifest.contenders]
+            print("\n".join(tables(samples_of(run, subject), names)))
+    except StoreError as error:
+        sys.exit(str(error))
 
 
 if __name__ == "__main__":

@@ -146,7 +146,9 @@ def test_a_cluster_can_be_stopped_before_it_has_a_leader(start: StartCluster) ->
         start(5, **LIVELY).stop()
 
 
+# Fourteen clusters, each node perhaps a program of its own: a busy machine takes minutes for them.
 @pytest.mark.slow
+@pytest.mark.timeout(900)
 def test_stop_leaves_nothing_behind(launch: Launch, tmp_path: Path) -> None:
     contender = launch()
     hello = read(Hello, contender.call("hello"))
@@ -165,12 +167,14 @@ def test_stop_leaves_nothing_behind(launch: Launch, tmp_path: Path) -> None:
             else:
                 expected = fresh
             after = eventual_footprint(contender, expected)
-            assert after == expected, f"after {scene.__name__}"
+            assert no_more(after, expected), f"after {scene.__name__}: {after}, not {expected}"
+            # A thread of before the first scene may have been in the tables a moment longer, too.
+            fresh = fresh._replace(threads=min(fresh.threads, after.threads))
     assert contender.close() == 0
 
 
 def eventual_footprint(contender: Contender, expected: Footprint) -> Footprint:
-    """Wait until the contender holds what is expected; return what it holds.
+    """Wait until the contender holds no more than is expected; return what it holds.
 
     The kernel's tables show a thread for a moment longer than whoever joined it.
     """
@@ -178,9 +182,16 @@ def eventual_footprint(contender: Contender, expected: Footprint) -> Footprint:
         found = footprint(contender.pid)
         if expected.threads == 0:
             found = found._replace(threads=0)
-        if found == expected:
+        if no_more(found, expected):
             break
     return found
+
+
+def no_more(found: Footprint, expected: Footprint) -> bool:
+    """Whether a contender holds the same, or fewer threads."""
+    return (
+        found.threads <= expected.threads and found._replace(threads=expected.threads) == expected
+    )
 
 
 # The end
