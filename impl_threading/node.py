@@ -12,7 +12,7 @@ from raftmark.raft.cluster import ClusterConfig, Counters, Events, Replica
 from raftmark.raft.draws import Draws
 from raftmark.raft.links import MAX_HELD, DelayLine
 from raftmark.raft.messages import Message
-from raftmark.raft.node import Node
+from raftmark.raft.node import HANDLERS, Node
 from raftmark.raft.server import Server
 from raftmark.raft.storage import Storage
 from raftmark.raft.timer import Timer
@@ -137,12 +137,14 @@ class NodeThread:
         proposals: list[Proposal] = []
         queries: list[Query] = []
         server = self._server
-        self._batch = self._mailbox.drain(self._timer.remaining_s(self._delayed.next_due_ns))
+        self._batch = self._mailbox.drain(self._may_wait_s())
         for item in self._batch:
             if self._crashing:
                 return
             if isinstance(item, Proposal):
                 proposals.append(item)
+            elif type(item) in HANDLERS:
+                server.receive(item)
             elif isinstance(item, Query):
                 queries.append(item)
             elif isinstance(item, Call):
@@ -161,8 +163,6 @@ class NodeThread:
                 self._batch += self._mailbox.drain(0)
             elif isinstance(item, Delayed):
                 self._delayed.push(*item)
-            elif item is not None:
-                server.receive(item)
         for message in self._delayed.pop_due(time.monotonic_ns()):
             server.receive(message)
         if self._timer.expired():
@@ -171,6 +171,12 @@ class NodeThread:
         if proposals or queries:
             server.take(proposals, queries)
         self._carry_out()
+
+    def _may_wait_s(self) -> float:
+        """For how long there is nothing to do unless something comes."""
+        if self._server.asked:
+            return 0  # By a client who heard an answer in this thread, and asked at once.
+        return self._timer.remaining_s(self._delayed.next_due_ns)
 
     def _carry_out(self) -> None:
         for save in self._server.carry_out():

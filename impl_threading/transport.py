@@ -44,11 +44,14 @@ class Mailbox:
     def drain(self, timeout_s: float) -> list[Any]:
         """All that waits; if nothing does, what comes first within `timeout_s`."""
         get = self._queue.get
-        try:
-            first = get(timeout=timeout_s)
-        except queue.Empty:
-            return []
-        return [first, *(get() for _ in range(self._queue.qsize()))]
+        items = []
+        if timeout_s and self._queue.empty():
+            try:
+                items.append(get(timeout=timeout_s))
+            except queue.Empty:
+                return items
+        items += [get() for _ in range(self._queue.qsize())]
+        return items
 
 
 class Receiver(Protocol):

@@ -23,10 +23,10 @@ def replicate(leader: NodeThread, spec: ReplicateSpec) -> dict[str, Any]:
         else:
             outcome.set_result(result)
 
-    def start(_server: Server) -> None:
+    def start(server: Server) -> None:
         label = "a callback in the leader's thread sends the client's next command"
-        clients = CallbackClients(leader.id, label, spec, leader.counters, leader.submit, finished)
-        clients.start()
+        submit = lambda proposal: server.take([proposal], [])  # noqa: E731
+        CallbackClients(leader.id, label, spec, leader.counters, submit, finished).start()
 
     leader.call(start)
     return outcome.result()

@@ -86,6 +86,11 @@ class Server:
         self._proposals += proposals
         self._queries += queries
 
+    @property
+    def asked(self) -> bool:
+        """Whether clients have asked for what has had no turn yet."""
+        return bool(self._proposals or self._queries)
+
     def await_applied(self, index: int, done: Reading) -> None:
         """Somebody wants to hear when the entry at `index` is applied here."""
         self._readers.await_index(index, Query("", done))
