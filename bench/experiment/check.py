@@ -302,7 +302,7 @@ def _read_again(
     payload = asked_for(cell).get("payload", 0)
     pages = read_log(contender, nodes, end, payload, patience, start=start, by_columns=by_columns)
     for page in pages if end else ():
-        log.take(page)
+        log.take_page(page)
         if log.stopped:
             break
     problems = log.problems

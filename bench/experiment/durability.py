@@ -61,9 +61,9 @@ def read_back(
         later: list[Entry] = []
         payload = asked_for(planned.cell).get("payload", 0)
         for page in read_log(again, whole, end, payload, patience, by_columns=by_columns):
-            before = max(0, log.index - found.index)
-            found.take(page[:before])
-            later += page[before:]
+            before, entries = max(0, log.index - found.index), page.entries()
+            found.take(entries[:before])
+            later += entries[before:]
             if found.stopped:
                 break
         again.call("stop", reply_timeout=patience.left_s)

@@ -73,6 +73,9 @@ class ByEntries(msgspec.Struct):
 
     numbered: list[_Numbered] = msgspec.field(name="entries")
 
+    def __len__(self) -> int:
+        return len(self.numbered)
+
     def entries(self) -> list[Entry]:
         """Return its entries."""
         return [
@@ -85,11 +88,21 @@ class _Column(msgspec.Struct, Generic[T]):
     values: list[T]
     at: list[Natural] | None = None
 
-    def spread(self, count: int) -> list[T]:
-        values, at = self.values, [0] * count if self.at is None else self.at
-        if len(at) != count or max(at, default=-1) >= len(values):
+    def places(self, count: int) -> list[int]:
+        """Return the place of each entry's value. Raises `ContenderFailed` where it has none."""
+        at = [0] * count if self.at is None else self.at
+        if len(at) != count or max(at, default=-1) >= len(self.values):
             raise ContenderFailed("told a log by columns that have not one value for each entry")
-        return [values[place] for place in at]
+        return at
+
+    def spread(self, count: int) -> list[T]:
+        """Return each entry's value. Raises `ContenderFailed` where it has none."""
+        values = self.values
+        return [values[place] for place in self.places(count)]
+
+    def is_all(self, value: T) -> bool:
+        """Whether every entry has this value."""
+        return self.at is None and self.values == [value]
 
 
 class _Columns(msgspec.Struct):
@@ -108,6 +121,9 @@ class ByColumns(msgspec.Struct):
     first_index: int
     count: Annotated[int, msgspec.Meta(ge=0, le=_LARGEST_PAGE)]
     columns: _Columns
+
+    def __len__(self) -> int:
+        return self.count
 
     def entries(self) -> list[Entry]:
         """Return its entries. Raises `ContenderFailed` where its columns are none."""
@@ -132,7 +148,7 @@ def read_log(
     *,
     start: int = 1,
     by_columns: bool,
-) -> Iterator[list[Entry]]:
+) -> Iterator[ByColumns | ByEntries]:
     """Yield a log from one index up to another, each page from any of the nodes.
 
     The next page is on its way while one is looked at.
@@ -147,7 +163,7 @@ def read_log(
         return lambda: contender.wait_for(reply, "log", patience)
 
     answer = ask(start)
-    while page := answer().entries():
+    while page := answer():
         start += len(page)
         if start > end:
             yield page

@@ -10,10 +10,12 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterable, Mapping, Sequence
-from itertools import pairwise
+from itertools import chain, pairwise, repeat
 from typing import Any
 
-from raftmark.bench.experiment.pages import Entry
+import numpy as np
+
+from raftmark.bench.experiment.pages import ByColumns, ByEntries, Entry
 
 MOST_PROBLEMS = 10
 
@@ -31,6 +33,22 @@ class _Session:
         self.following = following
         self.before = 0
         self.encoded = _encoded(None) + _encoded(name)  # `expect`, and then the client
+
+
+class _Commands(dict[int, bytes]):
+    """What clients send as it is hashed, but for terms and serials.
+
+    By the key's number times the clients, and the client's number.
+    """
+
+    def __init__(self, heads: Sequence[bytes], tail: bytes, sessions: Sequence[_Session]) -> None:
+        super().__init__()
+        self._heads, self._tail, self._sessions = heads, tail, sessions
+
+    def __missing__(self, number: int) -> bytes:
+        key, client = divmod(number, len(self._sessions))
+        self[number] = self._heads[key] + self._tail + self._sessions[client].encoded
+        return self[number]
 
 
 class Replay:
@@ -65,12 +83,14 @@ class Replay:
         following = 1 if start == 1 else 0
         self._sessions = {name: _Session(n, name, following) for n, name in enumerate(self._names)}
         self._keys = [f"key-{m}" for m in range(workload.get("keys", 1))]
+        self._key_numbers = {key: number for number, key in enumerate(self._keys)}
         self._value = "x" * workload.get("payload", 0)
         self._data: dict[str, str] = {}
         self._digests = {first: hashlib.sha256() for first in first_indices}
         # Commands repeat their strings, and a log is long.
         self._heads = [_encoded("set") + _encoded(key) for key in self._keys]
         self._tail = _encoded(self._value)
+        self._commands = _Commands(self._heads, self._tail, list(self._sessions.values()))
 
     @property
     def taken(self) -> int:
@@ -81,6 +101,85 @@ class Replay:
     def stopped(self) -> bool:
         """Whether so much is wrong that nothing more need be read."""
         return self.broken or len(self.problems) >= MOST_PROBLEMS
+
+    def take_page(self, page: ByColumns | ByEntries) -> None:
+        """Go on with a page of the log; what is wrong with it is in `problems`.
+
+        Raises `ContenderFailed` where it is none.
+        """
+        if not (isinstance(page, ByColumns) and self._take_regular(page)):
+            self.take(page.entries())
+
+    def _take_regular(self, page: ByColumns) -> bool:
+        """Take a page in which all is as it should be, column by column; False where it is not.
+
+        Nothing is taken then: what is wrong, or only rare, is for `take` to say. The rules are the
+        same, for all entries at once, which takes a tenth of the time.
+        """
+        columns, count = page.columns, page.count
+        known = [self._sessions.get(name or "") for name in columns.client.values]
+        keys = [self._key_numbers.get(key) for key in columns.key.values]
+        if (
+            not count
+            or page.first_index != self.index + 1
+            or any(self.index + 1 < first <= self.index + count for first in self._digests)
+            or not columns.op.is_all("set")
+            or not columns.value.is_all(self._value)
+            or not columns.expect.is_all(None)
+            or not columns.term.values
+            or not columns.term.is_all(columns.term.values[0])
+            or columns.term.values[0] < self.term
+        ):
+            return False
+        sessions = [session for session in known if session is not None]
+        numbers = [number for number in keys if number is not None]
+        if len(sessions) < len(known) or len(numbers) < len(keys):
+            return False
+        client_at, key_at, serial_at = (
+            np.asarray(column.places(count))
+            for column in (columns.client, columns.key, columns.serial)
+        )
+        serial = np.asarray(columns.serial.values, np.uint64)[serial_at]
+        # Each client's serials, in the order of the log, go on from its last one, one by one.
+        order = np.argsort(client_at, kind="stable")
+        begins = np.flatnonzero(np.diff(client_at[order], prepend=-1))
+        whose = client_at[order][begins]
+        lengths = np.diff([*begins, count])
+        following = np.asarray([sessions[who].following for who in whose], np.uint64)
+        if not following.all():
+            return False
+        rank = np.arange(count, dtype=np.uint64) - np.repeat(begins, lengths).astype(np.uint64)
+        if not np.array_equal(serial[order], np.repeat(following, lengths) + rank):
+            return False
+        client = np.asarray([session.number for session in sessions], np.uint64)[client_at]
+        due = (client + serial * np.uint64(len(self._sessions))) % np.uint64(len(self._keys))
+        if not np.array_equal(due, np.asarray(numbers, np.uint64)[key_at]):
+            return False
+        for who, length in zip(whose, lengths, strict=True):
+            sessions[who].following += int(length)
+        self._data.update(dict.fromkeys(columns.key.values, self._value))
+        self._go_on(columns.term.values[0])
+        self.index += count
+        digests = [digest for first, digest in self._digests.items() if first <= self.index]
+        if digests:
+            commands = np.asarray(numbers)[key_at] * len(self._sessions) + client.astype(int)
+            serials = [_integer(value) for value in columns.serial.values]
+            entries = zip(
+                repeat(_integer(self.term)),
+                map(self._commands.__getitem__, commands.tolist()),
+                map(serials.__getitem__, serial_at.tolist()),
+                strict=False,
+            )
+            hashed = b"".join(chain.from_iterable(entries))
+            for digest in digests:
+                digest.update(hashed)
+        return True
+
+    def _go_on(self, term: int) -> None:
+        """Note the term of an entry, which is no lower than the one before."""
+        if term > self.term:
+            self._first_term = self._first_term or term
+            self.term = term
 
     def take(self, page: Sequence[Entry]) -> None:
         """Go on with the next entries of the log; what is wrong with them is in `problems`."""
@@ -111,8 +210,7 @@ class Replay:
                 self.broken = True
                 return
             if its_term > self.term:
-                self._first_term = self._first_term or its_term
-                self.term = its_term
+                self._go_on(its_term)
                 term = _integer(its_term)
             session = None if client is None else sessions.get(client)
             if session is None:
