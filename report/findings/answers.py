@@ -102,6 +102,14 @@ def _unasked(analysis: Analysis) -> Iterator[Sentence]:
         )
 
 
+_ALIKE_IN = {
+    "alone": "throughput",
+    "throughput": "throughput",
+    "tail": "the tail of latency",
+    "disk": "throughput",
+}
+
+
 class _View:
     """One placement: its contenders, and what may be said of them."""
 
@@ -159,19 +167,24 @@ class _View:
             )
             if voting is not None and (own := self._range(voting)):
                 parts.append(f"a model's own part, from candidacy to leader, is {own}")
-        same = [
-            f"{headline.title} ({headline.condition})"
-            for key in ("alone", "throughput", "tail", "disk")
-            if self._go is not None
-            and (headline := self._headlines.get(key)) is not None
-            and (best := headline.best(self._python)) is not None
-            and (found := headline.pairs.get((best, self._go))) is not None
-            and found.outcome is Outcome.ALIKE
-        ]
-        if same:
+        if same := list(self._alike()):
             parts.append(f"Go and the best of Python cannot be told apart in {listed(same)}")
         if parts:
             yield Sentence(f"{_sentence_case(self._where + '; '.join(parts))}.", tuple(claims))
+
+    def _alike(self) -> Iterator[str]:
+        """In what Go and the best of Python are alike, and how far they can be from it at most."""
+        for key, what in _ALIKE_IN.items():
+            headline = self._headlines.get(key)
+            best = None if headline is None else headline.best(self._python)
+            if headline is None or best is None or self._go is None:
+                continue
+            found = headline.pairs.get((best, self._go))
+            if found is not None and found.ratio is not None and found.outcome is Outcome.ALIKE:
+                low, high = found.ratio.interval or (0.0, math.inf)
+                farthest = max(high, 1 / low) if low > 0 else math.inf
+                bound = f" (less than {below(farthest)} times apart)" if farthest < SAME else ""
+                yield f"{what} {_when(headline)}{bound}"
 
     def elsewhere(self) -> Iterator[Sentence]:
         """The same questions, in a sentence, of the placement that is not the first."""
@@ -284,7 +297,8 @@ def _spelled(quantity: Quantity, size: float) -> str:
 def _when(headline: Headline) -> str:
     if headline.condition == outstanding(1):
         return "with one command at a time"
-    return f"with {headline.condition.removesuffix(' commands outstanding')} outstanding"
+    load, _, where = headline.condition.partition(" commands outstanding")
+    return f"with {load} outstanding{where}"
 
 
 def _sentence_case(text: str) -> str:

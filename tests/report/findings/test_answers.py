@@ -106,3 +106,13 @@ def test_no_bound_is_rounded_down(examine: Examine) -> None:
     ends = [end for ratio in ratios for end in ratio.interval or ()]
     assert bound[0] == max(ends) >= 1 / min(ends) * (1 - 1e-9)
     assert f"no model takes {below(bound[0])} times as long" in of_elections(analysis)
+
+
+def test_where_go_does_not_matter_is_said_with_how_far_it_may(examine: Examine) -> None:
+    found = texts(examine(behaviours=alike(spread=0.02), **LOADS, deployed=True))
+    [said] = [text for text in found if "Go and the best of Python" in text]
+    assert said.startswith("As deployed, ")
+    assert re.search(
+        r"in throughput with one command at a time \(less than 1\.\d times apart\)", said
+    )
+    assert "throughput with 64 outstanding (less than 1." in said
