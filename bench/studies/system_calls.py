@@ -24,7 +24,7 @@ from itertools import product
 from pathlib import Path
 from typing import NamedTuple
 
-from raftmark.bench.contenders.contender import Patience
+from raftmark.bench.contenders.contender import ContenderError, ContenderFailed, Patience
 from raftmark.bench.contenders.registry import ContenderSpec, load_contenders
 from raftmark.bench.contenders.variants import Contenders, deployed
 from raftmark.bench.design.cells import deployed as as_deployed
@@ -79,7 +79,8 @@ def count(spec: ContenderSpec, outstanding: int) -> Counted:
     """Count a contender's system calls as it is deployed. Raises `StudyError`."""
     cell = as_deployed(replicate_cell(outstanding, warmup_s=_WARMUP_S, duration_s=_DURATION_S))
     with tempfile.TemporaryDirectory() as scratch, deployed(spec).launch() as contender:
-        start(contender, cell.cluster)
+        # One that is looked into is too slow to be heard of in time otherwise.
+        start(contender, {**cell.cluster, "election_timeout_ms": [10_000, 20_000]})
         settle(contender, Patience(_PATIENCE_S, "start"), led=True)
         summary = Path(scratch) / "summary"
         pids = contender.processes()
@@ -157,8 +158,8 @@ def _main() -> None:
         spec.prepare()
         try:
             counted[name, outstanding] = count(spec, outstanding)
-        except StudyError as error:
-            sys.exit(str(error))
+        except (StudyError, ContenderError, ContenderFailed) as error:
+            sys.exit(f"{name}, {outstanding} outstanding: {error}")
     print("\n".join(table(counted)))
 
 
