@@ -80,7 +80,7 @@ def count(spec: ContenderSpec, outstanding: int) -> Counted:
     cell = as_deployed(replicate_cell(outstanding, warmup_s=_WARMUP_S, duration_s=_DURATION_S))
     with tempfile.TemporaryDirectory() as scratch, deployed(spec).launch() as contender:
         # One that is looked into is too slow to be heard of in time otherwise.
-        start(contender, {**cell.cluster, "election_timeout_ms": [10_000, 20_000]})
+        start(contender, {**cell.cluster, "election_timeout_ms": [2_000, 4_000]})
         settle(contender, Patience(_PATIENCE_S, "start"), led=True)
         summary = Path(scratch) / "summary"
         pids = contender.processes()
