@@ -7,6 +7,7 @@ randomised blocks of one run, so the ratios are of the same machine in the same 
 
 from __future__ import annotations
 
+import json
 import re
 import statistics
 import sys
@@ -19,6 +20,7 @@ import numpy as np
 import pyperf
 
 from raftmark.bench.analysis.statistics import Estimate, median_interval, ratio_interval
+from raftmark.bench.baselines.bare import MODELS
 from raftmark.bench.baselines.turns import (
     Baseline,
     BaselineFailed,
@@ -50,7 +52,8 @@ _SHARES_OF_BARE = {
     },
     1: {"go": 0.6, "asyncio": 0.4, "threading": 0.4},
 }
-_NO_BARE = "there is no bare program of it yet"
+_NO_BARE = "its bare program was not measured"
+_LOADS_OF_BARE = (1, 64)
 # At least so many times what another library commits in Go for each CPU second, at 256 outstanding.
 _TIMES_GO_PEERS = {"etcd, tuned": 2}
 _NO_PEER = "it is no contender yet"
@@ -172,14 +175,42 @@ def _python_pingpong() -> dict[str, float]:
 
 def _go_pingpong() -> dict[str, float]:
     """Run Go's benchmark, whose operation is a round trip over channels."""
+    return {"pingpong-go": _go_benchmark("BenchmarkPingPong")}
+
+
+def _go_bare(outstanding: int) -> Baseline:
+    """Go's bare program; an operation is a command."""
+
+    def measure() -> dict[str, float]:
+        seconds = _go_benchmark("BenchmarkBare", f"w{outstanding}")
+        return {f"bare-go-w{outstanding}": 1 / seconds}
+
+    return measure
+
+
+def _go_benchmark(*names: str) -> float:
+    """Run a benchmark of Go's; the seconds of an operation."""
     go = str(Path(sys.executable).with_name("go"))
-    benchmark = "BenchmarkPingPong"
-    command = [go, "test", "-bench", f"^{benchmark}$", "-run", "^$", "."]
+    pattern, name = "/".join(f"^{name}$" for name in names), "/".join(names)
+    command = [go, "test", "-bench", pattern, "-run", "^$", "."]
     printed = output_of(command, ROOT / "go_reference")
-    found = re.search(rf"^{benchmark}\S*\s+\d+\s+([\d.]+) ns/op", printed, re.MULTILINE)
+    found = re.search(rf"^{name}(?:-\d+)?\s+\d+\s+([\d.]+) ns/op", printed, re.MULTILINE)
     if found is None:
-        raise BaselineFailed(f"no {benchmark} in go_reference:\n{printed.strip()}")
-    return {"pingpong-go": float(found[1]) / 1e9}
+        raise BaselineFailed(f"no {name} in go_reference:\n{printed.strip()}")
+    return float(found[1]) / 1e9
+
+
+def _python_bare(model: str, outstanding: int) -> Baseline:
+    """A model's bare program; a form of the contender, whose core is compiled, has the same."""
+
+    def measure() -> dict[str, float]:
+        script = [sys.executable, "-m", "raftmark.bench.baselines.bare", model]
+        load = ["--outstanding", str(outstanding), "--warmup", str(_WARMUP_S)]
+        printed = json.loads(output_of([*script, *load, "--duration", str(_DURATION_S)]))
+        reached = printed["commands"] / printed["seconds"]
+        return {f"bare-{name}-w{outstanding}": reached for name in (model, f"{model}@mypyc")}
+
+    return measure
 
 
 BASELINES: dict[str, Baseline] = {
@@ -193,6 +224,12 @@ BASELINES: dict[str, Baseline] = {
             ("batched", 256),
         )
     },
+    **{
+        f"bare-{model}-w{outstanding}": _python_bare(model, outstanding)
+        for model in MODELS
+        for outstanding in _LOADS_OF_BARE
+    },
+    **{f"bare-go-w{outstanding}": _go_bare(outstanding) for outstanding in _LOADS_OF_BARE},
     "pingpong": _python_pingpong,
     "pingpong-go": _go_pingpong,
 }

@@ -5,7 +5,7 @@ import pytest
 import typer
 
 from raftmark.bench.analysis.statistics import Estimate
-from raftmark.bench.baselines import pingpong, pysyncobj
+from raftmark.bench.baselines import bare, pingpong, pysyncobj
 from raftmark.bench.baselines.floors import BASELINES, Floor, judge, specification
 from raftmark.bench.baselines.turns import READINGS, Reading, interleave
 from raftmark.bench.design.schedule import Planned
@@ -55,7 +55,7 @@ def test_every_floor_is_held_against_the_better_setting():
 def test_what_is_not_there_to_be_held_against_is_said():
     floors = {floor.what: floor for floor in judge(SAMPLES)}
     share = "asyncio-w64 / bare-asyncio-w64"
-    assert floors[share].verdict == "not measured: there is no bare program of it yet"
+    assert floors[share].verdict == "not measured: its bare program was not measured"
     peer = floors["go-w256 / etcd, tuned, for each CPU second"]
     assert peer.verdict == "not measured: it is no contender yet"
     with_bare = judge({**SAMPLES, "bare-asyncio-w64": same(400_000)})
@@ -87,7 +87,7 @@ def test_every_block_has_every_trial_and_every_baseline(tmp_path):
     trials = [step for step in steps if isinstance(step, Planned)]
     baselines = [step for step in steps if not isinstance(step, Planned)]
     assert len({trial.id for trial in trials}) == len(trials) == 3 * 2 * 3
-    assert len(set(baselines)) == len(baselines) == 3 * 7
+    assert len(set(baselines)) == len(baselines) == 3 * len(BASELINES)
 
 
 def test_what_was_read_is_not_read_again(tmp_path):
@@ -98,7 +98,7 @@ def test_what_was_read_is_not_read_again(tmp_path):
     names = [step for step in steps if not isinstance(step, Planned)]
     assert (0, "pingpong") in names
     assert (1, "pingpong") not in names
-    assert len(names) == 2 * 7 - 1
+    assert len(names) == 2 * len(BASELINES) - 1
 
 
 @pytest.mark.parametrize(
@@ -106,6 +106,30 @@ def test_what_was_read_is_not_read_again(tmp_path):
 )
 def test_a_ping_pong_takes_its_time_and_ends(exchange):
     assert exchange(50) > 0
+
+
+@pytest.mark.parametrize("model", bare.MODELS)
+def test_a_bare_program_answers_each_client_and_ends(model):
+    load = bare.Load(3, warmup_s=0.01, duration_s=0.1)
+    result = bare.MODELS[model](load)
+    assert result["commands"] > 0
+    assert result["seconds"] == load.duration_s
+
+
+def test_each_share_of_a_bare_program_has_what_measures_it():
+    measured = {name for name in BASELINES if name.startswith("bare-")}
+    asked = {f.what.split(" / ")[1] for f in judge({}) if " / bare-" in f.what}
+    assert {name.replace("@mypyc", "") for name in asked} == measured
+
+
+def test_an_acknowledgement_answers_for_all_messages_up_to_its_own():
+    leader = bare.Leader()
+    assert leader.send(["a"], [1]) == (1, ["a"])
+    leader.send(["b", "c"], [2, 3])
+    leader.send(["d"], [4])
+    assert list(leader.acknowledged(2)) == [1, 2, 3]
+    assert list(leader.acknowledged(2)) == [], "the second follower's"
+    assert list(leader.acknowledged(3)) == [4]
 
 
 def test_where_there_is_no_pysyncobj_nothing_is_measured(monkeypatch, tmp_path):
