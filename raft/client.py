@@ -3,7 +3,6 @@
 from collections import deque
 from collections.abc import Callable, Iterable, Sequence
 from functools import partial
-from itertools import count, repeat
 from operator import itemgetter
 from typing import NamedTuple, TypeAlias
 
@@ -88,12 +87,17 @@ class Waiters:
             return
         end = first_index + len(entries)
         while waiting and waiting[0].first_index < end:
-            due, later = waiting.popleft().split(end - 1)
-            if later.proposals:
-                waiting.appendleft(later)
-            skipped = due.first_index - first_index
-            here = slice(skipped, skipped + len(due.proposals))
-            answer(due, entries[here], results[here])
+            due = waiting.popleft()
+            at, count = due.first_index - first_index, len(due.proposals)
+            if at or count != len(entries):
+                # Others were applied too, or not all of these yet.
+                due, later = due.split(end - 1)
+                if later.proposals:
+                    waiting.appendleft(later)
+                here = slice(at, at + len(due.proposals))
+                answer(due, entries[here], results[here])
+            else:
+                answer(due, entries, results)
         term = entries[-1].term
         while waiting and waiting[0].term < term:
             lose(waiting.popleft())
@@ -118,14 +122,14 @@ class Waiters:
 def answer(batch: Batch, entries: Sequence[Entry], results: Sequence[Result | StaleSerial]) -> None:
     """Answer a batch at whose indexes these entries were applied, with these results."""
     index, term, proposals = batch
-    outcomes: Iterable[Outcome]
     # Terms never fall along a log: those of all its entries are between these two.
-    if entries[0].term == entries[-1].term == term and STALE_SERIAL not in results:
-        outcomes = map(applied_of, zip(count(index), repeat(term), results))
-    else:
-        outcomes = map(outcome_of, count(index), repeat(term), entries, results)
-    for (_, done), outcome in zip(proposals, outcomes, strict=True):
-        done(outcome)
+    whole = entries[0].term == entries[-1].term == term and STALE_SERIAL not in results
+    for (_, done), entry, result in zip(proposals, entries, results, strict=True):
+        if whole:
+            done(applied_of((index, term, result)))
+        else:
+            done(outcome_of(index, term, entry, result))
+        index += 1
 
 
 def outcome_of(index: int, term: int, entry: Entry, result: Result | StaleSerial) -> Outcome:
