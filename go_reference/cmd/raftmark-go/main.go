@@ -6,6 +6,9 @@
 // protocol's per-node part. With `--secret-file FILE`, or RAFTMARK_SECRET in its environment, it
 // speaks to none but those peers that have the same secret.
 //
+// As `raftmark-go replay RECORDING` it gives its core what is recorded there, and prints what that
+// took.
+//
 // It exits with 0 at the end of its input, and with 128 + the signal's number when SIGINT,
 // SIGTERM or SIGHUP ends it.
 package main
@@ -28,6 +31,7 @@ import (
 	"raftmark/lives"
 	"raftmark/loop"
 	"raftmark/raft"
+	"raftmark/replay"
 	"raftmark/workload"
 )
 
@@ -56,6 +60,13 @@ var eventLoop = host.Model{
 func main() {
 	if len(os.Args) > 1 && os.Args[1] == workload.SendArgument {
 		if err := workload.Send(os.Stdout, os.Args[2:]); err != nil {
+			fmt.Fprintln(os.Stderr, "raftmark-go:", err)
+			os.Exit(1)
+		}
+		return
+	}
+	if len(os.Args) > 1 && os.Args[1] == "replay" {
+		if err := replay.Main(os.Args[2:], os.Stdout); err != nil {
 			fmt.Fprintln(os.Stderr, "raftmark-go:", err)
 			os.Exit(1)
 		}

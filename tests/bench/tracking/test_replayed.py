@@ -1,12 +1,30 @@
 """What cores spend on their kept recordings, of two revisions."""
 
 import json
+import shutil
 
+import msgspec
 import pytest
 
-from raftmark.bench.contenders.registry import ContenderSpec
+from raftmark.bench.contenders.registry import ContenderSpec, load_contenders
 from raftmark.bench.tracking import replayed
-from raftmark.bench.tracking.replayed import ReplayError, count, count_replays
+from raftmark.bench.tracking.replayed import (
+    INSTRUCTIONS,
+    ReplayError,
+    count,
+    count_instructions,
+    count_replays,
+)
+
+VALGRIND = shutil.which("valgrind")
+needs_valgrind = pytest.mark.skipif(VALGRIND is None, reason="valgrind is not installed")
+NO_VALGRIND = "instructions of the cores, since valgrind is not installed"
+
+
+@pytest.fixture(autouse=True)
+def without_valgrind(monkeypatch):
+    """It counts where it is asked to."""
+    monkeypatch.setattr("raftmark.bench.tracking.replayed.shutil.which", lambda name: None)
 
 
 def spec(code, name="a"):
@@ -36,7 +54,7 @@ def test_a_count_is_of_one_command():
 def test_more_than_the_margin_is_worse_from_the_first_replay_on(steps, worse):
     [found], left_out = count_replays({"a": took(1000)}, {"a": took(steps)})
     assert (found.base, found.head, found.gated, found.grew) == (100.0, steps / 10, True, worse)
-    assert left_out == []
+    assert left_out == [NO_VALGRIND]
 
 
 def test_what_only_one_side_counts_is_left_out():
@@ -45,7 +63,7 @@ def test_what_only_one_side_counts_is_left_out():
         {"a": printing(story=both, old=both), "b": took(1)}, {"a": printing(story=both)}
     )
     assert [each.what for each in found] == ["steps a command, story"]
-    assert left_out == []
+    assert left_out == [NO_VALGRIND]
 
 
 def test_contenders_without_a_replay_are_not_counted():
@@ -75,10 +93,11 @@ def test_contenders_that_share_a_core_are_replayed_once(tmp_path):
     ],
 )
 def test_a_replay_that_fails_is_said_and_costs_nothing_else(code, said):
-    found, [sentence] = count_replays(
+    found, [missing, sentence] = count_replays(
         {"a": spec(code), "b": took(1)}, {"a": spec(code), "b": took(2)}
     )
     assert [each.contender for each in found] == ["b"]
+    assert missing == NO_VALGRIND
     assert said in sentence
     assert "a's core" in sentence
 
@@ -95,3 +114,50 @@ def test_a_replay_that_cannot_be_started_is_said():
     )
     with pytest.raises(ReplayError, match="cannot be started"):
         count(missing)
+
+
+def looping(turns):
+    """A program that works so much each time, and starts soon under valgrind."""
+    script = f"""
+        i=0
+        while [ $i -lt $(($2 * {turns})) ]; do i=$((i + 1)); done
+        echo '{{"s": {{"commands": 1}}}}'
+    """
+    return msgspec.structs.replace(spec(""), replay=["/bin/sh", "-c", script, "sh"])
+
+
+@needs_valgrind
+@pytest.mark.parametrize(("turns", "worse"), [(4000, False), (4400, True)])
+def test_instructions_are_counted_where_valgrind_is(monkeypatch, turns, worse):
+    """A tenth more work is a tenth more instructions, whatever the program's start takes."""
+    monkeypatch.setattr(replayed, "_ENOUGH", 1)
+    monkeypatch.setattr(replayed, "count", lambda spec: {})
+    monkeypatch.setattr("raftmark.bench.tracking.replayed.shutil.which", lambda name: VALGRIND)
+    [found], left_out = count_replays({"a": looping(4000)}, {"a": looping(turns)})
+    assert left_out == []
+    assert (found.what, found.gated, found.grew) == (INSTRUCTIONS, True, worse)
+    assert found.head / found.base == pytest.approx(turns / 4000, rel=0.02)
+
+
+@needs_valgrind
+def test_a_replay_that_cannot_repeat_itself_is_said():
+    unable = msgspec.structs.replace(spec(""), replay=["/bin/sh", "-c", "echo no $1; exit 1", "sh"])
+    with pytest.raises(ReplayError, match="ended with 1: no --times"):
+        count_instructions(VALGRIND, unable)
+
+
+def test_go_counts_its_allocations_to_the_last_one():
+    go = load_contenders()["go"]
+    go.prepare()
+    first, again = count(go), count(go)
+    assert first == again
+    assert first.keys() == {f"allocations a command, {s} at a time" for s in ("one", "64")}
+    assert all(number > 0 for number in first.values())
+
+
+@needs_valgrind
+def test_gos_replays_are_counted_too(monkeypatch):
+    monkeypatch.setattr(replayed, "_ENOUGH", 1)
+    go = load_contenders()["go"]
+    go.prepare()
+    assert count_instructions(VALGRIND, go)[INSTRUCTIONS] > 0
