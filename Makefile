@@ -15,12 +15,13 @@ SYNC   := $(if $(filter output-sync,$(.FEATURES)),--output-sync=target)
 export GOTOOLCHAIN := local
 export PATH := $(abspath $(BIN)):$(PATH)
 
-.PHONY: help compiled setup setup-test bench bench-full paper floors gate gate-tables test nightly mutants fuzz coverage \
+.PHONY: help compiled setup setup-test bench bench-full pooled paper floors gate gate-tables test nightly mutants fuzz coverage \
   lint picture format microbench lock clean
 
 help:
 	@echo 'make bench       measure the quick profile (about 5 minutes) and write the report'
 	@echo 'make bench-full  measure the full profile and write the report'
+	@echo 'make pooled      measure the quick profile 8 times, an hour apart, as one run (RUNS=, PAUSE=)'
 	@echo 'make paper       measure the Raft paper'"'"'s Figure 16 and write the report (hours)'
 	@echo 'make test        linters, type checks and every test, Python and Go'
 	@echo 'make nightly     the same tests for much longer (about 2 hours); see docs/correctness.md'
@@ -61,6 +62,18 @@ bench: setup
 # A compiled core needs mypy, which is among what the tests need.
 bench-full: setup-test
 	$(BIN)/raftmark bench --profile full
+
+# What moves from run to run shows over hours only. POOL is for runs of one revision.
+RUNS  ?= 8
+PAUSE ?= 3600
+POOL  ?= results/pooled
+
+pooled: setup
+	@for run in $$(seq $(RUNS)); do \
+	  test $$run = 1 || sleep $(PAUSE); \
+	  $(BIN)/raftmark bench --no-report --results $(POOL) || exit; \
+	done
+	$(BIN)/raftmark report $(POOL)/*/
 
 paper: setup-test
 	$(BIN)/raftmark bench --profile paper
