@@ -14,7 +14,7 @@ from raftmark.raft.connections import (
     address_of,
     open_client_port,
     port_of,
-    prepare,
+    prepare_client,
 )
 from raftmark.raft.deployed import Address, Site
 from raftmark.raft.handshake import HANDSHAKE_S
@@ -41,7 +41,7 @@ class Client(asyncio.BufferedProtocol):
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Somebody has connected."""
         self.transport = cast(asyncio.Transport, transport)
-        prepare(transport.get_extra_info("socket"))
+        prepare_client(transport.get_extra_info("socket"))
         self._service.clients.add(self)
 
     def get_buffer(self, sizehint: int) -> memoryview:

@@ -16,7 +16,7 @@ from functools import partial
 from raftmark.impl_multiprocessing.network import ACCEPT_AGAIN_S
 from raftmark.raft.client import Outcome, Proposal
 from raftmark.raft.client_port import Conversation
-from raftmark.raft.connections import CLIENT_READ_SIZE, Refusals, port_of, prepare
+from raftmark.raft.connections import CLIENT_READ_SIZE, Refusals, port_of, prepare_client
 from raftmark.raft.deployed import Site
 from raftmark.raft.handshake import HANDSHAKE_S
 from raftmark.raft.wire import FrameError
@@ -137,7 +137,7 @@ class Service:
                 self._accept_due_s = time.monotonic() + ACCEPT_AGAIN_S
                 return
             sock.setblocking(False)
-            prepare(sock)
+            prepare_client(sock)
             client = Client(sock, Conversation(self.port))
             self._clients.add(client)
             self._strangers.append(client)

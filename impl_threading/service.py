@@ -17,7 +17,7 @@ from functools import partial
 from raftmark.impl_threading.network import ACCEPT_AGAIN_S, receive, shut_down
 from raftmark.raft.client import Outcome, Proposal
 from raftmark.raft.client_port import Conversation
-from raftmark.raft.connections import CLIENT_READ_SIZE, Refusals, port_of, prepare
+from raftmark.raft.connections import CLIENT_READ_SIZE, Refusals, port_of, prepare_client
 from raftmark.raft.deployed import Site
 from raftmark.raft.handshake import HANDSHAKE_S
 from raftmark.raft.wire import FrameError
@@ -119,7 +119,7 @@ class Service:
 
     def _shake_hands(self, connection: socket.socket, conversation: Conversation) -> None:
         deadline_s = time.monotonic() + HANDSHAKE_S
-        prepare(connection)
+        prepare_client(connection)
         while conversation.session is None:
             conversation.feed(receive(connection, deadline_s))
             self._go_on(connection, conversation)

@@ -63,10 +63,15 @@ def address_of(listener: socket.socket) -> Address:
     return Address(host, port)
 
 
-def prepare(connection: socket.socket) -> None:
-    """Set the options of a connection between nodes."""
+def prepare_client(connection: socket.socket) -> None:
+    """Set the options of a client's connection; one that does not read for long is still one."""
     connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
     connection.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+
+
+def prepare(connection: socket.socket) -> None:
+    """Set the options of a connection between nodes."""
+    prepare_client(connection)
     if hasattr(socket, "TCP_USER_TIMEOUT"):
         # The system would try the same connection for minutes, ever more seldom.
         connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, UNANSWERED_MS)
