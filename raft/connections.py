@@ -19,6 +19,8 @@ FIRST_BACKOFF_S, LAST_BACKOFF_S = 0.01, 1.0
 BACKLOG = 128
 CLIENTS_BACKLOG = 4096
 CLIENT_READ_SIZE = 1 << 14
+CLIENT_BUFFER = 1 << 16
+"""Bytes that the system keeps for a client, either way."""
 UNANSWERED_MS = 5_000
 REFUSALS_A_SECOND = 16
 
@@ -67,11 +69,15 @@ def prepare_client(connection: socket.socket) -> None:
     """Set the options of a client's connection; one that does not read for long is still one."""
     connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
     connection.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+    # The system would let them grow to megabytes, for each who sends or does not read.
+    connection.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, CLIENT_BUFFER)
+    connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, CLIENT_BUFFER)
 
 
 def prepare(connection: socket.socket) -> None:
     """Set the options of a connection between nodes."""
-    prepare_client(connection)
+    connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+    connection.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
     if hasattr(socket, "TCP_USER_TIMEOUT"):
         # The system would try the same connection for minutes, ever more seldom.
         connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, UNANSWERED_MS)

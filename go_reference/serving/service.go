@@ -20,7 +20,12 @@ import (
 	"raftmark/raft"
 )
 
-const handshakeTime = 5 * time.Second
+const (
+	handshakeTime = 5 * time.Second
+	// bufferSize is what the system keeps for a client, either way: it would let that grow to
+	// megabytes, for each who sends or does not read.
+	bufferSize = 64 << 10
+)
 
 // Config is what a service is made with.
 type Config struct {
@@ -95,7 +100,12 @@ func (s *Service) serve(conn net.Conn) {
 	defer conn.Close()
 	defer context.AfterFunc(s.running, func() { conn.Close() })()
 	reader := clientport.NewReader(conn)
-	session, err := s.welcome(conn, reader)
+	tcp := conn.(*net.TCPConn)
+	err := errors.Join(tcp.SetReadBuffer(bufferSize), tcp.SetWriteBuffer(bufferSize))
+	var session string
+	if err == nil {
+		session, err = s.welcome(conn, reader)
+	}
 	if err == nil {
 		err = s.answer(conn, reader, session)
 	}
