@@ -47,7 +47,7 @@ _CALM = {
 INSTRUCTIONS = "instructions a command"
 _VALGRIND = ("--tool=cachegrind", "--cache-sim=no", "--cachegrind-out-file=/dev/null")
 _COUNTED = re.compile(r"^==\d+== I +refs: +([\d,]+)$", re.MULTILINE)
-_ENOUGH = 300_000_000
+_ENOUGH = 100_000_000
 """So many instructions are counted at least, beside which those of a program's start are few."""
 _MOST_TIMES = 1000
 
