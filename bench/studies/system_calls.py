@@ -87,7 +87,7 @@ def count(spec: ContenderSpec, outstanding: int) -> Counted:
         strace = subprocess.Popen(
             ["strace", "-c", "-f", "-U", "calls,name", "-o", str(summary), *_each("-p", pids)],
             stderr=subprocess.PIPE,
-            text=True,
+            encoding="utf-8",
         )
         try:
             _await_traced(strace, pids)
