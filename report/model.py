@@ -168,6 +168,11 @@ class Contender:
     absence: str | None
     reason: str | None
 
+    @property
+    def brief(self) -> str:
+        """Its name among the others, where it is known that they are Python's models and Go."""
+        return self.label.removeprefix("Python ").replace("Go goroutines", "Go")
+
 
 @dataclass(frozen=True, slots=True)
 class Source:

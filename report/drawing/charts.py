@@ -2,8 +2,9 @@
 
 A chart is drawn wide and narrow, because a wide one shrunk to a phone's width cannot be read, and
 once for each view that the page can switch to; the style shows the one that fits. Contenders keep
-their colour, marker and line everywhere. The legend is the page's, where one without data is named
-with the reason, so that no chart hides an absence. Every marker carries its exact figures as text.
+their colour, marker and line everywhere, and have their name beside it. The legend is the page's,
+where one without data is named with the reason, so that no chart hides an absence. Every marker
+carries its exact figures as text.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
+from itertools import pairwise
 from typing import Any, Literal, NamedTuple
 
 import matplotlib as mpl
@@ -31,8 +33,11 @@ from matplotlib.ticker import (
     NullFormatter,
     NullLocator,
 )
+from numpy.typing import NDArray
 
 from raftmark.bench.analysis.tables import to_csv
+from raftmark.report.drawing.labels import Box, Named, places
+from raftmark.report.drawing.layout import BRIEF, FOOT, LETTER, MEDIA, TITLE, Frame, Medium, frame
 from raftmark.report.drawing.svg import Tips, to_svg
 from raftmark.report.model import Contender, Interval
 
@@ -70,8 +75,8 @@ _STYLE: dict[Any, Any] = {
 }
 
 _PER_INCH = 72  # a unit of the SVG is a CSS pixel
-_LETTER = 7.2  # about the width of a letter in a tick's label
-_TITLE, _LABEL, _GAP = 34, 48, 26  # above a panel, below it, and between panels
+_LINE = 17.0  # the height of a title's further line
+_LONGEST = 15  # letters of a contender's name beside its line
 
 Scale = Literal["log", "linear"]
 View = Literal["absolute", "relative"]
@@ -187,20 +192,6 @@ class Chart:
         return f"data:text/csv;base64,{encoded}"
 
 
-@dataclass(frozen=True, slots=True)
-class _Medium:
-    """What a chart is drawn for; widths and heights in CSS pixels."""
-
-    name: str
-    width: int
-    columns: int
-    height: int
-
-
-_WIDE = _Medium("wide", 1040, 2, 330)
-_NARROW = _Medium("narrow", 350, 1, 270)
-
-
 def chart(
     name: str,
     description: str,
@@ -209,38 +200,37 @@ def chart(
     *,
     same_y: bool = False,
     row_height: int = 0,
-    foot: int = _LABEL,
+    foot: float = FOOT,
+    abreast: bool = False,
 ) -> Chart:
     """Return a chart of some views; `name` must be unique in the page.
 
     `description` is what a screen reader says. `same_y` lets all panels share their vertical
     extent; `row_height`, in CSS pixels, sets the height of panels with rows, and `foot` what is
-    below them.
+    below them. With `abreast` all panels have the same rows, which the first in a line names.
     """
+
+    def drawn(medium: Medium, tag: str, panels: Sequence[Panel], extent: Interval | None) -> Markup:
+        laid = _frame(medium, panels, contenders, row_height, foot, abreast)
+        painters = [
+            partial(
+                paint,
+                replace(panel, rows=[""] * len(panel.rows))
+                if abreast and number % laid.columns
+                else panel,
+                contenders,
+                extent,
+                room=_room([panel], contenders),
+            )
+            for number, panel in enumerate(panels)
+        ]
+        return _draw(f"{tag}-{medium.name}", description, laid, painters, _tips(panels))
 
     def draw() -> Iterator[Drawing]:
         for (scale, view), panels in views.items():
             tag = "-".join(part for part in (name, scale, view) if part)
-            named = max((len(row) for panel in panels for row in panel.rows), default=0)
-            rows = max((len(panel.rows) for panel in panels), default=0)
             extent = _extent(_values(panels)) if same_y else None
-            painters = [partial(paint, panel, contenders, extent) for panel in panels]
-            wide, narrow = (
-                _draw(
-                    f"{tag}-{medium.name}",
-                    description,
-                    _frame(
-                        medium,
-                        len(panels),
-                        max(52.0, 14 + _LETTER * named),
-                        row_height * rows or medium.height - _TITLE - _LABEL,
-                        foot,
-                    ),
-                    painters,
-                    _tips(panels),
-                )
-                for medium in (_WIDE, _NARROW)
-            )
+            wide, narrow = (drawn(medium, tag, panels, extent) for medium in MEDIA)
             yield Drawing(scale, view, wide, narrow)
 
     shown = {s.contender for panels in views.values() for panel in panels for s in panel.series}
@@ -281,10 +271,10 @@ def sketch(name: str, description: str, painters: Sequence[Callable[[Axes], None
         _draw(
             f"{name}-{medium.name}",
             description,
-            _frame(medium, len(painters), 52, medium.height - _TITLE - _LABEL),
+            frame(medium, len(painters), inner=medium.inner, left=_TICKS),
             [partial(_ignoring_width, paint) for paint in painters],
         )
-        for medium in (_WIDE, _NARROW)
+        for medium in MEDIA
     )
     return Drawing(None, None, wide, narrow)
 
@@ -293,49 +283,67 @@ def _ignoring_width(paint: Callable[[Axes], None], axes: Axes, _: float) -> None
     paint(axes)
 
 
-@dataclass(frozen=True, slots=True)
-class _Frame:
-    """Where the panels of a drawing are, from the top left; all in CSS pixels."""
-
-    width: float
-    height: float
-    panels: Sequence[tuple[float, float]]
-    panel_width: float
-    panel_height: float
+_TICKS = 52.0  # what the labels of a vertical axis need
 
 
-def _frame(medium: _Medium, panels: int, left: float, inner: float, foot: int = _LABEL) -> _Frame:
-    """Lay panels out, each with so much room on the left and below, and so much height."""
-    columns = min(medium.columns, panels)
-    width = (medium.width - columns * left - _GAP * (columns - 1) - 14) / columns
-    each = inner + _TITLE + foot
-    places = [divmod(number, columns) for number in range(panels)]
-    corners = [(left + x * (left + width + _GAP), y * each + _TITLE) for y, x in places]
-    return _Frame(medium.width, math.ceil(panels / columns) * each, corners, width, inner)
+def _frame(
+    medium: Medium,
+    panels: Sequence[Panel],
+    contenders: Mapping[str, Contender],
+    row_height: int,
+    foot: float,
+    abreast: bool,
+) -> Frame:
+    """Lay panels out, with room for the names of their rows or series."""
+    named = max((len(row) for panel in panels for row in panel.rows), default=0)
+    rows = max((len(panel.rows) for panel in panels), default=0)
+    lines = max(panel.title.count("\n") for panel in panels)
+    return frame(
+        medium,
+        len(panels),
+        inner=row_height * rows or medium.inner,
+        left=max(_TICKS, 14 + LETTER * named),
+        right=_room(panels, contenders),
+        title=(BRIEF if abreast else TITLE) + _LINE * lines,
+        foot=foot,
+        abreast=abreast,
+    )
+
+
+def _room(panels: Sequence[Panel], contenders: Mapping[str, Contender]) -> float:
+    """Return how much room the names of the series need right of the panels: none for rows."""
+    names = {s.contender for panel in panels if not panel.rows for s in panel.series}
+    return LETTER * max((len(_brief(contenders[name])) for name in names), default=0)
+
+
+def _brief(contender: Contender) -> str:
+    label = contender.brief
+    return label if len(label) <= _LONGEST else f"{label[: _LONGEST - 1]}…"
 
 
 def _draw(
     name: str,
     description: str,
-    frame: _Frame,
+    laid: Frame,
     painters: Sequence[Callable[[Axes, float], None]],
     tips: Tips = (),
 ) -> Markup:
     with mpl.rc_context(_STYLE):
-        drawn = Figure(figsize=(frame.width / _PER_INCH, frame.height / _PER_INCH))
-        for (left, top), paint in zip(frame.panels, painters, strict=True):
-            axes = drawn.add_axes(
+        size = laid.width / _PER_INCH, laid.height / _PER_INCH
+        figure = Figure(figsize=size, dpi=_PER_INCH)
+        for (left, top), paint in zip(laid.corners, painters, strict=True):
+            axes = figure.add_axes(
                 (
-                    left / frame.width,
-                    1 - (top + frame.panel_height) / frame.height,
-                    frame.panel_width / frame.width,
-                    frame.panel_height / frame.height,
+                    left / laid.width,
+                    1 - (top + laid.panel_height) / laid.height,
+                    laid.panel_width / laid.width,
+                    laid.panel_height / laid.height,
                 )
             )
-            paint(axes, frame.panel_width)
+            paint(axes, laid.panel_width)
             # Nothing is in its way, so matplotlib need not look for a place.
             axes.set_title(axes.get_title("left"), y=1.0)
-        return to_svg(drawn, name=name, description=description, colours=_CSS, tips=tips)
+        return to_svg(figure, name=name, description=description, colours=_CSS, tips=tips)
 
 
 def paint(
@@ -344,8 +352,13 @@ def paint(
     extent: Interval | None,
     axes: Axes,
     width: float,
+    *,
+    room: float | None = None,
 ) -> None:
-    """Paint a panel on axes of so many pixels' width; `extent` is its vertical one, if given."""
+    """Paint a panel on axes of so many pixels' width; `extent` is its vertical one, if given.
+
+    With so much `room` right of the axes, which must have their place, the series are named there.
+    """
     axes.set_title(panel.title)
     axes.set_xlabel(panel.x.label)
     if panel.band:
@@ -387,13 +400,87 @@ def paint(
         _scale(axes.yaxis, panel.y, extent or _extent(ys), 7)
         if panel.level is not None:
             axes.axhline(panel.level, color=MUTED, linewidth=1.2)
+        if room is not None:
+            _name_series(axes, panel, contenders, room)
+
+
+def _name_series(
+    axes: Axes, panel: Panel, contenders: Mapping[str, Contender], room: float
+) -> None:
+    """Write each series' name beside it."""
+    series = [one for one in panel.series if one.points]
+    if not series:
+        return
+    frame = axes.get_window_extent()
+    bounds = Box(frame.x0 + 2, frame.y0 + 2, frame.x1 + room + 12, frame.y1 + 8)
+    named = [
+        Named(
+            LETTER * len(_brief(contenders[one.contender])),
+            _pixels(axes, one.points)[::-1],
+            _drawn(axes, one),
+        )
+        for one in series
+    ]
+    marks = _pixels(axes, panel.marks)
+    for one, place in zip(series, places(named, bounds, marks), strict=True):
+        look = contenders[one.contender]
+        if place.point is not None:
+            end = place.x - 2 if place.x > place.point[0] else place.point[0]
+            axes.annotate(
+                "",
+                place.point,
+                (end, place.y),
+                xycoords="figure pixels",
+                arrowprops={
+                    "arrowstyle": "-",
+                    "color": look.colour,
+                    "linewidth": 0.8,
+                    "gid": f"series:{look.name}",
+                },
+                annotation_clip=False,
+            )
+        axes.annotate(
+            _brief(look),
+            (place.x, place.y),
+            xycoords="figure pixels",
+            va="center_baseline",
+            fontsize=12,
+            color=INK,
+            gid=f"label:{look.name}",
+            annotation_clip=False,
+        )
+
+
+def _pixels(axes: Axes, points: Sequence[Point]) -> list[tuple[float, float]]:
+    """Return where points are on the drawing, in pixels from its bottom left."""
+    if not points:
+        return []
+    return [(x, y) for x, y in axes.transData.transform([(p.x, p.y) for p in points])]
+
+
+def _drawn(axes: Axes, series: Series) -> NDArray[Any]:
+    """Return points of all that is drawn of a series, close to each other, in pixels."""
+    lines = []
+    for one, other in _strokes(series):
+        ends = axes.transData.transform([one, other])
+        steps = max(2, int(np.abs(ends[1] - ends[0]).max() / 3))
+        lines.append(np.linspace(ends[0], ends[1], steps))
+    return np.concatenate(lines) if lines else np.empty((0, 2))
+
+
+def _strokes(series: Series) -> Iterator[tuple[tuple[float, float], tuple[float, float]]]:
+    """Yield the straight lines that a series is drawn with."""
+    xs, ys = series.path or ([p.x for p in series.points], [p.y for p in series.points])
+    yield from pairwise(zip(xs, ys, strict=True))
+    bars = [*_bars(series.points)]
+    yield from zip(bars[::3], bars[1::3], strict=True)
 
 
 def _bar_rows(axes: Axes, panel: Panel, contenders: Mapping[str, Contender], width: float) -> None:
     """Draw each point as a bar from 0, and leave as much room as the longest label needs."""
     ends = [_end(p) for s in panel.series for p in s.points]
     letters = max((len(p.label) for s in panel.series for p in s.points), default=0)
-    room = min(0.6, (_LETTER * letters + 16) / width)
+    room = min(0.6, (LETTER * letters + 14) / width)
     axes.set_xlim(0, max(ends, default=1.0) / (1 - room))
     axes.xaxis.set_major_locator(NullLocator())
     for series in panel.series:

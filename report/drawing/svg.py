@@ -118,11 +118,13 @@ def _mark(root: ET.Element, tips: Tips) -> None:
     groups = iter(tips)
     for element in root.iter():
         kind, _, contender = element.attrib.get("id", "").partition(":")
-        if kind not in {"series", "tips"}:
+        if kind not in {"series", "tips", "label"}:
             continue
         del element.attrib["id"]
         if contender:
             element.set("data-contender", contender)
+        if kind == "label":
+            element.set("class", "label")
         if kind == "tips":
             element.set("class", "tips")
             owner, texts = next(groups)

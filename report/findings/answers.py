@@ -10,7 +10,9 @@ from __future__ import annotations
 import math
 from collections.abc import Collection, Iterator
 
+from raftmark.bench.contenders.variants import TCP as MIXED
 from raftmark.report.findings.analysis import Analysis, Placement
+from raftmark.report.findings.controls import EVENT_LOOP
 from raftmark.report.findings.wording import (
     GLUE,
     cardinal,
@@ -70,6 +72,23 @@ def below(bound: float) -> str:
     return f"{math.floor(10 * bound + 1) / 10:.1f}"
 
 
+def models(analysis: Analysis, placement: Placement) -> list[str]:
+    """Return who answers the report's question: each model once, as it is written.
+
+    Controls, mixtures, and other forms of a contender, as with a compiled core, have sections of
+    their own, unless there is nobody else.
+    """
+    known = {name: analysis.contenders[name] for name in placement.names}
+    plain = [
+        name
+        for name, found in known.items()
+        if (found.base == name or found.deployed)
+        and name != EVENT_LOOP
+        and not found.base.startswith(MIXED)
+    ]
+    return plain if len(plain) > 1 else list(known)
+
+
 def _measured(placement: Placement) -> bool:
     return any(headline.figures for headline in placement.headlines)
 
@@ -117,10 +136,8 @@ class _View:
         self._analysis = analysis
         self._headlines = {headline.kind: headline for headline in placement.headlines}
         known = {n: analysis.contenders[n] for n in placement.names if analysis.contenders[n].ok}
-        python = [n for n, found in known.items() if found.language == _PYTHON]
-        plain = [n for n in python if known[n].base == n or known[n].deployed]
-        # Other forms of a contender, as with a compiled core, have a section of their own.
-        self._python = plain if len(plain) > 1 else python
+        plain = models(analysis, placement)
+        self._python = [n for n in plain if n in known and known[n].language == _PYTHON]
         self._go = next((n for n, found in known.items() if found.base == "go"), None)
         self._names = list(known)
         self._title = placement.title
@@ -148,8 +165,8 @@ class _View:
                 claims.append(claim)
                 times = _times(claim)
                 share = f"{times} times" if claim.ratio.value > 1 else f"1/{times} of"
-                told.append(f"{share} Go's {what} with {self._short(best)}")
-        parts += [f"a command takes {listed(told)}"] if told else []
+                told.append(f"{self._short(best)} {share} Go's {what}")
+        parts += [f"a command costs {listed(told)}"] if told else []
         if parts:
             yield Sentence(f"{_sentence_case(self._where + '; '.join(parts))}.", tuple(claims))
 
@@ -165,8 +182,8 @@ class _View:
                 f"it does not matter to a whole election, {self._range(whole)}: the timeouts "
                 f"decide, and no model takes {below(most[0])} times as long as another"
             )
-            if voting is not None and (own := self._range(voting)):
-                parts.append(f"a model's own part, from candidacy to leader, is {own}")
+            if voting is not None and (own := self._range(voting, whose=True)):
+                parts.append(f"its own part, from candidacy to leader, is {own}")
         if same := list(self._alike()):
             parts.append(f"Go and the best of Python cannot be told apart in {listed(same)}")
         if parts:
@@ -197,7 +214,9 @@ class _View:
             if best and ahead and all(ahead):
                 leads.setdefault(self._short(best), []).append(_when(headline))
                 claims += [claim for claim in ahead if claim]
-        fastest = [f"{who} {listed(when)}" for who, when in leads.items()]
+        fastest = [
+            f"{who} {'at either load' if len(when) > 1 else when[0]}" for who, when in leads.items()
+        ]
         parts = [f"Python's fastest is {listed(fastest)}"] if leads else []
         parts += [f"Go commits {listed(told)}"] if told else []
         if parts:
@@ -216,9 +235,7 @@ class _View:
         others.sort(key=lambda name: -headline.figures[name].value)
         claims = {name: self._claim(headline, best, name) for name in others}
         behind = [
-            f"{_times(claim)} times as fast as {self._short(name)}"
-            for name, claim in claims.items()
-            if claim
+            f"{_times(claim)} times {self._short(name)}" for name, claim in claims.items() if claim
         ]
         alike = [self._short(name) for name, claim in claims.items() if not claim]
         who = self._short(best)
@@ -233,7 +250,7 @@ class _View:
             )
         text = f"{_sentence_case(when)}, {listed([who, *alike])} cannot be told apart"
         if behind:
-            text += f"; {who} is {listed(behind)}"
+            text += f"; {who} commits {listed(behind)}"
         return Sentence(f"{text}.", made)
 
     def _ahead(self) -> tuple[list[str], list[Claim]]:
@@ -250,7 +267,9 @@ class _View:
             claims.append(claim)
             times, when = _times(claim), _when(headline)
             share = f"{times} times" if claim.ratio.value > 1 else f"1/{times}"
-            told.append(f"{share} as much as {self._short(best)} {when}")
+            # Whom the sentence is about already is not named again.
+            whom = "" if claims[:-1] and claims[-2].reference == best else self._short(best)
+            told.append(f"{share} as much as {whom} {when}" if whom else f"{share} {when}")
         return told, claims
 
     def _claim(self, headline: Headline, subject: str, reference: str) -> Claim | None:
@@ -262,7 +281,7 @@ class _View:
             return None
         return Claim(headline.key, subject, reference, found.ratio)
 
-    def _range(self, headline: Headline) -> str:
+    def _range(self, headline: Headline, *, whose: bool = False) -> str:
         """The lowest and the highest figure, and whose they are."""
         figures = {n: headline.figures[n] for n in self._names if n in headline.figures}
         if not figures:
@@ -273,6 +292,8 @@ class _View:
         first, last = self._short(ordered[0]), self._short(ordered[-1])
         if low == high:
             return f"{low}{GLUE}{symbol}"
+        if not whose:
+            return f"{low} to {high}{GLUE}{symbol}"
         return f"{low} ({first}) to {high}{GLUE}{symbol} ({last})"
 
     def _short(self, name: str) -> str:
@@ -280,8 +301,7 @@ class _View:
         contender = self._analysis.contenders[name]
         # As deployed all are, which their sentence says.
         found = self._analysis.contenders.get(contender.base) if contender.deployed else None
-        label = (found or contender).label
-        return "Go" if name == self._go else label.removeprefix(f"{_PYTHON} ")
+        return (found or contender).brief
 
 
 def _times(claim: Claim) -> str:

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator, Mapping
 
 from raftmark.report.drawing.charts import Axis, Panel, Point, Series, chart, short
 from raftmark.report.findings.analysis import Analysis, Placement
-from raftmark.report.findings.answers import answers
+from raftmark.report.findings.answers import answers, models
 from raftmark.report.findings.wording import figure, ratio
 from raftmark.report.model import Headline, Interval, Section
 
@@ -27,8 +27,9 @@ def section(analysis: Analysis) -> Section:
         "The tables below have the figures.",
         analysis.contenders,
         {(None, None): panels},
-        row_height=25,
+        row_height=20,
         foot=8,
+        abreast=True,
     )
     facts = {
         "chart": drawn if panels else None,
@@ -43,12 +44,13 @@ def _panels(analysis: Analysis) -> Iterator[Panel]:
         headlines = {headline.kind: headline for headline in placement.headlines}
         for key in _LOADS:
             headline = headlines.get(key)
-            if headline is not None and headline.best(placement.names) is not None:
+            names = models(analysis, placement)
+            if headline is not None and headline.best(names) is not None:
                 yield _panel(analysis, placement, headline)
 
 
 def _panel(analysis: Analysis, placement: Placement, headline: Headline) -> Panel:
-    names = list(placement.names)
+    names = models(analysis, placement)
     best = headline.best(names)
     assert best is not None, "a panel is of those that have figures"
     series = [
@@ -57,7 +59,7 @@ def _panel(analysis: Analysis, placement: Placement, headline: Headline) -> Pane
         if name in headline.figures
     ]
     return Panel(
-        f"{'Deployed' if placement.deployed else 'One program'}: {_LOADS[headline.kind](headline)}",
+        f"{placement.title}\n{_LOADS[headline.kind](headline)}",
         Axis(),
         Axis(),
         series,
@@ -70,7 +72,7 @@ def _bar(analysis: Analysis, headline: Headline, name: str, best: str, row: int)
     """A contender's figure, in per cent of the best, with the interval of their ratio."""
     label, shown = analysis.contenders[name].label, figure(headline.figures[name])
     said = f"{label}: {shown} commands/s"
-    rate = f"{short(float(f'{headline.figures[name].value:.2g}'))}/s"
+    rate = short(float(f"{headline.figures[name].value:.2g}"))
     found = headline.pairs.get((name, best))
     if found is None or found.ratio is None:
         return Point(100.0 if name == best else 0.0, row, said, label=rate)
@@ -95,5 +97,5 @@ def _brief(analysis: Analysis, name: str) -> str:
     """Name a contender as a panel of its placement does; cut what a chart has no room for."""
     contender = analysis.contenders[name]
     base = analysis.contenders.get(contender.base) if contender.deployed else None
-    label = (base or contender).label
-    return label if len(label) <= 21 else f"{label[:20]}…"
+    label = (base or contender).brief
+    return label if len(label) <= 15 else f"{label[:14]}…"
