@@ -43,6 +43,9 @@ from raftmark.report.model import Code, Contender, Failure, Headline, Tally
 BASELINE = "go"
 """The contender that the others are compared with, if it has figures."""
 
+EVENT_LOOP = "go-loop"
+"""The control whose model is asyncio's and whose language is Go."""
+
 # A contender's own form, and others of it: on another interpreter, on another loop.
 _LINES = ("-", "--", ":", "-.")
 

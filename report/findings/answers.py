@@ -11,8 +11,7 @@ import math
 from collections.abc import Collection, Iterator
 
 from raftmark.bench.contenders.variants import TCP as MIXED
-from raftmark.report.findings.analysis import Analysis, Placement
-from raftmark.report.findings.controls import EVENT_LOOP
+from raftmark.report.findings.analysis import EVENT_LOOP, Analysis, Placement
 from raftmark.report.findings.wording import (
     GLUE,
     cardinal,
@@ -98,7 +97,7 @@ def _from_run_to_run(analysis: Analysis) -> Iterator[Sentence]:
     several = len(analysis.placements) > 1
     told = [
         f"{reach(headline.drift)}{' as deployed' * (several and headline.deployed)} "
-        f"{_when(headline)}"
+        f"{under(headline)}"
         for headline in analysis.headlines
         if headline.kind in {"alone", "throughput"} and headline.drift is not None
     ]
@@ -212,7 +211,7 @@ class _View:
             others = [name for name in self._python if name != best]
             ahead = [self._claim(headline, best, name) for name in others] if best else []
             if best and ahead and all(ahead):
-                leads.setdefault(self._short(best), []).append(_when(headline))
+                leads.setdefault(self._short(best), []).append(under(headline))
                 claims += [claim for claim in ahead if claim]
         fastest = [
             f"{who} {'at either load' if len(when) > 1 else when[0]}" for who, when in leads.items()
@@ -230,7 +229,7 @@ class _View:
     def _ranked(self, headline: Headline) -> Sentence:
         best = headline.best(self._python)
         assert best is not None, "a load has figures"
-        when = f"{self._where}{_when(headline)}"
+        when = f"{self._where}{under(headline)}"
         others = [n for n in self._python if n != best and n in headline.figures]
         others.sort(key=lambda name: -headline.figures[name].value)
         claims = {name: self._claim(headline, best, name) for name in others}
@@ -265,7 +264,7 @@ class _View:
             if not claim:
                 continue
             claims.append(claim)
-            times, when = _times(claim), _when(headline)
+            times, when = _times(claim), under(headline)
             share = f"{times} times" if claim.ratio.value > 1 else f"1/{times}"
             # Whom the sentence is about already is not named again.
             whom = "" if claims[:-1] and claims[-2].reference == best else self._short(best)
@@ -314,7 +313,8 @@ def _spelled(quantity: Quantity, size: float) -> str:
     return figure(quantity, size).value
 
 
-def _when(headline: Headline) -> str:
+def under(headline: Headline) -> str:
+    """Say under which load a throughput is."""
     if headline.condition == outstanding(1):
         return "with one command at a time"
     load, _, where = headline.condition.partition(" commands outstanding")

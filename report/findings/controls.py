@@ -1,22 +1,22 @@
 """How much of a difference is the language's and how much the model's: what the controls tell.
 
 A step leads from one contender to another that differs in one thing. Its gain is how many times
-better that is, whichever way the metric runs: 2 is twice the throughput, or half the latency. All
-gains of a run hold together at 95 %; one that is no further from 1 than the noise floor is none.
+better that is, whichever way the metric runs: 2 is twice the throughput, or half the latency. It is
+one of the headlines' comparisons, so all that is said of gains holds together with all else that
+the report says.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
 from enum import Enum
 
-from raftmark.report.findings.analysis import Analysis
-from raftmark.report.findings.comparison import above, compare
+from raftmark.report.findings.analysis import EVENT_LOOP, Analysis
 from raftmark.report.findings.wording import factor
-from raftmark.report.model import Comparison, Headline, Outcome
+from raftmark.report.model import Claim, Comparison, Headline, Outcome, Sentence
 
-LOOP, GO, EVENT_LOOP = "asyncio", "go", "go-loop"
+LOOP, GO = "asyncio", "go"
 _COMPILED = "mypyc"
 _THROUGHPUTS = ("alone", "throughput")
 _MEASURES = (*_THROUGHPUTS, "tail", "cpu", "memory")
@@ -44,29 +44,19 @@ class Gain:
 
 def gains(analysis: Analysis) -> list[Gain]:
     """Return what each step gains in each measure, as far as both its ends were measured."""
-    steps = list(_steps(analysis))
     headlines = [h for key in _MEASURES for h in analysis.headlines if h.key == key]
-    wanted = [
-        (kind, base, subject, headline)
-        for kind, base, subject in steps
+    return [
+        Gain(kind, base, subject, headline, _gain(headline, base, subject))
+        for kind, base, subject in _steps(analysis)
         for headline in headlines
         if headline.samples.get(base) and headline.samples.get(subject)
     ]
-    return [
-        Gain(kind, base, subject, headline, _gain(headline, base, subject, _among(len(wanted))))
-        for kind, base, subject, headline in wanted
-    ]
 
 
-def _among(gains: int) -> int:
-    """Return how many comparisons hold together: the gains, and those that `_compiling` makes."""
-    return gains + len(_THROUGHPUTS)
-
-
-def _gain(headline: Headline, base: str, subject: str, among: int) -> Comparison:
-    ends: tuple[Mapping[int, float], ...] = (headline.samples[subject], headline.samples[base])
-    better, worse = ends if headline.higher_is_better else ends[::-1]
-    return above(headline.noise, compare(better, worse, higher_is_better=True, among=among))
+def _gain(headline: Headline, base: str, subject: str) -> Comparison:
+    """Turn a comparison so that its ratio is above 1 where the subject is better."""
+    found, turned = headline.pairs[subject, base], headline.pairs[base, subject]
+    return found if headline.higher_is_better else replace(found, ratio=turned.ratio)
 
 
 def _steps(analysis: Analysis) -> Iterator[tuple[Kind, str, str]]:
@@ -85,7 +75,7 @@ def _steps(analysis: Analysis) -> Iterator[tuple[Kind, str, str]]:
             yield Kind.FREE, name.removesuffix("t"), name
 
 
-def sentences(analysis: Analysis, found: list[Gain]) -> list[str]:
+def sentences(analysis: Analysis, found: list[Gain]) -> list[Sentence]:
     """Say what the gains mean, by rule: nothing is said that no interval supports."""
     return [
         *_shares(analysis, found),
@@ -94,25 +84,29 @@ def sentences(analysis: Analysis, found: list[Gain]) -> list[str]:
     ]
 
 
-def _shares(analysis: Analysis, found: list[Gain]) -> Iterator[str]:
+def _shares(analysis: Analysis, found: list[Gain]) -> Iterator[Sentence]:
     for headline in _throughputs(found):
         by = {gain.kind: gain for gain in found if gain.headline is headline}
         if {Kind.LANGUAGE, Kind.MODEL} <= by.keys():
-            yield (
+            yield Sentence(
                 f"{_where(headline)}, from {analysis.contenders[LOOP].label} to "
                 f"{analysis.contenders[GO].label}: the language "
-                f"{_said(by[Kind.LANGUAGE].gain)}, the model {_said(by[Kind.MODEL].gain)}."
+                f"{_said(by[Kind.LANGUAGE].gain)}, the model {_said(by[Kind.MODEL].gain)}.",
+                _claims(by[Kind.LANGUAGE], by[Kind.MODEL]),
             )
 
 
-def _compiling(analysis: Analysis, found: list[Gain]) -> Iterator[str]:
+def _compiling(analysis: Analysis, found: list[Gain]) -> Iterator[Sentence]:
     """Answer whether compiling would do instead of rewriting in Go."""
     compiled = f"{LOOP}@{_COMPILED}"
     for headline in _throughputs(found):
         gain = next((g for g in found if g.subject == compiled and g.headline is headline), None)
         if gain is None or not headline.samples.get(EVENT_LOOP):
             continue
-        left = _gain(headline, compiled, EVENT_LOOP, _among(len(found)))
+        rest = Gain(
+            Kind.LANGUAGE, compiled, EVENT_LOOP, headline, _gain(headline, compiled, EVENT_LOOP)
+        )
+        left = rest.gain
         if left.ratio is None or left.outcome is Outcome.UNKNOWN:
             continue
         answer = {
@@ -122,18 +116,32 @@ def _compiling(analysis: Analysis, found: list[Gain]) -> Iterator[str]:
             else "more blocks would have to tell",
             Outcome.WORSE: "yes: it is then faster than the same model in Go",
         }[left.outcome]
-        yield (
+        yield Sentence(
             f"Would compiling do instead of rewriting in Go? {_where(headline)}, compiling "
-            f"{analysis.contenders[LOOP].label} {_said(gain.gain)}; {answer}."
+            f"{analysis.contenders[LOOP].label} {_said(gain.gain)}; {answer}.",
+            _claims(gain, rest),
         )
 
 
-def _free(analysis: Analysis, found: list[Gain]) -> Iterator[str]:
+def _free(analysis: Analysis, found: list[Gain]) -> Iterator[Sentence]:
     for headline in _throughputs(found):
         for gain in found:
             if gain.kind is Kind.FREE and gain.headline is headline:
                 label = analysis.contenders[gain.subject].label
-                yield f"{_where(headline)}, {label} {_said(gain.gain)} by running without the GIL."
+                yield Sentence(
+                    f"{_where(headline)}, {label} {_said(gain.gain)} by running without the GIL.",
+                    _claims(gain),
+                )
+
+
+def _claims(*gains: Gain) -> tuple[Claim, ...]:
+    """Return what is claimed with gains: nothing where two cannot be told apart."""
+    return tuple(
+        Claim(gain.headline.key, gain.subject, gain.base, told.ratio)
+        for gain in gains
+        if (told := gain.headline.pairs[gain.subject, gain.base]).ratio is not None
+        and told.outcome in {Outcome.BETTER, Outcome.WORSE}
+    )
 
 
 def _throughputs(found: list[Gain]) -> list[Headline]:

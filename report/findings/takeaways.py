@@ -1,58 +1,64 @@
 """What a chart shows, in a line above it, written from the data by rules.
 
-What compares contenders is one of the comparisons whose intervals hold all at once; the rest is
-counted.
+What calls one contender better than another is one of the comparisons whose intervals hold all at
+once. The rest is counted, or tells from where to where the medians reach, and whose the ends are.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
-from raftmark.report.findings.analysis import Analysis
-from raftmark.report.findings.answers import SAME, below, farthest
-from raftmark.report.findings.wording import figure, headline_unit, listed
-from raftmark.report.model import Headline, Outcome
+from raftmark.bench.analysis.metrics import THROUGHPUT
+from raftmark.bench.design.specification import Cell
+from raftmark.report.findings.analysis import Analysis, Placement
+from raftmark.report.findings.answers import SAME, below, farthest, under
+from raftmark.report.findings.wording import GLUE, PERCENT, figure, headline_unit, listed
+from raftmark.report.model import Comparison, Headline, Outcome, Quantity
 
 
 def of_loads(analysis: Analysis) -> str:
-    """Say who commits the most with one command at a time, and with many."""
+    """Say who commits the most with one command at a time, and with many, in one program."""
+    placement = next(reversed(analysis.placements), None)
     found = [
-        (headline.condition, leader)
+        (under(headline), leader)
         for key in ("alone", "throughput")
-        if (headline := _headline(analysis, key)) is not None
-        and (leader := _leader(headline, _first(analysis))) is not None
+        if placement is not None
+        and (headline := _headline(key, placement)) is not None
+        and (leader := _leader(headline, placement.names)) is not None
     ]
     if not found:
         return "Nobody is ahead of all others at any load that is compared."
     labels = {name: analysis.contenders[name].label for _, name in found}
     if len({leader for _, leader in found}) == 1:
         conditions = [condition for condition, _ in found]
-        return f"{labels[found[0][1]]} commits the most, with {listed(conditions)}."
-    parts = [f"{labels[leader]} with {condition}" for condition, leader in found]
-    return f"Who commits the most: {listed(parts)}."
+        return f"Most is committed by {labels[found[0][1]]}, {listed(conditions)}."
+    parts = [f"{condition} by {labels[leader]}" for condition, leader in found]
+    return f"Most is committed {listed(parts)}."
 
 
 def of_elections(analysis: Analysis) -> str:
     """Say whether it is the model or the timeouts that decide how long an election takes."""
-    headline = _headline(analysis, "election")
-    if headline is None:
+    placement = next(iter(analysis.placements), None)
+    headline = None if placement is None else _headline("election", placement)
+    if placement is None or headline is None:
         return ""
-    names = _first(analysis)
-    most = farthest(headline, names)
+    where = f"{placement.title}, with" if len(analysis.placements) > 1 else "With"
+    most = farthest(headline, placement.names)
     if most is not None and most[0] <= SAME:
         return (
-            f"With {headline.condition} the timeouts decide: no model takes {below(most[0])} times "
-            "as long as another."
+            f"{where} {headline.condition} the timeouts decide: no model takes {below(most[0])} "
+            "times as long as another."
         )
-    leader = _leader(headline, names)
+    leader = _leader(headline, placement.names)
     if leader is None:
-        return f"With {headline.condition} nobody is told apart from all others."
-    return f"With {headline.condition}, {analysis.contenders[leader].label} is over soonest."
+        return f"{where} {headline.condition} nobody is told apart from all others."
+    label = analysis.contenders[leader].label
+    return f"{where} {headline.condition}, the elections of {label} are over soonest."
 
 
 def of_code(analysis: Analysis) -> str:
     """Say whose runtime is shortest."""
-    headline = _headline(analysis, "tokens")
+    headline = next((h for h in analysis.counted if h.key == "tokens" and h.figures), None)
     best = None if headline is None else headline.best(headline.figures)
     if headline is None or best is None:
         return ""
@@ -70,15 +76,67 @@ def of_rates(analysis: Analysis, held: dict[str, float], rates: Sequence[float])
     return f"The highest rate that no trial gave up, in commands/s: {listed(parts)}."
 
 
-def _first(analysis: Analysis) -> Sequence[str]:
-    return analysis.placements[0].names if analysis.placements else ()
+def of_outages(analysis: Analysis, outages: Iterable[tuple[str, Mapping[str, Quantity]]]) -> str:
+    """Say how long clients were without service, by timeouts."""
+    parts = [
+        f"{spread(analysis, found, 'ms', 1e6)} with {title}" for title, found in outages if found
+    ]
+    return f"Median time without service: {listed(parts)}." if parts else ""
 
 
-def _headline(analysis: Analysis, key: str) -> Headline | None:
-    if not analysis.placements:
-        return None
-    known = (*analysis.placements[0].headlines, *analysis.counted)
-    return next((h for h in known if h.kind == key and h.figures), None)
+def of_sizes(analysis: Analysis, what: tuple[str, str], one: Cell, other: Cell) -> str:
+    """Say what is left of the throughput of one cell in another; `what` names the two."""
+    before, after = (analysis.estimates.quantities(cell, THROUGHPUT) for cell in (one, other))
+    left = {
+        name: Quantity(100 * after[name].value / found.value)
+        for name, found in before.items()
+        if name in after and name in analysis.shown and found.value
+    }
+    if not left:
+        return ""
+    return (
+        f"Of the throughput with {what[0]}, {what[1]} leave {spread(analysis, left, '%')}, "
+        "by the medians."
+    )
+
+
+def of_times(
+    analysis: Analysis, what: str, times: Iterable[tuple[str, Mapping[str, Quantity]]], unit: str
+) -> str:
+    """Say from where to where the medians of some times reach, each with its name; in ns."""
+    size = {"ms": 1e6, "µs": 1e3}[unit]
+    parts = [f"{title} {spread(analysis, found, unit, size)}" for title, found in times if found]
+    return f"{what}: {listed(parts)}." if parts else ""
+
+
+def of_forms(compared: Sequence[Comparison]) -> str:
+    """Say how often another form is better, or worse, than the contender that it is one of."""
+    better, worse = (
+        sum(found.outcome is outcome for found in compared)
+        for outcome in (Outcome.BETTER, Outcome.WORSE)
+    )
+    return (
+        f"Of {len(compared)} figures {better or 'none'} "
+        f"{'is' if better <= 1 else 'are'} better than the base's, and {worse or 'none'} worse; "
+        f"each by its own 95{PERCENT} interval."
+    )
+
+
+def spread(
+    analysis: Analysis, figures: Mapping[str, Quantity], symbol: str, size: float = 1.0
+) -> str:
+    """Tell the lowest and the highest of some medians, and whose they are."""
+    known = {name: found for name, found in figures.items() if name in analysis.shown}
+    ordered = sorted(known, key=lambda name: known[name].value)
+    low, high = (figure(known[name], size).value for name in (ordered[0], ordered[-1]))
+    first, last = (analysis.contenders[name].brief for name in (ordered[0], ordered[-1]))
+    if low == high:
+        return f"{low}{GLUE}{symbol}"
+    return f"{low} ({first}) to {high}{GLUE}{symbol} ({last})"
+
+
+def _headline(key: str, placement: Placement) -> Headline | None:
+    return next((h for h in placement.headlines if h.kind == key and h.figures), None)
 
 
 def _leader(headline: Headline, names: Sequence[str]) -> str | None:

@@ -6,6 +6,7 @@ from raftmark.bench.analysis.metrics import CATCH_UP
 from raftmark.report.drawing.charts import Axis, Panel, Point, Series, chart, scales
 from raftmark.report.drawing.series import in_words, scaled
 from raftmark.report.findings.analysis import Analysis
+from raftmark.report.findings.takeaways import of_times
 from raftmark.report.model import Section
 
 _BY = {"entries": "by entries", "snapshot": "by snapshot"}
@@ -46,7 +47,14 @@ def section(analysis: Analysis) -> Section | None:
         (title, cell.cluster["storage"], estimates.quantities(cell, CATCH_UP))
         for cell, title in zip(cells, titles, strict=True)
     ]
-    return Section("catch-up", "Catch-up", {"chart": drawn, "rows": rows}, ("catch_up",))
+    facts = {
+        "chart": drawn,
+        "rows": rows,
+        "takeaway": of_times(
+            analysis, "Median time to catch up", [(row[0], row[2]) for row in rows], "ms"
+        ),
+    }
+    return Section("catch-up", "Catch-up", facts, ("catch_up",))
 
 
 def _brief(labels: list[str]) -> list[str]:

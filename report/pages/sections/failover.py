@@ -16,6 +16,7 @@ from raftmark.bench.runs.results import FailoverResult
 from raftmark.report.drawing.charts import Axis, Panel, Point, Series, chart
 from raftmark.report.drawing.series import in_words
 from raftmark.report.findings.analysis import Analysis
+from raftmark.report.findings.takeaways import of_outages
 from raftmark.report.findings.wording import outstanding, setting, timeouts
 from raftmark.report.model import Comparison, Quantity, Section
 
@@ -48,7 +49,12 @@ def section(analysis: Analysis) -> Section | None:
         analysis.contenders,
         {(None, None): [_panel(analysis, cell) for cell in cells]},
     )
-    return Section("failover", "Failover", {"cells": found, "chart": drawn}, ("failover",))
+    facts = {
+        "cells": found,
+        "chart": drawn,
+        "takeaway": of_outages(analysis, [(each.title, each.outages) for each in found]),
+    }
+    return Section("failover", "Failover", facts, ("failover",))
 
 
 def _failover(analysis: Analysis, cell: Cell) -> Failover:

@@ -11,6 +11,7 @@ from raftmark.bench.design.specification import Cell
 from raftmark.report.drawing.charts import Axis, Panel, Point, Series, chart, scales
 from raftmark.report.findings.analysis import Analysis
 from raftmark.report.findings.loads import plain_loads
+from raftmark.report.findings.takeaways import of_forms
 from raftmark.report.findings.wording import ratio
 from raftmark.report.model import Comparison, Section
 
@@ -68,7 +69,8 @@ def section(analysis: Analysis) -> Section | None:
         scales(panels),
         row_height=30 + 8 * len(forms),
     )
-    facts = {"chart": drawn, "rows": rows, "forms": forms}
+    takeaway = of_forms([row.compared for row in rows])
+    facts = {"chart": drawn, "rows": rows, "forms": forms, "takeaway": takeaway}
     return Section("free-threading", "Free threading", facts, ("replicate", "election"))
 
 

@@ -15,6 +15,7 @@ from raftmark.report.findings.analysis import Analysis
 from raftmark.report.findings.comparison import quantity
 from raftmark.report.findings.headlines import OUTSTANDING
 from raftmark.report.findings.loads import plain_loads
+from raftmark.report.findings.takeaways import of_times
 from raftmark.report.model import Quantity, Section
 
 _NS = 1e9
@@ -64,6 +65,7 @@ def section(analysis: Analysis) -> Section:
     facts = {
         "chart": _chart(analysis, rows) if rows else None,
         "rows": rows,
+        "takeaway": _takeaway(analysis, rows),
         "shares": dict(_shares(analysis, rows)),
         "outstanding": OUTSTANDING,
         "failed": Counter(
@@ -74,6 +76,16 @@ def section(analysis: Analysis) -> Section:
     }
     empty = not rows and not facts["failed"]
     return Section("primitives", "Primitives", facts, ("primitives",), empty)
+
+
+def _takeaway(analysis: Analysis, rows: list[Row]) -> str:
+    """Tell what a message costs, one way, by what each model usually sends it with."""
+    usual = next(
+        (r for r in rows if r.case.primitive == "one_way" and r.case.name == "usual"), None
+    )
+    if usual is None:
+        return ""
+    return of_times(analysis, "Median time of a message", [("one way", usual.times)], "µs")
 
 
 def _chart(analysis: Analysis, rows: list[Row]) -> Chart:

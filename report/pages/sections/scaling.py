@@ -23,6 +23,7 @@ from raftmark.report.findings import snapshots
 from raftmark.report.findings.analysis import Analysis
 from raftmark.report.findings.headlines import OUTSTANDING
 from raftmark.report.findings.loads import besides, plain_loads
+from raftmark.report.findings.takeaways import of_sizes
 from raftmark.report.findings.wording import outstanding, setting
 from raftmark.report.model import Quantity, Section
 
@@ -47,6 +48,7 @@ class Dimension:
     title: str
     setting: str
     chart: Chart
+    takeaway: str
     how: str
 
 
@@ -89,6 +91,7 @@ def _dimensions(analysis: Analysis, cells: Sequence[Cell]) -> Iterator[Dimension
                     x,
                     partial(_at, x, x_label),
                 ),
+                _left(analysis, varied, x, x_label),
                 how,
             )
     storages = sorted({cell.cluster["storage"] for cell in cells})
@@ -113,9 +116,34 @@ def _dimensions(analysis: Analysis, cells: Sequence[Cell]) -> Iterator[Dimension
                     lambda cell: float(cell.workload["outstanding"]),
                     lambda cell: outstanding(cell.workload["outstanding"]),
                 ),
+                _kept(analysis, loads, kept),
                 "Every save waits for the disk here. With one command outstanding that wait is "
                 "most of the latency, whatever the model; with many, one save serves a batch.",
             )
+
+
+def _left(
+    analysis: Analysis, varied: Sequence[Cell], x: Callable[[Cell], float], label: str
+) -> str:
+    """Say what is left of the throughput at the largest of some sizes."""
+    first, last = varied[0], varied[-1]
+    return of_sizes(analysis, (f"{x(first):,.0f} {label}", f"{x(last):,.0f}"), first, last)
+
+
+def _kept(analysis: Analysis, loads: Sequence[Cell], stored: Sequence[Cell]) -> str:
+    """Say what is left of the throughput in other storage, at the load that both have most of."""
+    here = {cell.workload["outstanding"]: cell for cell in loads}
+    there = {cell.workload["outstanding"]: cell for cell in stored}
+    both = here.keys() & there.keys()
+    if not both:
+        return ""
+    most = max(both)
+    one, other = here[most], there[most]
+    storages = (
+        f"{outstanding(most)} in {one.cluster['storage']}",
+        f"saves on {other.cluster['storage']}",
+    )
+    return of_sizes(analysis, storages, one, other)
 
 
 _AXES: tuple[tuple[str, str, str, Callable[[Cell], float], str], ...] = (

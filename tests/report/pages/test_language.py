@@ -69,7 +69,11 @@ def test_whether_compiling_would_do_is_answered_from_the_figures(
     analysis = examine(
         **run({"asyncio": 100_000, "go-loop": 300_000, "go": 310_000, "asyncio@mypyc": compiled})
     )
-    said = [s for s in sentences(analysis, gains(analysis)) if "compiling do instead" in s]
+    said = [
+        sentence.text
+        for sentence in sentences(analysis, gains(analysis))
+        if "compiling do instead" in sentence.text
+    ]
     assert len(said) == 2
     assert all(answer in sentence for sentence in said)
 
@@ -78,7 +82,7 @@ def test_what_cannot_be_told_apart_is_not_called_a_gain(examine: Callable[..., A
     analysis = examine(
         **run({"asyncio": 300_000, "go-loop": 300_000, "go": 300_000, "asyncio@mypyc": 300_000})
     )
-    said = sentences(analysis, gains(analysis))
+    said = [sentence.text for sentence in sentences(analysis, gains(analysis))]
     assert any("the model makes no difference that this run can tell" in each for each in said)
     assert any("more blocks would have to tell" in each for each in said)
 
