@@ -200,7 +200,7 @@ class _View:
                 low, high = found.ratio.interval or (0.0, math.inf)
                 farthest = max(high, 1 / low) if low > 0 else math.inf
                 bound = f" (less than {below(farthest)} times apart)" if farthest < SAME else ""
-                yield f"{what} {_when(headline)}{bound}"
+                yield f"{what} {under(headline)}{bound}"
 
     def elsewhere(self) -> Iterator[Sentence]:
         """The same questions, in a sentence, of the placement that is not the first."""
