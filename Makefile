@@ -16,7 +16,7 @@ export GOTOOLCHAIN := local
 export PATH := $(abspath $(BIN)):$(PATH)
 
 .PHONY: help compiled setup setup-test bench bench-full pooled paper floors gate gate-tables test nightly mutants fuzz coverage \
-  lint picture format microbench lock clean
+  lint picture example format microbench lock clean
 
 help:
 	@echo 'make bench       measure the quick profile (about 5 minutes) and write the report'
@@ -30,6 +30,7 @@ help:
 	@echo 'make coverage    which branches of the two cores their tests reach'
 	@echo 'make lint        linters and type checks alone'
 	@echo 'make picture     draw the rooms of the house again, in docs/architecture.md'
+	@echo 'make example     measure, and write the report and the picture that the README shows'
 	@echo 'make gate BASE=<rev>  does the working tree make anything slower? see docs/ci.md'
 	@echo 'make gate-tables  how often the gate errs and how soon it sees, from the gates that are kept'
 	@echo 'make floors      compare with PySyncObj and with the bare models'
@@ -209,6 +210,12 @@ lint-go: setup-test
 # The rooms of the house, as docs/architecture.md shows them.
 picture: setup-test
 	$(BIN)/python docs/architecture.py
+
+# What the README shows of a report, measured anew on this machine.
+example: setup-test
+	$(BIN)/raftmark bench
+	$(BIN)/raftmark report latest --output docs/example-report.html
+	$(BIN)/python docs/example.py
 
 format: setup-test
 	$(BIN)/ruff check --fix-only .
