@@ -15,6 +15,7 @@ from raftmark.bench.tracking.compare import Outcome, compare, compare_runs
 from raftmark.bench.tracking.counting import COUNTED_CELL, Count
 from raftmark.bench.tracking.gate import End, measure
 from raftmark.bench.tracking.plans import Compared, Plan, gated_cells, plan_of_runs
+from raftmark.bench.tracking.remembering import entry_of
 from raftmark.report.pages.difference import FORMATS, headline, notes
 
 CELLS = {gated.cell.id: gated for gated in gated_cells()}
@@ -411,3 +412,17 @@ def test_runs_of_different_machines_are_not_compared(tmp_path):
     )
     with pytest.raises(StoreError, match=r"another machine .*2 processors.*4 processors"):
         plan_of_runs(base, head, margin=0.05)
+
+
+def test_a_comparison_with_a_commit_is_remembered_by_its_ratios_and_counts(gate, tmp_path):
+    _, comparison = gate(World(head=0.8), blocks=12)
+    run = Run.open(tmp_path / "a-run")
+    msgspec.structs.replace(comparison.plan, base_commit="c0ffee").save(run)
+    kept = entry_of(run)
+    (finding,) = comparison.findings
+    (figure,) = kept.figures
+    assert kept.against == "c0ffee"
+    assert figure.value == pytest.approx(finding.ratio, rel=1e-5)
+    assert (figure.cell, figure.metric) == (finding.cell, finding.metric)
+    costs = {count.what: count.head for count in comparison.counts if count.gated}
+    assert {count.what: count.number for count in kept.counts} == costs
