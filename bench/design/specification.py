@@ -121,10 +121,10 @@ def full() -> Specification:
     return Specification(
         blocks=20,
         cells=[
-            *(replicate_cell(outstanding) for outstanding in (1, 4, 16, 64, 256, 1024)),
+            *(replicate_cell(outstanding) for outstanding in (1, 4, 16, 64, 256, 1024, 4096)),
             *(
                 replicate_cell(outstanding, nodes=nodes)
-                for nodes, outstanding in product((5, 7), (1, 64, 256))
+                for nodes, outstanding in product((5, 7, 9), (1, 64, 256))
             ),
             *(replicate_cell(outstanding, storage="disk") for outstanding in (1, 64, 256)),
             *(
@@ -141,6 +141,7 @@ def full() -> Specification:
             # The check reads every value back, so it is the larger the shorter.
             replicate_cell(1, payload=16_384, warmup_s=0.1, duration_s=0.4),
             replicate_cell(64, payload=16_384, warmup_s=0.1, duration_s=0.2),
+            replicate_cell(1, payload=65_536, warmup_s=0.1, duration_s=0.2),
             *(offered_cell(rate) for rate in OFFERED_RATES),
             *(deployed(offered_cell(rate)) for rate in DEPLOYED_RATES),
             *(
