@@ -74,12 +74,14 @@ def _told(what: str, kind: type[Exception]) -> Iterator[None]:
         raise kind(f"{what}: {ray_cluster.reason(error)}") from error
 
 
-def survey(elsewhere: Elsewhere, specification: Specification) -> dict[str, Any]:
+def survey(
+    elsewhere: Elsewhere, address: str | None, specification: Specification
+) -> dict[str, Any]:
     """Return what is kept of the hosts of a run in its environment.
 
     Raises `NoHosts` where there are none, too few for the nodes, or such as have another Raftmark.
     """
-    with ray_cluster.connected(elsewhere.address):
+    with ray_cluster.connected(address):
         found = ray_cluster.hosts()
         _require(found, elsewhere, specification)
         told = _ask_all(found)
@@ -128,21 +130,21 @@ def _ask_all(found: Sequence[HostFound]) -> list[dict[str, Any]]:
 
 
 @contextlib.contextmanager
-def hosts_of(run: Run, specs: Mapping[str, ContenderSpec]) -> Iterator[Sequence[Host]]:
+def hosts_of(
+    run: Run, specs: Mapping[str, ContenderSpec], elsewhere: Elsewhere, address: str | None
+) -> Iterator[Sequence[Host]]:
     """Yield the hosts that a run is measured on, which asked for others than this one.
 
     Raises `NoHosts` where they are not there.
     """
-    asked = run.manifest.asked
-    assert asked.elsewhere is not None
-    if asked.elsewhere.spread == "nodes":
-        yield [LocalHost(run, specs, arguments(asked, asked.elsewhere))]
+    if elsewhere.spread == "nodes":
+        yield [LocalHost(run, specs, arguments(run.manifest.asked, elsewhere, address))]
         return
-    with ray_cluster.connected(asked.elsewhere.address):
+    with ray_cluster.connected(address):
         hosts: list[RayHost] = []
         try:
             found = ray_cluster.hosts()
-            _require(found, asked.elsewhere, run.manifest.specification)
+            _require(found, elsewhere, run.manifest.specification)
             hosts += [RayHost(each, run) for each in found]
             for host in hosts:
                 host.await_ready()
@@ -152,8 +154,8 @@ def hosts_of(run: Run, specs: Mapping[str, ContenderSpec]) -> Iterator[Sequence[
                 host.end()
 
 
-def arguments(asked: Asked, elsewhere: Elsewhere) -> list[str]:
+def arguments(asked: Asked, elsewhere: Elsewhere, address: str | None) -> list[str]:
     """Return what tells a contender's program where its nodes are to run."""
     words = ["--asked", msgspec.json.encode(asked).decode()]
-    words += [] if elsewhere.address is None else ["--address", elsewhere.address]
+    words += [] if address is None else ["--address", address]
     return words + ["--pack"] * elsewhere.pack

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import logging
+import math
 import signal
 from collections.abc import Iterator
 from typing import Any, NamedTuple
@@ -114,12 +115,16 @@ class Spread:
                 "add hosts, or let several nodes share one with --pack"
             )
         strategy = "SPREAD" if pack else "STRICT_SPREAD"
-        self._group = placement_group([{"CPU": 1}] * count, strategy=strategy)
+        # As many as have to share a host share its first processor.
+        share = 1 / max(1, math.ceil(count / len(there)))
+        self._group = placement_group([{"CPU": share}] * count, strategy=strategy)
         try:
             if not self._group.wait(PLACE_S):
                 raise NoHosts(f"the Ray cluster has no room for {count} nodes: others use it")
             self.actors = [
-                actor_of(kind, PlacementGroupSchedulingStrategy(self._group, each), 1, *arguments)
+                actor_of(
+                    kind, PlacementGroupSchedulingStrategy(self._group, each), share, *arguments
+                )
                 for each in range(count)
             ]
         except BaseException:
@@ -150,7 +155,7 @@ def on_whole_host(kind: type, host: HostFound, *arguments: Any) -> Any:
     return actor_of(kind, affinity, host.processors, *arguments)
 
 
-def actor_of(kind: type, strategy: Any, processors: int, *arguments: Any) -> Any:
+def actor_of(kind: type, strategy: Any, processors: float, *arguments: Any) -> Any:
     """Place an actor; who writes to it and who reads from it do not wait for others."""
     options = {
         "num_cpus": processors,

@@ -81,8 +81,9 @@ class Headline:
     ways round; the intervals of all headlines' pairs hold together at 95 %. `noise` is None for
     what is counted, and where no twin was measured. `deployed`: the nodes of its cell are programs
     of their own. `drift` is how far ratios move from run to run
-    where runs are pooled, noise apart: a factor within which, and whose reciprocal, 95 % of runs
-    lie. `samples` are what is measured by contender and block, or run.
+    where runs are pooled, or from host to host where blocks were measured on several, noise apart:
+    a factor within which, and whose reciprocal, 95 % of those lie. `samples` are what is measured
+    by contender and block, or run.
     """
 
     key: str

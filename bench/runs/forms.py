@@ -69,13 +69,11 @@ class Resumption(msgspec.Struct, frozen=True):
 
 
 class Elsewhere(msgspec.Struct, frozen=True):
-    """Which hosts a run is measured on besides the harness's, and what is spread over them.
+    """What of a run is spread over the hosts of a Ray cluster, whose address nobody keeps.
 
-    The `address` of a Ray cluster, None for the one that is there; the nodes of each cluster, with
-    `pack` several on a host, or whole blocks.
+    Whole blocks, or the nodes of each cluster, with `pack` several on a host.
     """
 
-    address: str | None = None
     spread: Literal["nodes", "blocks"] = "blocks"
     pack: bool = False
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Iterator, Mapping, Sequence
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, NamedTuple
 
 import msgspec
 import typer
@@ -41,14 +41,24 @@ Pack = Annotated[
 ]
 
 
-def read(hosts: str | None, spread: str | None, pack: bool) -> Elsewhere | None:
-    """Return what was asked for, None for this host."""
+class Wish(NamedTuple):
+    """What is to be spread, None where all is measured here, and over which Ray cluster's hosts.
+
+    The cluster is the one that is here where `address` is None.
+    """
+
+    elsewhere: Elsewhere | None
+    address: str | None = None
+
+
+def read(hosts: str | None, spread: str | None, pack: bool) -> Wish:
+    """Return what was asked for."""
     from raftmark.bench.runs.forms import Elsewhere
 
     if hosts is None:
         if spread is not None or pack:
             raise typer.BadParameter("--spread and --pack are for --hosts")
-        return None
+        return Wish(None)
     kind, colon, address = hosts.partition(":")
     if kind != "ray" or (colon and not address):
         raise typer.BadParameter(f"'--hosts': {hosts!r} is neither ray nor ray:ADDRESS")
@@ -56,7 +66,8 @@ def read(hosts: str | None, spread: str | None, pack: bool) -> Elsewhere | None:
         raise typer.BadParameter(f"'--spread': no {spread!r}; choose blocks or nodes")
     if pack and spread != "nodes":
         raise typer.BadParameter("--pack is for --spread nodes")
-    return Elsewhere(address or None, "nodes" if spread == "nodes" else "blocks", pack)
+    what = Elsewhere("nodes" if spread == "nodes" else "blocks", pack)
+    return Wish(what, address or None)
 
 
 def narrowed(specification: Specification, elsewhere: Elsewhere | None) -> Specification:
@@ -75,26 +86,26 @@ def narrowed(specification: Specification, elsewhere: Elsewhere | None) -> Speci
     return msgspec.structs.replace(specification, cells=cells)
 
 
-def survey(elsewhere: Elsewhere | None, specification: Specification) -> dict[str, Any]:
+def survey(wish: Wish, specification: Specification) -> dict[str, Any]:
     """Return what an environment has of a run's hosts, nothing where it asks for none."""
-    if elsewhere is None:
+    if wish.elsewhere is None:
         return {}
     _require_ray()
     from raftmark.hosts.placing import survey as ask
     from raftmark.hosts.ray_cluster import NoHosts
 
     try:
-        return {"hosts": ask(elsewhere, specification)}
+        return {"hosts": ask(wish.elsewhere, wish.address, specification)}
     except NoHosts as error:
         raise typer.BadParameter(f"'--hosts': {error}") from error
 
 
 @contextlib.contextmanager
-def hosts_of(run: Run, specs: Mapping[str, ContenderSpec]) -> Iterator[Sequence[Host]]:
+def hosts_of(run: Run, specs: Mapping[str, ContenderSpec], wish: Wish) -> Iterator[Sequence[Host]]:
     """Yield the hosts that a run is measured on."""
     from raftmark.bench.experiment.host import LocalHost
 
-    if run.manifest.asked.elsewhere is None:
+    if wish.elsewhere is None:
         yield [LocalHost(run, specs)]
         return
     _require_ray()
@@ -102,18 +113,17 @@ def hosts_of(run: Run, specs: Mapping[str, ContenderSpec]) -> Iterator[Sequence[
     from raftmark.hosts.ray_cluster import NoHosts
 
     try:
-        with placed(run, specs) as hosts:
+        with placed(run, specs, wish.elsewhere, wish.address) as hosts:
             yield hosts
     except NoHosts as error:
         raise typer.TyperException(f"no hosts to measure on: {error}") from error
 
 
 def spelled(elsewhere: Elsewhere | None) -> list[str]:
-    """Return the options that ask for it."""
+    """Return the options that ask for it, of whichever Ray cluster."""
     if elsewhere is None:
         return []
-    address = "" if elsewhere.address is None else f":{elsewhere.address}"
-    return ["--hosts", f"ray{address}", "--spread", elsewhere.spread] + ["--pack"] * elsewhere.pack
+    return ["--hosts", "ray", "--spread", elsewhere.spread] + ["--pack"] * elsewhere.pack
 
 
 def _require_ray() -> None:

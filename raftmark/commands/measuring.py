@@ -116,8 +116,8 @@ def bench(
     from raftmark.report.findings.sourcecode import keep_code
 
     specs = contenders_of(contenders_file, python, env)
-    elsewhere = hosting.read(hosts, spread, pack)
-    asked = asked_of(contenders_file, python, env, elsewhere)
+    wish = hosting.read(hosts, spread, pack)
+    asked = asked_of(contenders_file, python, env, wish.elsewhere)
     try:
         if resume is None:
             if twin is not None and no_twin:
@@ -139,6 +139,7 @@ def bench(
                 None if precision is None else planning.read(precision),
                 contenders_file.parent,
                 asked,
+                wish,
             )
         else:
             chosen = (
@@ -165,11 +166,11 @@ def bench(
                 )
         with run.lock():
             if resume is not None:
-                _go_on(run, specs, contenders_file.parent, elsewhere)
+                _go_on(run, specs, contenders_file.parent, wish)
             elif asked.table is not None:
                 keep_code(run, specs)
             try:
-                end = _measure(run, specs)
+                end = _measure(run, specs, wish)
                 if primitives and end is not None:
                     end = _measure_primitives(run, specs, end)
                 if report and end is not None:
@@ -202,6 +203,7 @@ def _new_run(
     precision: float | None,
     project: Path,
     asked: Asked,
+    wish: hosting.Wish,
 ) -> Run:
     from raftmark.bench.design.specification import CONTROLLED, PROFILES, narrow
 
@@ -220,9 +222,9 @@ def _new_run(
         raise typer.BadParameter(f"no contender {twin}; choose from {', '.join(chosen)}")
     if precision is not None:
         specification = _planned(
-            specs, chosen, specification, profile, seed, results, precision, project, asked
+            specs, chosen, specification, profile, seed, results, precision, project, asked, wish
         )
-    there = hosting.survey(asked.elsewhere, specification)
+    there = hosting.survey(wish, specification)
     return create(
         chosen, specification, profile, seed, results, twin, with_twin, project, asked, there
     )
@@ -238,6 +240,7 @@ def _planned(
     precision: float,
     project: Path,
     asked: Asked,
+    wish: hosting.Wish,
 ) -> Specification:
     """Measure a pilot, and return the specification that its variances ask for."""
     from raftmark.bench.design.specification import narrow
@@ -246,21 +249,24 @@ def _planned(
 
     say("a pilot first, to see how the figures vary")
     narrowed = narrow(specification, blocks=PILOT_BLOCKS)
-    pilot = create(chosen, narrowed, profile, seed, results, project=project, asked=asked)
+    there = hosting.survey(wish, narrowed)
+    pilot = create(
+        chosen, narrowed, profile, seed, results, project=project, asked=asked, hosts=there
+    )
     with pilot.lock():
-        if _measure(pilot, specs) is not End.COMPLETE:
+        if _measure(pilot, specs, wish) is not End.COMPLETE:
             raise typer.Abort
     made = plan(pilot, precision, specification)
     planning.show(made)
     return made.specification
 
 
-def _go_on(run: Run, specs: Contenders, project: Path, elsewhere: Elsewhere | None) -> None:
+def _go_on(run: Run, specs: Contenders, project: Path, wish: hosting.Wish) -> None:
     """Check that a run can go on, and note that it does."""
     from raftmark.bench.experiment.environment import describe_environment
 
     began = run.manifest.asked.elsewhere
-    if _spread(began) != _spread(elsewhere):
+    if _spread(began) != _spread(wish.elsewhere):
         raise typer.BadParameter(
             f"{run.manifest.run} was begun {_spread(began) or 'on one host'}: {how_to_resume(run)}"
         )
@@ -277,20 +283,20 @@ def _go_on(run: Run, specs: Contenders, project: Path, elsewhere: Elsewhere | No
             reason = spec.available()
             if reason is not None:
                 raise Unavailable(f"cannot resume: {entry.name} cannot run now: {reason}")
-    there = hosting.survey(elsewhere, run.manifest.specification)
+    there = hosting.survey(wish, run.manifest.specification)
     environment = {**describe_environment(project), **there}
     earlier = run.manifest.environment
     changed = [key for key in environment if key != "load" and environment[key] != earlier.get(key)]
     if changed:
         say(f"not the environment that the run was begun in: {', '.join(changed)} changed")
-    run.resume(environment, elsewhere)
+    run.resume(environment, wish.elsewhere)
 
 
 def _spread(elsewhere: Elsewhere | None) -> str:
     return "" if elsewhere is None else f"with {elsewhere.spread} spread over hosts"
 
 
-def _measure(run: Run, specs: Contenders) -> End | None:
+def _measure(run: Run, specs: Contenders, wish: hosting.Wish) -> End | None:
     """Measure until the end, or return None when interrupted."""
     from raftmark.bench.experiment.measure import measure
     from raftmark.bench.experiment.twin import with_twins
@@ -303,7 +309,7 @@ def _measure(run: Run, specs: Contenders) -> End | None:
     say(f"run {run.manifest.run}, seed {run.manifest.seed}: {len(planned)} trials to measure")
     try:
         with (
-            hosting.hosts_of(run, chosen) as hosts,
+            hosting.hosts_of(run, chosen, wish) as hosts,
             show_progress(planned, console(sys.stderr)) as display,
         ):
             return measure(run, hosts, display)

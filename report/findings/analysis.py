@@ -217,7 +217,7 @@ def analyse(
         headlines=headlines(evidence, code, contenders),
         code=code,
         tallies=_tallies(runs, evidence),
-        environment=provenance.surroundings(manifest),
+        environment=provenance.surroundings(manifest, evidence.clocks_ns),
         again=provenance.report_command(manifest, [each.manifest.run for each in runs]),
         one_process=manifest.specification.one_process,
         cautions=tuple(provenance.cautions(manifest)),

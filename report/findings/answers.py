@@ -93,7 +93,7 @@ def _measured(placement: Placement) -> bool:
 
 
 def _from_run_to_run(analysis: Analysis) -> Iterator[Sentence]:
-    """Say how far ratios move from run to run, where several are pooled."""
+    """Say how far ratios move from run to run, or from host to host, where there are several."""
     several = len(analysis.placements) > 1
     told = [
         f"{reach(headline.drift)}{' as deployed' * (several and headline.deployed)} "
@@ -102,7 +102,8 @@ def _from_run_to_run(analysis: Analysis) -> Iterator[Sentence]:
         if headline.kind in {"alone", "throughput"} and headline.drift is not None
     ]
     if told:
-        yield Sentence(f"From run to run a ratio of two moves by {listed(told)}.")
+        unit = analysis.evidence.grouped_by
+        yield Sentence(f"From {unit} to {unit} a ratio of two moves by {listed(told)}.")
 
 
 def _unasked(analysis: Analysis) -> Iterator[Sentence]:

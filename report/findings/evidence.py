@@ -7,8 +7,9 @@ off it, `bench.analysis.metrics` says; nothing is computed here.
 from __future__ import annotations
 
 import statistics
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from collections import Counter
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
 
 import msgspec
 
@@ -40,7 +41,9 @@ class Evidence:
     """What a run found out. Cells and contenders' names are in the run's order.
 
     Of several runs that are pooled, blocks from a multiple of `stride` to the next are one run's;
-    it is 0 for a single run.
+    it is 0 for a single run. `hosts` has the host of each block that was measured on another than
+    the harness's; `clocks_ns`, of each trial whose nodes had hosts of their own, by how much
+    moments of two of them may be off.
     """
 
     names: tuple[str, ...]
@@ -51,6 +54,8 @@ class Evidence:
     outcomes: tuple[Outcomes, ...]
     recordings: tuple[Recording, ...]
     stride: int = 0
+    hosts: Mapping[int, str] = field(default_factory=dict)
+    clocks_ns: tuple[int, ...] = ()
 
     def cells_of(
         self, workload: str, fits: Callable[[Cell], bool] = lambda cell: True
@@ -82,6 +87,20 @@ class Evidence:
             return by_block
         return {name: self._by_run(values) for name, values in by_block.items()}
 
+    def group_of(self, block: int) -> int | str | None:
+        """Return what a block shares with others that may differ from those of the rest.
+
+        The run where several are pooled, else the host where they were measured on several.
+        """
+        return block // self.stride if self.stride else self.hosts.get(block)
+
+    @property
+    def grouped_by(self) -> str | None:
+        """What that is, in a word; None where all blocks are of one run and one host."""
+        if self.stride:
+            return "run"
+        return "host" if len({*self.hosts.values()}) > 1 else None
+
     def _by_run(self, values: Mapping[int, float]) -> dict[int, float]:
         runs: dict[int, list[float]] = {}
         for block, value in values.items():
@@ -105,8 +124,11 @@ def gather(run: Run) -> Evidence:
     cells = {cell.id: cell for cell in run.manifest.specification.cells}
     measured: list[Measured] = []
     failures: list[Failure] = []
+    hosts = hosts_of_blocks(run.trials)
     for trial in run.trials:
         found = _read(trial, cells.get(trial.cell))
+        if isinstance(found, Measured) and trial.host != hosts[trial.block]:
+            found = _failure(trial, "report", f"most of its block is {hosts[trial.block]}'s")
         if isinstance(found, Measured):
             measured.append(found)
         else:
@@ -119,7 +141,21 @@ def gather(run: Run) -> Evidence:
         readings=tuple(readings.load(run.path)),
         outcomes=tuple(outcomes.load(run.path)),
         recordings=tuple(recordings.load(run.path)),
+        hosts={block: host for block, host in hosts.items() if host is not None},
+        clocks_ns=tuple(trial.clock_uncertainty_ns for trial in run.trials if trial.node_hosts),
     )
+
+
+def hosts_of_blocks(trials: Iterable[Trial]) -> dict[int, str | None]:
+    """Return where each block was measured: ratios within it hold on that host.
+
+    Where a host was lost and another has gone on, it is the one that has most of its trials.
+    """
+    found: dict[int, Counter[str | None]] = {}
+    for trial in trials:
+        if trial.failure is None:
+            found.setdefault(trial.block, Counter())[trial.host] += 1
+    return {block: counts.most_common(1)[0][0] for block, counts in found.items()}
 
 
 def _read(trial: Trial, cell: Cell | None) -> Measured | Failure:

@@ -228,18 +228,21 @@ def counted_headline(
 def _drift(
     evidence: Evidence, cell: Cell, metric: Metric, pairs: Iterable[tuple[str, str]]
 ) -> float | None:
-    """Return how far ratios move from run to run, of all pairs together; None for one run."""
-    if not evidence.stride:
+    """Return how far ratios move from run to run, or from host to host, of all pairs together.
+
+    None where all are of one.
+    """
+    if evidence.grouped_by is None:
         return None
     samples = evidence.block_samples(cell, metric)
     variances = []
     for one, other in pairs:
-        runs: dict[int, list[float]] = {}
+        groups: dict[int | str | None, list[float]] = {}
         for block in sorted(samples[one].keys() & samples[other].keys()):
             if samples[one][block] > 0 and samples[other][block] > 0:
                 ratio = samples[one][block] / samples[other][block]
-                runs.setdefault(block // evidence.stride, []).append(ratio)
-        told = [ratios for ratios in runs.values() if len(ratios) > 1]
+                groups.setdefault(evidence.group_of(block), []).append(ratio)
+        told = [ratios for ratios in groups.values() if len(ratios) > 1]
         if len(told) > 1:
             variances.append(between_runs(told) ** 2)
     if not variances:

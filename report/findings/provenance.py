@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shlex
+import statistics
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from typing import Any
 
@@ -44,6 +45,8 @@ def command(manifest: Manifest, known: Collection[str]) -> str:
     words = ["raftmark", name]
     for option, value in options.items():
         words += [option] if value is None else [option, str(value)]
+    if (elsewhere := asked.elsewhere) is not None:
+        words += ["--hosts", "ray", "--spread", elsewhere.spread, *["--pack"] * elsewhere.pack]
     for python in asked.python:
         words += ["--python", python]
     for variable, value in asked.env.items():
@@ -83,9 +86,22 @@ def _ids(specification: Specification) -> list[str]:
     return [cell.id for cell in specification.cells]
 
 
-def surroundings(manifest: Manifest) -> dict[str, tuple[tuple[str, str], ...]]:
-    """Arrange the environment of a run, and what was another one when it was resumed."""
+def surroundings(
+    manifest: Manifest, clocks_ns: Sequence[int] = ()
+) -> dict[str, tuple[tuple[str, str], ...]]:
+    """Arrange the environment of a run, and what was another one when it was resumed.
+
+    `clocks_ns` are the uncertainties of hosts' clocks in those trials whose nodes had several.
+    """
     found = environment(manifest.environment)
+    if clocks_ns:
+        usual_ms, worst_ms = statistics.median(clocks_ns) / 1e6, max(clocks_ns) / 1e6
+        told = (
+            "clocks of hosts, known to within",
+            f"{usual_ms:.2g} ms of each other, {worst_ms:.2g} ms in the worst of "
+            f"{len(clocks_ns)} trials",
+        )
+        found["hosts"] = (*found.get("hosts", ()), told)
     before = manifest.environment
     for resumption in manifest.resumptions:
         now = resumption.environment
