@@ -15,11 +15,13 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import gc
 import json
 import threading
 import time
 from collections import deque
 from collections.abc import Callable, Iterator
+from itertools import count, cycle, repeat
 from queue import SimpleQueue
 from typing import Any, NamedTuple
 
@@ -79,10 +81,10 @@ class Leader:
 
 def commands_of(client: int) -> Iterator[tuple[Any, ...]]:
     """A client's commands."""
-    serial = 0
-    while True:
-        serial += 1
-        yield "set", f"key-{(client + serial) % _KEYS}", _VALUE, None, client, serial
+    # A client has a session's name, and takes the keys in turn.
+    keys = [f"key-{n}" for n in range(_KEYS)]
+    fields = repeat("set"), cycle(keys), repeat(_VALUE), repeat(None), repeat(f"client-{client}")
+    return zip(*fields, count(1), strict=False)
 
 
 async def tasks(load: Load) -> dict[str, float]:
@@ -211,6 +213,7 @@ def main() -> None:
     parser.add_argument("--duration", type=float, default=1.0, help="seconds")
     options = parser.parse_args()
     load = Load(options.outstanding, options.warmup, options.duration)
+    gc.disable()  # As in the contenders.
     print(json.dumps(MODELS[options.model](load)))
 
 
