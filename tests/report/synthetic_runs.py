@@ -499,6 +499,50 @@ def _offered(
     }
 
 
+def service_cell(connections: int, **more: Any) -> dict[str, Any]:
+    """A cell of clients that are connected to a deployed cluster."""
+    cell = _other_cell("service", connections=connections, duration_s=2, **more)
+    return {**cell, "cluster": {**cell["cluster"], "transport": "tcp"}}
+
+
+def _service(
+    cell: dict[str, Any], behaviour: Behaviour, rng: np.random.Generator
+) -> dict[str, Any]:
+    connections = cell["workload"]["connections"]
+    others = sum(cell["workload"].get(kind, 0) for kind in ("slow", "flood", "come"))
+    alone_us = behaviour.latency_us * rng.normal(1, behaviour.spread)
+    latency_us = alone_us + 1e6 * connections / behaviour.capacity
+    commands = int(2e6 * connections / latency_us)
+    share = commands // connections + 1
+    histogram = _histogram(latency_us, commands, rng)
+    crash = {"crashed": 1, "crash_ns": 2_000_000_000} if "crash_s" in cell["workload"] else {}
+    return {
+        "workload": "service",
+        "node": 1,
+        "client": "made up",
+        "started_ns": 1_000_000_000,
+        "ended_ns": 3_000_000_000,
+        "connections": connections,
+        "connected_ns": 100_000 * connections,
+        "rate": 0,
+        "commands": commands,
+        "saturated": False,
+        "latency_ns": histogram,
+        "service_ns": histogram,
+        "lateness_ns": [[0, commands]],
+        "longest_ns": [[1 << 20, connections]],
+        "slices": [[2_000_000_000, commands]],
+        "acknowledged": [share] * (connections + others),
+        "connects": connections,
+        "redirects": 0,
+        "retries": 0,
+        "generator_cpu_ns": 1_000_000,
+        "idle_memory_bytes": 50_000_000,
+        "connected_memory_bytes": 50_000_000 + 4096 * connections,
+        **crash,
+    }
+
+
 def _failover(
     cell: dict[str, Any], behaviour: Behaviour, rng: np.random.Generator
 ) -> dict[str, Any]:
@@ -574,4 +618,5 @@ _MEASURES = {
     "failover": _failover,
     "catch_up": _catch_up,
     "stability": _stability,
+    "service": _service,
 }

@@ -1,0 +1,132 @@
+"""As a service: what many clients of a deployed cluster get, each with a connection of its own."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from raftmark.bench.analysis.metrics import (
+    ACCEPTED,
+    CPU_PER_COMMAND,
+    LATENCY_P50,
+    LATENCY_P99,
+    LEAST_SHARE,
+    LONGEST_P50,
+    LONGEST_WORST,
+    MEMORY_A_CONNECTION,
+    SWITCHES_PER_COMMAND,
+    THROUGHPUT,
+    Metric,
+)
+from raftmark.bench.design.specification import Cell
+from raftmark.report.drawing.charts import Axis, Panel, chart, scales, shifted
+from raftmark.report.drawing.series import FEWEST_JOINED, over_cells
+from raftmark.report.findings.analysis import Analysis
+from raftmark.report.findings.connections import of_connections
+from raftmark.report.findings.wording import setting
+from raftmark.report.model import Quantity, Section
+
+COLUMNS: tuple[tuple[str, Metric, float], ...] = (
+    ("Commands/s", THROUGHPUT, 1.0),
+    ("Median latency, µs", LATENCY_P50, 1e3),
+    ("99th percentile, µs", LATENCY_P99, 1e3),
+    ("CPU per command, µs", CPU_PER_COMMAND, 1e-6),
+    ("Context switches per command", SWITCHES_PER_COMMAND, 1.0),
+    ("Memory of a connection, KiB", MEMORY_A_CONNECTION, 1024.0),
+    ("Connections taken, 1/s", ACCEPTED, 1.0),
+    ("Least share", LEAST_SHARE, 1.0),
+)
+OTHERS: tuple[tuple[str, Metric, float], ...] = (
+    ("Commands/s", THROUGHPUT, 1.0),
+    ("99th percentile, µs", LATENCY_P99, 1e3),
+    ("Longest wait of a client, median, ms", LONGEST_P50, 1e6),
+    ("Of any client, ms", LONGEST_WORST, 1e6),
+)
+_KINDS = {
+    "slow": "who never read",
+    "flood": "who do not wait for answers",
+    "come": "who connect for each command",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """A contender's figures in a cell, which `what` says in words; each with its unit's size."""
+
+    contender: str
+    what: str
+    order: float
+    figures: tuple[tuple[Quantity | None, float], ...]
+
+
+def section(analysis: Analysis) -> Section | None:
+    """Return the section, if clients were connected to anyone."""
+    cells = sorted(analysis.evidence.cells_of("service"), key=_connections)
+    plain = [cell for cell in cells if _told(cell) is None]
+    rows = list(_rows(analysis, plain, COLUMNS))
+    if not rows:
+        return None
+    panels = (("Commands/s", THROUGHPUT, ("commands/s", 1.0)), ("µs", LATENCY_P99, ("µs", 1e3)))
+
+    def drawn(log: bool) -> list[Panel]:
+        found = []
+        for title, metric, unit in panels:
+            series = over_cells(analysis, plain, metric, x=_connections, said=_clients, unit=unit)
+            axis = Axis("connections", log)
+            name = "Throughput" if metric is THROUGHPUT else "99th percentile of latency"
+            vertical = Axis(title, log)
+            found.append(Panel(name, axis, vertical, shifted(series) if log else series))
+        return found
+
+    facts = {
+        "chart": chart(
+            "service",
+            "Throughput and latency by the number of clients that are connected. "
+            "The table below has the figures.",
+            analysis.contenders,
+            scales(drawn),
+        ),
+        "joined": len(plain) >= FEWEST_JOINED,
+        "titles": [title for title, _, _ in COLUMNS],
+        "rows": rows,
+        "other_titles": [title for title, _, _ in OTHERS],
+        "others": list(_rows(analysis, [c for c in cells if _told(c) is not None], OTHERS)),
+        "setting": setting(plain[0]),
+        "takeaway": of_connections(analysis, plain),
+    }
+    return Section("service", "As a service", facts, ("service",))
+
+
+def _rows(
+    analysis: Analysis, cells: list[Cell], columns: tuple[tuple[str, Metric, float], ...]
+) -> Iterator[Row]:
+    for cell in cells:
+        for name in analysis.shown:
+            figures = tuple(
+                (analysis.estimates.quantities(cell, metric).get(name), size)
+                for _, metric, size in columns
+            )
+            if any(quantity is not None for quantity, _ in figures):
+                what = f"{_connections(cell):,}" if _told(cell) is None else _told(cell) or ""
+                yield Row(name, what, _connections(cell), figures)
+
+
+def _told(cell: Cell) -> str | None:
+    """What is asked of a cell besides its connections; None where that is all."""
+    workload, clients = cell.workload, f"{_connections(cell):,} clients"
+    if workload.get("crash_s") is not None:
+        return f"{clients}, whose leader crashes"
+    if rate := workload.get("rate"):
+        return f"{clients} at {rate:,} commands/s"
+    for kind, who in _KINDS.items():
+        if count := workload.get(kind):
+            return f"{clients} beside {count} {who}"
+    return None
+
+
+def _connections(cell: Cell) -> int:
+    return int(cell.workload["connections"])
+
+
+def _clients(cell: Cell) -> str:
+    return f"{_connections(cell):,} connected"
