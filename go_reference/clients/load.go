@@ -92,6 +92,10 @@ func (l *Load) Run() (*Result, error) {
 		})
 	}
 	err := group.Wait()
+	if left := spec.length() - time.Since(l.tally.start); err == nil && left > 0 {
+		// The last command may be due an interval before the end.
+		time.Sleep(left)
+	}
 	quiet()
 	others.Wait()
 	if err != nil {
