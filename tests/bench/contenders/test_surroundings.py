@@ -73,7 +73,7 @@ def test_go_starts_and_is_built_clean_and_says_so():
     spec = load_contenders()["go"]
     spec.prepare()
     told = hello(spec)["runtime"]
-    assert told["gogc"] == 100
+    assert told["gogc"] == 400
     assert told["gomemlimit"] == 2**63 - 1
     assert "-race" not in told["build"]
     assert not [value for value in told["build"].values() if "/" in value]
