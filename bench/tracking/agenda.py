@@ -23,7 +23,7 @@ from raftmark.bench.runs.forms import Trial
 from raftmark.bench.tracking.counting import COUNTED_CELL, count_commands
 from raftmark.bench.tracking.plans import BASE, HEAD, METRICS, Compared, Plan
 
-# A pair that so many trials were lost of is given up: it would take the others' time.
+# A pair that so many trials in a row were lost of is given up: it would take the others' time.
 _MOST_FAILURES = 3
 # From so few pairs nothing is foretold.
 _TELLING = 3
@@ -109,7 +109,8 @@ class Agenda:
         """Take in what a pair has brought, which took so long."""
         self._tried[pair] += 1
         self._seconds.setdefault(pair, []).append(seconds)
-        self._lost[pair] += sum(trial.failure is not None for trial in trials)
+        lost = sum(trial.failure is not None for trial in trials)
+        self._lost[pair] = self._lost[pair] + lost if lost else 0
         sides = {trial.contender.rpartition("@")[2]: trial for trial in trials}
         if pair in self._uncounted:
             if all(count_commands(trial) for trial in sides.values()):

@@ -146,6 +146,14 @@ def test_no_pair_is_measured_more_often_than_asked_and_none_that_only_fails():
     assert not agenda.decided
 
 
+def test_a_pair_that_fails_now_and_then_is_not_given_up():
+    agenda = an_agenda()
+    for _ in range(6):
+        lose(agenda, A)
+        take(agenda, A, 0.1)
+    assert A in agenda.wanted()
+
+
 def test_the_outlook_says_what_there_is_no_time_for():
     rule = plan().rule
     assert (
