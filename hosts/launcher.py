@@ -14,7 +14,7 @@ import msgspec
 from raftmark.bench.runs.forms import Asked
 from raftmark.hosts import ray_cluster
 from raftmark.hosts.keeper import Keeper
-from raftmark.hosts.ray_cluster import Gone, NoHosts, Spread, TooLate
+from raftmark.hosts.ray_cluster import AnyError, NoHosts, Spread, TooLate
 from raftmark.programs.clocks import Look
 from raftmark.programs.launcher import Command
 
@@ -44,7 +44,7 @@ class DistantPipe:
         asked_ns = time.monotonic_ns()
         try:
             there_ns = ray_cluster.get(self._actor.clock_ns.remote(), _ANSWER_S)
-        except (Gone, TooLate):
+        except AnyError:
             return None
         return Look(asked_ns, there_ns, time.monotonic_ns())
 
@@ -54,10 +54,10 @@ class DistantPipe:
         call = self._actor.write.options(concurrency_group="writing")
         try:
             failed = ray_cluster.get(call.remote(data, left_s), left_s + _SLACK_S)
-        except Gone as error:
-            raise BrokenPipeError(_LOST) from error
         except TooLate as error:
             raise TimeoutError from error
+        except AnyError as error:
+            raise BrokenPipeError(_LOST) from error
         if failed == "full":
             raise TimeoutError
         if failed:
@@ -68,7 +68,7 @@ class DistantPipe:
         call = self._actor.read.options(concurrency_group="reading")
         try:
             data: bytes = ray_cluster.get(call.remote())
-        except Gone:
+        except AnyError:
             return b""
         return data
 
@@ -76,16 +76,16 @@ class DistantPipe:
         """Kill the program; an actor that does not even do that is ended itself."""
         try:
             ray_cluster.get(self._actor.kill.remote(), _ANSWER_S)
-        except Gone:
-            return
         except TooLate:
             ray_cluster.end(self._actor)
+        except AnyError:
+            return
 
     def end(self, patience_s: float) -> str:
         """Wait for the end; its last words go to standard error, as a child's do."""
         try:
             how, words = ray_cluster.get(self._actor.end.remote(patience_s), patience_s + _SLACK_S)
-        except (Gone, TooLate):
+        except AnyError:
             return _LOST
         sys.stderr.write(words.decode(errors="backslashreplace"))
         sys.stderr.flush()
@@ -123,8 +123,10 @@ class Distant:
             self._spread = Spread(Node, len(nodes), self._pack, asked, self._secret)
             asking = [actor.where.remote() for actor in self._spread.actors]
             found = ray_cluster.get(asking, ray_cluster.PLACE_S)
-        except (NoHosts, Gone, TooLate) as error:
+        except NoHosts as error:
             raise OSError(str(error)) from error
+        except AnyError as error:
+            raise OSError(f"a host cannot hold a node: {ray_cluster.reason(error)}") from error
         self._places = dict(zip(nodes, found, strict=True))
 
     def _actor(self, node: int) -> Any:
@@ -133,9 +135,11 @@ class Distant:
 
     def directory(self, node: int, data_dir: str) -> str:
         """On the node's own host, by the name of the cluster's."""
-        directory: str = ray_cluster.get(
-            self._actor(node).directory.remote(Path(data_dir).name), _ANSWER_S
-        )
+        asking = self._actor(node).directory.remote(Path(data_dir).name)
+        try:
+            directory: str = ray_cluster.get(asking, _ANSWER_S)
+        except AnyError as error:
+            raise OSError(_LOST) from error
         return directory
 
     def address(self, node: int) -> str:
@@ -149,7 +153,7 @@ class Distant:
         try:
             # A program may have to be made first.
             failed = ray_cluster.get(actor.launch.remote(command.name.removesuffix(TWIN)))
-        except Gone as error:
+        except AnyError as error:
             raise OSError(_LOST) from error
         host, _ = self._places[node]
         if failed is not None:

@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 
 try:
     import ray
-    from ray.exceptions import GetTimeoutError, RayActorError, RayError
+    from ray.exceptions import GetTimeoutError, RayError
     from ray.util.placement_group import placement_group, remove_placement_group
     from ray.util.scheduling_strategies import (
         NodeAffinitySchedulingStrategy,
@@ -24,10 +24,8 @@ VERSION = ray.__version__
 PLACE_S = 60.0
 """How long a cluster may take to find room for an actor, and to start its interpreter."""
 
-Gone = RayActorError
-"""An actor, or its host, is gone."""
 AnyError = RayError
-"""What an actor cannot answer, or Ray cannot bring."""
+"""What an actor cannot answer, or Ray cannot bring: as a rule it is gone, or its host is."""
 TooLate = GetTimeoutError
 """Whoever was asked has not answered in time."""
 
@@ -97,7 +95,7 @@ def this_host() -> tuple[str, str]:
 
 
 def get(reference: Any, within_s: float | None = None) -> Any:
-    """Wait for what an actor answers. Raises `Gone` and `TooLate`."""
+    """Wait for what an actor answers. Raises `AnyError`, of which `TooLate` is one."""
     return ray.get(reference, timeout=within_s)
 
 

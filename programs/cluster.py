@@ -162,7 +162,10 @@ class ProgramCluster(Cluster):
     def _settings(self, node: int) -> dict[str, Any]:
         settings = settings_of(self._config)
         if self._config.data_dir is not None:
-            settings["data_dir"] = self._launcher.directory(node, self._config.data_dir)
+            try:
+                settings["data_dir"] = self._launcher.directory(node, self._config.data_dir)
+            except OSError as error:
+                raise Unavailable(f"no place for node {node}'s data: {error}") from error
         return settings
 
     def _each(self, op: str, programs: Sequence[Program], **fields: Any) -> None:

@@ -62,7 +62,7 @@ class Launcher(Protocol):
         """Find a place for each of these nodes' programs. OSError where there is none."""
 
     def directory(self, node: int, data_dir: str) -> str:
-        """Where a node keeps its data, of a cluster that has this directory."""
+        """Where a node keeps its data, of a cluster that has this directory. OSError."""
 
     def address(self, node: int) -> str:
         """Where a node is to listen, so that the others reach it. Port 0 is any that is free."""
