@@ -6,6 +6,7 @@ import contextlib
 import logging
 import math
 import signal
+import socket
 from collections.abc import Iterator
 from typing import Any, NamedTuple
 
@@ -21,6 +22,7 @@ except ImportError as error:  # pragma: no cover (where the extra is not install
     raise ImportError("Ray is not installed") from error
 
 VERSION = ray.__version__
+_CONNECT_S = 10.0
 PLACE_S = 60.0
 """How long a cluster may take to find room for an actor, and to start its interpreter."""
 
@@ -57,6 +59,8 @@ def connected(address: str | None) -> Iterator[None]:
 
 def connect(address: str | None) -> None:
     """Become a driver, until `disconnect` or this process's end."""
+    if address is not None:
+        _require_answer(address)
     where = address or "auto"
     handlers = {each: signal.getsignal(each) for each in (signal.SIGINT, signal.SIGTERM)}
     try:
@@ -65,17 +69,25 @@ def connect(address: str | None) -> None:
             address=where, log_to_driver=False, logging_level=logging.ERROR, configure_logging=True
         )
     except (ConnectionError, ValueError, RuntimeError) as error:
-        hint = "start one with 'ray start --head', or name another with --hosts ray:HOST:PORT"
-        place = "here" if address is None else f"at {address}"
-        raise NoHosts(f"there is no Ray cluster {place}: {hint}") from error
+        raise _nothing(address) from error
     finally:
         for number, handler in handlers.items():
             signal.signal(number, handler)
 
 
-def disconnect() -> None:
-    """Be no driver any more: all of its actors end."""
-    ray.shutdown()
+def _require_answer(address: str) -> None:
+    """See whether anybody listens there: Ray itself would try for minutes."""
+    host, _, port = address.rpartition(":")
+    try:
+        socket.create_connection((host.strip("[]"), int(port)), _CONNECT_S).close()
+    except (OSError, ValueError) as error:
+        raise _nothing(address) from error
+
+
+def _nothing(address: str | None) -> NoHosts:
+    hint = "start one with 'ray start --head', or name another with --hosts ray:HOST:PORT"
+    place = "here" if address is None else f"at {address}"
+    return NoHosts(f"there is no Ray cluster {place}: {hint}")
 
 
 def hosts() -> list[HostFound]:
