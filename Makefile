@@ -97,8 +97,8 @@ gate: setup
 # they end, each in one piece.
 test: lint-python compiled
 	@$(MAKE) --no-print-directory --jobs 4 $(SYNC) \
-	  test-harness test-rest test-cores test-multiprocessing lint-go test-asyncio test-threading test-go \
-	  test-controls test-interpreters test-deployed test-hosts
+	  test-harness test-rest test-cores test-multiprocessing test-hosts lint-go test-asyncio test-threading test-go \
+	  test-controls test-interpreters test-deployed
 
 CONTENDERS := threading asyncio multiprocessing go
 CLUSTERS := tests/conformance tests/linearizability
