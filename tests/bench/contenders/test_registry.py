@@ -61,7 +61,15 @@ def test_every_source_file_is_counted_once(name):
     }
     # What checks and measures Go programs is in Go, but no part of the contender; nor is
     # the other one.
-    tools = {"clients", "linearizability", "linearizable", "primitives", "races", "skeleton"}
+    tools = {
+        "clients",
+        "linearizability",
+        "linearizable",
+        "primitives",
+        "races",
+        "replay",
+        "skeleton",
+    }
     deployed = {"clientport", "cluster", "network", "serving"}
     tools |= {"go": {"loop"}, "go-loop": deployed}.get(name, set())
     tests = {p for p in sources if p.name.endswith("_test.go") or p.parent.name in tools}
