@@ -97,8 +97,8 @@ gate: setup
 # they end, each in one piece.
 test: lint-python compiled
 	@$(MAKE) --no-print-directory --jobs 4 $(SYNC) \
-	  test-harness test-rest test-cores test-multiprocessing test-hosts lint-go test-asyncio test-threading test-go \
-	  test-controls test-interpreters test-deployed
+	  test-rest test-harness test-report test-multiprocessing test-cores test-hosts lint-go test-asyncio \
+	  test-threading test-go test-controls test-interpreters test-deployed
 
 CONTENDERS := threading asyncio multiprocessing go
 CLUSTERS := tests/conformance tests/linearizability
@@ -153,8 +153,13 @@ HOSTS := tests/hosts
 test-hosts: setup-test
 	$(BIN)/pytest $(HOSTS)
 
+REPORT := tests/report
+
+test-report: setup-test
+	$(BIN)/pytest $(REPORT)
+
 test-rest: setup-test
-	$(BIN)/pytest $(addprefix --ignore=,$(CLUSTERS) $(CORES) $(HARNESS) $(HOSTS) $(INTERPRETERS))
+	$(BIN)/pytest $(addprefix --ignore=,$(CLUSTERS) $(CORES) $(HARNESS) $(HOSTS) $(INTERPRETERS) $(REPORT))
 
 nightly: test mutants fuzz
 	$(BIN)/pytest tests/raft/lockstep --lockstep-events 1000000 --timeout 0

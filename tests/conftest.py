@@ -25,6 +25,17 @@ settings.register_profile("long", settings.get_profile("untimed"), max_examples=
 settings.load_profile("untimed")
 
 
+def pytest_configure() -> None:
+    """Undo what a shell does that runs the tests in the background.
+
+    It has these signals ignored, and so would be whatever the tests start.
+    """
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+    if signal.getsignal(signal.SIGQUIT) is signal.SIG_IGN:
+        signal.signal(signal.SIGQUIT, signal.SIG_DFL)
+
+
 def pytest_addoption(parser: pytest.Parser) -> None:
     group = parser.getgroup("raftmark")
     group.addoption(

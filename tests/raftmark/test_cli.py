@@ -198,8 +198,6 @@ def test_an_interrupted_run_keeps_its_trials_and_can_be_resumed(tmp_path, table)
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
-        # A shell that runs the tests in the background has SIGINT ignored.
-        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
     ) as bench:
         deadline = time.monotonic() + PATIENCE
         while not asked.exists():

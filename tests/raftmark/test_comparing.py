@@ -327,12 +327,6 @@ def test_what_a_killed_gate_knew_can_be_asked_and_the_next_one_cleans_up(project
             process.kill()
 
 
-def let_signals_end():
-    """Undo what a shell does that runs the tests in the background: it has these ignored."""
-    for number in (signal.SIGINT, signal.SIGQUIT):
-        signal.signal(number, signal.SIG_DFL)
-
-
 def start_gate(project, asked):
     """Start a gate, and return when its contender does what never ends."""
     gate = subprocess.Popen(
@@ -341,7 +335,6 @@ def start_gate(project, asked):
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
-        preexec_fn=let_signals_end,
     )
     deadline = time.monotonic() + LONG
     while not asked.exists():
