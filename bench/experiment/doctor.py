@@ -123,14 +123,17 @@ def _interpreter() -> Finding:
     """How the interpreter of the Python contenders was built, which counts as much as a model."""
     build = python_build()
     state = f"{build['implementation']} {build['version']}, {build['compiler']}, " + ", ".join(
-        f"{'with' if build[flag] else 'without'} {name}"
+        f"{name}{'' if build[flag] else ' not configured'}"
         for flag, name in (("pgo", "PGO"), ("lto", "LTO"))
     )
     if build["debug"]:
         helps = "a debug build is slow: use another interpreter"
         return Finding("interpreter", f"{state}, debug", Fitness.HARMS, helps)
     if not build["pgo"]:
-        helps = "a build with --enable-optimizations is faster: compare with none but its like"
+        helps = (
+            "a build with --enable-optimizations is faster, unless a distribution optimised this "
+            "one by other means: compare with none but its like"
+        )
         return Finding("interpreter", state, Fitness.HARMS, helps)
     return Finding("interpreter", state, Fitness.GOOD)
 

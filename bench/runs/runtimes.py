@@ -48,10 +48,14 @@ def runtime(hello: Mapping[str, Any]) -> str:
 
 
 def _build(build: Mapping[str, Any]) -> Iterator[str]:
-    """Yield how a runtime was built, as far as it counts: Python's by its names, Go's by flags."""
+    """Yield how a runtime was built, as far as it counts: Python's by its names, Go's by flags.
+
+    Of Python it is known what `configure` was asked for. A distribution may optimise by other means
+    (Debian does), which nothing tells.
+    """
     for key, name in (("pgo", "PGO"), ("lto", "LTO")):
         if key in build:
-            yield name if build[key] else f"no {name}"
+            yield name if build[key] else f"{name} not configured"
     if build.get("debug"):
         yield "debug build"
     for flag in ("-race", "-msan", "-asan", "-cover", "-gcflags", "-ldflags", "-tags", "-pgo"):

@@ -400,7 +400,7 @@ def test_runs_of_different_builds_are_not_compared_silently(tmp_path):
     said = plan_of_runs(base, head, margin=0.05).caution
     assert said is not None
     assert said.endswith(
-        " A ran on CPython 3.14, no PGO in BASE and on CPython 3.14, PGO, X=1 in HEAD."
+        " A ran on CPython 3.14, PGO not configured in BASE and on CPython 3.14, PGO, X=1 in HEAD."
     )
 
 

@@ -84,9 +84,9 @@ def test_a_count_that_creeps_is_seen_once_it_has_left_what_it_was():
     ("before", "since", "said"),
     [
         (
-            {"runtimes": {"a": "CPython 3.11, no PGO"}},
+            {"runtimes": {"a": "CPython 3.11, PGO not configured"}},
             {"runtimes": {"a": "CPython 3.11, PGO"}},
-            "a ran on CPython 3.11, no PGO before, on CPython 3.11, PGO since",
+            "a ran on CPython 3.11, PGO not configured before, on CPython 3.11, PGO since",
         ),
         (
             {},

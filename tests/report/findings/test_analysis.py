@@ -178,7 +178,7 @@ def test_how_a_runtime_was_built_is_told(tmp_path: Path) -> None:
                 "runtime": {"name": "CPython", "version": "3.14", "gil": True, "build": python},
             }
         )
-        == "CPython 3.14, GIL on, PGO, no LTO"
+        == "CPython 3.14, GIL on, PGO, LTO not configured"
     )
     told = {
         "name": "go",
