@@ -62,7 +62,8 @@ class Told(NamedTuple):
 class Rule(NamedTuple):
     """How a figure is judged: a change of `margin` is none, and its intervals' share of `error`.
 
-    Differences are the logarithms of a cost in HEAD over BASE, block by block.
+    Differences are the logarithms of a cost in HEAD over BASE, block by block: the typical ones,
+    of which the centre is judged, and those of the whole, of which the mean is.
     """
 
     margin: float
@@ -84,14 +85,14 @@ class Rule(NamedTuple):
     @property
     def fewest_same(self) -> int:
         """After how many blocks, at the earliest, it can be told that there is none."""
-        return int(self.first_told(np.zeros(200)).same)
+        return int(self.first_told(np.zeros(200), np.zeros(200)).same)
 
-    def judge(self, differences: list[float]) -> Judged:
+    def judge(self, typical: list[float], whole: list[float]) -> Judged:
         """Judge the blocks so far, in their order."""
-        centre = confidence_sequence(differences, self._centres_error)
-        mean = mean_sequence(differences, self._means_error)
+        centre = confidence_sequence(typical, self._centres_error)
+        mean = mean_sequence(whole, self._means_error)
         # Of its two ends only one can be wrong where a cost is missed, so each may be by itself.
-        reach = mean_sequence(differences, 2 * _MISSED)
+        reach = mean_sequence(whole, 2 * _MISSED)
         return Judged(centre, mean, self._verdict(centre, mean, reach))
 
     def _verdict(self, centre: Interval, mean: Interval, reach: Interval) -> Verdict:
@@ -106,7 +107,7 @@ class Rule(NamedTuple):
                 return Verdict.SAME
         return Verdict.UNDECIDED
 
-    def first_told(self, differences: Array) -> Told:
+    def first_told(self, typical: Array, whole: Array) -> Told:
         """Return what `judge` tells first, and after which block, for each of many sequences."""
         margin = math.log1p(self.margin)
 
@@ -114,18 +115,18 @@ class Rule(NamedTuple):
             return np.asarray(np.maximum.accumulate(evidence, axis=-1) >= -math.log(error))
 
         centre, mean = self._centres_error / 2, self._means_error / 2
-        small = above(log_evidence(differences + margin), centre) & above(
-            log_evidence(margin - differences), centre
+        small = above(log_evidence(typical + margin), centre) & above(
+            log_evidence(margin - typical), centre
         )
-        slower = (above(log_evidence(differences), centre) & ~small) | above(
-            mean_evidence(differences, 0.0), mean
+        slower = (above(log_evidence(typical), centre) & ~small) | above(
+            mean_evidence(whole, 0.0), mean
         )
-        not_dearer = ~slower & above(mean_evidence(-differences, -margin), _MISSED)
+        not_dearer = ~slower & above(mean_evidence(-whole, -margin), _MISSED)
         faster = not_dearer & (
-            (above(log_evidence(-differences), centre) & ~small)
-            | above(mean_evidence(-differences, 0.0), mean)
+            (above(log_evidence(-typical), centre) & ~small)
+            | above(mean_evidence(-whole, 0.0), mean)
         )
-        same = not_dearer & ~faster & small & above(mean_evidence(differences, -margin), _MISSED)
+        same = not_dearer & ~faster & small & above(mean_evidence(whole, -margin), _MISSED)
         told = slower | faster | same
         first = np.where(told.any(axis=-1), told.argmax(axis=-1), -1)[..., np.newaxis]
 

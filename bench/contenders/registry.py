@@ -133,7 +133,8 @@ class ContenderSpec(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     a command that gives the core a kept recording and prints what that took (see
     `bench.tracking.replayed`); none where nothing is counted so. A `control` is no answer to
     which model to choose: it differs from a contender in one thing, and so tells what that one
-    does. It takes part where it is asked for.
+    does. It takes part where it is asked for. `one_processor`: it keeps no more than one busy at a
+    time, so nothing is lost by its staying on one for a while.
     """
 
     name: str
@@ -154,6 +155,7 @@ class ContenderSpec(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     env: dict[str, str] = {}
     replay: list[str] = []
     control: bool = False
+    one_processor: bool = False
 
     @property
     def directory(self) -> Path:

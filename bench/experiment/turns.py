@@ -3,13 +3,16 @@
 A machine is fast in one second and slow in the next, so two processes that are measured one after
 the other differ by what changed between them. Here both go through the same seconds, in turns of
 some hundredths of a second. A coin says for each pair of turns who is first, so that neither has
-the better halves, and no rhythm of the machine goes with one of them. Stopping does something to a
-contender: its timers run out, its caches are another's, what was under way waits. It does that to
-both.
+the better halves, and no rhythm of the machine goes with one of them. The processors of a machine
+differ as well, from moment to moment (another machine may have its other half), so contenders that
+keep one busy at the most share one in each pair of turns: which, is drawn. Stopping does something
+to a contender: its timers run out, its caches are another's, what was under way waits. It does that
+to both.
 """
 
 from __future__ import annotations
 
+import os
 import random
 import threading
 import time
@@ -21,7 +24,8 @@ from typing import Any
 from raftmark.bench.contenders.contender import ContenderError, ContenderFailed
 from raftmark.bench.contenders.guardian import Guardian
 from raftmark.bench.contenders.registry import ContenderSpec
-from raftmark.bench.contenders.stopping import CannotStop, Stopping
+from raftmark.bench.contenders.stopping import CAN_KEEP_ON, CannotStop, Stopping
+from raftmark.bench.design.cells import NATIVE
 from raftmark.bench.design.schedule import Planned
 from raftmark.bench.experiment.trial import Course, Ran, Ready
 from raftmark.bench.runs.forms import Trial, Turn
@@ -46,7 +50,7 @@ def run_pair(
         if len(both) == len(courses):
             try:
                 coin = random.Random(f"{run.manifest.seed}/{pair[0].id}")
-                answers = _run_in_turns(both, coin, guardian)
+                answers = _run_in_turns(both, specs, coin, guardian)
             except CannotStop as reason:
                 say(f"{pair[0].id}: no turns, one after the other: {reason}")
             else:
@@ -71,7 +75,7 @@ def _begin(
 
 
 def _run_in_turns(
-    both: Sequence[Ready], coin: random.Random, guardian: Guardian
+    both: Sequence[Ready], specs: Sequence[ContenderSpec], coin: random.Random, guardian: Guardian
 ) -> list[Callable[[], Ran]]:
     """Let two contenders do their `run` in turns; return what came of it, or what to raise.
 
@@ -84,7 +88,10 @@ def _run_in_turns(
         for stopping in stoppings:
             stack.enter_context(stopping).require()
         replies = [ready.ask() for ready in both]
-        turns = take_turns(stoppings, turn_ms / 1e3, coin, _any_of(replies), both[0].cell.timeout_s)
+        processors = _shared_processors(specs) if both[0].cell.transport == NATIVE else []
+        turns = take_turns(
+            stoppings, turn_ms / 1e3, coin, _any_of(replies), both[0].cell.timeout_s, processors
+        )
     return [
         _answer(ready, reply, its) for ready, reply, its in zip(both, replies, turns, strict=True)
     ]
@@ -96,10 +103,12 @@ def take_turns(
     coin: random.Random,
     over: threading.Event,
     most_s: float,
+    processors: Sequence[int] = (),
 ) -> list[list[Turn]]:
     """Let one run while the other is stopped, until it is `over` or has taken so long.
 
-    Returns when each of them ran; both run in the end.
+    In each pair of turns they are kept on one of these `processors`, if there are any. Returns when
+    each of them ran; both run in the end, wherever they like.
     """
     turns: list[list[Turn]] = [[] for _ in both]
     deadline = time.monotonic() + most_s
@@ -107,6 +116,10 @@ def take_turns(
         for each in both:
             each.stop()
         while not over.is_set() and time.monotonic() < deadline:
+            if processors:
+                drawn = {coin.choice(processors)}
+                for each in both:
+                    each.keep_on(drawn)
             for which in coin.sample(range(len(both)), len(both)):
                 # Who goes on may have the processor at once, and this process none for a while.
                 started_ns = time.monotonic_ns()
@@ -117,8 +130,17 @@ def take_turns(
                 turns[which].append((started_ns, ended_ns))
     finally:
         for each in both:
+            if processors:
+                each.keep_on(processors)
             each.go_on()
     return turns
+
+
+def _shared_processors(specs: Sequence[ContenderSpec]) -> list[int]:
+    """Return the processors of which two contenders share one at a time; none if they do not."""
+    if not (CAN_KEEP_ON and all(spec.one_processor for spec in specs)):
+        return []
+    return sorted(os.sched_getaffinity(0))
 
 
 def _any_of(replies: Sequence[Future[dict[str, Any]]]) -> threading.Event:

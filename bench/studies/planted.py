@@ -32,9 +32,10 @@ from raftmark.bench.analysis.verdicts import NEVER, Rule
 from raftmark.bench.git import git
 from raftmark.bench.runs.store import Run
 from raftmark.bench.tracking import rates
-from raftmark.bench.tracking.compare import log_ratios
+from raftmark.bench.tracking.compare import differences_of
+from raftmark.bench.tracking.differences import Difference
 from raftmark.bench.tracking.gate import Side, Wish, begin, measure
-from raftmark.bench.tracking.plans import BASE, HEAD, METRICS, Compared, Plan, side
+from raftmark.bench.tracking.plans import BASE, HEAD, Compared, Plan, side
 from raftmark.bench.tracking.rates import Noise
 from raftmark.bench.tracking.revisions import TABLE, Repository
 
@@ -67,7 +68,10 @@ _GO_FIELD = ("type Node struct {\n", "type Node struct {\n\tplanted int\n")
 
 
 class Figure(msgspec.Struct, frozen=True):
-    """What a gate found of a figure: its differences, pair by pair, and when (s) it was told."""
+    """What a gate found of a figure, pair by pair, and when (s) it was told.
+
+    `differences` are the typical ones, `wholes` those of the whole, which are the same if not kept.
+    """
 
     contender: str
     cell: str
@@ -75,6 +79,13 @@ class Figure(msgspec.Struct, frozen=True):
     differences: list[float]
     verdict: str
     told_s: float | None
+    wholes: list[float] | None = None
+
+    @property
+    def pairs(self) -> list[Difference]:
+        """How the figure's pairs differ."""
+        wholes = self.differences if self.wholes is None else self.wholes
+        return [Difference(*each) for each in zip(self.differences, wholes, strict=True)]
 
 
 class Gate(msgspec.Struct, frozen=True):
@@ -226,20 +237,20 @@ def _commit(project: Path) -> str:
 
 def _gate(run: Run, plan: Plan, contender: str | None, aim: float, rounds: int, end: str) -> Gate:
     figures = []
-    for figure in plan.figures:
-        costs = costs_of(run, plan, figure)
-        told = plan.rule.first_told(np.array(list(costs.values()))) if costs else None
-        verdict = plan.rule.judge(list(costs.values())).verdict
+    for figure, costs in differences_of(run, plan).items():
+        typical = [each.typical for each in costs.values()]
+        whole = [each.whole for each in costs.values()]
+        told = plan.rule.first_told(np.array(typical), np.array(whole)) if costs else None
         block = None if told is None or told.first >= NEVER else list(costs)[int(told.first) - 1]
-        told_s = None if block is None else _seconds_until(run, figure, block)
         figures.append(
             Figure(
                 figure.contender,
                 figure.cell,
                 figure.metric,
-                [round(cost, 5) for cost in costs.values()],
-                verdict.name,
-                told_s,
+                [round(cost, 5) for cost in typical],
+                plan.rule.judge(typical, whole).verdict.name,
+                None if block is None else _seconds_until(run, figure, block),
+                None if typical == whole else [round(cost, 5) for cost in whole],
             )
         )
     return Gate(
@@ -253,12 +264,6 @@ def _gate(run: Run, plan: Plan, contender: str | None, aim: float, rounds: int, 
         margin=plan.margin,
         figures=figures,
     )
-
-
-def costs_of(run: Run, plan: Plan, figure: Compared) -> dict[int, float]:
-    """Return the logarithm of a figure's cost in HEAD over BASE, by block."""
-    sign = -1.0 if METRICS[figure.metric].higher_is_better else 1.0
-    return {block: sign * ratio for block, ratio in log_ratios(run, plan, figure).items()}
 
 
 def _seconds_until(run: Run, figure: Compared, block: int) -> float:
@@ -317,13 +322,11 @@ def _row(kind: tuple[str | None, float], gates: list[Gate]) -> str:
 
 def _noise(gates: Iterable[Gate]) -> Noise:
     """Return all pairs of gates in which nothing was planted."""
-    found: dict[Compared, dict[Hashable, float]] = defaultdict(dict)
+    found: dict[Compared, dict[Hashable, Difference]] = defaultdict(dict)
     for number, gate in enumerate(gates):
         for figure in gate.figures:
             key = Compared(figure.contender, figure.cell, figure.metric)
-            found[key].update(
-                ((number, pair), cost) for pair, cost in enumerate(figure.differences)
-            )
+            found[key].update(((number, pair), cost) for pair, cost in enumerate(figure.pairs))
     return found
 
 

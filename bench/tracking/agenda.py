@@ -15,12 +15,12 @@ from typing import NamedTuple
 
 import numpy as np
 
-from raftmark.bench.analysis.metrics import Metric, values
 from raftmark.bench.analysis.sequential import Verdict
 from raftmark.bench.analysis.verdicts import NEVER, Rule
 from raftmark.bench.design.specification import Cell
 from raftmark.bench.runs.forms import Trial
 from raftmark.bench.tracking.counting import COUNTED_CELL, count_commands
+from raftmark.bench.tracking.differences import Difference, differences
 from raftmark.bench.tracking.plans import BASE, HEAD, METRICS, Compared, Plan
 
 # A pair that so many trials in a row were lost of is given up: it would take the others' time.
@@ -57,7 +57,7 @@ class Agenda:
         self._cells = {cell.id: cell for cell in cells}
         self._blocks = blocks
         self._chance = chance
-        self._differences: dict[Compared, list[float]] = {f: [] for f in plan.figures}
+        self._differences: dict[Compared, list[Difference]] = {f: [] for f in plan.figures}
         self._verdicts = dict.fromkeys(plan.figures, Verdict.UNDECIDED)
         self._expected = dict.fromkeys(plan.figures, _Expected(self._rule.fewest, False))
         self._uncounted = {Pair(COUNTED_CELL.id, name) for name in plan.counted}
@@ -116,24 +116,26 @@ class Agenda:
             if all(count_commands(trial) for trial in sides.values()):
                 self._uncounted.discard(pair)
             return
-        found = {which: values(self._cells[pair.cell], trial) for which, trial in sides.items()}
+        found = differences(self._cells[pair.cell], sides[BASE], sides[HEAD])
         for figure in self._verdicts:
-            if Pair(figure.cell, figure.contender) == pair:
-                metric = METRICS[figure.metric]
-                if (difference := _cost(metric, found[BASE], found[HEAD])) is not None:
-                    self._note(figure, difference)
+            its = found.get(METRICS[figure.metric])
+            if Pair(figure.cell, figure.contender) == pair and its is not None:
+                self._note(figure, its.difference)
 
-    def _note(self, figure: Compared, difference: float) -> None:
-        differences = self._differences[figure]
-        differences.append(difference)
-        self._verdicts[figure] = self._rule.judge(differences).verdict
-        self._expected[figure] = self._foretell(differences)
+    def _note(self, figure: Compared, difference: Difference) -> None:
+        its = self._differences[figure]
+        its.append(difference)
+        self._verdicts[figure] = self._rule.judge(
+            [each.typical for each in its], [each.whole for each in its]
+        ).verdict
+        self._expected[figure] = self._foretell(its)
 
-    def _foretell(self, differences: Sequence[float]) -> _Expected:
+    def _foretell(self, its: Sequence[Difference]) -> _Expected:
         """Return how it would be decided, if the pairs went on as they have begun."""
-        if len(differences) < _TELLING:
+        if len(its) < _TELLING:
             return _Expected(self._rule.fewest, False)
-        told = self._rule.first_told(np.resize(differences, self._blocks))
+        typical, whole = np.resize(its, (self._blocks, 2)).T
+        told = self._rule.first_told(typical, whole)
         return _Expected(int(told.first), told.first in (told.same, NEVER))
 
     def _seconds_each(self, pair: Pair) -> float:
@@ -204,16 +206,6 @@ class Agenda:
 
 def _told(verdict: Verdict) -> bool:
     return verdict is not Verdict.UNDECIDED
-
-
-def _cost(
-    metric: Metric, base: Mapping[Metric, float], head: Mapping[Metric, float]
-) -> float | None:
-    """Return the logarithm of a cost's ratio, None where a trial has none."""
-    before, after = base.get(metric, 0.0), head.get(metric, 0.0)
-    if before <= 0 or after <= 0:
-        return None
-    return math.log(before / after if metric.higher_is_better else after / before)
 
 
 def _spell(number: int, what: str) -> str:

@@ -20,11 +20,12 @@ from enum import Enum
 import msgspec
 
 from raftmark.bench.analysis.averages import winsorised
-from raftmark.bench.analysis.metrics import Metric, values
+from raftmark.bench.analysis.metrics import Metric
 from raftmark.bench.analysis.sequential import Interval, Verdict
 from raftmark.bench.runs.forms import Trial
 from raftmark.bench.runs.store import Run
 from raftmark.bench.tracking.counting import COUNTED_CELL, Count, count_commands
+from raftmark.bench.tracking.differences import Difference, Pair, differences
 from raftmark.bench.tracking.plans import BASE, HEAD, METRICS, Compared, Plan, side
 
 
@@ -122,7 +123,7 @@ def compare_runs(base: Run, head: Run, plan: Plan, *, both: bool = False) -> Com
     names = list(plan.labels)
     of_base = {side(n, BASE) if both else n: n for n in names}
     of_head = {side(n, HEAD) if both else n: n for n in names}
-    measured = {BASE: _by_figure(base, of_base), HEAD: _by_figure(head, of_head)}
+    measured = _measure(base, of_base, head, of_head, both=both)
     trials = base.trials if both else [*base.trials, *head.trials]
     counts = _count(base, of_base, head, of_head)
     known = {count.contender for count in counts}
@@ -130,7 +131,7 @@ def compare_runs(base: Run, head: Run, plan: Plan, *, both: bool = False) -> Com
     return Comparison(
         plan=plan,
         run=head.manifest.run,
-        findings=[_find(figure, measured[BASE], measured[HEAD], plan) for figure in plan.figures],
+        findings=[_find(figure, measured.get(figure, {}), plan) for figure in plan.figures],
         counts=[*counts, *plan.code],
         uncounted=[name for name in plan.counted if name not in known],
         failures=_failures(trials),
@@ -147,47 +148,50 @@ def compare_runs(base: Run, head: Run, plan: Plan, *, both: bool = False) -> Com
     )
 
 
-_Measured = dict[tuple[str, str, str], dict[int, float]]
+_Measured = dict[Compared, dict[int, Pair]]
 
 
-def _by_figure(run: Run, names: Mapping[str, str]) -> _Measured:
-    """Return each figure's values by block, for contenders by their names in the run."""
-    cells = {cell.id: cell for cell in run.manifest.specification.cells}
+def _measure(
+    base: Run, of_base: Mapping[str, str], head: Run, of_head: Mapping[str, str], *, both: bool
+) -> _Measured:
+    """Return each figure's pairs by block, for contenders by their names in the runs."""
+    cells = {cell.id: cell for cell in head.manifest.specification.cells}
+    before, after = _places(base, of_base), _places(head, of_head)
     found: _Measured = {}
-    for trial in run.trials:
-        if trial.contender not in names:
-            continue
-        for metric, value in values(cells[trial.cell], trial).items():
-            key = (names[trial.contender], trial.cell, metric.key)
-            found.setdefault(key, {})[trial.block] = value
+    for place in sorted(before.keys() & after.keys()):
+        name, cell, block = place
+        if cell in cells:
+            pairs = differences(cells[cell], before[place], after[place], in_turns=both)
+            for metric, pair in pairs.items():
+                found.setdefault(Compared(name, cell, metric.key), {})[block] = pair
     return found
 
 
-def log_ratios(run: Run, plan: Plan, figure: Compared) -> dict[int, float]:
-    """Return the logarithm of HEAD over BASE for a figure of a comparison's run, by block."""
-    base, head = (
-        _by_figure(run, {side(name, which): name for name in plan.labels}) for which in (BASE, HEAD)
-    )
-    return {block: math.log(new / old) for block, (old, new) in _pairs(figure, base, head).items()}
-
-
-def _pairs(figure: Compared, base: _Measured, head: _Measured) -> dict[int, tuple[float, float]]:
-    """Return a figure's two values by block, where both trials succeeded and have a ratio."""
-    key = (figure.contender, figure.cell, figure.metric)
-    before, after = base.get(key, {}), head.get(key, {})
+def _places(run: Run, names: Mapping[str, str]) -> dict[tuple[str, str, int], Trial]:
     return {
-        block: (before[block], after[block])
-        for block in sorted(before.keys() & after.keys())
-        if before[block] > 0 and after[block] > 0
+        (names[trial.contender], trial.cell, trial.block): trial
+        for trial in run.trials
+        if trial.contender in names
     }
 
 
-def _find(figure: Compared, base: _Measured, head: _Measured, plan: Plan) -> Finding:
+def differences_of(run: Run, plan: Plan) -> dict[Compared, dict[int, Difference]]:
+    """Return how a comparison's pairs differ in each of its figures, by block."""
+    of_base, of_head = ({side(name, w): name for name in plan.labels} for w in (BASE, HEAD))
+    measured = _measure(run, of_base, run, of_head, both=True)
+    return {
+        figure: {block: pair.difference for block, pair in measured.get(figure, {}).items()}
+        for figure in plan.figures
+    }
+
+
+def _find(figure: Compared, measured: Mapping[int, Pair], plan: Plan) -> Finding:
     metric = METRICS[figure.metric]
-    pairs = list(_pairs(figure, base, head).values())
-    logarithms = [math.log(new / old) for old, new in pairs]
+    pairs = list(measured.values())
+    typical = [pair.difference.typical for pair in pairs]
+    whole = [pair.difference.whole for pair in pairs]
+    judged = plan.rule.judge(typical, whole)
     sign = -1.0 if metric.higher_is_better else 1.0
-    judged = plan.rule.judge([sign * logarithm for logarithm in logarithms])
     low, high = _turned(judged.centre, sign)
     mean_low, mean_high = _turned(judged.mean, sign)
     return Finding(
@@ -197,13 +201,13 @@ def _find(figure: Compared, base: _Measured, head: _Measured, plan: Plan) -> Fin
         title=metric.title,
         unit=metric.unit,
         blocks=len(pairs),
-        base=statistics.median(old for old, _ in pairs) if pairs else None,
-        head=statistics.median(new for _, new in pairs) if pairs else None,
-        ratio=math.exp(statistics.median(logarithms)) if pairs else None,
+        base=statistics.median(pair.base for pair in pairs) if pairs else None,
+        head=statistics.median(pair.head for pair in pairs) if pairs else None,
+        ratio=math.exp(sign * statistics.median(typical)) if pairs else None,
         low=math.exp(low) if math.isfinite(low) else None,
         high=math.exp(high) if math.isfinite(high) else None,
         verdict=judged.verdict,
-        mean=math.exp(statistics.fmean(map(winsorised, logarithms))) if pairs else None,
+        mean=math.exp(sign * statistics.fmean(map(winsorised, whole))) if pairs else None,
         mean_low=math.exp(mean_low),
         mean_high=math.exp(mean_high),
     )

@@ -23,7 +23,8 @@ from numpy.typing import NDArray
 from raftmark.bench.analysis.sequential import Array
 from raftmark.bench.analysis.verdicts import NEVER, Rule
 from raftmark.bench.runs.store import Run, StoreError
-from raftmark.bench.tracking.compare import log_ratios
+from raftmark.bench.tracking.compare import differences_of
+from raftmark.bench.tracking.differences import Difference
 from raftmark.bench.tracking.gate import Wish
 from raftmark.bench.tracking.plans import METRICS, Compared, Plan
 
@@ -31,25 +32,15 @@ GATES = 1000
 PAIRS = 40
 PLANTED = (0.0, 0.02, 0.05, 0.10, 0.20)
 
-Noise = Mapping[Compared, Mapping[Hashable, float]]
-"""The logarithm of each figure's cost in HEAD over BASE, by the pair of trials that gave it."""
+Noise = Mapping[Compared, Mapping[Hashable, Difference]]
+"""How HEAD's cost differs from BASE's in each figure, by the pair of trials that showed it."""
 
 
-def noise(run: Run, plan: Plan) -> Noise:
-    """Return what a comparison of a revision with itself found, by block."""
-    return {
-        figure: {
-            block: -ratio if METRICS[figure.metric].higher_is_better else ratio
-            for block, ratio in log_ratios(run, plan, figure).items()
-        }
-        for figure in plan.figures
-    }
-
-
-def draw(found: Noise, rng: np.random.Generator) -> dict[Compared, Array]:
+def draw(found: Noise, rng: np.random.Generator) -> dict[Compared, tuple[Array, Array]]:
     """Draw `GATES` gates of `PAIRS` pairs without a difference, for every figure that has pairs.
 
-    Figures of one contender in one cell are of the same pairs, and are drawn together.
+    Returns the typical differences and those of the whole. Figures of one contender in one cell are
+    of the same pairs, and are drawn together.
     """
     cells: dict[tuple[str, str], list[Compared]] = defaultdict(list)
     for figure in found:
@@ -62,7 +53,8 @@ def draw(found: Noise, rng: np.random.Generator) -> dict[Compared, Array]:
         drawn = rng.choice(len(pairs), size=(GATES, PAIRS))
         coins = rng.choice([-1.0, 1.0], size=(GATES, PAIRS))
         for figure in figures:
-            gates[figure] = coins * np.array([found[figure][pair] for pair in pairs])[drawn]
+            its = np.array([found[figure][pair] for pair in pairs])[drawn]
+            gates[figure] = (coins * its[..., 0], coins * its[..., 1])
     return gates
 
 
@@ -80,10 +72,12 @@ def table(found: Noise, rule: Rule, labels: Mapping[str, str], seed: int = 1) ->
         "|---|---:|---:|" + "---:|" * len(PLANTED),
     ]
     wolf = np.zeros(GATES, dtype=bool)
-    for figure, drawn in gates.items():
-        outcomes = [rule.first_told(drawn + math.log1p(planted)) for planted in PLANTED]
+    for figure, (typical, whole) in gates.items():
+        outcomes = [
+            rule.first_told(typical + cost, whole + cost) for cost in map(math.log1p, PLANTED)
+        ]
         wolf |= outcomes[0].slower < NEVER
-        differences = list(found[figure].values())
+        differences = [difference.typical for difference in found[figure].values()]
         size = math.expm1(float(np.median(np.abs(differences))))
         cells = [_spell(outcome.slower) for outcome in outcomes]
         lines.append(
@@ -123,9 +117,12 @@ def main() -> None:
                 raise StoreError(f"{path} is no comparison: `raftmark compare HEAD HEAD` makes one")
             # A run that is to hold noise alone is best recorded with a margin that nothing meets.
             plan = msgspec.structs.replace(plan, margin=Wish().margin)
-            found = {
-                figure: {pair: arguments.scale * difference for pair, difference in pairs.items()}
-                for figure, pairs in noise(run, plan).items()
+            found: Noise = {
+                figure: {
+                    pair: Difference(*(arguments.scale * each for each in difference))
+                    for pair, difference in pairs.items()
+                }
+                for figure, pairs in differences_of(run, plan).items()
             }
             print("\n".join(table(found, plan.rule, plan.labels)), end="\n\n")
     except StoreError as error:

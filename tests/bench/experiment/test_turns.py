@@ -16,7 +16,7 @@ import pytest
 from raftmark.bench.analysis import metrics
 from raftmark.bench.contenders.guardian import Guardian
 from raftmark.bench.contenders.registry import load_contenders
-from raftmark.bench.contenders.stopping import CannotStop, Stopping
+from raftmark.bench.contenders.stopping import CAN_KEEP_ON, CannotStop, Stopping
 from raftmark.bench.design.cells import turns_cell
 from raftmark.bench.design.schedule import Planned
 from raftmark.bench.experiment.turns import run_pair, take_turns
@@ -49,6 +49,9 @@ class Clockwork:
             def stop(self):
                 clockwork.seen.append(f"{name} stops")
 
+            def keep_on(self, processors):
+                clockwork.seen.append(f"{name} on {sorted(processors)}")
+
         return Side()
 
 
@@ -66,6 +69,36 @@ def test_one_runs_while_the_other_is_stopped_and_a_coin_says_who_begins():
     assert [len(each) for each in turns] == [40, 40]
     everything = sorted(turns[0] + turns[1])
     assert all(a[1] <= b[0] for a, b in pairwise(everything))
+
+
+def test_two_that_share_a_processor_have_the_same_in_each_pair_of_turns():
+    clockwork = Clockwork(rounds=40)
+    both = [clockwork.side("a"), clockwork.side("b")]
+    take_turns(both, 0.0005, random.Random(1), clockwork.over, PATIENCE, [3, 5])
+    of_a, of_b = (
+        [line.split(" on ")[1] for line in clockwork.seen if line.startswith(f"{name} on [")]
+        for name in "ab"
+    )
+    assert of_a == of_b
+    assert {*of_a[:-1]} == {"[3]", "[5]"}
+    assert of_a[-1] == "[3, 5]"
+
+
+@pytest.mark.skipif(not CAN_KEEP_ON, reason="no process can be kept on a processor here")
+def test_all_threads_are_kept_on_a_processor_and_let_go(tmp_path):
+    (processor, *_) = everywhere = os.sched_getaffinity(0)
+    with load_contenders()["asyncio"].launch() as contender, Guardian() as guardian:
+        contender.call("start", nodes=3)
+        with Stopping.of(contender, guardian) as stopping:
+            threads = [
+                thread.id
+                for pid in contender.processes()
+                for thread in psutil.Process(pid).threads()
+            ]
+            stopping.keep_on({processor})
+            assert all(os.sched_getaffinity(thread) == {processor} for thread in threads)
+            stopping.keep_on(everywhere)
+            assert all(os.sched_getaffinity(thread) == everywhere for thread in threads)
 
 
 def test_turns_end_when_neither_answers_in_time():

@@ -3,7 +3,7 @@
 import pytest
 
 from raftmark.bench.runs.results import ReplicateResult
-from raftmark.bench.runs.turns import SETTLING_NS, between_turns, in_turns
+from raftmark.bench.runs.turns import SETTLING_NS, between_turns, in_turns, typical_ratio
 
 MS = 1_000_000
 S = SETTLING_NS // MS
@@ -53,3 +53,21 @@ def test_one_long_slice_over_everything_tells_nothing():
 def test_what_is_done_between_turns_is_found(going_on, expected):
     found = result([(50, 5), (60, going_on), (70, going_on), (100, 5)])
     assert between_turns(found, turns((1000, 1050), (1080, 1100))).commands == expected
+
+
+def paces(*counts, begin):
+    """Return what was counted in turns of 20 ms, every 40 ms, the first of which begins so late."""
+    slices = []
+    for place, count in enumerate(counts):
+        start = 40 * place + begin
+        slices += [(start + S, 50), (start + 20, count), (start + 21, 0)]
+    its = [(1000 + 40 * n + begin, 1020 + 40 * n + begin) for n in range(len(counts))]
+    return result(slices), turns(*its)
+
+
+def test_the_typical_ratio_is_the_middle_one_of_pairs_of_turns():
+    base = paces(100, 50, 100, 0, 200, begin=0)
+    head = paces(110, 55, 900, 70, 20, begin=20)
+    assert typical_ratio(base, head) == pytest.approx(1.1)
+    assert typical_ratio(base, base) == 1
+    assert typical_ratio(paces(0, 0, begin=0), paces(5, 5, begin=20)) is None

@@ -2,6 +2,7 @@
 
 import numpy as np
 
+from raftmark.bench.tracking.differences import Difference
 from raftmark.bench.tracking.plans import Compared
 from raftmark.bench.tracking.rates import draw
 
@@ -12,11 +13,15 @@ THROUGHPUT, CPU, MEMORY = (
 
 
 def test_drawn_gates_have_the_noise_and_no_difference():
-    noise = {1: 0.5, 2: -0.25, 4: 0.125}
-    differences = {THROUGHPUT: noise, CPU: {**noise, 9: 7.0}, MEMORY: dict.fromkeys(noise, 0.0)}
+    noise = {1: Difference(0.5, 0.75), 2: Difference(-0.25, 0.5), 4: Difference(0.125, 0.0)}
+    nothing = dict.fromkeys(noise, Difference(0.0, 0.0))
+    differences = {THROUGHPUT: noise, CPU: {**noise, 9: Difference(7.0, 7.0)}, MEMORY: nothing}
     gates = draw(differences, np.random.default_rng(1))
-    assert set(np.unique(np.abs(gates[THROUGHPUT]))) == {0.125, 0.25, 0.5}
-    assert abs(np.sign(gates[THROUGHPUT]).mean()) < 0.03
-    # Figures of one pair of trials go together, as they were measured together.
-    assert (gates[CPU] == gates[THROUGHPUT]).all()
-    assert not gates[MEMORY].any()
+    typical, whole = gates[THROUGHPUT]
+    assert set(np.unique(np.abs(typical))) == {0.125, 0.25, 0.5}
+    assert abs(np.sign(typical).mean()) < 0.03
+    # What a pair showed goes together, as it was measured together.
+    of = {0.5: 0.75, 0.25: -0.5, 0.125: 0.0}
+    assert all(w == np.sign(t) * of[abs(t)] for t, w in zip(typical[0], whole[0], strict=True))
+    assert (gates[CPU][0] == typical).all()
+    assert not np.any(gates[MEMORY])
