@@ -92,6 +92,7 @@ type goRuntime struct {
 	GOMEMLIMIT uint64            `json:"gomemlimit"`
 	Sync       string            `json:"sync"`
 	Build      map[string]string `json:"build"`
+	Library    string            `json:"library,omitzero"` // whose Raft a node program runs
 }
 
 type started struct {

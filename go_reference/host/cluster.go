@@ -8,21 +8,37 @@ import (
 	"raftmark/workload"
 )
 
-// A Model is a concurrency model: the contender's name, and how it starts a cluster, or one node
-// of a deployed cluster.
+// A Model is a concurrency model, or somebody's Raft: the contender's name, and how it starts a
+// cluster, or one node of a deployed cluster.
 type Model struct {
-	Name   string
-	Start  func(lives.Config, []raft.NodeID, lives.Events) (Cluster, error)
-	Deploy func(lives.Config, raft.NodeID, lives.Events) Deployed
+	Name    string
+	Start   func(lives.Config, []raft.NodeID, lives.Events) (Cluster, error)
+	Deploy  func(lives.Config, Place, lives.Events) (Deployed, error)
+	Offers  []string // what its node programs do; nil for all that there is
+	Library string   // whose Raft it is, with the version; empty for the project's own
 }
 
-// Deployed is a cluster of which one node is here, and crashed to begin with.
+// A Place is where a node of a deployed cluster is, and whom it lets in.
+type Place struct {
+	Cluster string // the same for all nodes
+	Node    raft.NodeID
+	Address string // to listen on: "127.0.0.1:0", for instance
+	Secret  []byte // which all nodes have, or nobody; nil for none
+	// Refused hears why a connection was refused or thrown away; the peer is 0 if that is not
+	// known. It must not block.
+	Refused func(peer raft.NodeID, reason string)
+}
+
+// Deployed is a cluster of which one node is here, crashed to begin with. Stop ends its network
+// too.
 type Deployed interface {
 	Cluster
-	// Receive takes a message that has come from elsewhere.
-	Receive(raft.Message)
 	// Propose gives a client's command to a node.
 	Propose(raft.NodeID, raft.Proposal)
+	// Address is where the node listens.
+	Address() string
+	// SetPeers says where the peers are, in place of what was said before.
+	SetPeers(map[raft.NodeID]string)
 }
 
 // A Cluster is what a host serves. Any goroutine may call its methods; [lives.Operator] says what

@@ -51,9 +51,7 @@ var goroutines = Model{
 	Start: func(config lives.Config, nodes []raft.NodeID, events lives.Events) (Cluster, error) {
 		return cluster.Start(config, nodes, events)
 	},
-	Deploy: func(config lives.Config, id raft.NodeID, events lives.Events) Deployed {
-		return cluster.Deploy(config, id, events)
-	},
+	Deploy: OverTCP(cluster.Deploy),
 }
 
 // session lets a test talk to a host, and ends its input.

@@ -2,6 +2,7 @@ package host
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"maps"
@@ -11,7 +12,6 @@ import (
 	"time"
 
 	"raftmark/lives"
-	"raftmark/network"
 	"raftmark/raft"
 	"raftmark/serving"
 )
@@ -31,7 +31,6 @@ type program struct {
 type site struct {
 	Deployed
 	id      raft.NodeID
-	network *network.Network
 	clients *serving.Service // nil before serve
 	running context.Context
 	cancel  context.CancelCauseFunc
@@ -61,7 +60,6 @@ func (p *program) end() {
 			p.clients.Close()
 		}
 		p.Stop()
-		p.network.Close()
 		p.outcomes.Wait()
 		p.site = nil
 	}
@@ -139,16 +137,24 @@ func act(perform func(*site) error) operation[*program] {
 }
 
 func (p *program) hello(_ int, f *fields) (any, error) {
+	runtime := describeRuntime()
+	runtime.Library = p.model.Library
+	offers := p.model.Offers
+	if offers == nil {
+		offers = allOffers
+	}
 	return nodeIntroduction{introduction{
 		Contender: p.model.Name,
 		Protocol:  protocolVersion,
 		Language:  "Go",
-		Runtime:   describeRuntime(),
-		Features: []string{
-			"memory", "disk", "replicate", "offered", "service", "read", "snapshot", "transfer",
-			"membership", "pre_vote", "check_quorum", "trace", "slices", "columns",
-		},
+		Runtime:   runtime,
+		Features:  offers,
 	}, true}, f.end()
+}
+
+var allOffers = []string{
+	"memory", "disk", "replicate", "offered", "service", "read", "snapshot", "transfer",
+	"membership", "pre_vote", "check_quorum", "trace", "slices", "columns",
 }
 
 func (p *program) listen(_ int, f *fields) (any, error) {
@@ -167,27 +173,27 @@ func (p *program) listen(_ int, f *fields) (any, error) {
 		return nil, err
 	}
 	config.Settings.Nodes = voters
-	s := &site{id: id}
-	s.network, err = network.Listen(address, network.Config{
-		Cluster: name,
-		Node:    id,
-		Secret:  p.secret,
-		Seed:    config.Seed,
-		Deliver: func(message raft.Message) { s.Receive(message) },
-		Refused: func(peer raft.NodeID, reason string) { p.tellRefused(id, peer, reason) },
-	})
-	if err != nil {
-		return nil, raft.Errorf(raft.Unavailable, "%v", err)
-	}
-	config.Remote = s.network
 	events := p.events(trace)
 	events.MembersCommitted = func(told raft.Membership) {
 		p.out.put(membersEvent{"members", told.AsOf, told.Members})
 	}
-	s.Deployed = p.model.Deploy(config, id, events)
+	s := &site{id: id}
+	s.Deployed, err = p.model.Deploy(config, Place{
+		Cluster: name,
+		Node:    id,
+		Address: address,
+		Secret:  p.secret,
+		Refused: func(peer raft.NodeID, reason string) { p.tellRefused(id, peer, reason) },
+	}, events)
+	if refusal := (*raft.Error)(nil); errors.As(err, &refusal) {
+		return nil, refusal
+	}
+	if err != nil {
+		return nil, raft.Errorf(raft.Unavailable, "%v", err)
+	}
 	s.running, s.cancel = context.WithCancelCause(context.Background())
 	p.site = s
-	return listening{s.network.Address()}, nil
+	return listening{s.Address()}, nil
 }
 
 // mayListen fails where others reach an address, and nothing keeps strangers out.
@@ -250,7 +256,7 @@ func (p *program) peers(_ int, f *fields) (any, error) {
 	if err != nil {
 		return nil, err
 	}
-	site.network.SetPeers(peers)
+	site.SetPeers(peers)
 	return nothing{}, nil
 }
 

@@ -80,12 +80,13 @@ func appendEntryList(b []byte, entries []Entry) []byte {
 	for _, entry := range entries {
 		b = msgp.AppendArrayHeader(b, 2)
 		b = msgp.AppendUint64(b, entry.Term)
-		b = appendCommand(b, entry.Command)
+		b = AppendCommand(b, entry.Command)
 	}
 	return b
 }
 
-func appendSnapshot(b []byte, snapshot *Snapshot) []byte {
+// AppendSnapshot appends a snapshot as it is on disk.
+func AppendSnapshot(b []byte, snapshot *Snapshot) []byte {
 	b = msgp.AppendArrayHeader(b, 5)
 	b = msgp.AppendUint64(b, recordSnapshot)
 	b = msgp.AppendUint64(b, uint64(snapshot.LastIndex))
@@ -126,7 +127,8 @@ func appendServers(b []byte, servers []NodeID) []byte {
 	return b
 }
 
-func appendCommand(b []byte, command *Command) []byte {
+// AppendCommand appends a command as it is on disk and on its way.
+func AppendCommand(b []byte, command *Command) []byte {
 	b = msgp.AppendArrayHeader(b, 6)
 	b = msgp.AppendString(b, string(command.Op))
 	b = msgp.AppendString(b, command.Key)
@@ -353,7 +355,10 @@ func (r *decoder) entries() []Entry {
 
 func (r *decoder) entry() Entry {
 	r.expect(2)
-	term := r.integer()
+	return Entry{r.integer(), r.command()}
+}
+
+func (r *decoder) command() *Command {
 	r.expect(6)
 	command := &struct {
 		Command
@@ -364,7 +369,28 @@ func (r *decoder) entry() Entry {
 	command.Expect = r.optionalIn(&command.expect)
 	command.Client = r.optionalIn(&command.client)
 	command.Serial = r.integer()
-	return Entry{term, &command.Command}
+	return &command.Command
+}
+
+// DecodeCommand is what [AppendCommand] has written.
+func DecodeCommand(b []byte) (*Command, error) {
+	r := decoder{rest: b}
+	command := r.command()
+	if !r.finished() {
+		return nil, fmt.Errorf("not a command: %s", describe(b))
+	}
+	return command, nil
+}
+
+// DecodeSnapshot is what [AppendSnapshot] has written.
+func DecodeSnapshot(b []byte) (*Snapshot, error) {
+	r := decoder{rest: b}
+	r.expect(5)
+	kind, snapshot := r.integer(), r.snapshot()
+	if !r.finished() || kind != recordSnapshot {
+		return nil, fmt.Errorf("not a snapshot: %s", describe(b))
+	}
+	return snapshot, nil
 }
 
 func (r *decoder) snapshot() *Snapshot {

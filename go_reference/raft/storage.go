@@ -169,7 +169,7 @@ func (s *DiskStorage) Save(save Save) error {
 	s.records = s.records[:0]
 	if save.Snapshot != nil {
 		s.records = append(s.records, header...)
-		s.record(appendSnapshot(s.payload[:0], save.Snapshot))
+		s.record(AppendSnapshot(s.payload[:0], save.Snapshot))
 		s.lastIndex = save.Snapshot.LastIndex
 	}
 	if save.FirstVoters != nil {

@@ -38,7 +38,7 @@ func FuzzPayload(f *testing.F) {
 	f.Add(appendEntries(nil, 1, entriesOf(1, 2)))
 	f.Add(appendTruncation(nil, 1))
 	f.Add(appendFirstVoters(nil, []NodeID{1, 2}))
-	f.Add(appendSnapshot(nil, &Snapshot{7, 3, Configuration{[]NodeID{1, 2}, []NodeID{3}}, []Item{{"k", "v", 0}, {"c", true, 9}}}))
+	f.Add(AppendSnapshot(nil, &Snapshot{7, 3, Configuration{[]NodeID{1, 2}, []NodeID{3}}, []Item{{"k", "v", 0}, {"c", true, 9}}}))
 	f.Add([]byte{0x93, 2, 1, 0xdd, 0xff, 0xff, 0xff, 0xff}) // 2³²−1 entries, not one of which is there
 	f.Add(append([]byte{0x93, 9}, bytes.Repeat([]byte{0x91}, 100_000)...))
 	f.Fuzz(func(t *testing.T, payload []byte) {
@@ -57,7 +57,7 @@ func FuzzPayload(f *testing.F) {
 func contentOf(saved Saved) []byte {
 	content := []byte(header)
 	if saved.Snapshot != nil {
-		content = appendFrame(content, appendSnapshot(nil, saved.Snapshot))
+		content = appendFrame(content, AppendSnapshot(nil, saved.Snapshot))
 	}
 	if saved.FirstVoters != nil {
 		content = appendFrame(content, appendFirstVoters(nil, saved.FirstVoters))

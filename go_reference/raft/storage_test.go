@@ -344,7 +344,7 @@ func TestAFileWithoutItsNewOneIsTheOldOne(t *testing.T) {
 func TestASnapshotComesFirstInItsFile(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "node-1.log")
 	content := appendFrame([]byte(header), appendHardState(nil, HardState{1, 1}))
-	damaged := appendFrame(content, appendSnapshot(nil, snapshotAt(1, 1, 1)))
+	damaged := appendFrame(content, AppendSnapshot(nil, snapshotAt(1, 1, 1)))
 	must(t, os.WriteFile(path, damaged, 0o666))
 	checkRefused(t, path, len(content), damaged)
 }

@@ -16,16 +16,10 @@ package main
 import (
 	"bytes"
 	"context"
-	"errors"
 	"flag"
 	"fmt"
 	"io"
 	"os"
-	"os/signal"
-	"runtime/debug"
-	"syscall"
-
-	"golang.org/x/sys/unix"
 
 	"raftmark/cluster"
 	"raftmark/host"
@@ -36,19 +30,12 @@ import (
 	"raftmark/workload"
 )
 
-// An interruption is the signal that ended the program.
-type interruption struct{ syscall.Signal }
-
-func (i interruption) Error() string { return i.String() }
-
 var goroutines = host.Model{
 	Name: "go",
 	Start: func(config lives.Config, nodes []raft.NodeID, events lives.Events) (host.Cluster, error) {
 		return cluster.Start(config, nodes, events)
 	},
-	Deploy: func(config lives.Config, id raft.NodeID, events lives.Events) host.Deployed {
-		return cluster.Deploy(config, id, events)
-	},
+	Deploy: host.OverTCP(cluster.Deploy),
 }
 
 var eventLoop = host.Model{
@@ -57,10 +44,6 @@ var eventLoop = host.Model{
 		return loop.Start(config, nodes, events)
 	},
 }
-
-// gcPercent is GOGC where nobody sets it. A log only grows, so that at the default of 100 much of it
-// is looked through again and again; the Python contenders run without the collector that would.
-const gcPercent = 400
 
 func main() {
 	if len(os.Args) > 1 && os.Args[1] == workload.SendArgument {
@@ -77,31 +60,12 @@ func main() {
 		}
 		return
 	}
-	if os.Getenv("GOGC") == "" {
-		debug.SetGCPercent(gcPercent)
-	}
 	serve, err := service(os.Args[1:])
 	if err != nil {
 		fmt.Fprintln(os.Stderr, "raftmark-go:", err)
 		os.Exit(2)
 	}
-	signals := make(chan os.Signal, 1)
-	signal.Notify(signals, syscall.SIGINT, syscall.SIGTERM)
-	if !signal.Ignored(syscall.SIGHUP) { // as nohup has it
-		signal.Notify(signals, syscall.SIGHUP)
-	}
-	ctx, cancel := context.WithCancelCause(context.Background())
-	go func() { cancel(interruption{(<-signals).(syscall.Signal)}) }()
-
-	err = serve(ctx, os.Stdin, os.Stdout, os.Stderr)
-	if interrupted := (interruption{}); errors.As(err, &interrupted) {
-		fmt.Fprintln(os.Stderr, "raftmark-go: ended by", unix.SignalName(interrupted.Signal))
-		os.Exit(128 + int(interrupted.Signal))
-	}
-	if err != nil {
-		fmt.Fprintln(os.Stderr, "raftmark-go:", err)
-		os.Exit(1)
-	}
+	os.Exit(host.Run("raftmark-go", serve))
 }
 
 // service is what the arguments ask for.

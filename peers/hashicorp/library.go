@@ -1,0 +1,176 @@
+package main
+
+import (
+	"fmt"
+	"net"
+	"os"
+	"path/filepath"
+	"strconv"
+	"sync/atomic"
+	"time"
+
+	"github.com/hashicorp/raft"
+	boltdb "github.com/hashicorp/raft-boltdb/v2"
+
+	"raftmark/host"
+	"raftmark/lives"
+	"raftmark/peers/adapter"
+	core "raftmark/raft"
+)
+
+// retained is how many snapshots are kept, as in the library's examples.
+const retained = 2
+
+// A library is the node through all its lives.
+type library struct {
+	id       core.NodeID
+	settings core.Settings
+	tuned    bool
+	file     string // of its log, without which that is in memory
+	events   lives.Events
+	links    *adapter.Links
+	listener *listener
+	peers    atomic.Pointer[map[core.NodeID]string]
+	counters counters
+
+	// What outlasts a life in memory.
+	memory    *raft.InmemStore
+	snapshots raft.SnapshotStore
+}
+
+// counters are those of all lives.
+type counters struct {
+	messages, bytes, saves, saveNs, entries atomic.Int64
+}
+
+func newLibrary(
+	config lives.Config, place host.Place, links *adapter.Links, events lives.Events, tuned bool,
+) (*library, error) {
+	l := &library{
+		id: place.Node, settings: config.Settings, tuned: tuned, events: events, links: links,
+	}
+	if err := raft.ValidateConfig(l.configure()); err != nil {
+		return nil, core.Errorf(core.BadRequest, "the library takes no such setting: %v", err)
+	}
+	if config.DataDir == "" {
+		l.memory, l.snapshots = raft.NewInmemStore(), raft.NewInmemSnapshotStore()
+	} else {
+		l.file = config.File(place.Node)
+	}
+	socket, err := net.Listen("tcp", place.Address)
+	if err != nil {
+		return nil, err
+	}
+	l.listener = listen(socket, &l.counters.bytes)
+	l.peers.Store(&map[core.NodeID]string{})
+	return l, nil
+}
+
+// configure is the library's configuration. Its timeouts are random between one and two times what
+// it is told, and heartbeats are sent about ten times in that time.
+func (l *library) configure() *raft.Config {
+	config := raft.DefaultConfig()
+	config.LocalID = serverID(l.id)
+	config.HeartbeatTimeout = l.settings.ElectionTimeout.Low
+	config.ElectionTimeout = l.settings.ElectionTimeout.Low
+	config.LeaderLeaseTimeout = min(config.LeaderLeaseTimeout, l.settings.ElectionTimeout.Low)
+	config.PreVoteDisabled = !l.settings.PreVote
+	config.SnapshotThreshold = uint64(l.settings.SnapshotEntries)
+	config.TrailingLogs = uint64(l.settings.SnapshotEntries / 4)
+	config.SnapshotInterval = time.Second
+	if l.settings.SnapshotEntries == 0 {
+		config.SnapshotThreshold = 1 << 62
+	}
+	config.LogLevel = "ERROR"
+	if l.tuned {
+		config.MaxAppendEntries = 1024
+		config.BatchApplyCh = true
+		config.CommitTimeout = 5 * time.Millisecond
+		config.NoLegacyTelemetry = true
+	}
+	return config
+}
+
+// Begin begins a life.
+func (l *library) Begin() (adapter.Life, error) {
+	logs, stable, err := l.open()
+	if err != nil {
+		return nil, err
+	}
+	begun, err := l.begin(logs, stable)
+	if err != nil {
+		return nil, closing(err, logs)
+	}
+	return begun, nil
+}
+
+// open opens what is stored.
+func (l *library) open() (logStore, raft.StableStore, error) {
+	if l.memory != nil {
+		return l.memory, l.memory, nil
+	}
+	if err := os.MkdirAll(filepath.Dir(l.file), 0o777); err != nil {
+		return nil, nil, err
+	}
+	store, err := boltdb.NewBoltStore(l.file)
+	if err != nil {
+		return nil, nil, err
+	}
+	l.snapshots, err = raft.NewFileSnapshotStore(l.file+".snapshots", retained, os.Stderr)
+	if err != nil {
+		return nil, nil, closing(err, store)
+	}
+	return store, store, nil
+}
+
+// Address is where it listens.
+func (l *library) Address() string { return l.listener.Addr().String() }
+
+// SetPeers says where the peers are.
+func (l *library) SetPeers(peers map[core.NodeID]string) { l.peers.Store(&peers) }
+
+// Counters are of all lives.
+func (l *library) Counters() core.Counters {
+	c := &l.counters
+	return core.Counters{
+		Messages: int(c.messages.Load()),
+		Bytes:    new(int(c.bytes.Load())),
+		Saves:    int(c.saves.Load()),
+		SaveNs:   c.saveNs.Load(),
+		Entries:  int(c.entries.Load()),
+	}
+}
+
+// Close closes the port.
+func (l *library) Close() error { return l.listener.end() }
+
+// The library names servers by texts, and asks where they are by their names.
+
+func serverID(id core.NodeID) raft.ServerID { return raft.ServerID(strconv.Itoa(int(id))) }
+
+func nodeOf(name string) core.NodeID {
+	id, err := strconv.Atoi(name)
+	if err != nil {
+		return 0 // nobody
+	}
+	return core.NodeID(id)
+}
+
+// ServerAddr is where a server listens.
+func (l *library) ServerAddr(id raft.ServerID) (raft.ServerAddress, error) {
+	address, known := (*l.peers.Load())[nodeOf(string(id))]
+	if !known {
+		return "", fmt.Errorf("node %s is not known", id)
+	}
+	return raft.ServerAddress(address), nil
+}
+
+// configuration is what the log begins with.
+func (l *library) configuration() (configuration raft.Configuration) {
+	for _, id := range l.settings.Nodes {
+		configuration.Servers = append(configuration.Servers, raft.Server{
+			Suffrage: raft.Voter, ID: serverID(id), Address: raft.ServerAddress(serverID(id)),
+		})
+	}
+	return configuration
+}

@@ -1,0 +1,192 @@
+package main
+
+import (
+	"errors"
+	"io"
+	"os"
+	"time"
+
+	"github.com/hashicorp/go-hclog"
+	"github.com/hashicorp/raft"
+
+	"raftmark/peers/adapter"
+	core "raftmark/raft"
+)
+
+// What the library's examples give its transport.
+const (
+	maxPool    = 3
+	ioTimeout  = 10 * time.Second
+	noDeadline = 0
+)
+
+// A life is the library's node from its start to a crash.
+type life struct {
+	library *library
+	raft    *raft.Raft
+	config  *raft.Config
+	logs    logStore
+	stable  raft.StableStore
+	machine *adapter.Machine
+	view    *view
+	stream  *stream
+}
+
+func (l *library) begin(logs logStore, stable raft.StableStore) (*life, error) {
+	term, err := stable.GetUint64(currentTerm)
+	if err != nil && err.Error() != boltNotFound {
+		return nil, err
+	}
+	b := &life{
+		library: l,
+		config:  l.configure(),
+		logs:    countedLog{logs, &l.counters},
+		machine: adapter.NewMachine(),
+		view:    &view{id: l.id, preVote: l.settings.PreVote, tell: l.events.RoleChanged},
+		stream:  l.listener.begin(),
+	}
+	b.stable = watchedStore{stable, &l.counters, b.view.newTerm}
+	b.view.present.Term = term
+	trans := l.transport(b.stream)
+	if err := b.bootstrap(trans); err != nil {
+		return nil, errAll(func() error { return err }, trans.Close)
+	}
+	var fsm raft.FSM = machine{b.machine}
+	if l.tuned {
+		fsm = batching{machine{b.machine}}
+	}
+	b.raft, err = raft.NewRaft(b.config, fsm, b.logs, b.stable, l.snapshots, trans)
+	if err != nil {
+		return nil, errAll(func() error { return err }, trans.Close)
+	}
+	// Nobody is heard before the observer is there.
+	b.raft.RegisterObserver(raft.NewObserver(nil, false, b.view.observe))
+	b.view.change(func() { b.view.present.Role = core.Follower })
+	b.stream.open()
+	return b, nil
+}
+
+// boltNotFound is what the store says of what was never saved.
+const boltNotFound = "not found"
+
+// bootstrap begins the log, unless there is one.
+func (b *life) bootstrap(trans raft.Transport) error {
+	err := raft.BootstrapCluster(
+		b.config, b.logs, b.stable, b.library.snapshots, trans, b.library.configuration())
+	if errors.Is(err, raft.ErrCantBootstrap) {
+		return nil
+	}
+	return err
+}
+
+func (l *library) transport(stream *stream) *transport {
+	logger := hclog.New(&hclog.LoggerOptions{Name: "raft-net", Output: os.Stderr, Level: hclog.Off})
+	return &transport{raft.NewNetworkTransportWithConfig(&raft.NetworkTransportConfig{
+		ServerAddressProvider: l,
+		Logger:                logger,
+		Stream:                stream,
+		MaxPool:               maxPool,
+		Timeout:               ioTimeout,
+	}), l}
+}
+
+// Do implements adapter.Life.
+func (b *life) Do(command *core.Command) core.Outcome { return b.outcome(b.apply(command)) }
+
+// Propose implements adapter.Life: the library has taken the command when it returns.
+func (b *life) Propose(proposal core.Proposal) {
+	future := b.apply(proposal.Command)
+	go func() { proposal.Done(b.outcome(future)) }()
+}
+
+func (b *life) apply(command *core.Command) raft.ApplyFuture {
+	return b.raft.Apply(core.AppendCommand(nil, command), noDeadline)
+}
+
+func (b *life) outcome(future raft.ApplyFuture) core.Outcome {
+	if err := future.Error(); err != nil {
+		return core.Outcome{Err: b.explain(err)}
+	}
+	applied := future.Response().(adapter.Applied)
+	return core.Outcome{
+		Index: int(future.Index()), Term: applied.Term, Result: applied.Result, Err: applied.Err,
+	}
+}
+
+// explain says in the protocol's words why the library did not do something.
+func (b *life) explain(err error) error {
+	switch {
+	case errors.Is(err, raft.ErrNotLeader), errors.Is(err, raft.ErrLeadershipTransferInProgress):
+		return core.NotTheLeader(b.view.now().Leader)
+	default:
+		// The entry may be in the log, and another leader commit it.
+		return core.Errorf(core.OutcomeUnknown, "%v", err)
+	}
+}
+
+// Read implements adapter.Life. It is not offered.
+func (b *life) Read(string) core.Outcome {
+	return core.Outcome{Err: core.Errorf(core.Unavailable, "the library reads from no log alone")}
+}
+
+// Heartbeat implements adapter.Life: to find out whether it still leads, the leader speaks to all.
+func (b *life) Heartbeat() error {
+	if err := b.raft.VerifyLeader().Error(); err != nil {
+		return b.explain(err)
+	}
+	return nil
+}
+
+// Transfer implements adapter.Life.
+func (b *life) Transfer(to core.NodeID) bool {
+	if b.raft.State() != raft.Leader || to == b.library.id || !b.votes(to) {
+		return false
+	}
+	future := b.raft.LeadershipTransferToServer(serverID(to), raft.ServerAddress(serverID(to)))
+	// Whoever asked looks who leads.
+	go func() { _ = future.Error() }()
+	return true
+}
+
+func (b *life) votes(id core.NodeID) bool {
+	for _, server := range b.raft.GetConfiguration().Configuration().Servers {
+		if server.ID == serverID(id) && server.Suffrage == raft.Voter {
+			return true
+		}
+	}
+	return false
+}
+
+// Compact implements adapter.Life.
+func (b *life) Compact() (*core.Snapshot, error) {
+	settings := b.raft.ReloadableConfig()
+	trailing := settings.TrailingLogs
+	settings.TrailingLogs = 0
+	if err := b.raft.ReloadConfig(settings); err != nil {
+		return nil, err
+	}
+	err := b.raft.Snapshot().Error()
+	settings.TrailingLogs = trailing
+	err = errors.Join(err, b.raft.ReloadConfig(settings))
+	if err != nil && !errors.Is(err, raft.ErrNothingNewToSnapshot) {
+		return nil, err
+	}
+	known, err := b.library.snapshots.List()
+	if err != nil || len(known) == 0 {
+		return nil, errors.Join(err, core.Errorf(core.Unavailable, "there is nothing to be covered yet"))
+	}
+	return &core.Snapshot{LastIndex: int(known[0].Index), LastTerm: known[0].Term}, nil
+}
+
+// End implements adapter.Life. Its connections end first: the library waits for its peers' answers.
+func (b *life) End() {
+	err := b.stream.Close()
+	err = errors.Join(err, b.raft.Shutdown().Error())
+	b.machine.End()
+	if closer, ok := b.logs.(countedLog).logStore.(io.Closer); ok {
+		err = errors.Join(err, closer.Close())
+	}
+	if err != nil {
+		b.library.events.Failed(b.library.id, err)
+	}
+}

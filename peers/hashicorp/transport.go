@@ -1,0 +1,99 @@
+package main
+
+import (
+	"errors"
+	"io"
+	"time"
+
+	"github.com/hashicorp/raft"
+
+	core "raftmark/raft"
+)
+
+var errCut = errors.New("the link is cut")
+
+// A transport is the library's own, over links that may be cut, lossy or slow: then a request, or
+// the answer to it, does not come, or late. It names servers by their ids alone.
+type transport struct {
+	*raft.NetworkTransport
+	library *library
+}
+
+// LocalAddr implements raft.Transport.
+func (t *transport) LocalAddr() raft.ServerAddress { return raft.ServerAddress(serverID(t.library.id)) }
+
+// EncodePeer implements raft.Transport.
+func (t *transport) EncodePeer(id raft.ServerID, _ raft.ServerAddress) []byte { return []byte(id) }
+
+// ask does a request to a server as the links have it.
+func (t *transport) ask(id raft.ServerID, request func() error) error {
+	to := nodeOf(string(id))
+	if err := t.pass(t.library.id, to); err != nil {
+		return err
+	}
+	t.library.counters.messages.Add(1)
+	if err := request(); err != nil {
+		return err
+	}
+	return t.pass(to, t.library.id)
+}
+
+func (t *transport) pass(from, to core.NodeID) error {
+	delay, arrives := t.library.links.Passage(from, to)
+	if !arrives {
+		return errCut
+	}
+	if delay > 0 {
+		time.Sleep(delay)
+	}
+	return nil
+}
+
+// AppendEntries implements raft.Transport.
+func (t *transport) AppendEntries(id raft.ServerID, target raft.ServerAddress, args *raft.AppendEntriesRequest, resp *raft.AppendEntriesResponse) error {
+	return t.ask(id, func() error { return t.NetworkTransport.AppendEntries(id, target, args, resp) })
+}
+
+// RequestVote implements raft.Transport.
+func (t *transport) RequestVote(id raft.ServerID, target raft.ServerAddress, args *raft.RequestVoteRequest, resp *raft.RequestVoteResponse) error {
+	return t.ask(id, func() error { return t.NetworkTransport.RequestVote(id, target, args, resp) })
+}
+
+// RequestPreVote implements raft.WithPreVote.
+func (t *transport) RequestPreVote(id raft.ServerID, target raft.ServerAddress, args *raft.RequestPreVoteRequest, resp *raft.RequestPreVoteResponse) error {
+	return t.ask(id, func() error { return t.NetworkTransport.RequestPreVote(id, target, args, resp) })
+}
+
+// InstallSnapshot implements raft.Transport.
+func (t *transport) InstallSnapshot(id raft.ServerID, target raft.ServerAddress, args *raft.InstallSnapshotRequest, resp *raft.InstallSnapshotResponse, data io.Reader) error {
+	return t.ask(id, func() error { return t.NetworkTransport.InstallSnapshot(id, target, args, resp, data) })
+}
+
+// TimeoutNow implements raft.Transport.
+func (t *transport) TimeoutNow(id raft.ServerID, target raft.ServerAddress, args *raft.TimeoutNowRequest, resp *raft.TimeoutNowResponse) error {
+	return t.ask(id, func() error { return t.NetworkTransport.TimeoutNow(id, target, args, resp) })
+}
+
+// AppendEntriesPipeline implements raft.Transport: over a link that is not perfect there is none, and
+// the library sends one request at a time.
+func (t *transport) AppendEntriesPipeline(id raft.ServerID, target raft.ServerAddress) (raft.AppendPipeline, error) {
+	if !t.library.links.Perfect() {
+		return nil, errCut
+	}
+	under, err := t.NetworkTransport.AppendEntriesPipeline(id, target)
+	return &pipeline{under, t.library}, err
+}
+
+type pipeline struct {
+	raft.AppendPipeline
+	library *library
+}
+
+// AppendEntries implements raft.AppendPipeline.
+func (p *pipeline) AppendEntries(args *raft.AppendEntriesRequest, resp *raft.AppendEntriesResponse) (raft.AppendFuture, error) {
+	if !p.library.links.Perfect() {
+		return nil, errCut
+	}
+	p.library.counters.messages.Add(1)
+	return p.AppendPipeline.AppendEntries(args, resp)
+}
