@@ -194,7 +194,8 @@ def test_the_nights_steps_keep_a_history_on_a_branch_of_its_own(project, tmp_pat
         run = Run.create(project.path / "results", described)
         measure_quietly(run, specs)
         project.git("fetch", "--quiet", "origin")
-        done = run_step(project.path, step("nightly.yml", "Add to the history"))
+        added = step("nightly.yml", "Add to the history")
+        done = run_step(project.path, added, MEASURED="latest", COMPARED="")
         assert done.returncode == 0, done.stderr
         # The other job has a checkout of its own, and what was found.
         keeping = tmp_path / f"keeping-{number}"
@@ -208,6 +209,38 @@ def test_the_nights_steps_keep_a_history_on_a_branch_of_its_own(project, tmp_pat
         assert all(re.fullmatch(r"runs/\w+-\w+\.json", path) for path in kept)
         shutil.rmtree(project.path / "history")
     assert "2 runs" in (project.path / "history.html").read_text()
+
+
+@pytest.mark.parametrize(
+    ("fixed", "tagged", "compared"),
+    [("", False, None), ("", True, "v1"), ("abc", True, "abc"), ("abc", False, "abc")],
+)
+def test_the_night_is_compared_with_one_commit(tmp_path, fixed, tagged, compared):
+    project = Project(tmp_path / "project")
+    if tagged:
+        project.git("tag", "v1")
+    raftmark = project.path / ".venv" / "bin" / "raftmark"
+    raftmark.parent.mkdir(parents=True)
+    raftmark.write_text('#!/bin/sh\necho "$@" >> calls\ntouch compared.md\n')
+    raftmark.chmod(0o755)
+    (project.path / "results" / "night").mkdir(parents=True)
+    (project.path / "results" / "latest").symlink_to("night")
+    told, summary = tmp_path / "env", tmp_path / "summary"
+    done = run_step(
+        project.path,
+        step("nightly.yml", "Compare with one commit, the same every night"),
+        FIXED=fixed,
+        GITHUB_ENV=str(told),
+        GITHUB_STEP_SUMMARY=str(summary),
+    )
+    assert done.returncode == 0, done.stderr
+    calls = project.path / "calls"
+    if compared is None:
+        assert "nothing to compare with" in done.stdout
+        assert not calls.exists()
+    else:
+        assert calls.read_text().startswith(f"compare {compared} HEAD --budget ")
+        assert told.read_text() == "COMPARED=night\n"
 
 
 def test_the_night_publishes_its_report_on_a_branch_of_one_commit(tmp_path):

@@ -187,6 +187,7 @@ def begin(
         is_first=is_first,
         apart=apart,
         base_commit=base.revision.commit,
+        head_commit=head.revision.commit,
     )
     for sentence in apart:
         say(f"one after the other, not in turns: {sentence}")

@@ -79,7 +79,8 @@ class Plan(msgspec.Struct, frozen=True):
     sentences on what is measured one after the other though it could be in turns. `caution` is what
     a reader of every figure has to know. `broken` are sentences on what does not even start in HEAD
     and does in BASE, `base_broken` on the reverse. `is_first`: BASE has none of the contenders yet.
-    `base_commit` is None where BASE is no commit, and in comparisons from before it was kept.
+    `base_commit` and `head_commit` are None where a side is no commit, and in comparisons from
+    before they were kept.
     """
 
     base: str
@@ -97,6 +98,7 @@ class Plan(msgspec.Struct, frozen=True):
     is_first: bool = False
     apart: list[str] = []
     base_commit: str | None = None
+    head_commit: str | None = None
 
     @property
     def rule(self) -> Rule:

@@ -32,6 +32,7 @@ from raftmark.bench.experiment.environment import machine
 from raftmark.bench.runs.forms import ContenderEntry
 from raftmark.bench.runs.runtimes import runtime
 from raftmark.bench.runs.store import Run
+from raftmark.bench.tracking.plans import Plan
 from raftmark.report.findings import provenance
 from raftmark.report.findings.estimates import Estimates
 from raftmark.report.findings.evidence import Evidence, gather
@@ -203,7 +204,7 @@ def analyse(
         path=run.path,
         profile=manifest.profile,
         seed=manifest.seed,
-        command=provenance.command(manifest, _usual(manifest.profile, specs)),
+        command=provenance.command(manifest, _usual(manifest.profile, specs), Plan.of(run)),
         started_at=manifest.started_at,
         resumed_at=tuple(resumption.at for resumption in manifest.resumptions),
         schema=manifest.schema,

@@ -10,16 +10,25 @@ from typing import Any
 from raftmark.bench.design.specification import PROFILES, Specification
 from raftmark.bench.experiment.environment import machine
 from raftmark.bench.runs.forms import Manifest
+from raftmark.bench.tracking.plans import Plan
 
 
-def command(manifest: Manifest, known: Collection[str]) -> str:
+def command(manifest: Manifest, known: Collection[str], plan: Plan | None = None) -> str:
     """Return the command that measures the same cells again, in the same order.
 
-    `known` are the contenders that a run has if none is named.
+    `known` are the contenders that a run has if none is named; `plan` is a comparison's.
     """
     specification, asked = manifest.specification, manifest.asked
     options: dict[str, object] = {}
-    if manifest.profile not in PROFILES:
+    revisions: list[str] = []
+    if plan is not None:
+        name = "compare"
+        # The files as they are, which are no commit, are what is compared if none is named.
+        revisions = [plan.base_commit or plan.base, *filter(None, [plan.head_commit])]
+        options |= {"--contenders": ",".join(plan.labels)}
+        options |= {"--margin": f"{100 * plan.margin:g}"}
+        options |= {"--blocks": specification.blocks, "--seed": manifest.seed}
+    elif manifest.profile not in PROFILES:
         # Not measured by a profile but by a command of its own, which the run is named for.
         name = manifest.profile
         options |= {"--blocks": specification.blocks, "--seed": manifest.seed}
@@ -42,7 +51,7 @@ def command(manifest: Manifest, known: Collection[str]) -> str:
             options["--contenders"] = ",".join(names)
         twins = [contender.base for contender in manifest.contenders if contender.twin]
         options |= {"--twin": twins[0]} if twins else {"--no-twin": None}
-    words = ["raftmark", name]
+    words = ["raftmark", name, *revisions]
     for option, value in options.items():
         words += [option] if value is None else [option, str(value)]
     if (elsewhere := asked.elsewhere) is not None:

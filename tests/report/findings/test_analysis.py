@@ -16,6 +16,7 @@ from raftmark.bench.design.specification import PROFILES, narrow
 from raftmark.bench.runs.audit import audit
 from raftmark.bench.runs.runtimes import runtime
 from raftmark.bench.runs.store import Run, StoreError
+from raftmark.bench.tracking.plans import Plan
 from raftmark.report.findings.analysis import analyse, examine
 from raftmark.report.findings.caveats import caveats
 from raftmark.report.findings.sourcecode import keep_code, measure_code
@@ -84,6 +85,21 @@ def test_the_cells_the_interpreters_the_variables_and_the_table_are_chosen_again
     )
     again = analyse(Run.open(directory), load_contenders(), {}).again
     assert again == "raftmark report run --contenders-file 'my table.toml'"
+
+
+@pytest.mark.parametrize(
+    ("head_commit", "revisions"), [("b" * 40, f"{'a' * 40} {'b' * 40}"), (None, "a" * 40)]
+)
+def test_a_comparison_can_be_repeated(
+    tmp_path: Path, head_commit: str | None, revisions: str
+) -> None:
+    directory = write_run(tmp_path / "run", keep=lambda trial: False)
+    plan = Plan("main (aaaaaaaaaa)", "now", 0.1, 0.05, {"go": "Go"}, [], [], [], [])
+    commits = {"base_commit": "a" * 40, "head_commit": head_commit}
+    msgspec.structs.replace(plan, **commits).save(Run.open(directory))
+    assert command(directory, profile="compare").startswith(
+        f"raftmark compare {revisions} --contenders go --margin 10 --blocks "
+    )
 
 
 def test_a_command_to_be_copied_is_one_command_whatever_a_run_is_called(tmp_path: Path) -> None:
