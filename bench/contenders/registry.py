@@ -121,6 +121,26 @@ class Form(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     compiles: list[str] = []
 
 
+class Peer(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """What somebody else's Raft is, which an entry measures beside the project's own.
+
+    `library` and `version` are what it builds on, `about` says with which transport, storage and
+    settings, and `left_out` what of the protocol its node program had to do without or tells only
+    approximately. One that is not `synced` acknowledges on disk what no sync has made durable: it
+    is `NOT_SYNCED`, and called so wherever figures on disk are shown.
+    """
+
+    library: str
+    version: str
+    about: str
+    synced: bool = True
+    left_out: list[str] = []
+
+
+NOT_SYNCED = "not synced"
+"""What a peer is called, beside its label, whose saves no sync makes durable."""
+
+
 class ContenderSpec(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """One entry of the contenders' table; its relative paths are relative to `root`.
 
@@ -134,14 +154,15 @@ class ContenderSpec(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     `bench.tracking.replayed`); none where nothing is counted so. A `control` is no answer to
     which model to choose: it differs from a contender in one thing, and so tells what that one
     does. It takes part where it is asked for. `one_processor`: it keeps no more than one busy at a
-    time, so nothing is lost by its staying on one for a while.
+    time, so nothing is lost by its staying on one for a while. One without a `command` is its node
+    programs, and is deployed always. `peer` says what it is, where it is somebody else's.
     """
 
     name: str
     label: str
-    command: list[str]
     color: str
     marker: str
+    command: list[str] = []
     node: list[str] = []
     core: list[str] = []
     sources: dict[str, list[str]] = {}
@@ -156,6 +177,7 @@ class ContenderSpec(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     replay: list[str] = []
     control: bool = False
     one_processor: bool = False
+    peer: Peer | None = None
 
     @property
     def directory(self) -> Path:
@@ -188,7 +210,7 @@ class ContenderSpec(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     @property
     def transports(self) -> list[str]:
         """What its nodes can speak over: `tcp` too, where they can be programs."""
-        return ["native", "tcp"] if self.node else ["native"]
+        return [*(["native"] if self.command else []), *(["tcp"] if self.node else [])]
 
     def node_argv(self) -> list[str]:
         """Return the command that launches its node program. Raises `Unavailable` without one."""
@@ -296,7 +318,9 @@ def load_contenders(table: Path = DEFAULT_TABLE) -> dict[str, ContenderSpec]:
             raise RegistryError(f"{table}, contender {number} ({entry.name!a}): {fault}")
         if entry.name in contenders:
             raise RegistryError(f"{table}, contender {number}: `name`: {entry.name} is there twice")
-        contenders[entry.name] = msgspec.structs.replace(entry, root=str(base / entry.root))
+        contenders[entry.name] = msgspec.structs.replace(
+            entry, root=os.path.normpath(base / entry.root)
+        )
     for name in decoded.include:
         own = load_contenders()
         if name in contenders:
@@ -334,7 +358,7 @@ def faults(entry: ContenderSpec) -> Iterator[str]:
         yield f"`color`: {entry.color!a} is no colour: write it as #56b4e9"
     if not is_marker(entry.marker):
         yield f"`marker`: {entry.marker!a} is no marker: choose one of {' '.join(MARKERS)}"
-    commands = {"command": entry.command}
+    commands = {} if entry.node and not entry.command else {"command": entry.command}
     if entry.build is not None:
         commands |= {"build.command": entry.build.command, "build.output": [entry.build.output]}
     for field, command in commands.items():

@@ -76,7 +76,7 @@ def write_skeleton(directory: Path, language: str) -> None:
     exists or cannot be made.
     """
     name = str(directory)
-    if fault := next(faults(ContenderSpec(name, name, ["x"], "#56b4e9", "v")), None):
+    if fault := next(faults(ContenderSpec(name, name, "#56b4e9", "v", ["x"])), None):
         raise SkeletonError(fault.partition(": ")[2])
     chosen = LANGUAGES[language]
     program = (_PROGRAMS / chosen.program).read_text(encoding="utf-8")

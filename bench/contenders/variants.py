@@ -228,7 +228,7 @@ class Contenders(Mapping[str, ContenderSpec]):
         base, at, variation = name.partition("@")
         spec = self._table[base]
         if not at:
-            return spec
+            return spec if spec.command else deployed(spec)
         version, plus, form = variation.partition("+")
         if not plus and version in spec.forms:
             return Variant.of(spec, None, version)

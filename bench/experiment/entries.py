@@ -38,6 +38,7 @@ def describe(spec: ContenderSpec, say: Callable[[str], None]) -> ContenderEntry:
         env=spec.env,
         level=None if examined is None else examined.level,
         transports=spec.transports,
+        peer=spec.peer,
     )
 
 

@@ -8,6 +8,7 @@ from typing import Annotated, Any, Literal
 import msgspec
 
 from raftmark.bench.contenders.conformance import COMPLETE, FAILS
+from raftmark.bench.contenders.registry import NOT_SYNCED, Peer
 from raftmark.bench.contenders.variants import TCP as MIXED
 from raftmark.bench.design.cells import NATIVE
 from raftmark.bench.design.specification import Cell, Specification
@@ -26,7 +27,7 @@ class ContenderEntry(msgspec.Struct, frozen=True):
     they were kept; `env` are the variables that it starts with besides those that all have.
     `transports` are those that its clusters can have: `tcp` where it has a node program.
     `level` is what the conformance suite has found it able to do (`raftmark conform`), None if it
-    was not examined as it is.
+    was not examined as it is. `peer` says what it is, where it is somebody else's Raft.
     """
 
     name: str
@@ -40,6 +41,7 @@ class ContenderEntry(msgspec.Struct, frozen=True):
     env: dict[str, str] = {}
     level: str | None = None
     transports: list[str] = msgspec.field(default_factory=lambda: [NATIVE])
+    peer: Peer | None = None
 
     @property
     def title(self) -> str:
@@ -48,6 +50,12 @@ class ContenderEntry(msgspec.Struct, frozen=True):
             return self.label
         less = "fails the suite" if self.level == FAILS else f"{self.level} only"
         return f"{self.label} ({less})"
+
+    @property
+    def title_on_disk(self) -> str:
+        """The title beside figures on disk: with a word for one that does not sync its saves."""
+        synced = self.peer is None or self.peer.synced
+        return self.title if synced else f"{self.title}, {NOT_SYNCED}"
 
     def lacks(self, cell: Cell) -> frozenset[str]:
         """Return what the cell needs and the contender, by its `hello`, does not offer.

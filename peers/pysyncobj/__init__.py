@@ -1,0 +1,1 @@
+"""PySyncObj as a node program (docs/peers.md)."""
