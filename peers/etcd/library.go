@@ -1,0 +1,130 @@
+package main
+
+import (
+	"io"
+	"log"
+	"math"
+	"sync/atomic"
+	"time"
+
+	"go.etcd.io/raft/v3"
+	"go.etcd.io/raft/v3/raftpb"
+
+	"raftmark/host"
+	"raftmark/lives"
+	"raftmark/peers/adapter"
+	core "raftmark/raft"
+)
+
+const (
+	// What etcd gives the library: as much in a message, and as many messages under way.
+	maxSizePerMessage = 512 << 10
+	maxInFlight       = 512
+	// The finest of the library's ticks, of which a heartbeat has about ten.
+	finestTick = time.Millisecond
+	ticks      = 10
+)
+
+// A library is the node through all its lives.
+type library struct {
+	id       core.NodeID
+	settings core.Settings
+	file     string // the directory of its log, without which that is in memory
+	events   lives.Events
+	links    *adapter.Links
+	network  *network
+	living   atomic.Pointer[life]
+	counters counters
+	memory   *raft.MemoryStorage
+}
+
+// counters are those of all lives.
+type counters struct {
+	messages, bytes, saves, saveNs, entries atomic.Int64
+}
+
+func newLibrary(
+	config lives.Config, place host.Place, links *adapter.Links, events lives.Events,
+) (*library, error) {
+	l := &library{id: place.Node, settings: config.Settings, links: links, events: events}
+	if config.DataDir != "" {
+		l.file = config.File(place.Node)
+	}
+	if _, electionTicks, heartbeatTicks := l.ticks(); electionTicks <= heartbeatTicks {
+		return nil, core.Errorf(core.BadRequest,
+			"the library wants an election timeout of more than a heartbeat, in its ticks of %s at least",
+			finestTick)
+	}
+	var err error
+	l.network, err = listen(place, &l.counters, l.deliver)
+	return l, err
+}
+
+// ticks are the length of the library's tick, and an election timeout and a heartbeat in them. A
+// timeout that is drawn is between one and two times the election timeout.
+func (l *library) ticks() (tick time.Duration, election, heartbeat int) {
+	tick = min(l.settings.Heartbeat, max(finestTick, l.settings.Heartbeat/ticks))
+	count := func(d time.Duration) int { return int(math.Round(float64(d) / float64(tick))) }
+	return tick, count(l.settings.ElectionTimeout.Low), count(l.settings.Heartbeat)
+}
+
+func (l *library) configure(storage raft.Storage) *raft.Config {
+	_, election, heartbeat := l.ticks()
+	return &raft.Config{
+		ID:                        uint64(l.id),
+		ElectionTick:              election,
+		HeartbeatTick:             heartbeat,
+		Storage:                   storage,
+		MaxSizePerMsg:             maxSizePerMessage,
+		MaxInflightMsgs:           maxInFlight,
+		CheckQuorum:               l.settings.CheckQuorum,
+		PreVote:                   l.settings.PreVote,
+		DisableProposalForwarding: true, // clients are told who leads
+		Logger:                    &raft.DefaultLogger{Logger: log.New(io.Discard, "", 0)},
+	}
+}
+
+// Begin begins a life.
+func (l *library) Begin() (adapter.Life, error) {
+	store, err := l.open()
+	if err != nil {
+		return nil, err
+	}
+	begun, err := l.begin(store)
+	if err != nil {
+		return nil, err
+	}
+	l.living.Store(begun)
+	return begun, nil
+}
+
+// deliver gives a message to the present life, if there is one and it has room.
+func (l *library) deliver(message raftpb.Message) {
+	if life := l.living.Load(); life != nil {
+		select {
+		case life.inbox <- event{message: message}:
+		default:
+		}
+	}
+}
+
+// Address is where it listens.
+func (l *library) Address() string { return l.network.Addr().String() }
+
+// SetPeers says where the peers are.
+func (l *library) SetPeers(peers map[core.NodeID]string) { l.network.setPeers(peers) }
+
+// Counters are of all lives.
+func (l *library) Counters() core.Counters {
+	c := &l.counters
+	return core.Counters{
+		Messages: int(c.messages.Load()),
+		Bytes:    new(int(c.bytes.Load())),
+		Saves:    int(c.saves.Load()),
+		SaveNs:   c.saveNs.Load(),
+		Entries:  int(c.entries.Load()),
+	}
+}
+
+// Close ends the network.
+func (l *library) Close() error { return l.network.end() }
