@@ -98,8 +98,8 @@ class NodeStatus(NamedTuple):
     log_hash: str
     lost_entries: Sequence[dict[str, int]] = ()
     """What followers have lost since this node leads."""
-    election_timeout_ns: int = 0
-    """The timeout that was drawn last."""
+    election_timeout_ns: int | None = None
+    """The timeout that was drawn last; None where whoever drew it keeps it to himself."""
 
 
 class Replica(NamedTuple):

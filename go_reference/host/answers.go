@@ -232,8 +232,16 @@ func describeLife(replica lives.Replica) lifeStatus {
 		StateHash:     new(replica.Machine.StateHash()),
 		LogHash:       new(raft.LogHash(replica.Log.Until(status.CommitIndex))),
 		LostEntries:   &lost,
-		DrawnTimeout:  new(status.DrawnTimeout.Nanoseconds()),
+		DrawnTimeout:  drawnTimeout(status),
 	}
+}
+
+// drawnTimeout is null where whoever drew it keeps it to himself.
+func drawnTimeout(status lives.Status) *int64 {
+	if status.DrawnTimeout == 0 {
+		return nil
+	}
+	return new(status.DrawnTimeout.Nanoseconds())
 }
 
 func describeEntries(log raft.LogSlice) logPage {

@@ -18,6 +18,8 @@ const (
 	maxPool    = 3
 	ioTimeout  = 10 * time.Second
 	noDeadline = 0
+	// cached is how many entries a tuned node keeps in memory before its log on disk.
+	cached = 1024
 )
 
 // A life is the library's node from its start to a crash.
@@ -26,6 +28,7 @@ type life struct {
 	raft    *raft.Raft
 	config  *raft.Config
 	logs    logStore
+	closer  io.Closer // of the log, nil in memory
 	stable  raft.StableStore
 	machine *adapter.Machine
 	view    *view
@@ -40,10 +43,16 @@ func (l *library) begin(logs logStore, stable raft.StableStore) (*life, error) {
 	b := &life{
 		library: l,
 		config:  l.configure(),
-		logs:    countedLog{logs, &l.counters},
 		machine: adapter.NewMachine(),
 		view:    &view{id: l.id, preVote: l.settings.PreVote, tell: l.events.RoleChanged},
 		stream:  l.listener.begin(),
+	}
+	b.closer, _ = logs.(io.Closer) // of what is on disk
+	b.logs = countedLog{logs, &l.counters}
+	if l.tuned && l.memory == nil {
+		if b.logs, err = raft.NewLogCache(cached, b.logs); err != nil {
+			return nil, err
+		}
 	}
 	b.stable = watchedStore{stable, &l.counters, b.view.newTerm}
 	b.view.present.Term = term
@@ -183,8 +192,8 @@ func (b *life) End() {
 	err := b.stream.Close()
 	err = errors.Join(err, b.raft.Shutdown().Error())
 	b.machine.End()
-	if closer, ok := b.logs.(countedLog).logStore.(io.Closer); ok {
-		err = errors.Join(err, closer.Close())
+	if b.closer != nil {
+		err = errors.Join(err, b.closer.Close())
 	}
 	if err != nil {
 		b.library.events.Failed(b.library.id, err)
