@@ -11,6 +11,7 @@ from enum import Enum
 from typing import Any
 
 from raftmark.bench.codemetrics import WORDS_KNOWN, SourceMetrics
+from raftmark.bench.contenders.registry import Peer
 
 Interval = tuple[float, float]
 """The two ends of an interval."""
@@ -147,8 +148,9 @@ class Contender:
     `absence` says in a few words why it has no measurement at all, `reason` in full; both are
     None when it has some. `level` is what the conformance suite found it able to do, None if it was
     not examined. `deployed`: its nodes are programs of their own, which speak TCP; else all of them
-    live in one contender, and speak by its own means. `collects`: whether its runtime's cyclic
-    garbage collector is on, None if it does not say.
+    live in one contender, and speak by its own means. `peer` says what it is, where it is
+    somebody else's Raft; one that does not sync its saves has that in its label.
+    `collects`: whether its runtime's cyclic garbage collector is on, None if it does not say.
     """
 
     name: str
@@ -168,6 +170,7 @@ class Contender:
     failed: int
     absence: str | None
     reason: str | None
+    peer: Peer | None = None
 
     @property
     def brief(self) -> str:

@@ -36,6 +36,7 @@ from matplotlib.ticker import (
 from numpy.typing import NDArray
 
 from raftmark.bench.analysis.tables import to_csv
+from raftmark.bench.contenders.registry import NOT_SYNCED
 from raftmark.report.drawing.labels import Box, Named, places
 from raftmark.report.drawing.layout import BRIEF, FOOT, LETTER, MEDIA, TITLE, Frame, Medium, frame
 from raftmark.report.drawing.svg import Tips, to_svg
@@ -317,8 +318,9 @@ def _room(panels: Sequence[Panel], contenders: Mapping[str, Contender]) -> float
 
 
 def _brief(contender: Contender) -> str:
-    label = contender.brief
-    return label if len(label) <= _LONGEST else f"{label[: _LONGEST - 1]}…"
+    """Shorten a long name, but never the word that it does not sync."""
+    label, mark, _ = contender.brief.partition(f", {NOT_SYNCED}")
+    return (label if len(label) <= _LONGEST else f"{label[: _LONGEST - 1]}…") + mark
 
 
 def _draw(

@@ -14,10 +14,12 @@ _UNDER_LOAD = ("replicate", "offered")
 def brief(analysis: Analysis) -> str:
     """Say in a line what was measured."""
     # As many ways are not as many models: a control has another contender's.
-    ways = len({c.base for c in analysis.shown.values() if not c.base.startswith(MIXED)})
+    ours = [c for c in analysis.shown.values() if c.peer is None]
+    ways = len({c.base for c in ours if not c.base.startswith(MIXED)})
+    peers = f", beside {cardinal(len(analysis.peers))} of other people's" if analysis.peers else ""
     return (
         f"One consensus algorithm, Raft, written in {cardinal(ways)} "
-        f"{'way' if ways == 1 else 'ways'}; measured in {analysis.measured_over}."
+        f"{'way' if ways == 1 else 'ways'}{peers}; measured in {analysis.measured_over}."
     )
 
 

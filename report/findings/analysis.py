@@ -110,6 +110,20 @@ class Analysis:
         return {name: found for name, found in self.contenders.items() if not found.twin}
 
     @property
+    def peers(self) -> dict[str, Contender]:
+        """Those of them that are other people's Rafts, which have a section of their own."""
+        return {name: found for name, found in self.shown.items() if found.peer is not None}
+
+    @property
+    def runtimes(self) -> dict[str, Code]:
+        """The code of ours that could be counted: what a user of a library writes is no runtime."""
+        return {
+            name: found
+            for name, found in self.code.items()
+            if isinstance(found, Code) and self.contenders[name].peer is None
+        }
+
+    @property
     def measured_over(self) -> str:
         """How many blocks, or runs that are pooled, the figures are medians over."""
         return f"{self.blocks} {self.unit}{'' if self.blocks == 1 else 's'}"
@@ -127,8 +141,9 @@ class Analysis:
     @property
     def placements(self) -> tuple[Placement, ...]:
         """Where nodes are: as deployed first, by the cells that are so, or else by contenders."""
-        plain = [c.name for c in self.shown.values() if not c.deployed]
-        forms = [c.name for c in self.shown.values() if c.deployed]
+        ours = [c for c in self.shown.values() if c.peer is None]
+        plain = [c.name for c in ours if not c.deployed]
+        forms = [c.name for c in ours if c.deployed]
         measured = [h for h in self.headlines if not h.counted]
         deployed = [headline for headline in measured if headline.deployed]
         native = [headline for headline in measured if not headline.deployed]
@@ -215,7 +230,7 @@ def analyse(
         estimates=Estimates(evidence),
         contenders=contenders,
         baseline=baseline,
-        headlines=headlines(evidence, code, contenders),
+        headlines=headlines(evidence, _of_ours(code, contenders), contenders),
         code=code,
         tallies=_tallies(runs, evidence),
         environment=provenance.surroundings(manifest, evidence.clocks_ns),
@@ -225,6 +240,13 @@ def analyse(
         machine=machine(manifest.environment),
         before=before,
     )
+
+
+def _of_ours(
+    code: Mapping[str, Code | str], contenders: Mapping[str, Contender]
+) -> dict[str, Code | str]:
+    """Leave out what a user of a library writes, which is no runtime."""
+    return {name: found for name, found in code.items() if contenders[name].peer is None}
 
 
 def _usual(profile: str, specs: Mapping[str, ContenderSpec]) -> list[str]:
@@ -250,7 +272,8 @@ def _contenders(
         absence, reason = _absence(entry.unavailable, ok, failures)
         found[entry.name] = Contender(
             name=entry.name,
-            label=entry.title,
+            # In whatever is shown of a run, so that no figure on disk is without it.
+            label=entry.title_on_disk,
             level=entry.level,
             base=base,
             twin=entry.twin,
@@ -266,6 +289,7 @@ def _contenders(
             failed=len(failures),
             absence=absence,
             reason=reason,
+            peer=entry.peer,
         )
         forms[base] += not entry.twin
     return found

@@ -19,7 +19,11 @@ def of_connections(analysis: Analysis, cells: Sequence[Cell]) -> str:
     One is ahead that commits more than each of the others. All these comparisons, of every pair at
     every number of connections, hold together at 95 %.
     """
-    python = [name for name, found in analysis.shown.items() if found.language == "Python"]
+    python = [
+        name
+        for name, found in analysis.shown.items()
+        if found.language == "Python" and found.peer is None
+    ]
     if len(python) < 2:
         return ""
     among = len(cells) * math.comb(len(python), 2)

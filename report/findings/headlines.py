@@ -100,8 +100,11 @@ def comparisons(headlines: Iterable[Headline]) -> int:
 
 
 def _pairs(contenders: Mapping[str, Contender]) -> Iterator[tuple[str, str]]:
-    """Yield whom to compare: those in one placement, and a contender's own two placements."""
-    shown = [contender for contender in contenders.values() if not contender.twin]
+    """Yield whom to compare: those in one placement, and a contender's own two placements.
+
+    Peers answer another question, and are compared in their own section.
+    """
+    shown = [c for c in contenders.values() if not c.twin and c.peer is None]
     for one, other in combinations(shown, 2):
         if one.deployed == other.deployed or one.base == other.base:
             yield one.name, other.name

@@ -29,7 +29,7 @@ from raftmark.report.findings.answers import answers
 from raftmark.report.findings.caveats import caveats
 from raftmark.report.findings.conclusion import findings, rule
 from raftmark.report.findings.wording import figure, floor, headline_unit, ratio
-from raftmark.report.model import Code, Comparison, Headline, Outcome
+from raftmark.report.model import Comparison, Headline, Outcome
 from raftmark.report.pages.sections import SECTIONS
 from raftmark.report.pages.sections.elections import ElectionSample, elections
 
@@ -258,8 +258,7 @@ def _code(analysis: Analysis) -> str | None:
     head = ["Contender", "Lines", "Tokens", "Compressed", "Functions", "Cyclomatic", "Cognitive"]
     rows = [
         [escape(analysis.contenders[name].label), *_counts(code.runtime_total)]
-        for name, code in analysis.code.items()
-        if isinstance(code, Code) and analysis.contenders[name].base == name
+        for name, code in analysis.runtimes.items()
     ]
     return table(head, rows) if rows else None
 

@@ -29,6 +29,7 @@ LABELS = {
     "multiprocessing": "Python processes",
     "go": "Go goroutines",
 }
+PEER_LABELS = {**LABELS, "etcd": "etcd raft", "pysyncobj": "PySyncObj"}
 
 
 @dataclass(frozen=True)
@@ -50,6 +51,7 @@ class Behaviour:
     failing: Callable[[str, int], bool] = field(default=lambda cell, block: True)
     stderr: str = ""
     unavailable: str | None = None
+    peer: Mapping[str, Any] | None = None
 
 
 REALISTIC: Mapping[str, Behaviour] = {
@@ -58,6 +60,26 @@ REALISTIC: Mapping[str, Behaviour] = {
     "multiprocessing": Behaviour(capacity=86_000, latency_us=240, spread=0.06, detection_ms=2.6),
     "go": Behaviour(capacity=1_450_000, latency_us=12, spread=0.04, detection_ms=0.4),
 }
+
+PEERS: Mapping[str, Behaviour] = {
+    "etcd": Behaviour(
+        capacity=700_000,
+        latency_us=24,
+        peer={"library": "etcd raft", "version": "v3.6.0", "about": "as it comes"},
+    ),
+    "pysyncobj": Behaviour(
+        capacity=60_000,
+        latency_us=300,
+        peer={
+            "library": "PySyncObj",
+            "version": "0.3.17",
+            "about": "its own transport and journal",
+            "synced": False,
+            "left_out": ["transfer"],
+        },
+    ),
+}
+"""Other people's Rafts beside these."""
 
 
 def alike(names: Iterable[str] = LABELS, **behaviour: Any) -> dict[str, Behaviour]:
@@ -114,6 +136,8 @@ def write_run(
                 "unavailable": behaviour.unavailable,
                 "base": twin if name == f"{twin}~" else forms.get(name),
                 "twin": name == f"{twin}~",
+                "peer": behaviour.peer and dict(behaviour.peer),
+                "transports": ["tcp"] if behaviour.peer else ["native", "tcp"],
             }
             for name, behaviour in behaviours.items()
         ],
@@ -206,7 +230,7 @@ _ENVIRONMENT = {
 
 
 def _hello(name: str) -> dict[str, Any]:
-    language = "Go" if name.startswith("go") else "Python"
+    language = "Go" if name.startswith(("go", "etcd")) else "Python"
     runtime: dict[str, Any] = (
         {"name": "Go", "version": "1.27.3", "gomaxprocs": 2}
         if language == "Go"
@@ -254,6 +278,17 @@ def mixture_cells(
         for commands in outstanding
         for name in followers
     ]
+
+
+def peer_cells(outstanding: Sequence[int] = (1, 64, 256)) -> list[dict[str, Any]]:
+    """The cells in which ours are held against peers: all of them as deployed."""
+    found = [
+        _replicate_cell(commands, storage=storage)
+        for storage in ("memory", "disk")
+        for commands in outstanding
+    ]
+    found += [_election_cell((150, 300), 5), _other_cell("failover", outstanding=16)]
+    return [as_deployed(cell) for cell in found]
 
 
 def as_deployed(cell: dict[str, Any]) -> dict[str, Any]:

@@ -14,11 +14,7 @@ from raftmark.report.model import Code, Section
 
 def section(analysis: Analysis) -> Section:
     """Return the section; code is there without any trial."""
-    counted = {
-        name: code
-        for name, code in analysis.code.items()
-        if isinstance(code, Code) and analysis.contenders[name].base == name
-    }
+    counted = analysis.runtimes
     cores = _cores(counted)
     return Section(
         "code",
@@ -27,7 +23,11 @@ def section(analysis: Analysis) -> Section:
             "chart": _chart(analysis, counted),
             "takeaway": of_code(analysis),
             "counted": counted,
-            "bases": [name for name, found in analysis.shown.items() if found.base == name],
+            "bases": [
+                name
+                for name, found in analysis.shown.items()
+                if found.base == name and found.peer is None
+            ],
             "worded": [name for name, code in counted.items() if code.words_are_counted],
             "components": list(_components({n: c.runtime for n, c in counted.items()})),
             "kinds": list(KINDS),

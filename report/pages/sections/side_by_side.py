@@ -35,7 +35,7 @@ _CLASSES = (
 
 def section(analysis: Analysis) -> Section | None:
     """Return the section; None if no contender's code could be read, or only one's."""
-    codes = {n: c for n, c in analysis.code.items() if isinstance(c, Code) and c.sources}
+    codes = {name: code for name, code in analysis.runtimes.items() if code.sources}
     # A form of a contender has its code.
     originals: dict[str, Code] = {}
     for name, code in codes.items():
