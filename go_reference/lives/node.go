@@ -88,6 +88,7 @@ func (n *Node) Load() error {
 	if saved.Repair != "" {
 		n.events.Repaired(n.ID, saved.Repair)
 	}
+	start := time.Now()
 	n.Server = raft.NewServer(n.ID, n.settings, n.timeouts.Float64, saved, raft.Runtime{
 		Save:         n.Storage.Save,
 		Send:         n.sendAll,
@@ -95,7 +96,7 @@ func (n *Node) Load() error {
 		Announce:     func(view raft.View) { n.events.RoleChanged(RoleChange{n.ID, view, Monotonic()}) },
 		ReportLoss:   func(lost raft.LostEntries) { n.events.EntriesLost(lost, n.ID, Monotonic()) },
 		TellMembers:  n.events.MembersCommitted,
-		Now:          time.Now,
+		Now:          func() time.Duration { return time.Since(start) },
 		Counters:     &n.counters,
 	})
 	return nil

@@ -138,6 +138,9 @@ type reader struct {
 // Len is how many wait.
 func (r *Readers) Len() int { return len(r.asked) + len(r.confirmed) }
 
+// Confirmed reports whether some wait for their index only.
+func (r *Readers) Confirmed() bool { return len(r.confirmed) > 0 }
+
 // Add notes that the queries wait for a round of their leader's.
 func (r *Readers) Add(round uint64, queries []Query) {
 	for _, query := range queries {

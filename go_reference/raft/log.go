@@ -18,7 +18,7 @@ import (
 // overwritten in place, so that the slices handed out stay as they are while messages,
 // storages and clients still hold them.
 type ReplicatedLog struct {
-	start          int       // the sentinel's index
+	start, last    int       // the indexes of the sentinel and of the last entry
 	base           int       // the index of the first entry that the segments hold, up to start
 	segments       [][]Entry // all but the last are full, and the last is not empty
 	configurations []configured
@@ -39,6 +39,7 @@ func NewReplicatedLog(snapshot Snapshot, entries []Entry) *ReplicatedLog {
 	l := &ReplicatedLog{
 		start:          start,
 		base:           start,
+		last:           start - 1,
 		configurations: []configured{{start, &snapshot.Configuration}},
 	}
 	l.add(Entry{snapshot.LastTerm, noop})
@@ -50,10 +51,7 @@ func NewReplicatedLog(snapshot Snapshot, entries []Entry) *ReplicatedLog {
 func (l *ReplicatedLog) FirstIndex() int { return l.start + 1 }
 
 // LastIndex is the index of the last entry, 0 for an empty log.
-func (l *ReplicatedLog) LastIndex() int {
-	full := len(l.segments) - 1
-	return l.base + full*segmentSize + len(l.segments[full]) - 1
-}
+func (l *ReplicatedLog) LastIndex() int { return l.last }
 
 // LastTerm is the term of the last entry, 0 for an empty log.
 func (l *ReplicatedLog) LastTerm() uint64 { return l.TermAt(l.LastIndex()) }
@@ -167,6 +165,7 @@ func (l *ReplicatedLog) Append(entries ...Entry) {
 
 // add adds entries, whatever they say of the members.
 func (l *ReplicatedLog) add(entries ...Entry) {
+	l.last += len(entries)
 	for len(entries) > 0 {
 		last := len(l.segments) - 1
 		if last < 0 || len(l.segments[last]) == segmentSize {
@@ -190,6 +189,7 @@ func (l *ReplicatedLog) Truncate(index int) {
 	l.segments = l.segments[:last+1]
 	// What follows must not overwrite the deleted entries: someone may still hold them.
 	l.segments[last] = append(make([]Entry, 0, segmentSize), kept...)
+	l.last = index - 1
 	for l.configurationIndex() >= index {
 		l.configurations = l.configurations[:len(l.configurations)-1]
 	}
@@ -201,6 +201,10 @@ func (l *ReplicatedLog) Truncate(index int) {
 // Entries that are there already stay, so that a delayed, shorter AppendEntries removes
 // nothing; at the first conflict the whole tail is deleted (§5.3).
 func (l *ReplicatedLog) Merge(prevIndex int, entries []Entry) int {
+	if prevIndex == l.last && len(entries) > 0 {
+		l.Append(entries...) // As a rule they are the next ones.
+		return prevIndex + 1
+	}
 	for offset, entry := range entries {
 		index := prevIndex + 1 + offset
 		if !l.Matches(index, entry.Term) {

@@ -300,8 +300,11 @@ func (n *Node) Propose(commands ...*Command) (first int, ok bool) {
 		}
 		n.log.Append(Entry{n.term, command})
 	}
+	before := n.configuration
 	n.adoptConfiguration()
-	n.maybeCommit()
+	if n.majority == 1 || n.configuration != before {
+		n.maybeCommit() // Otherwise that waits for a follower's acknowledgement.
+	}
 	return first, true
 }
 
@@ -533,22 +536,25 @@ func (n *Node) timeoutNow(m TimeoutNow) {
 // -- what to do about it --
 
 // Ready is all that must be done now; each thing is handed out once.
-func (n *Node) Ready() Ready {
+func (n *Node) Ready() (ready Ready) {
 	if n.role == Leader {
 		if n.reads.asked {
 			n.beginReads()
 		}
 		n.replicate()
 	}
-	ready := Ready{
-		Save:     n.takeSave(),
-		Messages: n.messages,
-		Snapshot: n.restored,
-		Reads:    n.readsKnown,
-		Timer:    n.timer,
-		Lost:     n.lostNow,
+	n.takeSave(&ready.Save)
+	ready.Messages, n.messages = n.messages, n.messages[:0]
+	ready.Timer, n.timer = n.timer, 0
+	if n.restored != nil {
+		ready.Snapshot, n.restored = n.restored, nil
 	}
-	n.messages, n.restored, n.readsKnown, n.timer, n.lostNow = n.messages[:0], nil, nil, 0, nil
+	if n.readsKnown != nil {
+		ready.Reads, n.readsKnown = n.readsKnown, nil
+	}
+	if n.lostNow != nil {
+		ready.Lost, n.lostNow = n.lostNow, nil
+	}
 	if n.commitIndex > n.applied {
 		ready.Committed = n.log.Slice(n.applied+1, n.commitIndex)
 		n.applied = n.commitIndex
@@ -556,22 +562,26 @@ func (n *Node) Ready() Ready {
 	return ready
 }
 
-func (n *Node) takeSave() Save {
+// takeSave puts into save what has to be saved now, if anything has.
+func (n *Node) takeSave(save *Save) {
 	first, last := n.unsavedFrom, n.log.LastIndex()
-	var save Save
+	state := HardState{n.term, n.votedFor}
+	changed := state != n.saved || n.snapshotUnsaved
+	if first > last && !changed {
+		return
+	}
+	if changed {
+		save.HardState, n.saved = new(state), state
+	}
+	if n.snapshotUnsaved || !n.votersSaved {
+		save.FirstVoters, n.votersSaved = n.firstVoters, true
+	}
 	if n.snapshotUnsaved {
-		save.Snapshot = n.snapshot
+		save.Snapshot, n.snapshotUnsaved = n.snapshot, false
 		first = n.snapshot.LastIndex + 1
 	}
 	save.FirstIndex, save.Entries = first, n.log.Slice(first, last)
-	if state := (HardState{n.term, n.votedFor}); state != n.saved || n.snapshotUnsaved {
-		save.HardState = new(state)
-	}
-	if n.snapshotUnsaved || !n.votersSaved && !save.Empty() {
-		save.FirstVoters, n.votersSaved = n.firstVoters, true
-	}
-	n.saved, n.unsavedFrom, n.snapshotUnsaved = HardState{n.term, n.votedFor}, last+1, false
-	return save
+	n.unsavedFrom = last + 1
 }
 
 // -- becoming --
@@ -901,10 +911,13 @@ func (n *Node) replicate() {
 		entries     []Entry
 	}
 	for _, follower := range n.followers {
+		silent := n.heartbeatDue
+		if follower.nextIndex > last && !silent {
+			continue // It has, or was sent, all that there is.
+		}
 		if follower.nextIndex < n.log.FirstIndex() && follower.snapshot == nil {
 			follower.install(n.snapshot)
 		}
-		silent := n.heartbeatDue
 		if follower.snapshot != nil {
 			if follower.maySend() {
 				n.sendItems(follower)

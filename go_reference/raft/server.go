@@ -24,14 +24,14 @@ type Server struct {
 
 // A Runtime is what a server needs of the one that it runs on.
 type Runtime struct {
-	Save         func(Save) error    // returns when it is durable; the others must not block
-	Send         func([]Message)     // to the peers
-	RestartTimer func(time.Duration) // TimeOut is to be called after so long
-	Announce     func(View)          // hears of every change of role, term or leader
-	ReportLoss   func(LostEntries)   // hears of what a follower has lost
-	TellMembers  func(Membership)    // hears of a change of members that is committed
-	Now          func() time.Time
-	Counters     *Counters // of what is sent and saved, in all lives
+	Save         func(Save) error     // returns when it is durable; the others must not block
+	Send         func([]Message)      // to the peers
+	RestartTimer func(time.Duration)  // TimeOut is to be called after so long
+	Announce     func(View)           // hears of every change of role, term or leader
+	ReportLoss   func(LostEntries)    // hears of what a follower has lost
+	TellMembers  func(Membership)     // hears of a change of members that is committed
+	Now          func() time.Duration // since whenever, by a clock that never goes back
+	Counters     *Counters            // of what is sent and saved, in all lives
 }
 
 // A Membership is who belongs to the cluster as of an index, up to which all is committed. A
@@ -171,16 +171,23 @@ func (s *Server) CarryOut() error {
 		if err := s.runtime.Save(ready.Save); err != nil {
 			return err
 		}
-		counters.SaveNs += s.runtime.Now().Sub(began).Nanoseconds()
+		counters.SaveNs += (s.runtime.Now() - began).Nanoseconds()
 		counters.Saves++
 		counters.Entries += len(ready.Save.Entries)
 	}
-	counters.Messages += len(ready.Messages)
-	s.runtime.Send(ready.Messages)
+	if len(ready.Messages) > 0 {
+		counters.Messages += len(ready.Messages)
+		s.runtime.Send(ready.Messages)
+	}
 	for _, lost := range ready.Lost {
 		s.runtime.ReportLoss(lost)
 	}
-	s.apply(ready)
+	if len(ready.Committed) > 0 || ready.Snapshot != nil {
+		s.apply(ready.Snapshot, ready.Committed)
+	}
+	if len(ready.Reads) > 0 || s.readers.Confirmed() {
+		s.readers.Resolve(ready.Reads, s.machine, s.core.View().Leader)
+	}
 	if ready.Timer > 0 {
 		s.runtime.RestartTimer(ready.Timer)
 	}
@@ -233,16 +240,15 @@ func (s *Server) refuseQueries(err error) {
 }
 
 // apply restores or applies, answers those who wait for it, and compacts when that is due.
-func (s *Server) apply(ready Ready) {
-	if ready.Snapshot != nil {
-		s.machine.Restore(ready.Snapshot)
-		s.waiters.Skipped(ready.Snapshot.LastIndex)
+func (s *Server) apply(snapshot *Snapshot, committed []Entry) {
+	if snapshot != nil {
+		s.machine.Restore(snapshot)
+		s.waiters.Skipped(snapshot.LastIndex)
 	}
-	if len(ready.Committed) > 0 {
+	if len(committed) > 0 {
 		s.tellMembers()
-		s.waiters.Applied(s.machine.AppliedIndex()+1, ready.Committed, s.machine.Apply)
+		s.waiters.Applied(s.machine.AppliedIndex()+1, committed, s.machine.Apply)
 	}
-	s.readers.Resolve(ready.Reads, s.machine, s.core.View().Leader)
 	if s.core.SnapshotDue() {
 		s.core.TakeSnapshot(s.machine.Items(), true)
 	}

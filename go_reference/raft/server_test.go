@@ -19,7 +19,7 @@ type lonely struct {
 	losses   []LostEntries
 	members  []Membership
 	counters Counters
-	now      time.Time
+	now      time.Duration
 	full     error // what a save returns
 }
 
@@ -48,8 +48,8 @@ func newLonely(t *testing.T) *lonely {
 		Announce:     func(view View) { l.views = append(l.views, view) },
 		ReportLoss:   func(lost LostEntries) { l.losses = append(l.losses, lost) },
 		TellMembers:  func(members Membership) { l.members = append(l.members, members) },
-		Now: func() time.Time {
-			l.now = l.now.Add(1)
+		Now: func() time.Duration {
+			l.now++
 			return l.now
 		},
 		Counters: &l.counters,

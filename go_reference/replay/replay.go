@@ -116,7 +116,7 @@ func newServer(id raft.NodeID) *raft.Server {
 		Announce:     func(raft.View) {},
 		ReportLoss:   func(raft.LostEntries) {},
 		TellMembers:  func(raft.Membership) {},
-		Now:          func() time.Time { return time.Time{} },
+		Now:          func() time.Duration { return 0 },
 		Counters:     &raft.Counters{},
 	})
 	server.Begin()
