@@ -8,12 +8,11 @@ import (
 	"runtime/debug"
 
 	"raftmark/host"
-	"raftmark/raft"
 	"raftmark/workload"
 )
 
 // Main is a node program's: it has no arguments but those that [workload.StartSender] gives it and
-// what form says.
+// what form says. No library's transport knows a secret, so that its nodes listen on loopback alone.
 func Main(name string, form func(arguments []string) (host.Model, error)) {
 	if len(os.Args) > 1 && os.Args[1] == workload.SendArgument {
 		if err := workload.Send(os.Stdout, os.Args[2:]); err != nil {
@@ -45,12 +44,4 @@ func Version(module string) string {
 		}
 	}
 	return module
-}
-
-// Place refuses what no library's transport gives: a cluster that strangers cannot enter.
-func Place(place host.Place) error {
-	if place.Secret != nil {
-		return raft.Errorf(raft.BadRequest, "the library's transport knows no secret")
-	}
-	return nil
 }

@@ -14,8 +14,9 @@ import (
 
 // A Library is one node through all its lives: its storage, in memory too, and where it listens.
 type Library interface {
-	// Begin begins a life on what is stored.
-	Begin() (Life, error)
+	// Begin begins a life on what is stored. A server that joins is no member, and is to be made
+	// one.
+	Begin(joins bool) (Life, error)
 	Address() string
 	SetPeers(map[raft.NodeID]string)
 	// Counters are what the node has sent and saved in all its lives.
@@ -32,6 +33,8 @@ type Life interface {
 	// Propose proposes a command and does not wait for its outcome. One caller's commands keep
 	// their order.
 	Propose(raft.Proposal)
+	// Offer proposes many at once, and waits until there is room for them.
+	Offer([]*raft.Command, func(raft.Outcome))
 	// Read is a key's value, with what a library offers so that it is the latest.
 	Read(key string) raft.Outcome
 	// Applied waits until an entry is applied; false where the life ends before.
@@ -48,20 +51,46 @@ type Life interface {
 	Transfer(to raft.NodeID) bool
 	// Compact lets a snapshot take the place of the log as far as it is applied.
 	Compact() (*raft.Snapshot, error)
-	// End ends it as a crash does, and returns when nothing of it is left.
-	End()
+	// Ceased reports whether it has ended by a fault of its own, of which the events told.
+	Ceased() bool
+	// End ends it as a crash does, hanging or not, and returns when nothing of it is left; the time
+	// (CLOCK_MONOTONIC, ns) is that from which on nothing more was heard of it.
+	End() (atNs int64)
+}
+
+// Surroundings are what a library is given: its settings, whom it tells, and what may be wrong with
+// its links and with itself.
+type Surroundings struct {
+	lives.Config
+	host.Place
+	Events lives.Events
+	*Links
+	*Gate
+}
+
+// Deploy makes a library's nodes those of a deployed cluster.
+func Deploy(
+	build func(*Surroundings) (Library, error),
+) func(lives.Config, host.Place, lives.Events) (host.Deployed, error) {
+	return func(config lives.Config, place host.Place, events lives.Events) (host.Deployed, error) {
+		s := &Surroundings{config, place, events, NewLinks(config, place.Node), NewGate()}
+		library, err := build(s)
+		if err != nil {
+			return nil, err
+		}
+		return &Node{Surroundings: s, Library: library}, nil
+	}
 }
 
 // A Node is a library's node, as a host serves it. It is the only one here, so that whichever its
 // methods name is this one.
 type Node struct {
+	*Surroundings
 	Library
-	*Links
-	id     raft.NodeID
-	events lives.Events
 
-	mu   sync.Mutex
-	life *life // nil while it is crashed
+	mu     sync.Mutex
+	life   *life          // nil while it is crashed
+	paused *lives.Replica // what it was when it was paused, while it is
 }
 
 var _ host.Deployed = (*Node)(nil)
@@ -72,41 +101,67 @@ type life struct {
 	ended chan struct{}
 }
 
-// NewNode returns a crashed node.
-func NewNode(library Library, links *Links, id raft.NodeID, events lives.Events) *Node {
-	return &Node{Library: library, Links: links, id: id, events: events}
-}
-
+// now is the present life, hanging or not; nil for none.
 func (n *Node) now() *life {
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	return n.life
 }
 
-// alive is the present life, or an error.
+// alive is the present life, or an error where there is none or it hangs.
 func (n *Node) alive() (*life, error) {
-	if life := n.now(); life != nil {
-		return life, nil
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	if state := n.state(); state != lives.Running {
+		return nil, raft.Errorf(raft.Unavailable, "node %d is %s", n.Place.Node, state)
 	}
-	return nil, raft.Errorf(raft.Unavailable, "node %d is crashed", n.id)
+	return n.life, nil
 }
 
-// Join begins a life. A server that is no member yet cannot join one of these clusters.
-func (n *Node) Join(id raft.NodeID, joins bool) error {
-	if joins {
-		return raft.Errorf(raft.BadRequest, "members do not change here")
+// state looks after a life that has ended by itself. It is locked.
+func (n *Node) state() lives.Lifecycle {
+	if n.life != nil && n.life.Ceased() {
+		n.end()
 	}
-	return n.Restart(id)
+	switch {
+	case n.life == nil:
+		return lives.Crashed
+	case n.paused != nil:
+		return lives.Paused
+	default:
+		return lives.Running
+	}
+}
+
+// Lifecycle tells whether the node lives.
+func (n *Node) Lifecycle(raft.NodeID) lives.Lifecycle {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	return n.state()
+}
+
+// mustBe fails where the node is in none of the states.
+func (n *Node) mustBe(states ...lives.Lifecycle) error {
+	now := n.state()
+	for _, state := range states {
+		if state == now {
+			return nil
+		}
+	}
+	return raft.Errorf(raft.BadRequest, "node %d is %s", n.Place.Node, now)
 }
 
 // Restart begins a life.
-func (n *Node) Restart(raft.NodeID) error {
+func (n *Node) Restart(id raft.NodeID) error { return n.Join(id, false) }
+
+// Join begins a life, of a server that perhaps joins.
+func (n *Node) Join(_ raft.NodeID, joins bool) error {
 	n.mu.Lock()
 	defer n.mu.Unlock()
-	if n.life != nil {
-		return raft.Errorf(raft.BadRequest, "node %d is running", n.id)
+	if err := n.mustBe(lives.Crashed); err != nil {
+		return err
 	}
-	begun, err := n.Begin()
+	begun, err := n.Begin(joins)
 	if known := (*raft.Error)(nil); err != nil && !errors.As(err, &known) {
 		err = raft.Errorf(raft.Unavailable, "%v", err)
 	}
@@ -116,21 +171,22 @@ func (n *Node) Restart(raft.NodeID) error {
 	return err
 }
 
-// Crash ends the life; the time is that when it had ended.
+// Crash ends the life; the time is that when it ceased.
 func (n *Node) Crash(raft.NodeID) (atNs int64, err error) {
 	n.mu.Lock()
 	defer n.mu.Unlock()
-	if n.life == nil {
-		return 0, raft.Errorf(raft.BadRequest, "node %d is crashed", n.id)
+	if err := n.mustBe(lives.Running, lives.Paused); err != nil {
+		return 0, err
 	}
-	n.end()
-	return lives.Monotonic(), nil
+	return n.end(), nil
 }
 
-func (n *Node) end() {
-	n.life.End()
+func (n *Node) end() (atNs int64) {
+	atNs = n.life.End()
+	n.Open()
 	close(n.life.ended)
-	n.life = nil
+	n.life, n.paused = nil, nil
+	return atNs
 }
 
 // Leave ends the life, if there is one.
@@ -144,33 +200,61 @@ func (n *Node) Leave(raft.NodeID) {
 
 // Stop ends the node.
 func (n *Node) Stop() {
-	n.Leave(n.id)
+	n.Leave(n.Place.Node)
 	if err := n.Close(); err != nil {
-		n.events.Failed(n.id, err)
+		n.Events.Failed(n.Place.Node, err)
 	}
 }
 
-// Lifecycle tells whether the node lives.
-func (n *Node) Lifecycle(raft.NodeID) lives.Lifecycle {
-	if n.now() == nil {
-		return lives.Crashed
+// Pause hangs a running node.
+func (n *Node) Pause(raft.NodeID) error {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	if err := n.mustBe(lives.Running); err != nil {
+		return err
 	}
-	return lives.Running
+	replica, err := n.replica(n.life)
+	if err != nil {
+		return err
+	}
+	n.Shut()
+	replica.Lifecycle = lives.Paused
+	n.paused = &replica
+	return nil
+}
+
+// Resume lets a paused node go on.
+func (n *Node) Resume(raft.NodeID) error {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	if err := n.mustBe(lives.Paused); err != nil {
+		return err
+	}
+	n.paused = nil
+	n.Open()
+	return nil
 }
 
 // outcome is what a life answers, unless it ends before.
 func (n *Node) outcome(ask func(Life) raft.Outcome) <-chan raft.Outcome {
 	done := make(chan raft.Outcome, 1)
+	tell := raft.Into(done)
 	life, err := n.alive()
 	if err != nil {
-		done <- raft.Outcome{Err: err}
+		tell(raft.Outcome{Err: err})
 		return done
 	}
-	tell := raft.Into(done)
-	go func() { tell(ask(life)) }()
+	answered := make(chan struct{})
 	go func() {
-		<-life.ended
-		tell(raft.Outcome{Err: errEnded})
+		tell(ask(life))
+		close(answered)
+	}()
+	go func() {
+		select {
+		case <-answered:
+		case <-life.ended:
+			tell(raft.Outcome{Err: errEnded})
+		}
 	}()
 	return done
 }
@@ -182,11 +266,13 @@ func (n *Node) Submit(_ raft.NodeID, command *raft.Command) <-chan raft.Outcome 
 	return n.outcome(func(l Life) raft.Outcome { return l.Do(command) })
 }
 
-// Propose proposes a client's command.
+// Propose proposes a client's command. One that comes while the node hangs waits for it.
 func (n *Node) Propose(_ raft.NodeID, proposal raft.Proposal) {
-	life, err := n.alive()
-	if err != nil {
-		proposal.Done(raft.Outcome{Err: err})
+	life := n.now()
+	if life == nil {
+		proposal.Done(raft.Outcome{
+			Err: raft.Errorf(raft.Unavailable, "node %d is %s", n.Place.Node, lives.Crashed),
+		})
 		return
 	}
 	life.Propose(proposal)
@@ -210,31 +296,52 @@ func (n *Node) Applied(_ raft.NodeID, index int) (<-chan raft.Outcome, error) {
 // Counters are what was sent and saved.
 func (n *Node) Counters(raft.NodeID) raft.Counters { return n.Library.Counters() }
 
-// Status is the node's at this moment.
+// Status is the node's at this moment, or that when it was paused.
 func (n *Node) Status(raft.NodeID) lives.Status {
-	life := n.now()
-	if life == nil {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	switch n.state() {
+	case lives.Crashed:
 		return lives.Status{}
+	case lives.Paused:
+		return n.paused.Status
+	default:
+		return lives.Status{Lifecycle: lives.Running, Status: n.life.Status()}
 	}
-	return lives.Status{Lifecycle: lives.Running, Status: life.Status()}
 }
 
 // Replica is the status with what the node holds by then, or a moment later.
-func (n *Node) Replica(id raft.NodeID) (replica lives.Replica) {
-	life := n.now()
-	if life == nil {
-		return replica
+func (n *Node) Replica(id raft.NodeID) lives.Replica {
+	n.mu.Lock()
+	life, paused := n.life, n.paused
+	n.mu.Unlock()
+	switch {
+	case life == nil:
+		return lives.Replica{}
+	case paused != nil:
+		return *paused
 	}
+	replica, err := n.replica(life)
+	if err != nil {
+		n.Events.Failed(id, err)
+		return lives.Replica{}
+	}
+	return replica
+}
+
+func (n *Node) replica(life *life) (replica lives.Replica, err error) {
 	replica.Status = lives.Status{Lifecycle: lives.Running, Status: life.Status()}
 	replica.Machine = life.Machine()
 	replica.Status.AppliedIndex = max(replica.Status.AppliedIndex, replica.Machine.AppliedIndex())
+	replica.Status.CommitIndex = max(replica.Status.CommitIndex, replica.Status.AppliedIndex)
+	replica.Status.LastIndex = max(replica.Status.LastIndex, replica.Status.CommitIndex)
 	log, err := life.Log(replica.FirstIndex, replica.CommitIndex)
 	if err != nil {
-		n.events.Failed(id, err)
-		return lives.Replica{}
+		return replica, err
 	}
+	replica.FirstIndex = log.First
 	replica.Log = raft.NewReplicatedLog(raft.Snapshot{LastIndex: log.First - 1}, log.Entries)
-	return replica
+	return replica, nil
 }
 
 // Log is a piece of the log.
@@ -272,11 +379,3 @@ func (n *Node) Compact(raft.NodeID) (*raft.Snapshot, error) {
 	}
 	return life.Compact()
 }
-
-// Pause hangs no library: none has a way to.
-func (n *Node) Pause(raft.NodeID) error { return errNoPause }
-
-// Resume resumes none.
-func (n *Node) Resume(raft.NodeID) error { return errNoPause }
-
-var errNoPause = raft.Errorf(raft.Unavailable, "the library knows no pause")

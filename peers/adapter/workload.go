@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"golang.org/x/sync/errgroup"
@@ -29,9 +30,11 @@ func (n *Node) Replicate(
 	}
 	clients := spec.Clients()
 	ended := make(chan error, len(clients))
+	var over atomic.Bool
+	defer over.Store(true)
 	startNs, start := lives.Monotonic(), time.Now()
 	for _, client := range clients {
-		go func() { ended <- live(life, client, start) }()
+		go func() { ended <- live(life, client, start, &over) }()
 	}
 	share := func() { progress(min(1, time.Since(start).Seconds()/spec.Length().Seconds())) }
 	var before, after raft.Counters
@@ -70,9 +73,9 @@ func (n *Node) Replicate(
 	return result, nil
 }
 
-// live lets a client send one command after the other, until it has enough.
-func live(life Life, client *workload.Client, start time.Time) error {
-	for sent, more := time.Since(start), true; more; {
+// live lets a client send one command after the other, until it has enough, or the run is over.
+func live(life Life, client *workload.Client, start time.Time, over *atomic.Bool) error {
+	for sent, more := time.Since(start), true; more && !over.Load(); {
 		if outcome := life.Do(client.Next()); outcome.Err != nil {
 			return outcome.Err
 		}
@@ -123,8 +126,8 @@ func (n *Node) Offered(
 				}
 				var commands []*raft.Command
 				commands, sent = load.Take(sent, time.Since(start))
-				for _, command := range commands {
-					life.Propose(raft.Proposal{Command: command, Done: raft.Into(answers)})
+				if len(commands) > 0 {
+					life.Offer(commands, raft.Into(answers))
 				}
 			}
 			if load.GivenUp() {

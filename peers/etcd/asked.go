@@ -2,30 +2,51 @@ package main
 
 import (
 	"errors"
+	"math"
 
 	"go.etcd.io/raft/v3"
+	"go.etcd.io/raft/v3/raftpb"
 
+	"raftmark/lives"
 	core "raftmark/raft"
 )
 
-var errDown = core.Errorf(core.Unavailable, "the node is crashed")
+var (
+	errDown       = core.Errorf(core.Unavailable, "the node is crashed")
+	errOverloaded = core.Errorf(core.Unavailable, "the node is overloaded")
+)
 
 // put lets an event wait for the goroutine, or refuses it.
-func (b *life) put(e event) error {
+func (b *life) put(e event) {
 	select {
 	case b.inbox <- e:
-		return nil
-	case <-b.gone:
-		return errDown
 	default:
-		return core.Errorf(core.Unavailable, "node %d is overloaded", b.library.id)
+		e.refuse(errOverloaded)
+		return
+	}
+	select {
+	case <-b.gone:
+		b.refuseWaiting()
+	default:
 	}
 }
 
 // Propose implements adapter.Life.
 func (b *life) Propose(proposal core.Proposal) {
-	if err := b.put(event{proposal: proposal}); err != nil {
-		proposal.Done(core.Outcome{Err: err})
+	b.put(event{proposal: proposal})
+}
+
+// Offer implements adapter.Life: the inbox has room for it however many they are.
+func (b *life) Offer(commands []*core.Command, done func(core.Outcome)) {
+	offer := func() {
+		for _, command := range commands {
+			b.proposals = append(b.proposals, core.Proposal{Command: command, Done: done})
+		}
+	}
+	select {
+	case b.inbox <- event{call: offer}:
+	case <-b.gone:
+		done(core.Outcome{Err: errDown})
 	}
 }
 
@@ -39,10 +60,7 @@ func (b *life) Do(command *core.Command) core.Outcome {
 // Read implements adapter.Life.
 func (b *life) Read(key string) core.Outcome {
 	done := make(chan core.Outcome, 1)
-	query := core.Query{Key: key, Done: core.Into(done)}
-	if err := b.put(event{query: query}); err != nil {
-		return core.Outcome{Err: err}
-	}
+	b.put(event{query: &core.Query{Key: key, Done: core.Into(done)}})
 	return <-done
 }
 
@@ -88,7 +106,7 @@ func (b *life) Status() (status core.Status) {
 			LastIndex:     b.store.lastIndex(),
 			CommitIndex:   int(basic.Commit),
 			AppliedIndex:  b.machine.AppliedIndex(),
-			SnapshotIndex: b.store.firstIndex() - 1,
+			SnapshotIndex: b.store.snapshotIndex(),
 			Configuration: &core.Configuration{
 				Voters: nodesOf(b.conf.Voters), Learners: nodesOf(b.conf.Learners),
 			},
@@ -112,23 +130,31 @@ func (b *life) Machine() (machine *core.StateMachine) {
 	return machine
 }
 
-// Log implements adapter.Life.
-func (b *life) Log(first, last int) (core.LogSlice, error) {
-	slice := core.LogSlice{}
-	var err error
-	b.call(func() {
-		slice.LastIndex, slice.CommitIndex = b.store.lastIndex(), int(b.node.BasicStatus().Commit)
-		slice.First = max(first, b.store.firstIndex())
-		if last = min(last, slice.LastIndex); slice.First > last {
-			return
+// Log implements adapter.Life. The log is read beside the goroutine, as a long one takes its time.
+func (b *life) Log(first, last int) (slice core.LogSlice, err error) {
+	for {
+		if !b.call(func() {
+			slice.LastIndex, slice.CommitIndex = b.store.lastIndex(), int(b.node.BasicStatus().Commit)
+			slice.First = max(first, b.store.firstIndex())
+		}) {
+			return slice, errDown
 		}
-		found, failure := b.store.Entries(uint64(slice.First), uint64(last)+1, everything)
-		err = failure
+		end := min(last, slice.LastIndex) + 1
+		if end <= slice.First {
+			return slice, nil
+		}
+		found, err := b.store.Entries(uint64(slice.First), uint64(end), math.MaxUint64)
+		switch {
+		case errors.Is(err, raft.ErrCompacted), errors.Is(err, raft.ErrUnavailable):
+			continue // The log has just become shorter.
+		case err != nil:
+			return slice, err
+		}
 		for _, entry := range found {
-			slice.Entries = append(slice.Entries, entryOf(entry))
+			slice.Entries = append(slice.Entries, entryOf(entry, len(b.library.Settings.Nodes)))
 		}
-	})
-	return slice, err
+		return slice, nil
+	}
 }
 
 // Heartbeat implements adapter.Life.
@@ -153,7 +179,7 @@ func (b *life) Transfer(to core.NodeID) (begun bool) {
 		for _, id := range b.conf.Voters {
 			votes = votes || id == uint64(to)
 		}
-		begun = votes && b.view.Role == core.Leader && to != b.library.id
+		begun = votes && b.view.Role == core.Leader && to != b.library.Node
 		if begun {
 			b.node.TransferLeader(uint64(to))
 		}
@@ -161,20 +187,50 @@ func (b *life) Transfer(to core.NodeID) (begun bool) {
 	return begun
 }
 
-// Compact implements adapter.Life. It is not offered.
-func (b *life) Compact() (*core.Snapshot, error) {
-	return nil, core.Errorf(core.Unavailable, "this program takes no snapshots")
+// Compact implements adapter.Life.
+func (b *life) Compact() (made *core.Snapshot, err error) {
+	err = errDown
+	b.call(func() {
+		if err = b.compact(b.machine.AppliedIndex()); err != nil {
+			return
+		}
+		var snapshot raftpb.Snapshot
+		snapshot, err = b.store.Snapshot()
+		made = &core.Snapshot{
+			LastIndex: int(snapshot.Metadata.Index), LastTerm: snapshot.Metadata.Term,
+		}
+	})
+	return made, err
 }
 
-// End implements adapter.Life.
-func (b *life) End() {
-	b.library.living.CompareAndSwap(b, nil)
-	b.call(func() { b.ending = true })
-	<-b.gone
-	b.abandon()
-	if err := errors.Join(b.failed, b.store.close()); err != nil {
-		b.library.events.Failed(b.library.id, err)
+// Ceased implements adapter.Life.
+func (b *life) Ceased() bool {
+	select {
+	case <-b.gone:
+		return true
+	default:
+		return false
 	}
 }
 
-var _ raft.Storage = (*store)(nil)
+// End implements adapter.Life.
+func (b *life) End() (atNs int64) {
+	b.library.living.CompareAndSwap(b, nil)
+	b.ending.Store(true)
+	b.library.Open()
+	b.wake()
+	<-b.gone
+	atNs = lives.Monotonic()
+	if err := b.store.close(); err != nil {
+		b.library.Events.Failed(b.library.Node, err)
+	}
+	return atNs
+}
+
+// wake lets the goroutine have a turn, if none is due.
+func (b *life) wake() {
+	select {
+	case b.inbox <- event{call: func() {}}:
+	default:
+	}
+}

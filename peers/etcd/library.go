@@ -1,6 +1,7 @@
 package main
 
 import (
+	"errors"
 	"io"
 	"log"
 	"math"
@@ -10,8 +11,6 @@ import (
 	"go.etcd.io/raft/v3"
 	"go.etcd.io/raft/v3/raftpb"
 
-	"raftmark/host"
-	"raftmark/lives"
 	"raftmark/peers/adapter"
 	core "raftmark/raft"
 )
@@ -27,15 +26,11 @@ const (
 
 // A library is the node through all its lives.
 type library struct {
-	id       core.NodeID
-	settings core.Settings
-	file     string // the directory of its log, without which that is in memory
-	events   lives.Events
-	links    *adapter.Links
+	*adapter.Surroundings
 	network  *network
 	living   atomic.Pointer[life]
 	counters counters
-	memory   *raft.MemoryStorage
+	memory   *raft.MemoryStorage // what outlasts a life, without a disk
 }
 
 // counters are those of all lives.
@@ -43,63 +38,60 @@ type counters struct {
 	messages, bytes, saves, saveNs, entries atomic.Int64
 }
 
-func newLibrary(
-	config lives.Config, place host.Place, links *adapter.Links, events lives.Events,
-) (*library, error) {
-	l := &library{id: place.Node, settings: config.Settings, links: links, events: events}
-	if config.DataDir != "" {
-		l.file = config.File(place.Node)
-	}
-	if _, electionTicks, heartbeatTicks := l.ticks(); electionTicks <= heartbeatTicks {
+func newLibrary(s *adapter.Surroundings) (*library, error) {
+	l := &library{Surroundings: s}
+	if _, election, heartbeat := l.ticks(); election <= heartbeat {
 		return nil, core.Errorf(core.BadRequest,
-			"the library wants an election timeout of more than a heartbeat, in its ticks of %s at least",
+			"the library takes an election timeout of more than a heartbeat, in ticks of %s at least",
 			finestTick)
 	}
 	var err error
-	l.network, err = listen(place, &l.counters, l.deliver)
+	l.network, err = listen(s, &l.counters, l.deliver)
 	return l, err
 }
 
 // ticks are the length of the library's tick, and an election timeout and a heartbeat in them. A
 // timeout that is drawn is between one and two times the election timeout.
 func (l *library) ticks() (tick time.Duration, election, heartbeat int) {
-	tick = min(l.settings.Heartbeat, max(finestTick, l.settings.Heartbeat/ticks))
+	tick = min(l.Settings.Heartbeat, max(finestTick, l.Settings.Heartbeat/ticks))
 	count := func(d time.Duration) int { return int(math.Round(float64(d) / float64(tick))) }
-	return tick, count(l.settings.ElectionTimeout.Low), count(l.settings.Heartbeat)
+	return tick, count(l.Settings.ElectionTimeout.Low), count(l.Settings.Heartbeat)
 }
 
-func (l *library) configure(storage raft.Storage) *raft.Config {
+func (l *library) configure(storage raft.Storage, applied uint64) *raft.Config {
 	_, election, heartbeat := l.ticks()
 	return &raft.Config{
-		ID:                        uint64(l.id),
+		ID:                        uint64(l.Node),
 		ElectionTick:              election,
 		HeartbeatTick:             heartbeat,
 		Storage:                   storage,
+		Applied:                   applied,
 		MaxSizePerMsg:             maxSizePerMessage,
 		MaxInflightMsgs:           maxInFlight,
-		CheckQuorum:               l.settings.CheckQuorum,
-		PreVote:                   l.settings.PreVote,
+		CheckQuorum:               l.Settings.CheckQuorum,
+		PreVote:                   l.Settings.PreVote,
 		DisableProposalForwarding: true, // clients are told who leads
+		StepDownOnRemoval:         true, // as all will one day, its documentation says
 		Logger:                    &raft.DefaultLogger{Logger: log.New(io.Discard, "", 0)},
 	}
 }
 
 // Begin begins a life.
-func (l *library) Begin() (adapter.Life, error) {
+func (l *library) Begin(joins bool) (adapter.Life, error) {
 	store, err := l.open()
 	if err != nil {
 		return nil, err
 	}
-	begun, err := l.begin(store)
+	begun, err := l.begin(store, joins)
 	if err != nil {
-		return nil, err
+		return nil, errors.Join(err, store.close())
 	}
 	l.living.Store(begun)
 	return begun, nil
 }
 
 // deliver gives a message to the present life, if there is one and it has room.
-func (l *library) deliver(message raftpb.Message) {
+func (l *library) deliver(message *raftpb.Message) {
 	if life := l.living.Load(); life != nil {
 		select {
 		case life.inbox <- event{message: message}:

@@ -2,8 +2,9 @@ package main
 
 import (
 	"encoding/binary"
-	"math"
 	"runtime"
+	"slices"
+	"sync/atomic"
 	"time"
 
 	"go.etcd.io/raft/v3"
@@ -19,6 +20,7 @@ type life struct {
 	library *library
 	store   *store
 	inbox   chan event
+	ending  atomic.Bool
 	gone    chan struct{} // closed when the goroutine has ended
 
 	// The goroutine's own.
@@ -31,68 +33,103 @@ type life struct {
 	waiters   core.Waiters
 	readers   core.Readers
 	round     uint64 // of reads
-	ending    bool
-	failed    error
+
+	appliedTerm uint64        // of the last entry applied
+	lastChange  int           // the index of the last change of members that was proposed here
+	members     []core.NodeID // of whom the node told last
+	failed      error
 }
 
 // An event is what comes for a node: one of these.
 type event struct {
-	message  raftpb.Message
+	message  *raftpb.Message
 	proposal core.Proposal
-	query    core.Query
+	query    *core.Query
 	call     func()
 }
 
-func (l *library) begin(store *store) (*life, error) {
-	node, err := raft.NewRawNode(l.configure(store))
-	if err != nil {
-		return nil, err
-	}
+func (l *library) begin(store *store, joins bool) (*life, error) {
 	b := &life{
 		library: l,
 		store:   store,
 		inbox:   make(chan event, lives.Room),
 		gone:    make(chan struct{}),
-		node:    node,
 		machine: core.NewStateMachine(),
 	}
-	if store.isNew {
+	snapshot, err := store.Snapshot()
+	if err == nil && !raft.IsEmptySnap(snapshot) {
+		err = b.restore(snapshot)
+	}
+	if err == nil {
+		b.node, err = raft.NewRawNode(l.configure(store, snapshot.Metadata.Index))
+	}
+	if err == nil && store.isNew && !joins {
 		var peers []raft.Peer
-		for _, id := range l.settings.Nodes {
+		for _, id := range l.Settings.Nodes {
 			peers = append(peers, raft.Peer{ID: uint64(id)})
 		}
-		if err := node.Bootstrap(peers); err != nil {
-			return nil, err
-		}
+		err = b.node.Bootstrap(peers)
+	}
+	if err != nil {
+		return nil, err
 	}
 	b.announce()
 	go b.run()
 	return b, nil
 }
 
+// run is the goroutine: a turn for whatever happens.
 func (b *life) run() {
-	defer close(b.gone)
 	tick, _, _ := b.library.ticks()
 	ticker := time.NewTicker(tick)
 	defer ticker.Stop()
 	b.carryOut()
-	for !b.ending {
+	for b.failed == nil {
+		var e event
+		ticked := false
 		select {
-		case e := <-b.inbox:
-			b.take(e)
-			if b.waiters.Len()+len(b.proposals) > 1 {
-				// Those that are ready to speak go first, or each would be a batch of its own.
-				runtime.Gosched()
-			}
+		case e = <-b.inbox:
 		case <-ticker.C:
-			b.node.Tick()
+			ticked = true
 		}
-		for waiting := len(b.inbox); waiting > 0 && !b.ending; waiting-- {
-			b.take(<-b.inbox)
+		b.library.Pass()
+		if b.ending.Load() {
+			e.refuse(errDown)
+			break
 		}
-		b.carryOut()
+		b.turn(e, ticked)
 	}
-	b.abandon()
+	b.waiters.Abandon("the node crashed")
+	b.readers.Abandon(errDown)
+	for _, proposal := range b.proposals {
+		proposal.Done(core.Outcome{Err: errDown})
+	}
+	for _, query := range b.queries {
+		query.Done(core.Outcome{Err: errDown})
+	}
+	close(b.gone)
+	b.refuseWaiting()
+	if b.failed != nil {
+		b.library.Events.Failed(b.library.Node, b.failed)
+	}
+}
+
+// turn takes an event, and with it all that waits by then.
+func (b *life) turn(e event, ticked bool) {
+	if ticked {
+		b.node.Tick()
+		b.promote()
+	} else {
+		b.take(e)
+		if b.waiters.Len()+len(b.proposals) > 1 {
+			// Those that are ready to speak go first, or each would be a batch of its own.
+			runtime.Gosched()
+		}
+	}
+	for waiting := len(b.inbox); waiting > 0; waiting-- {
+		b.take(<-b.inbox)
+	}
+	b.carryOut()
 }
 
 // take takes an event. Commands and queries wait until all messages that came with them are taken.
@@ -103,16 +140,19 @@ func (b *life) take(e event) {
 		e.call()
 	case e.proposal.Command != nil:
 		b.proposals = append(b.proposals, e.proposal)
-	case e.query.Done != nil:
-		b.queries = append(b.queries, e.query)
+	case e.query != nil:
+		b.queries = append(b.queries, *e.query)
 	default:
 		// What a message from elsewhere may be wrong in is nothing to this node.
-		_ = b.node.Step(e.message)
+		_ = b.node.Step(*e.message)
 	}
 }
 
 // carryOut does all that follows from what was taken.
 func (b *life) carryOut() {
+	if b.failed != nil {
+		return
+	}
 	b.read()
 	proposed := b.propose()
 	for b.node.HasReady() && b.failed == nil {
@@ -132,15 +172,21 @@ func (b *life) carryOut() {
 // handle saves, sends and applies. A leader's disk writes while its followers' do (thesis §10.2.1).
 func (b *life) handle(ready raft.Ready) {
 	leads := b.view.Role == core.Leader
+	var lost []uint64
 	if leads {
-		b.library.network.send(b.library.links, ready.Messages)
+		lost = b.library.network.send(ready.Messages)
 	}
 	if b.failed = b.store.save(ready); b.failed != nil {
-		b.ending = true
 		return
 	}
 	if !leads {
-		b.library.network.send(b.library.links, ready.Messages)
+		lost = b.library.network.send(ready.Messages)
+	}
+	if !raft.IsEmptySnap(ready.Snapshot) {
+		if b.failed = b.restore(ready.Snapshot); b.failed != nil {
+			return
+		}
+		b.waiters.Skipped(int(ready.Snapshot.Metadata.Index))
 	}
 	b.apply(ready.CommittedEntries)
 	var reads []core.ReadIndex
@@ -151,6 +197,46 @@ func (b *life) handle(ready raft.Ready) {
 	}
 	b.readers.Resolve(reads, b.machine, b.view.Leader)
 	b.node.Advance(ready)
+	b.report(ready.Messages, lost)
+	if every, applied := b.library.Settings.SnapshotEntries, b.machine.AppliedIndex(); every > 0 &&
+		applied/every > b.store.snapshotIndex()/every {
+		b.failed = b.compact(applied/every*every - every/4)
+	}
+}
+
+// report tells the library what became of its messages, as far as that is known.
+func (b *life) report(messages []raftpb.Message, lost []uint64) {
+	for _, id := range lost {
+		b.node.ReportUnreachable(id)
+	}
+	for _, message := range messages {
+		if message.Type != raftpb.MsgSnap {
+			continue
+		}
+		status := raft.SnapshotFinish
+		if slices.Contains(lost, message.To) {
+			status = raft.SnapshotFailure
+		}
+		b.node.ReportSnapshot(message.To, status)
+	}
+}
+
+// restore makes the state that of a snapshot.
+func (b *life) restore(snapshot raftpb.Snapshot) error {
+	state, err := core.DecodeSnapshot(snapshot.Data)
+	if err != nil {
+		return err
+	}
+	b.machine.Restore(state)
+	b.conf = snapshot.Metadata.ConfState
+	return nil
+}
+
+// compact makes a snapshot of what is applied, and drops the log before an index.
+func (b *life) compact(before int) error {
+	return b.store.compact(&core.Snapshot{
+		LastIndex: b.machine.AppliedIndex(), Items: b.machine.Items(),
+	}, b.conf, before)
 }
 
 // propose proposes what waits for it, if the node leads, and returns what it then waits for.
@@ -160,15 +246,13 @@ func (b *life) propose() (proposed []core.Proposal) {
 	}
 	waiting := b.proposals
 	b.proposals = nil
-	entries := make([]raftpb.Entry, len(waiting))
-	for i, proposal := range waiting {
-		entries[i].Data = core.AppendCommand(nil, proposal.Command)
-	}
 	err := raft.ErrProposalDropped
 	if b.node.BasicStatus().RaftState == raft.StateLeader {
-		err = b.node.Step(raftpb.Message{
-			Type: raftpb.MsgProp, From: uint64(b.library.id), Entries: entries,
-		})
+		entries := make([]raftpb.Entry, len(waiting))
+		for i, proposal := range waiting {
+			entries[i] = b.entryFor(proposal.Command, b.store.lastIndex()+1+i)
+		}
+		err = b.step(entries...)
 	}
 	if err == nil {
 		return waiting
@@ -218,26 +302,30 @@ func (b *life) apply(committed []raftpb.Entry) {
 	}
 	entries := make([]core.Entry, len(committed))
 	for i, entry := range committed {
-		entries[i] = entryOf(entry)
+		entries[i] = entryOf(entry, len(b.library.Settings.Nodes))
 		if entry.Type == raftpb.EntryConfChange {
-			var change raftpb.ConfChange
-			if err := change.Unmarshal(entry.Data); err != nil {
-				panic(err) // No other than this program writes this log.
-			}
-			b.conf = *b.node.ApplyConfChange(change)
+			b.conf = *b.node.ApplyConfChange(changeOf(entry))
 		}
 	}
 	b.waiters.Applied(int(committed[0].Index), entries, b.machine.Apply)
+	b.appliedTerm = committed[len(committed)-1].Term
+	b.tellMembers()
 }
 
-// entryOf is an entry as the protocol has it. What the library has in the log for itself is a no-op.
-func entryOf(entry raftpb.Entry) core.Entry {
-	if entry.Type != raftpb.EntryNormal || len(entry.Data) == 0 {
-		return core.Entry{Term: entry.Term, Command: noop}
-	}
-	command, err := core.DecodeCommand(entry.Data)
-	if err != nil {
-		panic(err)
+// entryOf is an entry as the protocol has it. What the library has in the log for itself is a no-op, and
+// so are the first voters.
+func entryOf(entry raftpb.Entry, firstVoters int) core.Entry {
+	command := noop
+	switch {
+	case entry.Type == raftpb.EntryConfChange:
+		if change := changeOf(entry); entry.Index > uint64(firstVoters) {
+			command = core.MembershipCommand(changes[change.Type], core.NodeID(change.NodeID))
+		}
+	case len(entry.Data) > 0:
+		var err error
+		if command, err = core.DecodeCommand(entry.Data); err != nil {
+			panic(err) // No other than this program writes this log.
+		}
 	}
 	return core.Entry{Term: entry.Term, Command: command}
 }
@@ -265,33 +353,29 @@ func (b *life) announce() {
 		b.readers.Resolve([]core.ReadIndex{{Round: b.round}}, b.machine, view.Leader)
 	}
 	b.view = view
-	b.library.events.RoleChanged(lives.RoleChange{
-		Node: b.library.id, View: view, AtNs: lives.Monotonic(),
+	b.library.Events.RoleChanged(lives.RoleChange{
+		Node: b.library.Node, View: view, AtNs: lives.Monotonic(),
 	})
 }
 
-// abandon ends the life: nobody here will learn what becomes of what they wait for.
-func (b *life) abandon() {
-	down := core.Errorf(core.Unavailable, "node %d is crashed", b.library.id)
-	b.waiters.Abandon("the node crashed")
-	b.readers.Abandon(down)
+// refuseWaiting refuses what waits for a goroutine that has ended.
+func (b *life) refuseWaiting() {
 	for {
-		for _, proposal := range b.proposals {
-			proposal.Done(core.Outcome{Err: down})
-		}
-		for _, query := range b.queries {
-			query.Done(core.Outcome{Err: down})
-		}
-		b.proposals, b.queries = nil, nil
 		select {
 		case e := <-b.inbox:
-			if e.message.Type == 0 && e.message.To == 0 {
-				b.take(e)
-			}
+			e.refuse(errDown)
 		default:
 			return
 		}
 	}
 }
 
-const everything = math.MaxUint64
+// refuse answers a client, if the event is one's.
+func (e event) refuse(why error) {
+	switch {
+	case e.proposal.Command != nil:
+		e.proposal.Done(core.Outcome{Err: why})
+	case e.query != nil:
+		e.query.Done(core.Outcome{Err: why})
+	}
+}

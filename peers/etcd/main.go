@@ -7,13 +7,12 @@ import (
 	"fmt"
 
 	"raftmark/host"
-	"raftmark/lives"
 	"raftmark/peers/adapter"
 )
 
 var offers = []string{
-	"memory", "disk", "replicate", "offered", "service", "read", "transfer", "pre_vote", "check_quorum",
-	"slices", "columns",
+	"memory", "disk", "replicate", "offered", "service", "read", "snapshot", "transfer",
+	"membership", "pre_vote", "check_quorum", "slices", "columns",
 }
 
 func main() { adapter.Main("etcd", form) }
@@ -26,16 +25,8 @@ func form(arguments []string) (host.Model, error) {
 		Name:    "etcd",
 		Offers:  offers,
 		Library: adapter.Version("go.etcd.io/raft/v3"),
-		Deploy: func(config lives.Config, place host.Place, events lives.Events) (host.Deployed, error) {
-			if err := adapter.Place(place); err != nil {
-				return nil, err
-			}
-			links := adapter.NewLinks(config, place.Node)
-			library, err := newLibrary(config, place, links, events)
-			if err != nil {
-				return nil, err
-			}
-			return adapter.NewNode(library, links, place.Node, events), nil
-		},
+		Deploy: adapter.Deploy(func(s *adapter.Surroundings) (adapter.Library, error) {
+			return newLibrary(s)
+		}),
 	}, nil
 }

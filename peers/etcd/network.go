@@ -4,14 +4,15 @@ import (
 	"bufio"
 	"context"
 	"encoding/binary"
+	"errors"
 	"io"
 	"net"
+	"slices"
 	"sync"
 	"time"
 
 	"go.etcd.io/raft/v3/raftpb"
 
-	"raftmark/host"
 	"raftmark/peers/adapter"
 	core "raftmark/raft"
 )
@@ -28,10 +29,9 @@ const (
 // receives over those that it has accepted, of which each begins with a frame that names the cluster.
 type network struct {
 	net.Listener
-	cluster  string
-	id       core.NodeID
+	*adapter.Surroundings
 	counters *counters
-	deliver  func(raftpb.Message)
+	deliver  func(*raftpb.Message)
 	running  context.Context
 	stop     context.CancelFunc
 	working  sync.WaitGroup
@@ -40,13 +40,15 @@ type network struct {
 	peers map[core.NodeID]*peer
 }
 
-func listen(place host.Place, counters *counters, deliver func(raftpb.Message)) (*network, error) {
-	socket, err := net.Listen("tcp", place.Address)
+func listen(
+	s *adapter.Surroundings, counters *counters, deliver func(*raftpb.Message),
+) (*network, error) {
+	socket, err := net.Listen("tcp", s.Place.Address)
 	if err != nil {
 		return nil, err
 	}
 	n := &network{
-		Listener: socket, cluster: place.Cluster, id: place.Node, counters: counters, deliver: deliver,
+		Listener: socket, Surroundings: s, counters: counters, deliver: deliver,
 		peers: map[core.NodeID]*peer{},
 	}
 	n.running, n.stop = context.WithCancel(context.Background())
@@ -74,7 +76,7 @@ func (n *network) setPeers(addresses map[core.NodeID]string) {
 		}
 	}
 	for id, address := range addresses {
-		if id != n.id && n.peers[id] == nil && n.running.Err() == nil {
+		if id != n.Node && n.peers[id] == nil && n.running.Err() == nil {
 			p := &peer{network: n, address: address}
 			p.waits.L = &p.mu
 			p.running, p.leave = context.WithCancel(n.running)
@@ -85,24 +87,30 @@ func (n *network) setPeers(addresses map[core.NodeID]string) {
 }
 
 // send sends messages as the links have it, and never waits. They are made bytes of at once, as their
-// entries are the log's.
-func (n *network) send(links *adapter.Links, messages []raftpb.Message) {
+// entries are the log's. It returns to whom there is no connection.
+func (n *network) send(messages []raftpb.Message) (lost []uint64) {
 	for i := range messages {
 		m := &messages[i]
-		n.mu.Lock()
-		p := n.peers[core.NodeID(m.To)]
-		n.mu.Unlock()
 		n.counters.messages.Add(1)
-		delay, arrives := links.Passage(n.id, core.NodeID(m.To))
-		switch {
-		case p == nil || !arrives:
+		delay, arrives := n.Passage(n.Node, core.NodeID(m.To))
+		switch p := n.peer(m.To); {
+		case !arrives:
+		case p == nil:
+			lost = append(lost, m.To)
 		case delay > 0:
 			frame := appendFrame(nil, m)
 			time.AfterFunc(delay, func() { p.put(func(b []byte) []byte { return append(b, frame...) }) })
-		default:
-			p.put(func(b []byte) []byte { return appendFrame(b, m) })
+		case !p.put(func(b []byte) []byte { return appendFrame(b, m) }):
+			lost = append(lost, m.To)
 		}
 	}
+	return lost
+}
+
+func (n *network) peer(id uint64) *peer {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	return n.peers[core.NodeID(id)]
 }
 
 func appendFrame(b []byte, m *raftpb.Message) []byte {
@@ -119,10 +127,23 @@ func appendFrame(b []byte, m *raftpb.Message) []byte {
 func (n *network) accept() {
 	for {
 		conn, err := n.Accept()
+		if errors.Is(err, net.ErrClosed) {
+			return
+		}
 		if err != nil {
-			return // It was closed.
+			// Of files there may be enough again when others have ended.
+			n.pass(lastWait)
+			continue
 		}
 		n.working.Go(func() { n.hear(conn) })
+	}
+}
+
+// pass lets time pass, but for the network's end.
+func (n *network) pass(d time.Duration) {
+	select {
+	case <-time.After(d):
+	case <-n.running.Done():
 	}
 }
 
@@ -131,24 +152,25 @@ func (n *network) hear(conn net.Conn) {
 	defer conn.Close()
 	defer context.AfterFunc(n.running, func() { conn.Close() })()
 	reader := bufio.NewReaderSize(conn, 64<<10)
-	name, err := readFrame(reader)
-	if err != nil || string(name) != n.cluster {
+	name, err := readFrame(reader, nil)
+	if err != nil || string(name) != n.Cluster {
 		return
 	}
-	for {
-		frame, err := readFrame(reader)
-		if err != nil {
+	for frame := []byte(nil); ; {
+		if frame, err = readFrame(reader, frame[:0]); err != nil {
 			return
 		}
-		var m raftpb.Message
-		if m.Unmarshal(frame) != nil || core.NodeID(m.To) != n.id {
+		m := &raftpb.Message{}
+		if m.Unmarshal(frame) != nil || core.NodeID(m.To) != n.Node {
 			return
 		}
 		n.deliver(m)
 	}
 }
 
-func readFrame(reader io.Reader) ([]byte, error) {
+// readFrame reads a frame into a buffer, or into a larger one. What the library makes of it are
+// copies.
+func readFrame(reader io.Reader, buffer []byte) ([]byte, error) {
 	var header [4]byte
 	if _, err := io.ReadFull(reader, header[:]); err != nil {
 		return nil, err
@@ -157,7 +179,7 @@ func readFrame(reader io.Reader) ([]byte, error) {
 	if size > maxFrame {
 		return nil, io.ErrShortBuffer
 	}
-	frame := make([]byte, size)
+	frame := slices.Grow(buffer, int(size))[:size]
 	_, err := io.ReadFull(reader, frame)
 	return frame, err
 }
@@ -176,13 +198,16 @@ type peer struct {
 	connected bool
 }
 
-func (p *peer) put(add func([]byte) []byte) {
+// put adds what is to be written; false where there is no connection, or too much waits for it.
+func (p *peer) put(add func([]byte) []byte) bool {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	if p.connected && len(p.waiting) < maxWait {
-		p.waiting = add(p.waiting)
-		p.waits.Signal()
+	if !p.connected || len(p.waiting) >= maxWait {
+		return false
 	}
+	p.waiting = add(p.waiting)
+	p.waits.Signal()
+	return true
 }
 
 func (p *peer) run() {
@@ -192,10 +217,7 @@ func (p *peer) run() {
 			p.write(conn)
 			wait = firstWait
 		}
-		select {
-		case <-time.After(wait):
-		case <-p.running.Done():
-		}
+		p.network.pass(wait)
 	}
 }
 
@@ -215,7 +237,7 @@ func (p *peer) write(conn net.Conn) {
 		_, _ = io.Copy(io.Discard, conn)
 		end()
 	})
-	name := p.network.cluster
+	name := p.network.Cluster
 	hello := append(binary.LittleEndian.AppendUint32(nil, uint32(len(name))), name...)
 	p.mu.Lock()
 	p.waiting, p.connected = hello, true

@@ -11,30 +11,29 @@ import (
 
 	"github.com/hashicorp/raft"
 	boltdb "github.com/hashicorp/raft-boltdb/v2"
+	"go.etcd.io/bbolt"
 
-	"raftmark/host"
-	"raftmark/lives"
 	"raftmark/peers/adapter"
 	core "raftmark/raft"
 )
 
-// retained is how many snapshots are kept, as in the library's examples.
-const retained = 2
+const (
+	// retained is how many snapshots are kept, as in the library's examples.
+	retained = 2
+	// lockPatience is how long another program may keep the file to itself.
+	lockPatience = time.Second
+)
 
 // A library is the node through all its lives.
 type library struct {
-	id       core.NodeID
-	settings core.Settings
+	*adapter.Surroundings
 	tuned    bool
-	file     string // of its log, without which that is in memory
-	events   lives.Events
-	links    *adapter.Links
 	listener *listener
 	peers    atomic.Pointer[map[core.NodeID]string]
 	counters counters
 
 	// What outlasts a life in memory.
-	memory    *raft.InmemStore
+	memory    *raft.InmemStore // nil on disk
 	snapshots raft.SnapshotStore
 }
 
@@ -43,25 +42,19 @@ type counters struct {
 	messages, bytes, saves, saveNs, entries atomic.Int64
 }
 
-func newLibrary(
-	config lives.Config, place host.Place, links *adapter.Links, events lives.Events, tuned bool,
-) (*library, error) {
-	l := &library{
-		id: place.Node, settings: config.Settings, tuned: tuned, events: events, links: links,
-	}
+func newLibrary(s *adapter.Surroundings, tuned bool) (*library, error) {
+	l := &library{Surroundings: s, tuned: tuned}
 	if err := raft.ValidateConfig(l.configure()); err != nil {
 		return nil, core.Errorf(core.BadRequest, "the library takes no such setting: %v", err)
 	}
-	if config.DataDir == "" {
+	if s.DataDir == "" {
 		l.memory, l.snapshots = raft.NewInmemStore(), raft.NewInmemSnapshotStore()
-	} else {
-		l.file = config.File(place.Node)
 	}
-	socket, err := net.Listen("tcp", place.Address)
+	socket, err := net.Listen("tcp", s.Place.Address)
 	if err != nil {
 		return nil, err
 	}
-	l.listener = listen(socket, &l.counters.bytes)
+	l.listener = listen(socket, &l.counters.bytes, s.Gate)
 	l.peers.Store(&map[core.NodeID]string{})
 	return l, nil
 }
@@ -70,15 +63,15 @@ func newLibrary(
 // it is told, and heartbeats are sent about ten times in that time.
 func (l *library) configure() *raft.Config {
 	config := raft.DefaultConfig()
-	config.LocalID = serverID(l.id)
-	config.HeartbeatTimeout = l.settings.ElectionTimeout.Low
-	config.ElectionTimeout = l.settings.ElectionTimeout.Low
-	config.LeaderLeaseTimeout = min(config.LeaderLeaseTimeout, l.settings.ElectionTimeout.Low)
-	config.PreVoteDisabled = !l.settings.PreVote
-	config.SnapshotThreshold = uint64(l.settings.SnapshotEntries)
-	config.TrailingLogs = uint64(l.settings.SnapshotEntries / 4)
+	config.LocalID = serverID(l.Node)
+	config.HeartbeatTimeout = l.Settings.ElectionTimeout.Low
+	config.ElectionTimeout = l.Settings.ElectionTimeout.Low
+	config.LeaderLeaseTimeout = min(config.LeaderLeaseTimeout, l.Settings.ElectionTimeout.Low)
+	config.PreVoteDisabled = !l.Settings.PreVote
+	config.SnapshotThreshold = uint64(l.Settings.SnapshotEntries)
+	config.TrailingLogs = uint64(l.Settings.SnapshotEntries / 4)
 	config.SnapshotInterval = time.Second
-	if l.settings.SnapshotEntries == 0 {
+	if l.Settings.SnapshotEntries == 0 {
 		config.SnapshotThreshold = 1 << 62
 	}
 	config.LogLevel = "ERROR"
@@ -91,8 +84,11 @@ func (l *library) configure() *raft.Config {
 	return config
 }
 
-// Begin begins a life.
-func (l *library) Begin() (adapter.Life, error) {
+// Begin begins a life. Members do not change here.
+func (l *library) Begin(joins bool) (adapter.Life, error) {
+	if joins {
+		return nil, core.Errorf(core.BadRequest, "nobody joins these clusters")
+	}
 	logs, stable, err := l.open()
 	if err != nil {
 		return nil, err
@@ -109,14 +105,16 @@ func (l *library) open() (logStore, raft.StableStore, error) {
 	if l.memory != nil {
 		return l.memory, l.memory, nil
 	}
-	if err := os.MkdirAll(filepath.Dir(l.file), 0o777); err != nil {
+	file := filepath.Join(l.DataDir, fmt.Sprintf("node-%d.hashicorp", l.Node))
+	if err := os.MkdirAll(l.DataDir, 0o777); err != nil {
 		return nil, nil, err
 	}
-	store, err := boltdb.NewBoltStore(l.file)
+	// Another program may have the file, which the library's options would wait for without an end.
+	store, err := boltdb.New(boltdb.Options{Path: file, BoltOptions: &bbolt.Options{Timeout: lockPatience}})
 	if err != nil {
 		return nil, nil, err
 	}
-	l.snapshots, err = raft.NewFileSnapshotStore(l.file+".snapshots", retained, os.Stderr)
+	l.snapshots, err = raft.NewFileSnapshotStore(file+".snapshots", retained, os.Stderr)
 	if err != nil {
 		return nil, nil, closing(err, store)
 	}
@@ -167,7 +165,7 @@ func (l *library) ServerAddr(id raft.ServerID) (raft.ServerAddress, error) {
 
 // configuration is what the log begins with.
 func (l *library) configuration() (configuration raft.Configuration) {
-	for _, id := range l.settings.Nodes {
+	for _, id := range l.Settings.Nodes {
 		configuration.Servers = append(configuration.Servers, raft.Server{
 			Suffrage: raft.Voter, ID: serverID(id), Address: raft.ServerAddress(serverID(id)),
 		})

@@ -4,20 +4,23 @@ import (
 	"errors"
 	"io"
 	"os"
+	"slices"
 	"time"
 
 	"github.com/hashicorp/go-hclog"
 	"github.com/hashicorp/raft"
 
-	"raftmark/peers/adapter"
+	"raftmark/lives"
 	core "raftmark/raft"
 )
 
 // What the library's examples give its transport.
 const (
-	maxPool    = 3
-	ioTimeout  = 10 * time.Second
-	noDeadline = 0
+	maxPool   = 3
+	ioTimeout = 10 * time.Second
+	noTimeout = 0
+	// A client's command is not taken by a leader that has hung for so long.
+	applyTimeout = 5 * time.Second
 	// cached is how many entries a tuned node keeps in memory before its log on disk.
 	cached = 1024
 )
@@ -30,7 +33,7 @@ type life struct {
 	logs    logStore
 	closer  io.Closer // of the log, nil in memory
 	stable  raft.StableStore
-	machine *adapter.Machine
+	machine *machine
 	view    *view
 	stream  *stream
 }
@@ -43,30 +46,32 @@ func (l *library) begin(logs logStore, stable raft.StableStore) (*life, error) {
 	b := &life{
 		library: l,
 		config:  l.configure(),
-		machine: adapter.NewMachine(),
-		view:    &view{id: l.id, preVote: l.settings.PreVote, tell: l.events.RoleChanged},
-		stream:  l.listener.begin(),
+		machine: newMachine(l.Gate),
+		view: &view{
+			id: l.Node, preVote: l.Settings.PreVote, tell: l.Events.RoleChanged, gate: l.Gate,
+		},
+		stream: l.listener.begin(),
 	}
-	b.closer, _ = logs.(io.Closer) // of what is on disk
-	b.logs = countedLog{logs, &l.counters}
+	b.closer, _ = logs.(io.Closer)
+	b.logs = countedLog{logs, l}
 	if l.tuned && l.memory == nil {
 		if b.logs, err = raft.NewLogCache(cached, b.logs); err != nil {
 			return nil, err
 		}
 	}
-	b.stable = watchedStore{stable, &l.counters, b.view.newTerm}
+	b.stable = watchedStore{stable, l, b.view.newTerm}
 	b.view.present.Term = term
 	trans := l.transport(b.stream)
 	if err := b.bootstrap(trans); err != nil {
-		return nil, errAll(func() error { return err }, trans.Close)
+		return nil, errors.Join(err, trans.Close())
 	}
-	var fsm raft.FSM = machine{b.machine}
+	var fsm raft.FSM = b.machine
 	if l.tuned {
-		fsm = batching{machine{b.machine}}
+		fsm = batching{b.machine}
 	}
 	b.raft, err = raft.NewRaft(b.config, fsm, b.logs, b.stable, l.snapshots, trans)
 	if err != nil {
-		return nil, errAll(func() error { return err }, trans.Close)
+		return nil, errors.Join(err, trans.Close())
 	}
 	// Nobody is heard before the observer is there.
 	b.raft.RegisterObserver(raft.NewObserver(nil, false, b.view.observe))
@@ -78,14 +83,24 @@ func (l *library) begin(logs logStore, stable raft.StableStore) (*life, error) {
 // boltNotFound is what the store says of what was never saved.
 const boltNotFound = "not found"
 
-// bootstrap begins the log, unless there is one.
+// bootstrap begins the log, unless there is one, which is to have begun so.
 func (b *life) bootstrap(trans raft.Transport) error {
+	beginning := b.library.configuration()
 	err := raft.BootstrapCluster(
-		b.config, b.logs, b.stable, b.library.snapshots, trans, b.library.configuration())
-	if errors.Is(err, raft.ErrCantBootstrap) {
-		return nil
+		b.config, b.logs, b.stable, b.library.snapshots, trans, beginning)
+	if !errors.Is(err, raft.ErrCantBootstrap) {
+		return err
 	}
-	return err
+	var first raft.Log
+	if err := b.logs.GetLog(1, &first); errors.Is(err, raft.ErrLogNotFound) {
+		return nil // It is compacted.
+	} else if err != nil {
+		return err
+	}
+	if !slices.Equal(raft.DecodeConfiguration(first.Data).Servers, beginning.Servers) {
+		return core.Errorf(core.BadRequest, "its log was begun with other nodes: use another data_dir")
+	}
+	return nil
 }
 
 func (l *library) transport(stream *stream) *transport {
@@ -100,25 +115,32 @@ func (l *library) transport(stream *stream) *transport {
 }
 
 // Do implements adapter.Life.
-func (b *life) Do(command *core.Command) core.Outcome { return b.outcome(b.apply(command)) }
+func (b *life) Do(command *core.Command) core.Outcome { return b.outcome(b.apply(command, noTimeout)) }
 
 // Propose implements adapter.Life: the library has taken the command when it returns.
 func (b *life) Propose(proposal core.Proposal) {
-	future := b.apply(proposal.Command)
+	future := b.apply(proposal.Command, applyTimeout)
 	go func() { proposal.Done(b.outcome(future)) }()
 }
 
-func (b *life) apply(command *core.Command) raft.ApplyFuture {
-	return b.raft.Apply(core.AppendCommand(nil, command), noDeadline)
+// Offer implements adapter.Life.
+func (b *life) Offer(commands []*core.Command, done func(core.Outcome)) {
+	for _, command := range commands {
+		b.Propose(core.Proposal{Command: command, Done: done})
+	}
+}
+
+func (b *life) apply(command *core.Command, timeout time.Duration) raft.ApplyFuture {
+	return b.raft.Apply(core.AppendCommand(nil, command), timeout)
 }
 
 func (b *life) outcome(future raft.ApplyFuture) core.Outcome {
 	if err := future.Error(); err != nil {
 		return core.Outcome{Err: b.explain(err)}
 	}
-	applied := future.Response().(adapter.Applied)
+	became := future.Response().(applied)
 	return core.Outcome{
-		Index: int(future.Index()), Term: applied.Term, Result: applied.Result, Err: applied.Err,
+		Index: int(future.Index()), Term: became.term, Result: became.result, Err: became.err,
 	}
 }
 
@@ -127,6 +149,8 @@ func (b *life) explain(err error) error {
 	switch {
 	case errors.Is(err, raft.ErrNotLeader), errors.Is(err, raft.ErrLeadershipTransferInProgress):
 		return core.NotTheLeader(b.view.now().Leader)
+	case errors.Is(err, raft.ErrEnqueueTimeout):
+		return core.Errorf(core.Unavailable, "%v", err)
 	default:
 		// The entry may be in the log, and another leader commit it.
 		return core.Errorf(core.OutcomeUnknown, "%v", err)
@@ -148,7 +172,7 @@ func (b *life) Heartbeat() error {
 
 // Transfer implements adapter.Life.
 func (b *life) Transfer(to core.NodeID) bool {
-	if b.raft.State() != raft.Leader || to == b.library.id || !b.votes(to) {
+	if b.raft.State() != raft.Leader || to == b.library.Node || !b.votes(to) {
 		return false
 	}
 	future := b.raft.LeadershipTransferToServer(serverID(to), raft.ServerAddress(serverID(to)))
@@ -187,15 +211,22 @@ func (b *life) Compact() (*core.Snapshot, error) {
 	return &core.Snapshot{LastIndex: int(known[0].Index), LastTerm: known[0].Term}, nil
 }
 
+// Ceased implements adapter.Life.
+func (b *life) Ceased() bool { return b.raft.State() == raft.Shutdown }
+
 // End implements adapter.Life. Its connections end first: the library waits for its peers' answers.
-func (b *life) End() {
+func (b *life) End() (atNs int64) {
+	b.view.end()
 	err := b.stream.Close()
+	atNs = lives.Monotonic()
+	b.library.Open()
 	err = errors.Join(err, b.raft.Shutdown().Error())
-	b.machine.End()
+	b.machine.end()
 	if b.closer != nil {
 		err = errors.Join(err, b.closer.Close())
 	}
 	if err != nil {
-		b.library.events.Failed(b.library.id, err)
+		b.library.Events.Failed(b.library.Node, err)
 	}
+	return atNs
 }

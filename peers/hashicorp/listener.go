@@ -1,12 +1,15 @@
 package main
 
 import (
+	"errors"
 	"net"
 	"sync"
 	"sync/atomic"
 	"time"
 
 	"github.com/hashicorp/raft"
+
+	"raftmark/peers/adapter"
 )
 
 // A listener is the node's port, which stays through all its lives: who dials while there is none is
@@ -14,14 +17,16 @@ import (
 type listener struct {
 	net.Listener
 	bytes   *atomic.Int64 // sent
+	gate    *adapter.Gate
 	working sync.WaitGroup
+	closed  chan struct{}
 
 	mu     sync.Mutex
 	stream *stream // of the present life
 }
 
-func listen(socket net.Listener, bytes *atomic.Int64) *listener {
-	l := &listener{Listener: socket, bytes: bytes}
+func listen(socket net.Listener, bytes *atomic.Int64, gate *adapter.Gate) *listener {
+	l := &listener{Listener: socket, bytes: bytes, gate: gate, closed: make(chan struct{})}
 	l.working.Go(l.accept)
 	return l
 }
@@ -29,8 +34,16 @@ func listen(socket net.Listener, bytes *atomic.Int64) *listener {
 func (l *listener) accept() {
 	for {
 		conn, err := l.Listener.Accept()
+		if errors.Is(err, net.ErrClosed) {
+			return
+		}
 		if err != nil {
-			return // It was closed.
+			// Of files there may be enough again when others have ended.
+			select {
+			case <-time.After(time.Second):
+			case <-l.closed:
+			}
+			continue
 		}
 		l.mu.Lock()
 		stream := l.stream
@@ -42,6 +55,7 @@ func (l *listener) accept() {
 }
 
 func (l *listener) end() error {
+	close(l.closed)
 	err := l.Close()
 	l.working.Wait()
 	return err
@@ -136,13 +150,20 @@ func (s *stream) keep(conn net.Conn) (net.Conn, error) {
 	return kept, nil
 }
 
-// A connection counts what is sent.
+// A connection counts what is sent, and neither sends nor receives while the node hangs.
 type connection struct {
 	net.Conn
 	stream *stream
 }
 
+func (c *connection) Read(b []byte) (int, error) {
+	n, err := c.Conn.Read(b)
+	c.stream.listener.gate.Pass()
+	return n, err
+}
+
 func (c *connection) Write(b []byte) (int, error) {
+	c.stream.listener.gate.Pass()
 	n, err := c.Conn.Write(b)
 	c.stream.listener.bytes.Add(int64(n))
 	return n, err

@@ -19,7 +19,6 @@ func (b *life) Status() core.Status {
 		AppliedIndex:  b.applied(),
 		SnapshotIndex: snapshot,
 		Configuration: b.members(),
-		DrawnTimeout:  0,
 	}
 	if term, err := b.stable.GetUint64(lastVoteTerm); err == nil && term == status.Term {
 		if name, err := b.stable.Get(lastVoteFor); err == nil {
@@ -45,21 +44,21 @@ func (b *life) first() (first, snapshot int) {
 // tells of an index when its entry is on the way to the machine.
 func (b *life) applied() int {
 	given := int(b.raft.AppliedIndex())
-	for index := b.machine.Index() + 1; index <= given; index++ {
+	for index := b.machine.index() + 1; index <= given; index++ {
 		var log raft.Log
 		if b.logs.GetLog(uint64(index), &log) == nil && log.Type == raft.LogCommand {
 			return index - 1
 		}
 	}
-	b.machine.Skip(given)
+	b.machine.skipTo(given)
 	return given
 }
 
 // Applied implements adapter.Life.
-func (b *life) Applied(index int) bool { return b.applied() >= index || b.machine.Await(index) }
+func (b *life) Applied(index int) bool { return b.applied() >= index || b.machine.await(index) }
 
 // Machine implements adapter.Life.
-func (b *life) Machine() *core.StateMachine { return b.machine.Clone() }
+func (b *life) Machine() *core.StateMachine { return b.machine.clone() }
 
 func (b *life) members() *core.Configuration {
 	configuration := &core.Configuration{Voters: []core.NodeID{}, Learners: []core.NodeID{}}
@@ -87,7 +86,7 @@ func (b *life) Log(first, last int) (core.LogSlice, error) {
 		} else if err != nil {
 			return core.LogSlice{}, err
 		}
-		command := &core.Command{Op: core.Noop}
+		command := noop
 		if log.Type == raft.LogCommand {
 			var err error
 			if command, err = core.DecodeCommand(log.Data); err != nil {

@@ -10,20 +10,20 @@ import (
 
 type logStore = raft.LogStore
 
-// A countedLog counts what is saved.
+// A countedLog counts what is saved, and saves nothing while the node hangs.
 type countedLog struct {
 	logStore
-	counters *counters
+	library *library
 }
 
 func (c countedLog) StoreLog(log *raft.Log) error { return c.StoreLogs([]*raft.Log{log}) }
 
 func (c countedLog) StoreLogs(logs []*raft.Log) error {
+	c.library.Pass()
 	began := time.Now()
 	err := c.logStore.StoreLogs(logs)
-	c.counters.saveNs.Add(time.Since(began).Nanoseconds())
-	c.counters.saves.Add(1)
-	c.counters.entries.Add(int64(len(logs)))
+	c.library.counters.saved(began)
+	c.library.counters.entries.Add(int64(len(logs)))
 	return err
 }
 
@@ -37,19 +37,33 @@ var (
 // A watchedStore tells of each new term, which the library saves before it goes by it.
 type watchedStore struct {
 	raft.StableStore
-	counters *counters
-	newTerm  func(uint64)
+	library *library
+	newTerm func(uint64)
 }
 
 func (w watchedStore) SetUint64(key []byte, value uint64) error {
+	w.library.Pass()
 	began := time.Now()
 	err := w.StableStore.SetUint64(key, value)
-	w.counters.saveNs.Add(time.Since(began).Nanoseconds())
-	w.counters.saves.Add(1)
+	w.library.counters.saved(began)
 	if err == nil && string(key) == string(currentTerm) {
 		w.newTerm(value)
 	}
 	return err
+}
+
+func (w watchedStore) Set(key, value []byte) error {
+	w.library.Pass()
+	began := time.Now()
+	err := w.StableStore.Set(key, value)
+	w.library.counters.saved(began)
+	return err
+}
+
+// saved notes a save.
+func (c *counters) saved(began time.Time) {
+	c.saveNs.Add(time.Since(began).Nanoseconds())
+	c.saves.Add(1)
 }
 
 // closing closes a store after an error, if it is one to be closed.

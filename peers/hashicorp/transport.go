@@ -20,7 +20,9 @@ type transport struct {
 }
 
 // LocalAddr implements raft.Transport.
-func (t *transport) LocalAddr() raft.ServerAddress { return raft.ServerAddress(serverID(t.library.id)) }
+func (t *transport) LocalAddr() raft.ServerAddress {
+	return raft.ServerAddress(serverID(t.library.Node))
+}
 
 // EncodePeer implements raft.Transport.
 func (t *transport) EncodePeer(id raft.ServerID, _ raft.ServerAddress) []byte { return []byte(id) }
@@ -28,18 +30,18 @@ func (t *transport) EncodePeer(id raft.ServerID, _ raft.ServerAddress) []byte { 
 // ask does a request to a server as the links have it.
 func (t *transport) ask(id raft.ServerID, request func() error) error {
 	to := nodeOf(string(id))
-	if err := t.pass(t.library.id, to); err != nil {
+	if err := t.pass(t.library.Node, to); err != nil {
 		return err
 	}
 	t.library.counters.messages.Add(1)
 	if err := request(); err != nil {
 		return err
 	}
-	return t.pass(to, t.library.id)
+	return t.pass(to, t.library.Node)
 }
 
 func (t *transport) pass(from, to core.NodeID) error {
-	delay, arrives := t.library.links.Passage(from, to)
+	delay, arrives := t.library.Passage(from, to)
 	if !arrives {
 		return errCut
 	}
@@ -77,8 +79,8 @@ func (t *transport) TimeoutNow(id raft.ServerID, target raft.ServerAddress, args
 // AppendEntriesPipeline implements raft.Transport: over a link that is not perfect there is none, and
 // the library sends one request at a time.
 func (t *transport) AppendEntriesPipeline(id raft.ServerID, target raft.ServerAddress) (raft.AppendPipeline, error) {
-	if !t.library.links.Perfect() {
-		return nil, errCut
+	if !t.library.Perfect() {
+		return nil, raft.ErrPipelineReplicationNotSupported
 	}
 	under, err := t.NetworkTransport.AppendEntriesPipeline(id, target)
 	return &pipeline{under, t.library}, err
@@ -91,7 +93,7 @@ type pipeline struct {
 
 // AppendEntries implements raft.AppendPipeline.
 func (p *pipeline) AppendEntries(args *raft.AppendEntriesRequest, resp *raft.AppendEntriesResponse) (raft.AppendFuture, error) {
-	if !p.library.links.Perfect() {
+	if !p.library.Perfect() {
 		return nil, errCut
 	}
 	p.library.counters.messages.Add(1)

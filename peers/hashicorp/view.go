@@ -6,6 +6,7 @@ import (
 	"github.com/hashicorp/raft"
 
 	"raftmark/lives"
+	"raftmark/peers/adapter"
 	core "raftmark/raft"
 )
 
@@ -15,24 +16,29 @@ type view struct {
 	id      core.NodeID
 	preVote bool
 	tell    func(lives.RoleChange)
+	gate    *adapter.Gate
 
 	mu      sync.Mutex
 	state   raft.RaftState
 	present core.View
 	told    core.View
+	ended   bool
 }
 
+// change changes the view, and tells of that. A node that hangs changes nothing.
 func (v *view) change(change func()) {
+	v.gate.Pass()
 	v.mu.Lock()
 	defer v.mu.Unlock()
 	change()
+	if v.ended {
+		return
+	}
 	switch v.state {
 	case raft.Leader:
 		v.present.Role, v.present.Leader = core.Leader, v.id
 	case raft.Follower:
 		v.present.Role = core.Follower
-	case raft.Shutdown:
-		return
 	}
 	if v.present != v.told {
 		v.told = v.present
@@ -64,6 +70,13 @@ func (v *view) observe(observation *raft.Observation) bool {
 		v.change(func() { v.present.Leader = nodeOf(string(data.LeaderID)) })
 	}
 	return false
+}
+
+// end lets nobody hear of anything any more.
+func (v *view) end() {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	v.ended = true
 }
 
 func (v *view) now() core.View {
