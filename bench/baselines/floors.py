@@ -1,36 +1,26 @@
 """Are the contenders fast enough to be taken as examples of their models? `raftmark floors`.
 
-Each contender is held against what its users could have instead, PySyncObj, and against what its
-model costs without any Raft: the ping-pong of two parties. Contenders and baselines take turns in
-randomised blocks of one run, so the ratios are of the same machine in the same minutes.
+Each contender is held against what its users could have instead, PySyncObj and Go's libraries, and
+against what its model costs without any Raft: the bare program, and the ping-pong of two parties.
+Contenders and baselines take turns in randomised blocks of one run, so the ratios are of the same
+machine in the same minutes. Go's libraries are node programs (`peers/`), so they and `go` are held
+against each other as deployed.
 """
 
 from __future__ import annotations
 
-import json
-import re
 import statistics
-import sys
-import tempfile
 from collections.abc import Callable, Mapping
-from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
-import pyperf
 
+from raftmark.bench.analysis.metrics import CPU_PER_COMMAND
 from raftmark.bench.analysis.statistics import Estimate, median_interval, ratio_interval
-from raftmark.bench.baselines.bare import MODELS
-from raftmark.bench.baselines.turns import (
-    Baseline,
-    BaselineFailed,
-    output_of,
-    pysyncobj,
-    samples_of,
-    take_turns,
-)
-from raftmark.bench.contenders.places import ROOT
+from raftmark.bench.baselines.programs import BASELINES, DURATION_S, WARMUP_S
+from raftmark.bench.baselines.turns import of_trials, samples_of, take_turns
 from raftmark.bench.contenders.registry import ContenderSpec
+from raftmark.bench.design.cells import NATIVE, Cell, deployed
 from raftmark.bench.design.specification import Specification, replicate_cell
 from raftmark.bench.runs.store import Run
 
@@ -53,10 +43,9 @@ _SHARES_OF_BARE = {
     1: {"go": 0.6, "asyncio": 0.4, "threading": 0.4},
 }
 _NO_BARE = "its bare program was not measured"
-_LOADS_OF_BARE = (1, 64)
-# At least so many times what another library commits in Go for each CPU second, at 256 outstanding.
-_TIMES_GO_PEERS = {"etcd, tuned": 2}
-_NO_PEER = "it is no contender yet"
+# At least so many times what another library commits in Go for each CPU second, as deployed, at 256
+# outstanding.
+_TIMES_GO_PEERS = {"etcd": 2, "hashicorp": 2, "hashicorp-tuned": 2}
 # At least so many commands/s at 256 outstanding.
 _ABSOLUTE = {"go": 1_000_000}
 # At most so many times the ping-pong's half round trip for each message of a lone command.
@@ -65,7 +54,8 @@ _TIMES_PINGPONG = 3
 # also goes from the client to the leader and back; elsewhere the client is called by the leader.
 _MESSAGES = {"threading": 2, "asyncio": 4, "multiprocessing": 2, "go": 4}
 
-_WARMUP_S, _DURATION_S = 0.3, 1.0
+CONTENDERS = tuple(dict.fromkeys([*_MESSAGES, *_SHARES_OF_BARE[64], *_TIMES_GO_PEERS]))
+"""Who the floors are about: the project's own, their compiled forms, and peers."""
 
 
 class Floor(NamedTuple):
@@ -93,29 +83,55 @@ class Floor(NamedTuple):
 
 def specification(blocks: int) -> Specification:
     """Return the cells that the floors are about: three nodes, 64-byte values, memory."""
-    return Specification(
-        blocks=blocks,
-        cells=[
-            replicate_cell(outstanding, warmup_s=_WARMUP_S, duration_s=_DURATION_S)
-            for outstanding in (1, 64, 256)
-        ],
-    )
+    cells = [
+        replicate_cell(outstanding, warmup_s=WARMUP_S, duration_s=DURATION_S)
+        for outstanding in (1, 64, 256)
+    ]
+    return Specification(blocks=blocks, cells=[*cells, deployed(cells[-1])])
 
 
 def measure_floors(
-    run: Run, specs: Mapping[str, ContenderSpec], say: Callable[[str], None]
+    run: Run,
+    specs: Mapping[str, ContenderSpec],
+    absent: Mapping[str, str],
+    say: Callable[[str], None],
 ) -> list[Floor]:
-    """Measure contenders and baselines in turn; what cannot be measured is said and left out."""
+    """Measure contenders and baselines in turn; what cannot be measured is said and left out.
+
+    `absent` has those of `CONTENDERS` that are not in the run, each with the reason.
+    """
     take_turns(run, specs, BASELINES, say)
-    return judge(samples_of(run, lambda name, _storage, outstanding: f"{name}-w{outstanding}"))
+    return floors_of(run, absent)
 
 
-def judge(samples: Mapping[str, Mapping[int, float]]) -> list[Floor]:
+def floors_of(run: Run, absent: Mapping[str, str]) -> list[Floor]:
+    """Hold every floor against what a run has so far."""
+    unable = {e.name: e.unavailable for e in run.manifest.contenders if e.unavailable is not None}
+    costs = of_trials(run, lambda name, cell: per_cpu(subject_of(name, cell)), CPU_PER_COMMAND)
+    return judge({**samples_of(run, subject_of), **costs}, {**absent, **unable})
+
+
+def subject_of(name: str, cell: Cell) -> str:
+    """Name a contender's commands/s in a cell."""
+    return f"{name}-w{cell.workload['outstanding']}" + "-tcp" * (cell.transport != NATIVE)
+
+
+def per_cpu(subject: str) -> str:
+    """Name the CPU seconds that a command takes there."""
+    return f"{subject} CPU seconds a command"
+
+
+def judge(
+    samples: Mapping[str, Mapping[int, float]], absent: Mapping[str, str] | None = None
+) -> list[Floor]:
     """Hold every floor against the samples: by subject, a value by block.
 
-    The subjects are `NAME-wW` (a contender's commands/s at W outstanding), `bare-NAME-wW` (those of
-    its bare program), `pysyncobj-SETTING-wW` and `pingpong-NAME` (seconds of a round trip).
+    The subjects are `NAME-wW` (a contender's commands/s at W outstanding; `NAME-wW-tcp` as
+    deployed), `bare-NAME-wW` (those of its bare program), `pysyncobj-SETTING-wW`, `pingpong-NAME`
+    (seconds of a round trip), and what `per_cpu` names. `absent` says of contenders why they have
+    none.
     """
+    known = absent or {}
 
     def ratio(numerator: str, denominator: str, scale: float = 1.0) -> Estimate | None:
         a, b = samples.get(numerator, {}), samples.get(denominator, {})
@@ -134,20 +150,29 @@ def judge(samples: Mapping[str, Mapping[int, float]]) -> list[Floor]:
         )
         for name, bound in bounds.items():
             subject = f"{name}-w{outstanding}"
-            floors.append(Floor(f"{subject} / {best}", ratio(subject, best), bound, True))
+            what, lacks = f"{subject} / {best}", known.get(name, "")
+            floors.append(Floor(what, ratio(subject, best), bound, True, lacks))
     for outstanding, shares in _SHARES_OF_BARE.items():
         for name, share in shares.items():
             subject = f"{name}-w{outstanding}"
             bare = f"bare-{subject}"
-            lacks = "" if samples.get(bare) else _NO_BARE
+            lacks = known.get(name, "" if samples.get(bare) else _NO_BARE)
             floors.append(Floor(f"{subject} / {bare}", ratio(subject, bare), share, True, lacks))
     for peer, times in _TIMES_GO_PEERS.items():
-        what = f"go-w256 / {peer}, for each CPU second"
-        floors.append(Floor(what, None, times, True, _NO_PEER))
+        ours, theirs = (per_cpu(f"{name}-w256-tcp") for name in ("go", peer))
+        floors.append(
+            Floor(
+                f"go-w256-tcp / {peer}-w256-tcp, for each CPU second",
+                ratio(theirs, ours),
+                times,
+                True,
+                known.get("go", known.get(peer, "")),
+            )
+        )
     for name, bound in _ABSOLUTE.items():
         values = list(samples.get(f"{name}-w256", {}).values())
         estimate = median_interval(values) if values else None
-        floors.append(Floor(f"{name}-w256, commands/s", estimate, bound, True))
+        floors.append(Floor(f"{name}-w256, commands/s", estimate, bound, True, known.get(name, "")))
     for name, messages in _MESSAGES.items():
         # With one outstanding, a command takes the reciprocal of the throughput.
         seconds = {block: 1 / value for block, value in samples.get(f"{name}-w1", {}).items()}
@@ -158,78 +183,7 @@ def judge(samples: Mapping[str, Mapping[int, float]]) -> list[Floor]:
                 ratio(f"{name}-w1-seconds", f"pingpong-{name}", 2 / messages),
                 _TIMES_PINGPONG,
                 False,
+                known.get(name, ""),
             )
         )
     return floors
-
-
-def _python_pingpong() -> dict[str, float]:
-    """Run one worker process of the pyperf script, and take the median of its values."""
-    with tempfile.TemporaryDirectory() as directory:
-        output = Path(directory) / "pingpong.json"
-        script = [sys.executable, "-m", "raftmark.bench.baselines.pingpong"]
-        output_of([*script, "--processes", "1", "--quiet", "--output", str(output)])
-        suite = pyperf.BenchmarkSuite.load(str(output))
-    return {f"pingpong-{b.get_name()}": b.median() for b in suite.get_benchmarks()}
-
-
-def _go_pingpong() -> dict[str, float]:
-    """Run Go's benchmark, whose operation is a round trip over channels."""
-    return {"pingpong-go": _go_benchmark("BenchmarkPingPong")}
-
-
-def _go_bare(outstanding: int) -> Baseline:
-    """Go's bare program; an operation is a command."""
-
-    def measure() -> dict[str, float]:
-        seconds = _go_benchmark("BenchmarkBare", f"w{outstanding}")
-        return {f"bare-go-w{outstanding}": 1 / seconds}
-
-    return measure
-
-
-def _go_benchmark(*names: str) -> float:
-    """Run a benchmark of Go's; the seconds of an operation."""
-    go = str(Path(sys.executable).with_name("go"))
-    pattern, name = "/".join(f"^{name}$" for name in names), "/".join(names)
-    command = [go, "test", "-bench", pattern, "-run", "^$", "."]
-    printed = output_of(command, ROOT / "go_reference")
-    found = re.search(rf"^{name}(?:-\d+)?\s+\d+\s+([\d.]+) ns/op", printed, re.MULTILINE)
-    if found is None:
-        raise BaselineFailed(f"no {name} in go_reference:\n{printed.strip()}")
-    return float(found[1]) / 1e9
-
-
-def _python_bare(model: str, outstanding: int) -> Baseline:
-    """A model's bare program; a form of the contender, whose core is compiled, has the same."""
-
-    def measure() -> dict[str, float]:
-        script = [sys.executable, "-m", "raftmark.bench.baselines.bare", model]
-        load = ["--outstanding", str(outstanding), "--warmup", str(_WARMUP_S)]
-        printed = json.loads(output_of([*script, *load, "--duration", str(_DURATION_S)]))
-        reached = printed["commands"] / printed["seconds"]
-        return {f"bare-{name}-w{outstanding}": reached for name in (model, f"{model}@mypyc")}
-
-    return measure
-
-
-BASELINES: dict[str, Baseline] = {
-    **{
-        f"pysyncobj-{setting}-w{outstanding}": pysyncobj(
-            setting, outstanding, _WARMUP_S, _DURATION_S
-        )
-        for setting, outstanding in (
-            *(("batched", 1), ("unbatched", 1)),
-            *(("batched", 64), ("unbatched", 64)),
-            ("batched", 256),
-        )
-    },
-    **{
-        f"bare-{model}-w{outstanding}": _python_bare(model, outstanding)
-        for model in MODELS
-        for outstanding in _LOADS_OF_BARE
-    },
-    **{f"bare-go-w{outstanding}": _go_bare(outstanding) for outstanding in _LOADS_OF_BARE},
-    "pingpong": _python_pingpong,
-    "pingpong-go": _go_pingpong,
-}

@@ -17,13 +17,14 @@ from typing import TypeAlias
 
 import msgspec
 
+from raftmark.bench.analysis.metrics import THROUGHPUT, Metric, values
 from raftmark.bench.contenders.places import start_directory
 from raftmark.bench.contenders.registry import ContenderSpec
 from raftmark.bench.contenders.surroundings import clean
+from raftmark.bench.design.cells import Cell
 from raftmark.bench.design.schedule import Planned
 from raftmark.bench.experiment.trial import run_trial
 from raftmark.bench.runs.plan import remaining
-from raftmark.bench.runs.results import ReplicateResult, parse_result
 from raftmark.bench.runs.store import Run
 
 READINGS = "baselines.jsonl"
@@ -102,23 +103,28 @@ def readings_of(run: Run) -> list[Reading]:
     return [msgspec.json.decode(line, type=Reading) for line in lines]
 
 
-def samples_of(run: Run, subject: Callable[[str, str, int], str]) -> dict[str, dict[int, float]]:
+def samples_of(run: Run, subject: Callable[[str, Cell], str]) -> dict[str, dict[int, float]]:
     """Return a value by block for each subject, baselines' and contenders'.
 
-    `subject` names a contender's commands/s, given its name, the storage and the commands
-    outstanding.
+    `subject` names a contender's commands/s, given its name and the cell.
     """
     samples: defaultdict[str, dict[int, float]] = defaultdict(dict)
     for reading in readings_of(run):
         samples[reading.subject][reading.block] = reading.value
-    storages = {cell.id: cell.cluster["storage"] for cell in run.manifest.specification.cells}
+    return {**samples, **of_trials(run, subject, THROUGHPUT)}
+
+
+def of_trials(
+    run: Run, subject: Callable[[str, Cell], str], metric: Metric
+) -> dict[str, dict[int, float]]:
+    """Return a metric of the contenders' trials by subject and block, of those that have it."""
+    cells = {cell.id: cell for cell in run.manifest.specification.cells}
+    samples: defaultdict[str, dict[int, float]] = defaultdict(dict)
     for trial in run.trials:
-        if trial.status == "ok" and trial.result is not None:
-            result = parse_result("replicate", trial.result)
-            assert isinstance(result, ReplicateResult)
-            outstanding = len(result.acknowledged)
-            name = subject(trial.contender, storages[trial.cell], outstanding)
-            samples[name][trial.block] = result.throughput
+        cell = cells[trial.cell]
+        found = values(cell, trial)
+        if metric in found:
+            samples[subject(trial.contender, cell)][trial.block] = found[metric]
     return dict(samples)
 
 

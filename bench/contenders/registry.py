@@ -26,6 +26,8 @@ from raftmark.bench.contenders.surroundings import clean, for_builds
 from raftmark.bench.files import read_file, replace_file
 
 DEFAULT_TABLE = ROOT / "bench" / "contenders.toml"
+PEERS_TABLE = ROOT / "peers" / "contenders.toml"
+"""Other people's Rafts, and who is held against them."""
 
 # The first build of a Go program compiles the standard library, on a slow machine for minutes.
 _BUILD_TIMEOUT_S = 600.0

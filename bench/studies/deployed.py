@@ -25,7 +25,7 @@ from raftmark.bench.analysis.statistics import Estimate, median_interval, ratio_
 from raftmark.bench.baselines.pysyncobj import SETTINGS
 from raftmark.bench.baselines.turns import Baseline, pysyncobj, samples_of, take_turns
 from raftmark.bench.contenders.registry import ContenderSpec, load_contenders
-from raftmark.bench.design.cells import deployed
+from raftmark.bench.design.cells import Cell, deployed
 from raftmark.bench.design.specification import Specification, replicate_cell
 from raftmark.bench.experiment.entries import describe
 from raftmark.bench.experiment.environment import describe_environment
@@ -61,6 +61,11 @@ Samples = Mapping[str, Mapping[int, float]]
 def subject(contender: str, storage: str, outstanding: int) -> str:
     """Name what was measured of a contender."""
     return f"{contender}-{storage}-w{outstanding}"
+
+
+def of_cell(contender: str, cell: Cell) -> str:
+    """Name what a trial in a cell measured of it."""
+    return subject(contender, cell.cluster["storage"], cell.workload["outstanding"])
 
 
 def baselines() -> dict[str, Baseline]:
@@ -181,7 +186,7 @@ def _main() -> None:
             if not asked.tables:
                 take_turns(run, specs, baselines(), say, lambda: time.monotonic() >= end_s)
             names = [entry.name for entry in run.manifest.contenders]
-            print("\n".join(tables(samples_of(run, subject), names)))
+            print("\n".join(tables(samples_of(run, of_cell), names)))
     except StoreError as error:
         sys.exit(str(error))
 

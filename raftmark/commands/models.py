@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import secrets
 import sys
+from collections.abc import Iterable
 from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -11,7 +12,13 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from raftmark.bench.contenders.places import how_to_install
-from raftmark.bench.contenders.registry import DEFAULT_TABLE, ContenderSpec, load_contenders
+from raftmark.bench.contenders.registry import (
+    DEFAULT_TABLE,
+    PEERS_TABLE,
+    ContenderSpec,
+    load_contenders,
+)
+from raftmark.bench.contenders.variants import Contenders
 from raftmark.commands.beginning import able, check_surroundings, create
 from raftmark.commands.choosing import asked_of, choose, contenders_of, find_run
 from raftmark.commands.options import (
@@ -107,16 +114,18 @@ def floors(
     seed: Annotated[int, typer.Option(min=0, help="Determines the order.")] = 1,
     results: Results = Path("results"),
 ) -> None:
-    """Hold the contenders against PySyncObj and against their models' bare ping-pong.
+    """Hold the contenders against other people's Rafts and against their models' bare ping-pong.
 
     Prints the ratios that show whether the implementations are fast enough to stand for their
     models, with the bound that each is meant to keep: throughput against PySyncObj (three
     processes on loopback, no journal, its better setting) at 256, 64 and 1 outstanding; shares of
-    the bare programs, which have no Raft, as far as there are any; Go's commands/s at 256; and the
-    time of a lone command against the messages it consists of. A block takes about a minute. It
-    needs PySyncObj, and an otherwise idle machine.
+    the bare programs, which have no Raft, as far as there are any, those of the compiled forms
+    included; commands for each CPU second against Go's libraries, as deployed, where 'raftmark
+    peers' has built them; Go's commands/s at 256; and the time of a lone command against the
+    messages it consists of. A block takes about a minute and a half. It needs PySyncObj, and an
+    otherwise idle machine.
     """
-    from raftmark.bench.baselines.floors import measure_floors, specification
+    from raftmark.bench.baselines.floors import CONTENDERS, measure_floors, specification
     from raftmark.bench.runs.store import StoreError
     from raftmark.terminal.tables import floors_table
 
@@ -124,13 +133,25 @@ def floors(
         raise typer.TyperException(
             f"there is no PySyncObj here: {how_to_install('floors')} installs it"
         )
-    specs = {name: spec for name, spec in load_contenders().items() if not spec.control}
+    specs, absent = _built(CONTENDERS)
     try:
         run = create(specs, specification(blocks), "floors", seed, results)
         with run.lock():
-            console(sys.stdout).print(floors_table(measure_floors(run, specs, say)))
+            console(sys.stdout).print(floors_table(measure_floors(run, specs, absent, say)))
     except StoreError as error:
         raise typer.TyperException(str(error)) from error
+
+
+def _built(names: Iterable[str]) -> tuple[dict[str, ContenderSpec], dict[str, str]]:
+    """Return the contenders of these names, without peers that nobody asked to be built: why."""
+    known = Contenders(load_contenders(PEERS_TABLE))
+    specs = {name: known[name] for name in names}
+    absent = {
+        name: f"{spec.label} is not built here; 'raftmark peers' builds it"
+        for name, spec in specs.items()
+        if spec.peer and spec.build and not spec.build.is_done(spec.directory)
+    }
+    return {name: spec for name, spec in specs.items() if name not in absent}, absent
 
 
 def _bare_run(

@@ -10,10 +10,11 @@ import msgspec
 from rich.console import Console
 
 from raftmark.bench.contenders.registry import ContenderSpec, load_contenders
+from raftmark.bench.design.schedule import Planned
 from raftmark.bench.design.specification import Cell, Specification
 from raftmark.bench.experiment.host import LocalHost
 from raftmark.bench.experiment.measure import End, measure
-from raftmark.bench.runs.forms import ContenderEntry, Manifest
+from raftmark.bench.runs.forms import ContenderEntry, Cost, Manifest, Trial
 from raftmark.bench.runs.plan import remaining
 from raftmark.bench.runs.store import Run, now
 from raftmark.terminal.progress import show_progress
@@ -107,6 +108,37 @@ def manifest(
         if contenders is not None
         else [ContenderEntry(name, name.title(), HELLO, None) for name in names],
         environment={},
+    )
+
+
+def measured_trial(planned: Planned, throughput: int, cpu_s: float) -> Trial:
+    """Return a made-up trial of the closed loop: so many commands in a second."""
+    outstanding = planned.cell.workload["outstanding"]
+    return Trial(
+        trial=planned.id,
+        cell=planned.cell.id,
+        block=planned.block,
+        order=planned.order,
+        contender=planned.contender,
+        status="ok",
+        failure=None,
+        result={
+            "workload": "replicate",
+            "node": 1,
+            "client": "made up",
+            "started_ns": 0,
+            "ended_ns": 10**9,
+            "commands": throughput,
+            "latency_ns": [[10_000, throughput]],
+            "slices": [[10**9, throughput]],
+            "acknowledged": [throughput] + [0] * (outstanding - 1),
+            "counters": {},
+        },
+        check=None,
+        cost=Cost(cpu_s, None, None, None),
+        machine=None,
+        started_at="2026-03-01T12:00:00Z",
+        duration_s=1.0,
     )
 
 

@@ -6,13 +6,23 @@ import typer
 
 from raftmark.bench.analysis.statistics import Estimate
 from raftmark.bench.baselines import bare, pingpong, pysyncobj
-from raftmark.bench.baselines.floors import BASELINES, Floor, judge, specification
+from raftmark.bench.baselines.floors import (
+    CONTENDERS,
+    Floor,
+    floors_of,
+    judge,
+    per_cpu,
+    specification,
+)
+from raftmark.bench.baselines.programs import BASELINES
 from raftmark.bench.baselines.turns import READINGS, Reading, interleave
+from raftmark.bench.contenders.registry import Build
 from raftmark.bench.design.schedule import Planned
+from raftmark.bench.runs.forms import ContenderEntry
 from raftmark.bench.runs.store import Run
 from raftmark.commands import models
 from raftmark.terminal.tables import floors_table
-from tests.bench.support import manifest
+from tests.bench.support import HELLO, manifest, measured_trial
 
 BLOCKS = range(6)
 
@@ -33,6 +43,8 @@ SAMPLES = {
     "go-w256": same(2_000_000),
     "pingpong-asyncio": same(10e-6),
 }
+
+ABSENT = {"hashicorp": "no route to its module", "hashicorp-tuned": "not built"}
 
 
 def test_every_floor_is_held_against_the_better_setting():
@@ -56,13 +68,67 @@ def test_what_is_not_there_to_be_held_against_is_said():
     floors = {floor.what: floor for floor in judge(SAMPLES)}
     share = "asyncio-w64 / bare-asyncio-w64"
     assert floors[share].verdict == "not measured: its bare program was not measured"
-    peer = floors["go-w256 / etcd, tuned, for each CPU second"]
-    assert peer.verdict == "not measured: it is no contender yet"
+    peer = "go-w256-tcp / etcd-w256-tcp, for each CPU second"
+    assert floors[peer].verdict == "not measured"
+    absent = {floor.what: floor for floor in judge(SAMPLES, {"etcd": "it is not built"})}
+    assert absent[peer].verdict == "not measured: it is not built"
     with_bare = judge({**SAMPLES, "bare-asyncio-w64": same(400_000)})
     found = next(floor for floor in with_bare if floor.what == share)
     assert found.estimate is not None
     assert found.estimate.value == pytest.approx(0.25)
     assert found.verdict == "missed"
+
+
+def test_go_is_held_against_its_peers_by_what_a_command_costs():
+    costs = {"go": 4e-6, "etcd": 10e-6, "hashicorp": 6e-6}
+    samples = {per_cpu(f"{name}-w256-tcp"): same(cost) for name, cost in costs.items()}
+    floors = {floor.what: floor for floor in judge(samples)}
+    etcd = floors["go-w256-tcp / etcd-w256-tcp, for each CPU second"]
+    assert etcd.estimate is not None
+    assert etcd.estimate.value == pytest.approx(2.5)
+    assert etcd.verdict == "met"
+    assert floors["go-w256-tcp / hashicorp-w256-tcp, for each CPU second"].verdict == "missed"
+
+
+def test_a_run_tells_loads_placements_and_contenders_apart(tmp_path):
+    """The very run that is measured: compiled forms and peers are among its contenders."""
+    entries = [
+        ContenderEntry(name, name, HELLO, None, transports=["native", "tcp"])
+        for name in CONTENDERS
+        if name not in ABSENT
+    ]
+    entries.append(ContenderEntry("hashicorp", "hashicorp/raft", None, "no route to its module"))
+    cells = specification(1).cells
+    run = Run.create(tmp_path, manifest([], cells, blocks=1, contenders=entries))
+    for step in interleave(run, {}):
+        assert isinstance(step, Planned)
+        rank = 1 + CONTENDERS.index(step.contender)
+        outstanding = step.cell.workload["outstanding"]
+        run.append(measured_trial(step, 1000 * rank * outstanding, cpu_s=0.1 * rank**2))
+    reading = Reading("bare-asyncio@mypyc-w64", 0, 640_000, "bare-asyncio-w64")
+    (run.path / READINGS).write_bytes(msgspec.json.encode(reading) + b"\n")
+    floors = {floor.what: floor for floor in floors_of(run, {"hashicorp-tuned": "not built"})}
+    compiled = floors["asyncio@mypyc-w64 / bare-asyncio@mypyc-w64"]
+    assert compiled.estimate is not None
+    assert compiled.estimate.value == pytest.approx((1 + CONTENDERS.index("asyncio@mypyc")) / 10)
+    peer = floors["go-w256-tcp / etcd-w256-tcp, for each CPU second"]
+    assert peer.estimate is not None
+    ranks = [1 + CONTENDERS.index(name) for name in ("etcd", "go")]
+    assert peer.estimate.value == pytest.approx(ranks[0] / ranks[1])
+    verdicts = [floors[f"go-w256-tcp / {n}-w256-tcp, for each CPU second"].verdict for n in ABSENT]
+    assert verdicts == [f"not measured: {why}" for why in ABSENT.values()]
+
+
+def test_peers_that_nobody_built_are_named_and_not_built(monkeypatch):
+    monkeypatch.setattr(Build, "is_done", lambda self, root: False)
+    specs, absent = models._built(CONTENDERS)
+    assert set(specs) | set(absent) == set(CONTENDERS)
+    assert "'raftmark peers' builds it" in absent["etcd"]
+    assert {"go", "asyncio@mypyc", "threading@mypyc"} <= specs.keys()
+    monkeypatch.setattr(Build, "is_done", lambda self, root: True)
+    specs, absent = models._built(CONTENDERS)
+    assert list(specs) == list(CONTENDERS)
+    assert absent == {}
 
 
 @pytest.mark.parametrize(
