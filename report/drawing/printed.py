@@ -108,6 +108,14 @@ def write(chart: Chart, contenders: Mapping[str, Contender], stem: Path) -> list
     return written
 
 
+def picture(chart: Chart, contenders: Mapping[str, Contender]) -> bytes:
+    """Return a chart as a PNG, for a document that is no page of ours."""
+    with mpl.rc_context(_STYLE):
+        page = io.BytesIO()
+        draw(chart, contenders).savefig(page, format="png", dpi=150, metadata={"Software": None})
+        return page.getvalue()
+
+
 _PUBLISHED = Line2D(
     [], [], linestyle="none", marker="x", color="#000000", label="published in the Raft paper"
 )
