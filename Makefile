@@ -15,13 +15,14 @@ SYNC   := $(if $(filter output-sync,$(.FEATURES)),--output-sync=target)
 export GOTOOLCHAIN := local
 export PATH := $(abspath $(BIN)):$(PATH)
 
-.PHONY: help compiled setup setup-test bench bench-full pooled paper floors gate gate-tables test nightly mutants fuzz coverage \
+.PHONY: help compiled setup setup-test bench bench-full pooled paper floors gate gate-tables bench-peers test nightly mutants fuzz coverage \
   lint picture example format microbench lock clean
 
 help:
 	@echo 'make bench       measure the quick profile (about 5 minutes) and write the report'
 	@echo 'make bench-full  measure the full profile and write the report'
 	@echo 'make pooled      measure the quick profile 8 times, an hour apart, as one run (RUNS=, PAUSE=)'
+	@echo 'make bench-peers measure beside other people'"'"'s Rafts, which it fetches and builds (1 hour)'
 	@echo 'make paper       measure the Raft paper'"'"'s Figure 16 and write the report (hours)'
 	@echo 'make test        linters, type checks and every test, Python and Go'
 	@echo 'make nightly     the same tests for much longer (about 2 hours); see docs/correctness.md'
@@ -75,6 +76,11 @@ pooled: setup
 	  $(BIN)/raftmark bench --no-report --results $(POOL) || exit; \
 	done
 	$(BIN)/raftmark report $(POOL)/*/
+
+# Other people's Rafts are fetched and built first; 'make bench' needs nothing of them.
+bench-peers: setup-test
+	$(BIN)/raftmark peers
+	$(BIN)/raftmark bench --profile peers
 
 paper: setup-test
 	$(BIN)/raftmark bench --profile paper

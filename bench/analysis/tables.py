@@ -42,7 +42,7 @@ _FORMULAS = ("=", "+", "-", "@", "\t", "\r", "'")
 def value_rows(run: Run) -> Iterator[Row]:
     """Yield a row of `VALUES` for each metric of each trial that counts."""
     cells = {cell.id: cell for cell in run.manifest.specification.cells}
-    labels = {entry.name: entry.label for entry in run.manifest.contenders}
+    labels = {entry.name: entry.label_on_disk for entry in run.manifest.contenders}
     for trial in run.trials:
         if trial.cell not in cells:
             continue
@@ -57,7 +57,7 @@ def figure_rows(run: Run) -> Iterator[Row]:
     """Yield a row of `FIGURES` for each cell, metric and contender that has a value."""
     names = [entry.name for entry in run.manifest.contenders]
     reference = REFERENCE if REFERENCE in names else names[0]
-    labels = {entry.name: entry.label for entry in run.manifest.contenders}
+    labels = {entry.name: entry.label_on_disk for entry in run.manifest.contenders}
     for cell in run.manifest.specification.cells:
         found: dict[Metric, dict[str, dict[int, float]]] = {}
         for trial in run.trials:

@@ -37,6 +37,7 @@ __all__ = [
     "full",
     "narrow",
     "paper",
+    "peers",
     "quick",
     "replicate_cell",
 ]
@@ -194,7 +195,30 @@ def paper() -> Specification:
     )
 
 
-PROFILES = {"quick": quick, "full": full, "paper": paper}
+def peers() -> Specification:
+    """Return the profile that holds what is deployed against other people's Rafts.
+
+    Twelve blocks, so that the hundred and more comparisons can hold together. Timeouts are the
+    recommended ones: libraries do not let one go as low as one likes.
+    """
+    return Specification(
+        blocks=12,
+        cells=[
+            *(
+                deployed(replicate_cell(outstanding, storage=storage, warmup_s=0.3, duration_s=1.0))
+                for storage, outstanding in product(("memory", "disk"), (1, 64, 256))
+            ),
+            deployed(election_cell(RECOMMENDED_MS, elections=5)),
+            deployed(failover_cell(after_s=2.0)),
+        ],
+        patience_s=300,
+    )
+
+
+PROFILES = {"quick": quick, "full": full, "paper": paper, "peers": peers}
+
+AGAINST_PEERS = ("peers",)
+"""The profiles whose contenders are those of the peers' table, where no table is named."""
 
 CONTROLLED = ("full",)
 """The profiles whose runs have the controls, where no contenders are named."""

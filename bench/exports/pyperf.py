@@ -85,7 +85,7 @@ def _metadata(run: Run, series: Series, trial: Trial) -> dict[str, str | int | f
         "raftmark_contender": series.contender.name,
         "raftmark_block": trial.block,
         "runtime": runtime(series.contender),
-        "description": f"{series.contender.label}: {series.cell.id}, {series.metric.title}",
+        "description": f"{series.contender.label_on_disk}: {series.cell.id}, {series.metric.title}",
         "commit": _commit(run),
         "date": trial.started_at.removesuffix("Z").replace("T", " "),
         "duration": trial.duration_s,

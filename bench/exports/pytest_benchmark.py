@@ -70,7 +70,7 @@ def _record(run: Run) -> Recording:
                 extra={
                     "raftmark_run": run.manifest.run,
                     "contender": series.contender.name,
-                    "label": series.contender.label,
+                    "label": series.contender.label_on_disk,
                     "runtime": runtime(series.contender),
                     "blocks": [trial.block for trial in series.trials],
                 },

@@ -60,6 +60,6 @@ def _identity(run: Run, trial: Trial) -> tuple[object, ...]:
         trial.block,
         trial.order,
         trial.contender,
-        entry.label,
+        entry.label_on_disk,
         runtime(entry),
     )

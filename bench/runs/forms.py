@@ -54,8 +54,16 @@ class ContenderEntry(msgspec.Struct, frozen=True):
     @property
     def title_on_disk(self) -> str:
         """The title beside figures on disk: with a word for one that does not sync its saves."""
-        synced = self.peer is None or self.peer.synced
-        return self.title if synced else f"{self.title}, {NOT_SYNCED}"
+        return self.title + self._unsynced
+
+    @property
+    def label_on_disk(self) -> str:
+        """The label in the same way, for what is read by programs."""
+        return self.label + self._unsynced
+
+    @property
+    def _unsynced(self) -> str:
+        return "" if self.peer is None or self.peer.synced else f", {NOT_SYNCED}"
 
     def lacks(self, cell: Cell) -> frozenset[str]:
         """Return what the cell needs and the contender, by its `hello`, does not offer.

@@ -12,6 +12,7 @@ import typer
 from raftmark.bench.contenders.places import ROOT
 from raftmark.bench.contenders.registry import ContenderSpec, Unavailable
 from raftmark.bench.contenders.variants import Contenders, Variant
+from raftmark.commands.choosing import from_here
 from raftmark.commands.hosting import spelled
 from raftmark.terminal.console import say
 
@@ -121,10 +122,8 @@ def check_surroundings(run: Run, specs: Contenders) -> None:
 
 def how_to_resume(run: Run) -> str:
     """Say which command goes on with a run, with the options that it was begun with."""
-    here = Path.cwd()
-    path = run.path.relative_to(here) if run.path.is_relative_to(here) else run.path
     asked = run.manifest.asked
-    words = ["raftmark bench --resume", shlex.quote(str(path))]
+    words = ["raftmark bench --resume", shlex.quote(str(from_here(run.path)))]
     words += [f"--python {shlex.quote(each)}" for each in asked.python]
     words += [_spelled(asked.env)] if asked.env else []
     words += [f"--contenders-file {shlex.quote(asked.table)}"] if asked.table is not None else []

@@ -62,6 +62,12 @@ def choose(
     return specs.choose([*chosen, *(specs.controls() if controls else [])])
 
 
+def from_here(path: Path) -> Path:
+    """Return a path as one would type it here: what a run keeps names no more of a machine."""
+    here = Path.cwd()
+    return path.relative_to(here) if path.is_relative_to(here) else path
+
+
 def listed(names: str | None) -> list[str]:
     """Return the names of a list as it is typed, separated by commas."""
     return [name.strip() for name in (names or "").split(",") if name.strip()]

@@ -10,11 +10,23 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from raftmark.bench.contenders.registry import DEFAULT_TABLE, ContenderSpec, Unavailable
+from raftmark.bench.contenders.registry import (
+    DEFAULT_TABLE,
+    PEERS_TABLE,
+    ContenderSpec,
+    Unavailable,
+)
 from raftmark.bench.contenders.variants import Contenders
 from raftmark.commands import hosting, planning, publishing
 from raftmark.commands.beginning import able, check_surroundings, create, how_to_resume
-from raftmark.commands.choosing import asked_of, choose, contenders_of, find_run, listed
+from raftmark.commands.choosing import (
+    asked_of,
+    choose,
+    contenders_of,
+    find_run,
+    from_here,
+    listed,
+)
 from raftmark.commands.options import (
     MOST_BLOCKS,
     ContenderNames,
@@ -44,8 +56,8 @@ def bench(
     profile: Annotated[
         str | None,
         typer.Option(
-            help="What to measure: quick (five minutes), full (hours), or paper (the Raft paper's "
-            "Figure 16, hours).",
+            help="What to measure: quick (five minutes), full (hours), paper (the Raft paper's "
+            "Figure 16, hours), or peers (beside other people's Rafts, an hour).",
             show_default="quick",
         ),
     ] = None,
@@ -111,10 +123,12 @@ def bench(
     failure and never averaged in. The exit status is 1 when no trial at all succeeded or when a
     contender broke a safety rule, or told what cannot be.
     """
-    from raftmark.bench.design.specification import SpecificationError
+    from raftmark.bench.design.specification import AGAINST_PEERS, SpecificationError
     from raftmark.bench.runs.store import Run, StoreError
     from raftmark.report.findings.sourcecode import keep_code
 
+    if profile in AGAINST_PEERS and contenders_file == DEFAULT_TABLE:
+        contenders_file = from_here(PEERS_TABLE)
     specs = contenders_of(contenders_file, python, env)
     wish = hosting.read(hosts, spread, pack)
     asked = asked_of(contenders_file, python, env, wish.elsewhere)

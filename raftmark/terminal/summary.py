@@ -27,7 +27,7 @@ def summarise(run: Run) -> Table:
     table = Table(title=f"{manifest.run}: median (95 % interval) over blocks")
     table.add_column("cell", overflow="fold", no_wrap=True)
     for entry in manifest.contenders:
-        table.add_column(entry.title, justify="right", overflow="fold")
+        table.add_column(entry.title_on_disk, justify="right", overflow="fold")
     for workload, cells in groupby(manifest.specification.cells, lambda c: c.workload["name"]):
         metric = HEADLINES[workload]
         unit, _ = _shown_in(metric)

@@ -55,14 +55,11 @@ class Measure:
     @property
     def title(self) -> str:
         """What it is, in few words."""
-        match self.cell.workload["name"]:
-            case "replicate":
-                load = outstanding(int(self.cell.workload["outstanding"]))
-                return f"{load}, {self.storage}"
-            case "failover":
-                return f"Outage, {timeouts(self.cell)}"
-            case _:
-                return f"Election, {timeouts(self.cell)}"
+        workload, nodes = self.cell.workload, f"{self.cell.cluster['nodes']} nodes"
+        if self.metric is THROUGHPUT:
+            return f"{outstanding(int(workload['outstanding']))}, {self.storage}, {nodes}"
+        what = "Outage" if workload["name"] == "failover" else "Election"
+        return f"{what}, {timeouts(self.cell)}, {nodes}"
 
 
 class Gain(NamedTuple):

@@ -37,7 +37,7 @@ def test_those_who_do_not_ask_get_nothing_of_peers():
     makefile = (ROOT / "Makefile").read_text()
     recipes = re.findall(r"^([\w -]+):.*\n((?:\t.*\n)+)", makefile, re.M)
     asking = {name for name, recipe in recipes if "peers" in recipe}
-    assert asking <= {"test-peers", "lint-peers"}
+    assert asking <= {"help", "bench-peers", "test-peers", "lint-peers"}
 
 
 def test_who_does_not_sync_is_called_so_beside_figures_on_disk():
@@ -47,3 +47,5 @@ def test_who_does_not_sync_is_called_so_beside_figures_on_disk():
 
     assert entry(synced=False).title_on_disk == "A (replicates only), not synced"
     assert entry(synced=True).title_on_disk == "A (replicates only)"
+    assert entry(synced=False).label_on_disk == "A, not synced"
+    assert entry(synced=True).label_on_disk == "A"

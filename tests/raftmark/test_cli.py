@@ -4,6 +4,7 @@ As a process, too, where it measures a whole run, is interrupted or becomes some
 """
 
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -309,6 +310,13 @@ def test_a_run_without_a_sound_figure_fails(tmp_path, table, command, contender,
     done = command("bench", *options, *table({"bad": contender}), cwd=tmp_path)
     assert done.returncode == 1
     assert said in done.stderr.splitlines()[-1]
+
+
+def test_beside_peers_they_are_who_can_be_chosen(command, tmp_path):
+    done = command("bench", "--profile", "peers", "--contenders", "zig", cwd=tmp_path)
+    assert done.returncode == 2
+    assert "no contender zig" in done.stderr
+    assert {"pysyncobj", "etcd", "go"} <= set(re.findall(r"[\w-]+", done.stderr))
 
 
 @pytest.mark.parametrize(

@@ -5,7 +5,7 @@ from __future__ import annotations
 from raftmark.report.drawing.charts import Axis, Panel, Point, Series, chart, scales
 from raftmark.report.findings.analysis import Analysis
 from raftmark.report.findings.peers import Gain, Measure, gains, measures, rows, sentences
-from raftmark.report.findings.wording import ratio, setting
+from raftmark.report.findings.wording import ratio
 from raftmark.report.model import Code, Section
 
 
@@ -24,6 +24,7 @@ def section(analysis: Analysis) -> Section | None:
             lambda log: [_panel(analysis, found, gained, peer, log) for peer in _compared(gained)]
         ),
         row_height=42,
+        abreast=True,
     )
     facts = {
         "chart": drawn,
@@ -32,11 +33,19 @@ def section(analysis: Analysis) -> Section | None:
         "comparisons": len(gained),
         "sentences": sentences(analysis, gained),
         "unsynced": [c.label for c in analysis.peers.values() if c.peer and not c.peer.synced],
-        "code": {n: c for n, c in analysis.code.items() if isinstance(c, Code)},
-        "setting": setting(found[0].cell),
+        "code": _written(analysis),
     }
     workloads = dict.fromkeys(str(measure.cell.workload["name"]) for measure in found)
     return Section("peers", "Beside other Rafts", facts, tuple(workloads))
+
+
+def _written(analysis: Analysis) -> dict[str, Code]:
+    """Return what was written for each, once where two differ in their settings alone."""
+    written: dict[str, Code] = {}
+    for name, code in analysis.code.items():
+        if isinstance(code, Code) and code.runtime not in [c.runtime for c in written.values()]:
+            written[name] = code
+    return written
 
 
 def _compared(gained: list[Gain]) -> list[str]:

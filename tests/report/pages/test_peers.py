@@ -37,10 +37,10 @@ def test_every_contender_is_held_against_every_peer(examine: Examine) -> None:
     assert section is not None
     assert section.workloads == ("replicate", "election", "failover")
     measures = list(dict.fromkeys(row.condition for row in section.facts["rows"]))
-    assert measures[0] == "1 command outstanding, in memory"
-    assert measures[5] == "256 commands outstanding, on disk"
-    assert measures[6].startswith("Election")
-    assert measures[7].startswith("Outage")
+    assert measures[0] == "1 command outstanding, in memory, 3 nodes"
+    assert measures[5] == "256 commands outstanding, on disk, 3 nodes"
+    assert measures[6] == "Election, 150 to 300 ms timeouts, 5 nodes"
+    assert measures[7] == "Outage, 150 to 300 ms timeouts, 3 nodes"
     assert section.facts["comparisons"] == len(LABELS) * len(PEERS) * len(measures)
     for row in section.facts["rows"]:
         known = [gain for gain in row.gains if gain is not None]
