@@ -3,40 +3,44 @@ package raftmark_test
 import (
 	"fmt"
 	"runtime"
+	"runtime/debug"
 	"sync"
 	"testing"
+	"time"
+
+	"raftmark/raft"
+	"raftmark/workload"
 )
 
 // BenchmarkBare is the contender without any Raft: the same clients, batches and messages. A
 // leader's goroutine takes all that waits in its inbox, passes it on to two followers as one
-// message, and the first acknowledgement answers the clients. An operation is a command.
+// message, and the first acknowledgement answers the clients, who look at the clock and count as
+// the contender's do. An operation is a command.
 func BenchmarkBare(b *testing.B) {
 	for _, outstanding := range []int{1, 64} {
 		b.Run(fmt.Sprintf("w%d", outstanding), func(b *testing.B) { bare(b, outstanding) })
 	}
 }
 
-const bareRoom = 8192 // as in an inbox of the contender
-
-type bareCommand struct {
-	key, value *string
-	client     int
-	serial     int
-}
+const (
+	bareRoom      = 8192 // as in an inbox of the contender
+	bareGCPercent = 400  // as the contender has it
+)
 
 // A bareEvent is a client's command, or the number of a message that was acknowledged.
 type bareEvent struct {
-	command *bareCommand
+	command *raft.Command
 	done    chan<- int
 	number  int
 }
 
 type bareMessage struct {
 	number   int
-	commands []*bareCommand
+	commands []*raft.Command
 }
 
 func bare(b *testing.B, outstanding int) {
+	defer debug.SetGCPercent(debug.SetGCPercent(bareGCPercent))
 	inbox := make(chan bareEvent, bareRoom)
 	followers := []chan bareMessage{make(chan bareMessage, bareRoom), make(chan bareMessage, bareRoom)}
 	var nodes, clients sync.WaitGroup
@@ -49,15 +53,24 @@ func bare(b *testing.B, outstanding int) {
 	}
 	var led sync.WaitGroup
 	led.Go(func() { bareLead(inbox, followers) })
-	key, value := "key", string(make([]byte, 64))
+	load := workload.Replicate{
+		Load:        workload.Load{Payload: 64, Keys: 1000, Session: "client"},
+		Outstanding: outstanding,
+		Duration:    time.Hour, // The end is that of the operations.
+		Slice:       time.Minute,
+	}
 	b.ResetTimer()
-	for client := range outstanding {
+	start := time.Now()
+	for number, client := range load.Clients() {
 		clients.Go(func() {
 			answer := make(chan int, 1)
-			for serial := client; serial < b.N; serial += outstanding {
-				command := &bareCommand{&key, &value, client, serial}
-				inbox <- bareEvent{command: command, done: answer}
+			sent := time.Since(start)
+			for serial := number; serial < b.N; serial += outstanding {
+				inbox <- bareEvent{command: client.Next(), done: answer}
 				<-answer
+				now := time.Since(start)
+				client.Record(sent, now)
+				sent = now
 			}
 		})
 	}
