@@ -32,33 +32,63 @@ func Into(done chan<- Outcome) func(Outcome) {
 
 // Waiters are those who wait for an index to be applied. Each hears once.
 //
-// Invariant: they are in the order of their indexes, and so of their terms.
+// Invariant: the batches are in the order of their indexes, and so of their terms; in each somebody
+// waits.
 type Waiters struct {
-	waiting []waiter
+	waiting []batch
+	spare   [][]Proposal // room that batches have left
 }
 
-type waiter struct {
-	index    int
-	term     uint64
-	proposal Proposal
+// A batch is proposals that became the entries from firstIndex on, in one term.
+type batch struct {
+	firstIndex int
+	term       uint64
+	proposals  []Proposal
+	heard      int // so many of them, the first ones
+}
+
+// next is the first index that somebody still waits for, and end the one after the last.
+func (b *batch) next() int { return b.firstIndex + b.heard }
+func (b *batch) end() int  { return b.firstIndex + len(b.proposals) }
+
+// answer answers who waits for the next index, and reports whether nobody is left.
+func (b *batch) answer(outcome Outcome) (all bool) {
+	b.heard++
+	b.proposals[b.heard-1].Done(outcome)
+	return b.heard == len(b.proposals)
 }
 
 // Len is how many wait.
-func (w *Waiters) Len() int { return len(w.waiting) }
+func (w *Waiters) Len() (count int) {
+	for _, batch := range w.waiting {
+		count += len(batch.proposals) - batch.heard
+	}
+	return count
+}
 
-// Add notes that the proposals became the entries from firstIndex on, in term.
-func (w *Waiters) Add(firstIndex int, term uint64, proposals []Proposal) {
+// Add notes that the proposals, which it keeps, became the entries from firstIndex on, in term. It
+// returns room for others.
+func (w *Waiters) Add(firstIndex int, term uint64, proposals []Proposal) (room []Proposal) {
 	// Entries that were awaited from here on have been deleted from this log; another may
 	// still have them.
-	kept := len(w.waiting)
-	for kept > 0 && w.waiting[kept-1].index >= firstIndex {
-		kept--
-		w.waiting[kept].forget()
+	for last := len(w.waiting) - 1; last >= 0 && w.waiting[last].end() > firstIndex; last-- {
+		batch := &w.waiting[last]
+		kept := max(batch.heard, firstIndex-batch.firstIndex)
+		for offset, proposal := range batch.proposals[kept:] {
+			proposal.Done(forgotten(batch.firstIndex + kept + offset))
+		}
+		batch.proposals = batch.proposals[:kept]
+		if kept == batch.heard {
+			w.waiting = w.waiting[:last]
+		}
 	}
-	w.waiting = w.waiting[:kept]
-	for offset, proposal := range proposals {
-		w.waiting = append(w.waiting, waiter{firstIndex + offset, term, proposal})
+	if len(proposals) > 0 {
+		w.waiting = append(w.waiting, batch{firstIndex: firstIndex, term: term, proposals: proposals})
 	}
+	if last := len(w.spare) - 1; last >= 0 {
+		room, w.spare = w.spare[last], w.spare[:last]
+	}
+	return room
 }
 
 // Applied applies the entries from firstIndex on, and answers those who wait for them.
@@ -66,54 +96,67 @@ func (w *Waiters) Add(firstIndex int, term uint64, proposals []Proposal) {
 // Those who wait since an earlier term are answered too, whatever their index: terms never
 // fall along a log, so that their entries can no longer follow.
 func (w *Waiters) Applied(firstIndex int, entries []Entry, apply func(Entry) (Result, error)) {
-	answered := 0
+	answered := 0 // so many batches
 	for offset, entry := range entries {
 		result, err := apply(entry)
-		if answered == len(w.waiting) || w.waiting[answered].index != firstIndex+offset {
+		index := firstIndex + offset
+		if answered == len(w.waiting) || w.waiting[answered].next() != index {
 			continue
 		}
-		waiter := &w.waiting[answered]
-		answered++
-		if entry.Term == waiter.term {
-			waiter.proposal.Done(Outcome{waiter.index, waiter.term, result, err})
-		} else {
-			waiter.lose()
+		batch, outcome := &w.waiting[answered], Outcome{index, entry.Term, result, err}
+		if entry.Term != batch.term {
+			outcome = lost(index)
+		}
+		if batch.answer(outcome) {
+			answered++
 		}
 	}
 	for answered < len(w.waiting) && w.waiting[answered].term < entries[len(entries)-1].Term {
-		w.waiting[answered].lose()
+		for batch := &w.waiting[answered]; !batch.answer(lost(batch.next())); {
+		}
 		answered++
 	}
-	w.waiting = slices.Delete(w.waiting, 0, answered)
+	w.release(answered)
 }
 
 // Skipped notes that a snapshot took the place of the entries up to index, and of their
 // results.
 func (w *Waiters) Skipped(index int) {
-	covered := 0
-	for covered < len(w.waiting) && w.waiting[covered].index <= index {
-		w.waiting[covered].proposal.Done(Outcome{
+	covered := 0 // so many batches
+	for covered < len(w.waiting) && w.waiting[covered].next() <= index {
+		if w.waiting[covered].answer(Outcome{
 			Err: Errorf(OutcomeUnknown, "the entry came with a snapshot, without its result"),
-		})
-		covered++
+		}) {
+			covered++
+		}
 	}
-	w.waiting = slices.Delete(w.waiting, 0, covered)
+	w.release(covered)
 }
 
 // Abandon answers all that their command's outcome will not be known here.
 func (w *Waiters) Abandon(reason string) {
-	for _, waiter := range w.waiting {
-		waiter.proposal.Done(Outcome{Err: Errorf(OutcomeUnknown, "%s", reason)})
+	for _, batch := range w.waiting {
+		for !batch.answer(Outcome{Err: Errorf(OutcomeUnknown, "%s", reason)}) {
+		}
 	}
-	w.waiting = nil
+	*w = Waiters{}
 }
 
-func (w waiter) forget() {
-	w.proposal.Done(Outcome{Err: Errorf(OutcomeUnknown, "the entry at index %d left this log", w.index)})
+// release lets go of the first batches, in which nobody waits any more.
+func (w *Waiters) release(count int) {
+	for _, batch := range w.waiting[:count] {
+		clear(batch.proposals)
+		w.spare = append(w.spare, batch.proposals[:0])
+	}
+	w.waiting = slices.Delete(w.waiting, 0, count)
 }
 
-func (w waiter) lose() {
-	w.proposal.Done(Outcome{Err: Errorf(Lost, "a later leader's log replaced the entry at index %d", w.index)})
+func forgotten(index int) Outcome {
+	return Outcome{Err: Errorf(OutcomeUnknown, "the entry at index %d left this log", index)}
+}
+
+func lost(index int) Outcome {
+	return Outcome{Err: Errorf(Lost, "a later leader's log replaced the entry at index %d", index)}
 }
 
 // A Query is a key and who is told its value, once; Done as in a [Proposal].

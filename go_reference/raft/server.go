@@ -205,8 +205,7 @@ func (s *Server) takeProposals() {
 	}
 	view := s.core.View()
 	if first, ok := s.core.Propose(s.commands...); ok {
-		s.waiters.Add(first, view.Term, s.proposals)
-		s.proposals = s.proposals[:0]
+		s.proposals = s.waiters.Add(first, view.Term, s.proposals)
 	} else {
 		s.refuseProposals(NotTheLeader(s.core.LeaderHint()))
 	}
