@@ -24,7 +24,8 @@ func newNode(
 	id raft.NodeID, config lives.Config, loop *loop, transport *transport, events lives.Events,
 ) *node {
 	n := &node{loop: loop}
-	n.mailbox = &mailbox{wake: func() { loop.soon(n.wake) }}
+	wake := n.wake
+	n.mailbox = &mailbox{wake: func() { loop.soon(wake) }}
 	timer := newTimer(loop, func() { n.mailbox.put(event{}) })
 	send := func(message raft.Message) { transport.send(id, message, n.Faults.Float64) }
 	n.Node = lives.NewNode(id, config, timer, send, events)
