@@ -18,6 +18,7 @@ import os
 import signal
 import subprocess
 import sys
+from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from types import TracebackType
@@ -68,6 +69,8 @@ class Guardian:
     def guard(self, targets: Iterable[int]) -> None:
         """Let it kill these if this process ends: pids, or negative, process groups.
 
+        It has to be told as often to forget them.
+
         Raises OSError when it has died.
         """
         self._tell(_GUARD, targets)
@@ -101,17 +104,17 @@ def _main() -> None:
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, signal.SIG_IGN)
     print("ready", flush=True)
-    guarded: set[str] = set()
-    commands: set[str] = set()
+    guarded: Counter[str] = Counter()
+    commands: Counter[str] = Counter()
     for line in sys.stdin:
         what, _, argument = line.rstrip("\n").partition(" ")
         its = guarded if what in (_GUARD, _RELEASE) else commands
-        (its.add if what in (_GUARD, _AFTERWARDS) else its.discard)(argument)
-    for target in guarded:
+        its[argument] += 1 if what in (_GUARD, _AFTERWARDS) else -1
+    for target in +guarded:
         # Who may not be killed could not be stopped, and must not save the others.
         with contextlib.suppress(ProcessLookupError, PermissionError):
             os.kill(int(target), signal.SIGKILL)
-    for command in commands:
+    for command in +commands:
         subprocess.run(json.loads(command), stdin=subprocess.DEVNULL, check=False)
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Protocol
 
+from raftmark.bench.contenders.guardian import Guardian
 from raftmark.bench.contenders.registry import ContenderSpec
 from raftmark.bench.contenders.variants import Mixture, deployed
 from raftmark.bench.design.schedule import Planned
@@ -44,13 +45,20 @@ class LocalHost:
     name: str | None = None
 
     def __init__(
-        self, run: Run, specs: Mapping[str, ContenderSpec], elsewhere: Sequence[str] = ()
+        self,
+        run: Run,
+        specs: Mapping[str, ContenderSpec],
+        elsewhere: Sequence[str] = (),
+        guardian: Guardian | None = None,
     ) -> None:
-        """`elsewhere` tells a cluster's contender where its nodes run, if not here."""
+        """`elsewhere` tells a cluster's contender where its nodes run, if not here.
+
+        The `guardian` ends contenders where this process cannot any more.
+        """
         self._run = run
         self._specs = specs
         self._elsewhere = elsewhere
-        self._life = Life()
+        self._life = Life(guardian)
 
     def run(self, planned: Planned, goes_on: bool) -> Trial:
         """Run a trial in this process."""

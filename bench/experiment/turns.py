@@ -27,6 +27,7 @@ from raftmark.bench.contenders.registry import ContenderSpec
 from raftmark.bench.contenders.stopping import CAN_KEEP_ON, CannotStop, Stopping
 from raftmark.bench.design.cells import NATIVE
 from raftmark.bench.design.schedule import Planned
+from raftmark.bench.experiment.life import Life
 from raftmark.bench.experiment.trial import Course, Ran, Ready
 from raftmark.bench.runs.forms import Trial, Turn
 from raftmark.bench.runs.store import Run
@@ -45,7 +46,7 @@ def run_pair(
     itself, one after the other. Raises `StoreError` when the run's directory cannot be used.
     """
     with ExitStack() as stack:
-        courses = _begin(pair, specs, run, stack)
+        courses = _begin(pair, specs, run, guardian, stack)
         both = [course.ready for course in courses if course.ready is not None]
         if len(both) == len(courses):
             try:
@@ -59,14 +60,18 @@ def run_pair(
 
 
 def _begin(
-    pair: Sequence[Planned], specs: Sequence[ContenderSpec], run: Run, stack: ExitStack
+    pair: Sequence[Planned],
+    specs: Sequence[ContenderSpec],
+    run: Run,
+    guardian: Guardian,
+    stack: ExitStack,
 ) -> list[Course]:
     """Let the trials begin side by side, since nothing is measured yet; `stack` ends them."""
     begun: list[Future[Course]] = []
     try:
         with ThreadPoolExecutor(len(pair)) as pool:
             for planned, spec in zip(pair, specs, strict=True):
-                begun.append(pool.submit(Course, planned, spec, run))
+                begun.append(pool.submit(Course, planned, spec, run, Life(guardian)))
     finally:
         for each in begun:
             if each.exception() is None:

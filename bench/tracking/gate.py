@@ -25,6 +25,7 @@ from raftmark.bench.design.schedule import Planned
 from raftmark.bench.design.specification import Specification
 from raftmark.bench.experiment.entries import describe
 from raftmark.bench.experiment.environment import describe_environment
+from raftmark.bench.experiment.life import Life
 from raftmark.bench.experiment.trial import run_trial
 from raftmark.bench.experiment.turns import run_pair
 from raftmark.bench.runs import meanings
@@ -319,4 +320,4 @@ def _run(
         yield from run_pair(pair, [specs[each.contender] for each in pair], run, guardian, say)
     else:
         for planned in pair:
-            yield run_trial(planned, specs[planned.contender], run)
+            yield run_trial(planned, specs[planned.contender], run, Life(guardian))

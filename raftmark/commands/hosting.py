@@ -103,10 +103,12 @@ def survey(wish: Wish, specification: Specification) -> dict[str, Any]:
 @contextlib.contextmanager
 def hosts_of(run: Run, specs: Mapping[str, ContenderSpec], wish: Wish) -> Iterator[Sequence[Host]]:
     """Yield the hosts that a run is measured on."""
+    from raftmark.bench.contenders.guardian import Guardian
     from raftmark.bench.experiment.host import LocalHost
 
     if wish.elsewhere is None:
-        yield [LocalHost(run, specs)]
+        with Guardian() as guardian:
+            yield [LocalHost(run, specs, guardian=guardian)]
         return
     _require_ray()
     from raftmark.hosts.placing import hosts_of as placed

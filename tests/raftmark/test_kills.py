@@ -11,6 +11,7 @@ import signal
 import subprocess
 from pathlib import Path
 
+import psutil
 import pytest
 
 from raftmark.bench.contenders.orphans import orphans
@@ -125,8 +126,9 @@ def test_a_run_appears_whole_or_not_at_all(tmp_path: Path, request: pytest.Fixtu
         assert audit(path).problems == []
 
 
-def test_a_contender_that_hung_and_outlived_its_harness_is_ended_by_the_next(
-    tmp_path: Path,
+@pytest.mark.parametrize("guarded", [True, False])
+def test_a_contender_that_hangs_is_ended_by_the_guardian_and_else_by_the_next_harness(
+    tmp_path: Path, guarded: bool
 ) -> None:
     table = write_table(tmp_path / "table.toml", {"a": fake("hangs", "run")})
     cell = support.election_cell()
@@ -143,8 +145,14 @@ def test_a_contender_that_hung_and_outlived_its_harness_is_ended_by_the_next(
             assert harness.poll() is None
             if log.exists() and b"about to hang" in log.read_bytes():
                 break
+        children = psutil.Process(harness.pid).children()
+        (guardian,) = [child for child in children if child.cmdline()[-1].endswith("guardian.py")]
+        if not guarded:
+            guardian.kill()
         harness.kill()
-    assert len(orphans(run.path)) == 1
+    _, left = psutil.wait_procs([guardian] if not guarded else children, timeout=PATIENCE)
+    assert not left
+    assert len(orphans(run.path)) == (0 if guarded else 1)
     with run.lock():
         assert orphans(run.path) == []
         assert run.leftovers() == []
