@@ -292,9 +292,9 @@ def tables(gates: Iterable[Gate]) -> list[str]:
         "|---|---:|---:|---:|---:|---:|---:|",
     ]
     lines += [_row(kind, of) for kind, of in sorted(kinds.items(), key=lambda k: str(k[0]))]
-    if unchanged := kinds.get((None, 0.0)):
-        rule = Rule(unchanged[0].margin, unchanged[0].error)
-        noise = _noise(unchanged)
+    every = [gate for of in kinds.values() for gate in of]
+    if noise := _noise(every):
+        rule = Rule(every[0].margin, every[0].error)
         lines += ["", *rates.table(noise, rule, {f.contender: f.contender for f in noise})]
     return lines
 
@@ -321,10 +321,12 @@ def _row(kind: tuple[str | None, float], gates: list[Gate]) -> str:
 
 
 def _noise(gates: Iterable[Gate]) -> Noise:
-    """Return all pairs of gates in which nothing was planted."""
+    """Return all pairs of contenders in whose language nothing was planted."""
     found: dict[Compared, dict[Hashable, Difference]] = defaultdict(dict)
     for number, gate in enumerate(gates):
         for figure in gate.figures:
+            if gate.contender is not None and _place(gate.contender) is _place(figure.contender):
+                continue
             key = Compared(figure.contender, figure.cell, figure.metric)
             found[key].update(((number, pair), cost) for pair, cost in enumerate(figure.pairs))
     return found
