@@ -1,0 +1,208 @@
+package serving
+
+import (
+	"net"
+	"sync"
+	"testing"
+	"time"
+
+	"raftmark/clientport"
+	"raftmark/raft"
+)
+
+// A desk is a service whose node is the test: it takes what was proposed, and answers when it likes.
+type desk struct {
+	*Service
+	proposed chan raft.Proposal
+	refused  chan string
+}
+
+func open(t *testing.T) *desk {
+	t.Helper()
+	d := &desk{proposed: make(chan raft.Proposal, 1<<12), refused: make(chan string, 16)}
+	var err error
+	d.Service, err = Listen("127.0.0.1:0", Config{
+		Node:    1,
+		Propose: func(p raft.Proposal) { d.proposed <- p },
+		Refused: func(reason string) { d.refused <- reason },
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(d.Close)
+	return d
+}
+
+type guest struct {
+	net.Conn
+	reader *clientport.Reader
+	serial uint64
+}
+
+func (d *desk) guest(t *testing.T, session string) *guest {
+	t.Helper()
+	conn, err := net.Dial("tcp", d.Address())
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { conn.Close() })
+	conn.SetDeadline(time.Now().Add(time.Minute))
+	g := &guest{Conn: conn, reader: clientport.NewReader(conn)}
+	if err := clientport.Greet(conn, g.reader, session, nil); err != nil {
+		t.Fatal(err)
+	}
+	return g
+}
+
+// sends sends so many commands in one write.
+func (g *guest) sends(t *testing.T, count int) {
+	t.Helper()
+	var frames []byte
+	for range count {
+		g.serial++
+		frames = clientport.AppendCommand(frames, &raft.Command{Op: raft.Get, Key: "k", Serial: g.serial})
+	}
+	if _, err := g.Write(frames); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func (g *guest) hears(t *testing.T, serial uint64) {
+	t.Helper()
+	if answer, err := g.reader.Answer(); err != nil || answer.Serial != serial || answer.Code != "" {
+		t.Fatalf("heard %+v, %v; want an answer to %d", answer, err, serial)
+	}
+}
+
+// next is the next proposal.
+func (d *desk) next(t *testing.T) raft.Proposal {
+	t.Helper()
+	select {
+	case p := <-d.proposed:
+		return p
+	case <-time.After(time.Minute):
+		t.Fatal("nothing more is proposed")
+		return raft.Proposal{}
+	}
+}
+
+// A flood has its share under way and no more of it, however long the node takes: by counts, a turn
+// of the node has at most a share of it beside what others ask.
+func TestAFloodHasNoMoreThanItsShareInATurn(t *testing.T) {
+	d := open(t)
+	flood, polite := d.guest(t, "flood"), d.guest(t, "polite")
+	const shares = 8
+	flood.sends(t, shares*clientport.MaxInFlight)
+	answered := 0
+	for turn := range 4 {
+		polite.sends(t, 1)
+		var waiting []raft.Proposal
+		for asked, own := false, 0; !asked || own == 0; {
+			p := d.next(t)
+			if *p.Command.Client == "polite" {
+				asked = true
+			} else {
+				own++
+			}
+			waiting = append(waiting, p)
+		}
+		// What else there is of the flood has been proposed by now or comes in a later turn: what is
+		// under way of it is never more than its share.
+		for len(d.proposed) > 0 {
+			waiting = append(waiting, <-d.proposed)
+		}
+		if own := len(waiting) - 1; own > clientport.MaxInFlight {
+			t.Fatalf("turn %d has %d commands of the flood", turn, own)
+		}
+		for _, p := range waiting {
+			if *p.Command.Client == "flood" {
+				answered++
+			}
+			p.Done(raft.Outcome{Index: 1, Term: 1})
+		}
+		polite.hears(t, polite.serial)
+	}
+	for answered < shares*clientport.MaxInFlight {
+		d.next(t).Done(raft.Outcome{Index: 1, Term: 1})
+		answered++
+	}
+	for serial := range uint64(shares * clientport.MaxInFlight) {
+		flood.hears(t, serial+1)
+	}
+}
+
+// Who does not read holds up itself: others are answered, and what is taken of it comes to an end.
+func TestWhoDoesNotReadHoldsUpNobody(t *testing.T) {
+	d := open(t)
+	slow, other := d.guest(t, "slow"), d.guest(t, "other")
+	if err := slow.Conn.(*net.TCPConn).SetReadBuffer(4 << 10); err != nil {
+		t.Fatal(err)
+	}
+	var sending, answering sync.WaitGroup
+	sending.Go(func() {
+		command := clientport.AppendCommand(nil, &raft.Command{Op: raft.Get, Key: "k", Serial: 1})
+		for {
+			if _, err := slow.Write(command); err != nil {
+				return // It is hung up at the end.
+			}
+		}
+	})
+	ended := make(chan struct{})
+	taken := 0
+	long := raft.Outcome{Index: 1, Term: 1, Result: string(make([]byte, 64<<10))}
+	answering.Go(func() {
+		for {
+			select {
+			case p := <-d.proposed:
+				if *p.Command.Client == "slow" {
+					taken++
+				}
+				p.Done(long)
+			case <-ended:
+				return
+			}
+		}
+	})
+	for range 200 {
+		other.sends(t, 1)
+		other.hears(t, other.serial)
+	}
+	close(ended)
+	answering.Wait()
+	slow.Close()
+	sending.Wait()
+	// Its answers are 64 KiB each, of which the system keeps a few.
+	if taken > 2*clientport.MaxInFlight {
+		t.Errorf("%d commands were taken of one who never reads", taken)
+	}
+}
+
+func TestWhoSaysNonsenseIsHungUpOnAlone(t *testing.T) {
+	d := open(t)
+	bad, good := d.guest(t, "bad"), d.guest(t, "good")
+	if _, err := bad.Write([]byte{0, 0, 0, 0x80}); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := bad.reader.Answer(); err == nil {
+		t.Error("it is answered")
+	}
+	if reason := <-d.refused; reason == "" {
+		t.Error("no reason is told")
+	}
+	good.sends(t, 1)
+	d.next(t).Done(raft.Outcome{Index: 1, Term: 1})
+	good.hears(t, 1)
+}
+
+// Close ends all goroutines, those too whose commands the node has not answered: it waits for them.
+func TestCloseEndsWhoWaits(t *testing.T) {
+	d := open(t)
+	waiting := d.guest(t, "a")
+	waiting.sends(t, 1)
+	p := d.next(t)
+	d.Close()
+	if _, err := waiting.reader.Answer(); err == nil {
+		t.Error("it is answered, by nobody")
+	}
+	p.Done(raft.Outcome{Index: 1, Term: 1}) // Too late, and it does not wait for anyone.
+}
