@@ -73,6 +73,14 @@ SENDER_CPU = Metric("sender_cpu_per_command", "CPU time of the sender per comman
 SATURATED = Metric("saturated", "whether the load was given up", "")
 SAVES_PER_COMMAND = Metric("saves_per_command", "saves per command", "")
 MEMORY_A_CONNECTION = Metric("memory_a_connection", "memory of a connection", "bytes")
+CPU_A_CONNECTION = Metric("cpu_a_connection", "CPU time to take a connection", "s")
+SWITCHES_A_CONNECTION = Metric("switches_a_connection", "context switches to take a connection", "")
+TURNOVER = Metric(
+    "turnover",
+    "clients served who connect for each command",
+    "connections/s",
+    higher_is_better=True,
+)
 ACCEPTED = Metric("accepted", "connections taken", "connections/s", higher_is_better=True)
 LEAST_SHARE = Metric(
     "least_share", "least of any client's commands to the median", "", higher_is_better=True
@@ -219,13 +227,21 @@ def _per_command(counters: dict[str, int | None], commands: int) -> Values:
     return found
 
 
-def _service(result: ServiceResult, _: Cell) -> Values:
+def _service(result: ServiceResult, cell: Cell) -> Values:
     found: Values = {
         ACCEPTED: result.connections / (result.connected_ns / 1e9),
         LEAST_SHARE: result.shares[0] / max(1, result.shares[len(result.shares) // 2]),
     }
     if (memory := result.memory_a_connection) is not None:
         found[MEMORY_A_CONNECTION] = memory
+    if result.connecting_cpu_ns is not None:
+        found[CPU_A_CONNECTION] = result.connecting_cpu_ns / 1e9 / result.connections
+    if result.connecting_switches is not None:
+        found[SWITCHES_A_CONNECTION] = result.connecting_switches / result.connections
+    if cell.workload.get("come"):
+        stayed = sum(cell.workload.get(kind, 0) for kind in ("connections", "slow", "flood"))
+        seconds = cell.workload["warmup_s"] + cell.workload["duration_s"]
+        found[TURNOVER] = max(0, result.connects - stayed) / seconds
     if result.saturated or not result.commands:
         return {**found, SATURATED: 1.0}
     return {

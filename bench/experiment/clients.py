@@ -18,7 +18,9 @@ from raftmark.bench.contenders.contender import Contender, ContenderFailed
 from raftmark.bench.contenders.registry import Build, Unavailable
 from raftmark.bench.contenders.surroundings import clean
 from raftmark.bench.design.specification import Cell
-from raftmark.bench.experiment.cost import memory_of
+from raftmark.bench.experiment.cost import CostMeter
+from raftmark.bench.experiment.limits import exceeded
+from raftmark.bench.runs.forms import Cost
 
 BUILD = Build(
     command=["{bin}/go", "build", "-o", "{output}", "./cmd/clients"],
@@ -49,6 +51,8 @@ class Clients:
 
     def __init__(self, contender: Contender, cell: Cell, leader: int) -> None:
         """Connect to `leader`, which is the one that leads."""
+        if (beyond := exceeded(cell)) is not None:
+            raise ContenderFailed(f"its clients are more than this machine takes: {beyond}")
         self._contender = contender
         self._leader = leader
         self._crash_s = cell.workload.get("crash_s")
@@ -58,16 +62,13 @@ class Clients:
         self._thread = threading.Thread(target=self._await, name="clients")
         reply = contender.send_as(_Serving, "serve")
         services = contender.wait_for(reply, "serve", _SERVE_TIMEOUT_S).services
-        idle = memory_of(contender.processes())
+        meter = CostMeter(contender.processes)
         asked = {name: value for name, value in cell.workload.items() if name not in _OWN}
         self._process = _start()
         try:
             self._tell(msgspec.json.encode({**asked, "services": services, "leader": str(leader)}))
             self._hear()
-            self._memory = {
-                "idle_memory_bytes": idle,
-                "connected_memory_bytes": memory_of(contender.processes()),
-            }
+            self._connecting = _said_of(meter.cost())
         except BaseException:
             self._end()
             raise
@@ -87,7 +88,7 @@ class Clients:
     def _await(self) -> None:
         try:
             crash = self._crash()
-            result = {**self._hear(), "node": self._leader, **self._memory, **crash}
+            result = {**self._hear(), "node": self._leader, **self._connecting, **crash}
             if crash:
                 # The check wants all nodes, and what the one that was crashed remembers.
                 self._contender.call("restart", node=self._leader)
@@ -126,6 +127,17 @@ class Clients:
             self._thread.join()
         with self._process:
             pass  # It is waited for, and its pipes are closed.
+
+
+def _said_of(cost: Cost) -> dict[str, int | None]:
+    """Return what the result says of what it cost the contender to have all connected."""
+    switches = (cost.voluntary_switches, cost.involuntary_switches)
+    return {
+        "idle_memory_bytes": cost.idle_memory_bytes,
+        "connected_memory_bytes": cost.end_memory_bytes,
+        "connecting_cpu_ns": round(cost.cpu_s * 1e9),
+        "connecting_switches": None if None in switches else sum(each or 0 for each in switches),
+    }
 
 
 def _start() -> subprocess.Popen[bytes]:

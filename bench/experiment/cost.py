@@ -60,14 +60,6 @@ class CostMeter:
         )
 
 
-def memory_of(pids: Iterable[int]) -> int | None:
-    """Return what these processes hold, of shared pages each its part; None where that is unknown.
-
-    One that has ended meanwhile holds nothing.
-    """
-    return _sum(reading.memory_bytes for reading in _read(pids))
-
-
 def without_memory(cost: Cost) -> Cost:
     """Return it without what was held before and after, of which earlier loads left a part."""
     return msgspec.structs.replace(cost, idle_memory_bytes=None, end_memory_bytes=None)

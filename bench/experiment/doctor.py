@@ -20,8 +20,10 @@ from typing import NamedTuple
 import psutil
 
 from raftmark.bench.contenders import surroundings
+from raftmark.bench.design.cells import SERVICE_CONNECTIONS
 from raftmark.bench.experiment.cost import MachineMeter
 from raftmark.bench.experiment.environment import is_virtual, python_build, usable_processors
+from raftmark.bench.experiment.limits import limits_of
 from raftmark.bench.runs.forms import MachineState
 
 _WATCHED_S = 1.0
@@ -67,7 +69,14 @@ def examine(root: Path = Path("/"), results: Path = Path("results")) -> list[Fin
 
 def settings(root: Path) -> list[Finding]:
     """Look at how the machine is set, which costs no time."""
-    return [_quota(root), _virtual(root), _governor(root), _turbo(root), _clock(root)]
+    return [
+        _quota(root),
+        _virtual(root),
+        _governor(root),
+        _turbo(root),
+        _clock(root),
+        *_limits(root),
+    ]
 
 
 def pyperf_findings(said: str) -> Iterator[Finding]:
@@ -238,6 +247,20 @@ def _clock(root: Path) -> Finding:
         return Finding("clock", state, Fitness.GOOD)
     helps = "reading it is slow or coarse: boot with clocksource=tsc if the processor is fit for it"
     return Finding("clock", state, Fitness.HARMS, helps)
+
+
+def _limits(root: Path) -> Iterator[Finding]:
+    """Whether the trials with most connections get what they need."""
+    connections = max(SERVICE_CONNECTIONS)
+    for limit in limits_of(connections, root):
+        if limit.holds:
+            state = "no limit" if limit.most is None else f"{limit.most:,}"
+            need = f"{connections:,} connections need {limit.needed:,}"
+            yield Finding(limit.what, f"{state}; {need}", Fitness.GOOD)
+        else:
+            yield Finding(
+                limit.what, limit.told(connections).partition(": ")[0], Fitness.HARMS, limit.advice
+            )
 
 
 def _timers() -> Finding:

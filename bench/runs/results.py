@@ -201,8 +201,9 @@ class ServiceResult(msgspec.Struct, frozen=True):
 
     The harness's own program tells this, not the contender. `connected_ns`: how long it took to
     have all connected. `longest_ns`: the longest wait of each client. Memory is what the contender
-    held before and after they were, None where the system does not tell. `crash_ns`: when the
-    leader, `crashed`, ceased; None where it was let be.
+    held before and after they were, and `connecting_` what that cost it of CPU time and of context
+    switches; None where the system does not tell. `crash_ns`: when the leader, `crashed`, ceased;
+    None where it was let be.
     """
 
     node: Count
@@ -226,6 +227,8 @@ class ServiceResult(msgspec.Struct, frozen=True):
     generator_cpu_ns: Count
     idle_memory_bytes: Count | None = None
     connected_memory_bytes: Count | None = None
+    connecting_cpu_ns: Count | None = None
+    connecting_switches: Count | None = None
     crashed: Count | None = None
     crash_ns: Nanoseconds | None = None
 

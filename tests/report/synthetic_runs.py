@@ -574,6 +574,8 @@ def _service(
         "generator_cpu_ns": 1_000_000,
         "idle_memory_bytes": 50_000_000,
         "connected_memory_bytes": 50_000_000 + 4096 * connections,
+        "connecting_cpu_ns": 80_000 * connections,
+        "connecting_switches": 3 * connections,
         **crash,
     }
 

@@ -43,7 +43,7 @@ def outside(result: Result, witness: Witness) -> Iterator[str]:
 
 _DURATIONS = (
     *("latency_ns", "service_ns", "lateness_ns", "longest_ns", "connected_ns"),
-    *("sender_cpu_ns", "generator_cpu_ns"),
+    *("sender_cpu_ns", "generator_cpu_ns", "connecting_cpu_ns"),
 )
 
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from raftmark.bench.analysis.metrics import (
     ACCEPTED,
+    CPU_A_CONNECTION,
     CPU_PER_COMMAND,
     LATENCY_P50,
     LATENCY_P99,
@@ -14,8 +15,10 @@ from raftmark.bench.analysis.metrics import (
     LONGEST_P50,
     LONGEST_WORST,
     MEMORY_A_CONNECTION,
+    SWITCHES_A_CONNECTION,
     SWITCHES_PER_COMMAND,
     THROUGHPUT,
+    TURNOVER,
     Metric,
 )
 from raftmark.bench.design.specification import Cell
@@ -33,6 +36,8 @@ COLUMNS: tuple[tuple[str, Metric, float], ...] = (
     ("CPU per command, µs", CPU_PER_COMMAND, 1e-6),
     ("Context switches per command", SWITCHES_PER_COMMAND, 1.0),
     ("Memory of a connection, KiB", MEMORY_A_CONNECTION, 1024.0),
+    ("CPU to take one, µs", CPU_A_CONNECTION, 1e-6),
+    ("Context switches to take one", SWITCHES_A_CONNECTION, 1.0),
     ("Connections taken, 1/s", ACCEPTED, 1.0),
     ("Least share", LEAST_SHARE, 1.0),
 )
@@ -41,6 +46,7 @@ OTHERS: tuple[tuple[str, Metric, float], ...] = (
     ("99th percentile, µs", LATENCY_P99, 1e3),
     ("Longest wait of a client, median, ms", LONGEST_P50, 1e6),
     ("Of any client, ms", LONGEST_WORST, 1e6),
+    ("Connected anew, 1/s", TURNOVER, 1.0),
 )
 _KINDS = {
     "slow": "who never read",

@@ -28,11 +28,15 @@ def test_each_contender_has_a_row_for_each_number_of_connections(examine: Examin
     assert [row.what for row in rows[:: len(LABELS)]] == ["1", "16", "1,024"]
     assert len(rows) == len(LABELS) * len(CONNECTIONS)
     memory = section.facts["titles"].index("Memory of a connection, KiB")
+    cpu = section.facts["titles"].index("CPU to take one, µs")
     share = section.facts["titles"].index("Least share")
     for row in rows:
         quantity, size = row.figures[memory]
         assert quantity is not None
         assert quantity.value / size == pytest.approx(4)
+        quantity, size = row.figures[cpu]
+        assert quantity is not None
+        assert quantity.value / size == pytest.approx(80)
         assert row.figures[share][0].value == 1
     assert section.facts["others"] == []
     assert "each a program, over TCP" in section.facts["setting"]
