@@ -295,6 +295,8 @@ def stability_cell(
 
 SERVICE_CONNECTIONS = (1, 16, 128, 1_024, 4_096)
 """Clients, from one to as many as ask whether a thread for each still does."""
+SERVING_MS, SERVING_HEARTBEAT_MS = (1_000, 2_000), 100
+"""As etcd's defaults: with thousands to answer a leader may be late, and has not gone for that."""
 
 
 def service_cell(
@@ -328,7 +330,12 @@ def service_cell(
     return Cell(
         id="-".join(["service", f"c{connections}", *variants]),
         workload=workload,
-        cluster={**_loaded(3, "memory"), "transport": TCP},
+        cluster={
+            **_loaded(3, "memory"),
+            "election_timeout_ms": list(SERVING_MS),
+            "heartbeat_ms": SERVING_HEARTBEAT_MS,
+            "transport": TCP,
+        },
         # To connect, and what is under way at the end, have a minute and half a one.
         timeout_s=100 + 5 * (warmup_s + duration_s),
     )

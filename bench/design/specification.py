@@ -163,7 +163,7 @@ def full() -> Specification:
             *(service_cell(connections) for connections in SERVICE_CONNECTIONS),
             service_cell(128, rate=5_000),
             *(service_cell(128, others={kind: 8}) for kind in ("slow", "flood", "come")),
-            service_cell(128, crash_s=1.0, duration_s=4.0),
+            service_cell(128, crash_s=1.0, duration_s=6.0),
             catch_up_cell(10_000, "entries"),
             catch_up_cell(100_000, "entries"),
             catch_up_cell(100_000, "snapshot"),
