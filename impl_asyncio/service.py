@@ -10,6 +10,8 @@ from raftmark.raft.client_port import Conversation
 from raftmark.raft.connections import (
     CLIENT_READ_SIZE,
     CLIENTS_BACKLOG,
+    MOST_A_TURN,
+    MOST_ACCEPTED,
     Refusals,
     address_of,
     open_client_port,
@@ -51,22 +53,26 @@ class Client(asyncio.BufferedProtocol):
     def buffer_updated(self, nbytes: int) -> None:
         """Take what the client says."""
         self._conversation.feed(self._service.buffer[:nbytes])
-        self._go_on()
+        self.go_on()
 
-    def _go_on(self) -> None:
+    def go_on(self) -> None:
         """Propose what may be proposed; who says what no client would is hung up on."""
-        conversation = self._conversation
+        conversation, service = self._conversation, self._service
+        turn = True
         try:
-            while not self._held and (command := conversation.next()) is not None:
-                done = partial(self._answer, command.serial)
-                self._service.propose(Proposal(command, done))
+            while not self._held and (turn := service.has_turn(self)):
+                if (command := conversation.next()) is None:
+                    break
+                service.propose(Proposal(command, partial(self._answer, command.serial)))
         except FrameError as error:
             self.hang_up(str(error))
             return
         if conversation.session is not None:
             self._deadline.cancel()
         self.flush()
-        unread = self._held or conversation.full
+        # Who has no turn yet is read on, but not without end.
+        much = not turn and conversation.backlog >= CLIENT_READ_SIZE
+        unread = self._held or conversation.full or much
         if unread != self._unread and not self.transport.is_closing():
             self._unread = unread
             (self.transport.pause_reading if unread else self.transport.resume_reading)()
@@ -85,7 +91,7 @@ class Client(asyncio.BufferedProtocol):
         """Send the answers, and take up what has waited for that."""
         self.flush()
         if self._unread:
-            self._go_on()
+            self.go_on()
 
     def pause_writing(self) -> None:
         """The client does not take its answers."""
@@ -94,7 +100,7 @@ class Client(asyncio.BufferedProtocol):
     def resume_writing(self) -> None:
         """The client has taken them."""
         self._held = False
-        self._go_on()
+        self.go_on()
 
     def _be_too_late(self) -> None:
         self.hang_up("no handshake in time")
@@ -108,7 +114,7 @@ class Client(asyncio.BufferedProtocol):
     def connection_lost(self, error: Exception | None) -> None:
         """The client is gone, or was hung up on."""
         self._deadline.cancel()
-        self._service.clients.discard(self)
+        self._service.forget(self)
         self.lost.set()
 
 
@@ -119,23 +125,55 @@ class Service:
     """
 
     def __init__(self, site: Site, propose: Callable[[Proposal], None], refusals: Refusals) -> None:
-        self.propose = propose
+        self._propose = propose
         self.refusals = refusals
         self.clients: set[Client] = set()
         self.buffer = memoryview(bytearray(CLIENT_READ_SIZE))
         self.port = port_of(site)
         self._site = site
         self._answered: list[Client] = []
+        self._room = MOST_A_TURN
+        self._waiting: dict[Client, None] = {}
+        """For a turn, in their order."""
         self._server: asyncio.Server | None = None
 
     async def listen(self, address: Address) -> Address:
         """Listen there; where that is. BadRequest or Unavailable if it cannot be."""
         listener = open_client_port(self._site, address)
         loop = asyncio.get_running_loop()
+        # Its backlog is two things, how many may wait and how many are accepted in one turn.
         self._server = await loop.create_server(
-            lambda: Client(self), sock=listener, backlog=CLIENTS_BACKLOG
+            lambda: Client(self), sock=listener, backlog=MOST_ACCEPTED
         )
+        listener.listen(CLIENTS_BACKLOG)
         return address_of(listener)
+
+    def forget(self, client: Client) -> None:
+        """A client is gone."""
+        self.clients.discard(client)
+        self._waiting.pop(client, None)
+
+    def has_turn(self, client: Client) -> bool:
+        """Whether the node's next step has room for a command; else the client goes on later."""
+        if self._room:
+            return True
+        self._waiting[client] = None
+        return False
+
+    def propose(self, proposal: Proposal) -> None:
+        """Give the node a command of one who has a turn."""
+        self._propose(proposal)
+        if self._room == MOST_A_TURN:
+            # The node's task is woken before, so that the next turn comes after its step.
+            asyncio.get_running_loop().call_soon(self._begin_turn)
+        self._room -= 1
+
+    def _begin_turn(self) -> None:
+        self._room = MOST_A_TURN
+        while self._waiting and self._room:
+            client = next(iter(self._waiting))
+            del self._waiting[client]
+            client.go_on()
 
     def will_flush(self, client: Client) -> None:
         """Let a client have its answers once the node's step is over, and all of them at once."""

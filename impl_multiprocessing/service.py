@@ -16,15 +16,20 @@ from functools import partial
 from raftmark.impl_multiprocessing.network import ACCEPT_AGAIN_S
 from raftmark.raft.client import Outcome, Proposal
 from raftmark.raft.client_port import Conversation
-from raftmark.raft.connections import CLIENT_READ_SIZE, Refusals, port_of, prepare_client
+from raftmark.raft.connections import (
+    CLIENT_READ_SIZE,
+    MOST_A_TURN,
+    MOST_ACCEPTED,
+    Refusals,
+    port_of,
+    prepare_client,
+)
 from raftmark.raft.deployed import Site
 from raftmark.raft.handshake import HANDSHAKE_S
 from raftmark.raft.wire import FrameError
 
 SELECTABLE = 1024
 """select() knows no more files than these, which are for the node's own connections."""
-MOST_ACCEPTED = 64
-"""So many are accepted in one look, before the others have their turn again."""
 
 
 class Client:
@@ -38,6 +43,8 @@ class Client:
         """What it is watched for."""
         self.rest = b""
         """What the client has not taken yet: while there is some, it is not read from."""
+        self.waits = False
+        """Whether it is to have its turn later: it is read on, but not without end."""
 
     def send(self) -> None:
         """Send what there is to say, as far as the client takes it. OSError."""
@@ -51,7 +58,8 @@ class Client:
         """The event without which it does not go on: 0 while it waits for the node."""
         if self.rest:
             return selectors.EVENT_WRITE
-        return 0 if self.conversation.full else selectors.EVENT_READ
+        much = self.waits and self.conversation.backlog >= CLIENT_READ_SIZE
+        return 0 if much or self.conversation.full else selectors.EVENT_READ
 
 
 class Service:
@@ -74,6 +82,9 @@ class Service:
         self._clients: set[Client] = set()
         self._strangers: deque[Client] = deque()
         self._answered: dict[Client, None] = {}
+        self._room = MOST_A_TURN
+        self._waiting: deque[Client] = deque()
+        """For a turn, in their order."""
         self._accept_due_s: float | None = None
         self._selector = selectors.DefaultSelector()
         self._nodes_selector = selector
@@ -82,6 +93,8 @@ class Service:
 
     def may_wait_s(self) -> float | None:
         """For how long there is nothing to do unless something arrives; None: for ever."""
+        if self._waiting:
+            return 0
         due_s = [self._strangers[0].due_s] if self._strangers else []
         if self._accept_due_s is not None:
             due_s.append(self._accept_due_s)
@@ -98,7 +111,16 @@ class Service:
             self._open()
 
     def flush(self) -> None:
-        """Send the answers that the node's step has brought, each client's in one write."""
+        """Send the answers that the node's step has brought, each client's in one write.
+
+        It has room again then, which those have first who wait for it.
+        """
+        self._room = MOST_A_TURN
+        while self._waiting and self._room:
+            client = self._waiting.popleft()
+            client.waits = False
+            if client in self._clients:
+                self._go_on(client)
         while self._answered:
             answered, self._answered = self._answered, {}
             for client in answered:
@@ -162,7 +184,10 @@ class Service:
         conversation = client.conversation
         try:
             client.send()
-            while not client.rest and (command := conversation.next()) is not None:
+            while not client.rest and self._has_turn(client):
+                if (command := conversation.next()) is None:
+                    break
+                self._room -= 1
                 self._propose(Proposal(command, partial(self._answer, client, command.serial)))
             client.send()
         except FrameError as error:
@@ -171,6 +196,13 @@ class Service:
             self._end(client)
         else:
             self._watch(client)
+
+    def _has_turn(self, client: Client) -> bool:
+        """Whether the node's next step has room for a command; else the client goes on later."""
+        if not self._room and not client.waits:
+            client.waits = True
+            self._waiting.append(client)
+        return self._room > 0
 
     def _answer(self, client: Client, serial: int, outcome: Outcome) -> None:
         client.conversation.answer(serial, outcome)

@@ -1,12 +1,12 @@
-"""Clients of a node on threads: a thread for each connection, which does nothing else.
+"""Clients of a node on threads: a thread for each connection, which reads and proposes.
 
-It reads commands, gives them to the node, waits for their outcomes and writes the answers: a client
-that does not take them holds up its own thread, and one that sends much has no more under way than
-its share.
+The answers are written by whoever brings the last of a share, the node's thread as a rule: to wake
+the connection's own for that would cost more than to write, where it already has thousands of
+others to take its turn with. What a client does not take gets a thread of its own, which waits, and
+until it is done the client is not heard again.
 """
 
 import contextlib
-import queue
 import select
 import socket
 import threading
@@ -16,11 +16,104 @@ from functools import partial
 
 from raftmark.impl_threading.network import ACCEPT_AGAIN_S, receive, shut_down
 from raftmark.raft.client import Outcome, Proposal
-from raftmark.raft.client_port import Conversation
+from raftmark.raft.client_port import MAX_IN_FLIGHT, Conversation, Port
 from raftmark.raft.connections import CLIENT_READ_SIZE, Refusals, port_of, prepare_client
 from raftmark.raft.deployed import Site
 from raftmark.raft.handshake import HANDSHAKE_S
+from raftmark.raft.messages import Command
 from raftmark.raft.wire import FrameError
+
+
+class Client:
+    """A client's connection: a share of its commands is taken, answered, and then the next one."""
+
+    def __init__(self, port: Port, connection: socket.socket) -> None:
+        self._connection = connection
+        self._changed = threading.Condition()
+        # What the condition guards:
+        self._conversation = Conversation(port)
+        self._rest = b""
+        self._writer: threading.Thread | None = None
+
+    @property
+    def known(self) -> bool:
+        """Whether it has shown whose it is."""
+        return self._conversation.session is not None
+
+    # -- the connection's thread -------------------------------------------------------------
+
+    def take(self, data: bytes) -> None:
+        """Take what the client has sent."""
+        with self._changed:
+            self._conversation.feed(data)
+
+    def share(self) -> list[Command]:
+        """The next commands, a share of them at most, once those before are answered.
+
+        FrameError, of which the client is told, if it has said what no client would.
+        """
+        commands = []
+        with self._changed:
+            self._changed.wait_for(self._is_quiet)
+            try:
+                while (command := self._conversation.next()) is not None:
+                    commands.append(command)
+            except FrameError:
+                self._write()
+                raise
+            if not commands:
+                self._write()
+        return commands
+
+    def _is_quiet(self) -> bool:
+        return not (self._conversation.in_flight or self._rest)
+
+    def close(self) -> None:
+        """End the connection; what is answered from now on nobody hears."""
+        shut_down(self._connection)
+        with self._changed:
+            writer = self._writer
+        if writer is not None:
+            writer.join()
+        with self._changed:  # Nobody writes to a file that is somebody else's by then.
+            self._connection.close()
+
+    # -- whoever answers ---------------------------------------------------------------------
+
+    def answer(self, serial: int, outcome: Outcome) -> None:
+        """A command has come to this; never blocks."""
+        with self._changed:
+            self._conversation.answer(serial, outcome)
+            if not self._conversation.in_flight:
+                self._write()
+
+    def _write(self) -> None:
+        """Send what there is to say, as far as the client takes it; a thread sends the rest."""
+        output = self._conversation.take_output()
+        try:
+            sent = self._connection.send(output, socket.MSG_DONTWAIT) if output else 0
+        except BlockingIOError:
+            sent = 0
+        except OSError:
+            sent = len(output)  # It has gone: its thread hears of that.
+        self._rest = output[sent:]
+        if self._rest:
+            try:
+                self._writer = threading.Thread(target=self._write_rest, name="writes-rest")
+                self._writer.start()
+                return
+            except RuntimeError:
+                # The machine has no thread to wait for one who does not read.
+                self._rest, self._writer = b"", None
+                shut_down(self._connection)
+        self._changed.notify()
+
+    def _write_rest(self) -> None:
+        with contextlib.suppress(OSError):  # It has gone, or the service ends.
+            self._connection.sendall(self._rest)
+        with self._changed:
+            self._rest = b""
+            self._changed.notify()
 
 
 class Service:
@@ -103,52 +196,36 @@ class Service:
     # -- the threads that serve --------------------------------------------------------------
 
     def _serve(self, connection: socket.socket) -> None:
-        conversation = Conversation(self.port)
+        client = Client(self.port, connection)
         try:
-            with connection:
-                self._shake_hands(connection, conversation)
-                self._answer_all(connection, conversation)
+            self._shake_hands(connection, client)
+            while data := connection.recv(CLIENT_READ_SIZE):
+                self._carry_out(client, data)
         except FrameError as error:
             self._refusals.tell(None, f"a client: {error}")
         except OSError as error:
             # The client has gone, or nobody was one.
-            if conversation.session is None and isinstance(error, TimeoutError):
+            if isinstance(error, TimeoutError) and not client.known:
                 self._refusals.tell(None, "a client: no handshake in time")
         finally:
+            client.close()
             self._forget(connection)
 
-    def _shake_hands(self, connection: socket.socket, conversation: Conversation) -> None:
+    def _shake_hands(self, connection: socket.socket, client: Client) -> None:
         deadline_s = time.monotonic() + HANDSHAKE_S
         prepare_client(connection)
-        while conversation.session is None:
-            conversation.feed(receive(connection, deadline_s))
-            self._go_on(connection, conversation)
-        connection.settimeout(None)
+        while not client.known:
+            data = receive(connection, deadline_s)
+            connection.settimeout(None)  # Whoever answers is not to wait.
+            self._carry_out(client, data)
 
-    def _answer_all(self, connection: socket.socket, conversation: Conversation) -> None:
-        while data := connection.recv(CLIENT_READ_SIZE):
-            conversation.feed(data)
-            self._go_on(connection, conversation)
-
-    def _go_on(self, connection: socket.socket, conversation: Conversation) -> None:
-        """Have all that has come carried out, a share at a time, and answer it."""
-        outcomes: queue.SimpleQueue[tuple[int, Outcome]] = queue.SimpleQueue()
-        try:
-            while True:
-                while (command := conversation.next()) is not None:
-                    self._propose(Proposal(command, partial(put, outcomes, command.serial)))
-                while conversation.in_flight:
-                    conversation.answer(*outcomes.get())
-                output = conversation.take_output()
-                if not output:
-                    return
-                connection.sendall(output)
-        except FrameError:
-            with contextlib.suppress(OSError):  # Who does not hear why has gone.
-                connection.sendall(conversation.take_output())
-            raise
-
-
-def put(outcomes: "queue.SimpleQueue[tuple[int, Outcome]]", serial: int, outcome: Outcome) -> None:
-    """Let the thread that serves have a command's outcome."""
-    outcomes.put((serial, outcome))
+    def _carry_out(self, client: Client, data: bytes) -> None:
+        """Have all that has come proposed, a share at a time."""
+        client.take(data)
+        commands = client.share()
+        while commands:
+            for command in commands:
+                self._propose(Proposal(command, partial(client.answer, command.serial)))
+            if len(commands) < MAX_IN_FLIGHT:
+                return  # That was all.
+            commands = client.share()

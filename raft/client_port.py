@@ -86,6 +86,11 @@ class Conversation:
         """Whether it has its share of what is under way, and is not to be read from."""
         return self.in_flight >= MAX_IN_FLIGHT
 
+    @property
+    def backlog(self) -> int:
+        """Bytes that have come, and were not taken out yet."""
+        return len(self._received)
+
     def take_output(self) -> bytes:
         """What is to be sent now: after an error too, of which it tells the client."""
         output, self._output = self._output, []

@@ -18,6 +18,10 @@ READ_SIZE = 1 << 16
 FIRST_BACKOFF_S, LAST_BACKOFF_S = 0.01, 1.0
 BACKLOG = 128
 CLIENTS_BACKLOG = 4096
+MOST_ACCEPTED = 64
+"""So many clients are accepted at once by a loop, before the others have their turn again."""
+MOST_A_TURN = 512
+"""So many commands a loop gives its node in a turn: more have to wait, and its peers have not."""
 CLIENT_READ_SIZE = 1 << 14
 CLIENT_BUFFER = 1 << 16
 """Bytes that the system keeps for a client, either way."""
