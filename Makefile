@@ -15,7 +15,7 @@ SYNC   := $(if $(filter output-sync,$(.FEATURES)),--output-sync=target)
 export GOTOOLCHAIN := local
 export PATH := $(abspath $(BIN)):$(PATH)
 
-.PHONY: help compiled setup setup-test bench bench-full pooled paper floors gate gate-tables bench-peers test nightly mutants fuzz coverage \
+.PHONY: help compiled setup setup-test bench bench-full pooled paper floors gate gate-tables bench-peers test test-peers nightly mutants fuzz coverage \
   lint picture example format microbench lock clean
 
 help:
@@ -26,6 +26,7 @@ help:
 	@echo 'make paper       measure the Raft paper'"'"'s Figure 16 and write the report (hours)'
 	@echo 'make test        linters, type checks and every test, Python and Go'
 	@echo 'make nightly     the same tests for much longer (about 2 hours); see docs/correctness.md'
+	@echo 'make test-peers  build other people'"'"'s Rafts and put them to the suite; see docs/peers.md'
 	@echo 'make mutants     break each rule of Raft on purpose: a test must notice'
 	@echo 'make fuzz        feed nonsense to whatever reads, for some minutes'
 	@echo 'make coverage    which branches of the two cores their tests reach'
@@ -168,6 +169,15 @@ test-report: setup-test
 
 test-rest: setup-test
 	$(BIN)/pytest $(addprefix --ignore=,$(CLUSTERS) $(CORES) $(HARNESS) $(HOSTS) $(INTERPRETERS) $(REPORT))
+
+# Other people's Rafts. PEER names one of them, else it is all; NEMESIS is for how many seconds each.
+NEMESIS := 60
+
+test-peers: setup-test
+	$(BIN)/raftmark peers $(PEER)
+	$(BIN)/python -m pytest -p tests.peers.suite tests/conformance $(PEER:%=--contender %)
+	$(BIN)/python -m pytest -p tests.peers.suite tests/linearizability/test_histories.py \
+	  --nemesis-seconds $(NEMESIS) --timeout 0 $(PEER:%=--contender %)
 
 nightly: test mutants fuzz
 	$(BIN)/pytest tests/raft/lockstep --lockstep-events 1000000 --timeout 0

@@ -31,6 +31,7 @@ from raftmark.commands import (
     keeping,
     measuring,
     models,
+    peering,
     planning,
     publishing,
 )
@@ -72,6 +73,7 @@ for family in (
     comparing,
     history,
     models,
+    peering,
 ):
     family.register(app)
 

@@ -65,6 +65,13 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         help="harm each contender for S seconds while its histories are recorded (default 20)",
     )
     group.addoption(
+        "--spare",
+        action="append",
+        default=[],
+        metavar="FAULT",
+        help="let the nemesis not do this, such as 'bad links' (may be repeated)",
+    )
+    group.addoption(
         "--rewrite",
         action="store_true",
         help="write into the scenarios of tests/scenarios what the core does",

@@ -21,3 +21,10 @@ def nemesis_seconds(pytestconfig: pytest.Config) -> float:
     """For how long each contender is harmed."""
     seconds: float = pytestconfig.option.nemesis_seconds
     return seconds
+
+
+@pytest.fixture
+def spared(pytestconfig: pytest.Config) -> list[str]:
+    """Return the kinds of faults that are left out: some libraries do not promise as much."""
+    kinds: list[str] = pytestconfig.option.spare
+    return kinds

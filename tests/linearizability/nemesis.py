@@ -9,7 +9,7 @@ import collections
 import random
 import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import AbstractContextManager, ExitStack, contextmanager
 
 import psutil
@@ -45,11 +45,17 @@ class Deck:
 class Nemesis:
     """Harms one cluster after the other.
 
-    `done` counts the faults by kind; `diary` tells what was done, and when (ns).
+    `done` counts the faults by kind; `diary` tells what was done, and when (ns). What is `spared`
+    it does not do.
     """
 
     def __init__(
-        self, contender: Contender, nodes: Sequence[int], features: Sequence[str], seed: str
+        self,
+        contender: Contender,
+        nodes: Sequence[int],
+        features: Sequence[str],
+        seed: str,
+        spared: Collection[str] = (),
     ) -> None:
         self.done: collections.Counter[str] = collections.Counter()
         self.diary: list[str] = []
@@ -86,10 +92,12 @@ class Nemesis:
             "one-way cuts": lambda: self._partition(blocked=self._some_ways()),
         }
         to_links: dict[str, Fault] = {"bad links": self._bad_links}
-        self._faults = to_nodes | to_groups | to_links
-        self._families = [
-            Deck(self._chance, list(family)) for family in (to_nodes, to_groups, to_links)
+        families = [
+            {kind: fault for kind, fault in family.items() if kind not in spared}
+            for family in (to_nodes, to_groups, to_links)
         ]
+        self._faults = {kind: fault for family in families for kind, fault in family.items()}
+        self._families = [Deck(self._chance, list(family)) for family in families if family]
 
     # What it is told
 

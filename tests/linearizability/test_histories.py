@@ -27,11 +27,11 @@ ROUND_S = 10.0
 
 @pytest.mark.slow
 def test_every_history_is_linearizable(
-    spec: ContenderSpec, seed: int, nemesis_seconds: float, tmp_path: Path
+    spec: ContenderSpec, seed: int, nemesis_seconds: float, spared: list[str], tmp_path: Path
 ) -> None:
     with spec.launch(stderr=tmp_path / "stderr") as contender:
         features = contender.call("hello")["features"]
-        nemesis = Nemesis(contender, range(1, NODES + 1), features, f"{spec.name}/{seed}")
+        nemesis = Nemesis(contender, range(1, NODES + 1), features, f"{spec.name}/{seed}", spared)
         harmed_s, round_ = 0.0, 0
         while harmed_s < nemesis_seconds or nemesis.untried():
             round_ += 1
