@@ -1,6 +1,7 @@
 package main
 
 import (
+	"errors"
 	"fmt"
 	"net"
 	"os"
@@ -12,6 +13,7 @@ import (
 	"github.com/hashicorp/raft"
 	boltdb "github.com/hashicorp/raft-boltdb/v2"
 	"go.etcd.io/bbolt"
+	bbolterrors "go.etcd.io/bbolt/errors"
 
 	"raftmark/peers/adapter"
 	core "raftmark/raft"
@@ -111,6 +113,9 @@ func (l *library) open() (logStore, raft.StableStore, error) {
 	}
 	// Another program may have the file, which the library's options would wait for without an end.
 	store, err := boltdb.New(boltdb.Options{Path: file, BoltOptions: &bbolt.Options{Timeout: lockPatience}})
+	if errors.Is(err, bbolterrors.ErrTimeout) {
+		err = fmt.Errorf("%s: in use by another process", file)
+	}
 	if err != nil {
 		return nil, nil, err
 	}

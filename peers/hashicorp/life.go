@@ -5,6 +5,7 @@ import (
 	"io"
 	"os"
 	"slices"
+	"sync/atomic"
 	"time"
 
 	"github.com/hashicorp/go-hclog"
@@ -36,6 +37,7 @@ type life struct {
 	machine *machine
 	view    *view
 	stream  *stream
+	heir    atomic.Int64 // to whom a leader hands over
 }
 
 func (l *library) begin(logs logStore, stable raft.StableStore) (*life, error) {
@@ -59,7 +61,7 @@ func (l *library) begin(logs logStore, stable raft.StableStore) (*life, error) {
 			return nil, err
 		}
 	}
-	b.stable = watchedStore{stable, l, b.view.newTerm}
+	b.stable = &watchedStore{StableStore: stable, library: l, newTerm: b.view.newTerm}
 	b.view.present.Term = term
 	trans := l.transport(b.stream)
 	if err := b.bootstrap(trans); err != nil {
@@ -147,7 +149,9 @@ func (b *life) outcome(future raft.ApplyFuture) core.Outcome {
 // explain says in the protocol's words why the library did not do something.
 func (b *life) explain(err error) error {
 	switch {
-	case errors.Is(err, raft.ErrNotLeader), errors.Is(err, raft.ErrLeadershipTransferInProgress):
+	case errors.Is(err, raft.ErrLeadershipTransferInProgress):
+		return core.NotTheLeader(core.NodeID(b.heir.Load()))
+	case errors.Is(err, raft.ErrNotLeader):
 		return core.NotTheLeader(b.view.now().Leader)
 	case errors.Is(err, raft.ErrEnqueueTimeout):
 		return core.Errorf(core.Unavailable, "%v", err)
@@ -175,6 +179,7 @@ func (b *life) Transfer(to core.NodeID) bool {
 	if b.raft.State() != raft.Leader || to == b.library.Node || !b.votes(to) {
 		return false
 	}
+	b.heir.Store(int64(to))
 	future := b.raft.LeadershipTransferToServer(serverID(to), raft.ServerAddress(serverID(to)))
 	// Whoever asked looks who leads.
 	go func() { _ = future.Error() }()

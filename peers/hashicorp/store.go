@@ -3,6 +3,7 @@ package main
 import (
 	"errors"
 	"io"
+	"sync"
 	"time"
 
 	"github.com/hashicorp/raft"
@@ -34,15 +35,19 @@ var (
 	lastVoteFor  = []byte("LastVoteCand")
 )
 
-// A watchedStore tells of each new term, which the library saves before it goes by it.
+// A watchedStore tells of each new term, which the library saves before it goes by it: in the order
+// in which they are saved, as several goroutines of the library's save some.
 type watchedStore struct {
 	raft.StableStore
 	library *library
 	newTerm func(uint64)
+	saving  sync.Mutex
 }
 
-func (w watchedStore) SetUint64(key []byte, value uint64) error {
+func (w *watchedStore) SetUint64(key []byte, value uint64) error {
 	w.library.Pass()
+	w.saving.Lock()
+	defer w.saving.Unlock()
 	began := time.Now()
 	err := w.StableStore.SetUint64(key, value)
 	w.library.counters.saved(began)
@@ -52,7 +57,7 @@ func (w watchedStore) SetUint64(key []byte, value uint64) error {
 	return err
 }
 
-func (w watchedStore) Set(key, value []byte) error {
+func (w *watchedStore) Set(key, value []byte) error {
 	w.library.Pass()
 	began := time.Now()
 	err := w.StableStore.Set(key, value)
