@@ -302,8 +302,9 @@ func read[T any](r *decoder, take func([]byte) (T, []byte, error)) (value T) {
 func (r *decoder) array() uint32   { return read(r, msgp.ReadArrayHeaderBytes) }
 func (r *decoder) integer() uint64 { return read(r, msgp.ReadUint64Bytes) }
 
-func (r *decoder) text() string {
-	raw := read(r, msgp.ReadStringZC)
+func (r *decoder) text() string { return r.textOf(read(r, msgp.ReadStringZC)) }
+
+func (r *decoder) textOf(raw []byte) string {
 	if r.err == nil && !utf8.Valid(raw) {
 		r.err = errors.New("not UTF-8")
 	}
@@ -312,17 +313,25 @@ func (r *decoder) text() string {
 
 // op is a text, of which those that there are take no memory.
 func (r *decoder) op() Op {
-	before := *r
-	if known, ok := ops[string(read(r, msgp.ReadStringZC))]; ok {
-		return known
+	raw := read(r, msgp.ReadStringZC)
+	switch string(raw) {
+	case string(Set):
+		return Set
+	case string(Get):
+		return Get
+	case string(Cas):
+		return Cas
+	case string(Noop):
+		return Noop
+	case string(AddServer):
+		return AddServer
+	case string(PromoteServer):
+		return PromoteServer
+	case string(RemoveServer):
+		return RemoveServer
+	default:
+		return Op(r.textOf(raw))
 	}
-	*r = before
-	return Op(r.text())
-}
-
-var ops = map[string]Op{
-	"set": Set, "get": Get, "cas": Cas, "noop": Noop,
-	"add_server": AddServer, "promote_server": PromoteServer, "remove_server": RemoveServer,
 }
 
 // null takes a null, if there is one.
