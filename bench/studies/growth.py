@@ -22,6 +22,7 @@ from pathlib import Path
 from statistics import median
 from typing import NamedTuple
 
+import msgspec
 import numpy as np
 
 from raftmark.bench.analysis.statistics import CONFIDENCE, Estimate, median_interval
@@ -29,7 +30,7 @@ from raftmark.bench.baselines.turns import take_turns
 from raftmark.bench.contenders.registry import ContenderSpec, Unavailable, load_contenders
 from raftmark.bench.contenders.variants import Contenders
 from raftmark.bench.design.cells import with_snapshots
-from raftmark.bench.design.specification import Specification, replicate_cell
+from raftmark.bench.design.specification import Cell, Specification, replicate_cell
 from raftmark.bench.experiment.entries import describe
 from raftmark.bench.experiment.environment import describe_environment
 from raftmark.bench.runs.forms import Asked, Manifest
@@ -76,8 +77,9 @@ class Curve(NamedTuple):
         """Whether the steepest step is at most linear, by its interval."""
         if self.steepest is None:
             return "not measured"
-        value, low, high = self.steepest
-        low, high = (value, value) if math.isnan(low) else (low, high)
+        _, low, high = self.steepest
+        if math.isnan(low):
+            return "one block tells too little"
         if high <= LINEAR:
             return "at most linear"
         return "steeper than linear" if low > LINEAR else "linear, as far as can be told"
@@ -99,7 +101,13 @@ def specification(blocks: int, scale: Scale) -> Specification:
         *(replicate_cell(1, payload=size, warmup_s=0.1, duration_s=0.2) for size in VALUES[1:]),
         log,
     ]
-    return Specification(blocks=blocks, cells=cells)
+    return Specification(blocks=blocks, cells=[_calm(cell) for cell in cells])
+
+
+def _calm(cell: Cell) -> Cell:
+    """Let no leader lose its lead for its work, however long a turn of that takes."""
+    cluster = {**cell.cluster, "election_timeout_ms": [3000, 6000], "heartbeat_ms": 100}
+    return msgspec.structs.replace(cell, cluster=cluster)
 
 
 def curves(costs: Costs, names: Sequence[str]) -> Iterator[Curve]:

@@ -63,6 +63,10 @@ def test_what_is_in_no_block_whole_has_no_exponent():
     assert found.exponent is None
     assert found.verdict == "not measured"
     assert found.points[10].value == 10.0
+    alone = curve("entries", "go", {1: {0: 1.0}, 10: {0: 100.0}})
+    assert alone.exponent is not None
+    assert alone.exponent.value == pytest.approx(2)
+    assert alone.verdict == "one block tells too little"
 
 
 def test_a_length_of_the_log_was_reached_within_a_slice():
