@@ -36,6 +36,7 @@ type life struct {
 
 	appliedTerm uint64        // of the last entry applied
 	lastChange  int           // the index of the last change of members that was proposed here
+	outdated    bool          // the snapshot's members, by a change since
 	members     []core.NodeID // of whom the node told last
 	failed      error
 }
@@ -198,9 +199,13 @@ func (b *life) handle(ready raft.Ready) {
 	b.readers.Resolve(reads, b.machine, b.view.Leader)
 	b.node.Advance(ready)
 	b.report(ready.Messages, lost)
-	if every, applied := b.library.Settings.SnapshotEntries, b.machine.AppliedIndex(); every > 0 &&
-		applied/every > b.store.snapshotIndex()/every {
+	every, applied := b.library.Settings.SnapshotEntries, b.machine.AppliedIndex()
+	switch {
+	case every > 0 && applied/every > b.store.snapshotIndex()/every:
 		b.failed = b.compact(applied/every*every - every/4)
+	case b.outdated:
+		// A new member takes no snapshot that does not name it.
+		b.failed = b.compact(b.store.firstIndex() - 1)
 	}
 }
 
@@ -234,6 +239,7 @@ func (b *life) restore(snapshot raftpb.Snapshot) error {
 
 // compact makes a snapshot of what is applied, and drops the log before an index.
 func (b *life) compact(before int) error {
+	b.outdated = false
 	return b.store.compact(&core.Snapshot{
 		LastIndex: b.machine.AppliedIndex(), Items: b.machine.Items(),
 	}, b.conf, before)
@@ -305,6 +311,7 @@ func (b *life) apply(committed []raftpb.Entry) {
 		entries[i] = entryOf(entry, len(b.library.Settings.Nodes))
 		if entry.Type == raftpb.EntryConfChange {
 			b.conf = *b.node.ApplyConfChange(changeOf(entry))
+			b.outdated = b.store.snapshotIndex() > 0
 		}
 	}
 	b.waiters.Applied(int(committed[0].Index), entries, b.machine.Apply)
