@@ -243,6 +243,7 @@ picture: setup-test
 # What the README shows of a report, measured anew on this machine.
 example: setup-test
 	$(BIN)/raftmark bench
+	$(BIN)/raftmark export latest --format kept --output docs/runs
 	$(BIN)/raftmark report latest --output docs/example-report.html
 	$(BIN)/python docs/example.py
 

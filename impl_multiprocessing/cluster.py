@@ -8,6 +8,7 @@ from functools import partial
 from typing import Any
 
 from raftmark.impl_multiprocessing.handle import ANSWER_S, NodeHandle, ProcessHandle, ignore
+from raftmark.impl_multiprocessing.process import decode_slice
 from raftmark.raft.client import Done, Query, Reading
 from raftmark.raft.cluster import Cluster, ClusterConfig, Counters, Events, LogSlice, NodeStatus
 from raftmark.raft.errors import OutcomeUnknown, Unavailable
@@ -127,8 +128,7 @@ class ProcessCluster(Cluster):
 
     def log(self, node: int, first: int, last: int) -> LogSlice:
         """Ask the node's process."""
-        piece: LogSlice = self._nodes[node].call("log", first, last)
-        return piece
+        return decode_slice(self._nodes[node].call("log", first, last))
 
     def crash(self, node: int) -> int:
         """Let the process drop the node's life; one that hangs is killed, and its memory lost."""

@@ -18,11 +18,13 @@ from functools import partial
 from multiprocessing.connection import Connection
 from typing import Any
 
+import msgspec
+
 from raftmark.impl_multiprocessing.node import NodeLife
 from raftmark.impl_multiprocessing.transport import Transport
 from raftmark.impl_multiprocessing.workload import Offered, replicate
 from raftmark.raft.client import Proposal, Query
-from raftmark.raft.cluster import ClusterConfig, Events, Replica
+from raftmark.raft.cluster import ClusterConfig, Events, LogSlice, Replica
 from raftmark.raft.draws import Draws, node_timeouts
 from raftmark.raft.errors import Unavailable
 from raftmark.raft.links import Links
@@ -30,6 +32,10 @@ from raftmark.raft.loads import OfferedSpec, ReplicateSpec
 from raftmark.raft.messages import Command, Message
 from raftmark.raft.server import Server
 from raftmark.raft.storage import open_storage
+
+# A log is long, and its entries as pickles would take ten times as long.
+encode_slice = msgspec.msgpack.Encoder().encode
+decode_slice = msgspec.msgpack.Decoder(LogSlice).decode
 
 Connect = Callable[[Links, selectors.BaseSelector, Callable[[int, Message], None]], Transport]
 
@@ -95,7 +101,7 @@ class NodeProcess:
             "connect": self._connect,
             "counters": lambda: self._alive().counters(),
             "status": partial(self._call, Server.replica),
-            "log": partial(self._call, Server.log),
+            "log": lambda first, last: encode_slice(self._call(Server.log, first, last)),
             "transfer": partial(self._call, Server.transfer),
             "compact": partial(self._call, Server.compact),
             "heartbeat": partial(self._call, Server.heartbeat),

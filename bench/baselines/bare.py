@@ -6,7 +6,9 @@ no save, no state machine, no election and no fault. So what a contender reaches
 leaves of its model. Run as a program it prints one JSON object: `commands` in `seconds`.
 
 - asyncio: a task for each node and for each client, which awaits a future;
-- threads: a thread for each node; a client is a callback in the leader's.
+- threads: a thread for each node; a client is a callback in the leader's;
+- processes: a process for each node, and MessagePack frames over a socket pair to each follower;
+  a client is a callback in the leader's.
 
 Go's is a benchmark, `go_reference/bare_test.go`.
 """
@@ -17,13 +19,19 @@ import argparse
 import asyncio
 import gc
 import json
+import multiprocessing
+import select
+import socket
+import struct
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from itertools import count, cycle, repeat
 from queue import SimpleQueue
 from typing import Any, NamedTuple
+
+import msgspec
 
 FOLLOWERS = 2
 _VALUE = "x" * 64
@@ -148,6 +156,51 @@ async def tasks(load: Load) -> dict[str, float]:
     return tally.result()
 
 
+class Callbacks:
+    """Clients that are callbacks in the leader's: what they ask for gathers until it is taken."""
+
+    def __init__(self, load: Load) -> None:
+        self.running = load.outstanding
+        self._tally, self._leader = Tally(load), Leader()
+        self._commands: list[Any] = []
+        self._waiting: list[Callable[[], None]] = []
+        for number in range(load.outstanding):
+            self._client(number)()
+
+    def message(self) -> tuple[int, list[Any]] | None:
+        """What the clients ask for by now, if anything."""
+        if not self._commands:
+            return None
+        message = self._leader.send(self._commands, self._waiting)
+        self._commands, self._waiting = [], []
+        return message
+
+    def hear(self, number: int) -> None:
+        """Answer whoever waited for this message, or for one before it."""
+        for answered in list(self._leader.acknowledged(number)):
+            answered()
+
+    def result(self) -> dict[str, float]:
+        """What is printed."""
+        return self._tally.result()
+
+    def _client(self, number: int) -> Callable[[], None]:
+        own = commands_of(number)
+        sent_ns = 0
+
+        def answered() -> None:
+            nonlocal sent_ns
+            now_ns = time.monotonic_ns()
+            if sent_ns and not self._tally.record(sent_ns, now_ns):
+                self.running -= 1
+                return
+            sent_ns = now_ns
+            self._commands.append(next(own))
+            self._waiting.append(answered)
+
+        return answered
+
+
 def threads(load: Load) -> dict[str, float]:
     """Measure threads."""
     to_leader: SimpleQueue[int] = SimpleQueue()
@@ -160,47 +213,106 @@ def threads(load: Load) -> dict[str, float]:
     followers = [threading.Thread(target=follow, args=(queue,)) for queue in to_followers]
     for follower in followers:
         follower.start()
-    tally, leader = Tally(load), Leader()
-    commands: list[Any] = []
-    waiting: list[Callable[[], None]] = []
-    running = load.outstanding
-
-    def client(number: int) -> Callable[[], None]:
-        own = commands_of(number)
-        sent_ns = 0
-
-        def answered() -> None:
-            nonlocal sent_ns, running
-            now_ns = time.monotonic_ns()
-            if sent_ns and not tally.record(sent_ns, now_ns):
-                running -= 1
-                return
-            sent_ns = now_ns
-            commands.append(next(own))
-            waiting.append(answered)
-
-        return answered
-
-    for number in range(load.outstanding):
-        client(number)()
-    while running:
-        if commands:
-            message = leader.send(commands, waiting)
+    clients = Callbacks(load)
+    while clients.running:
+        if (message := clients.message()) is not None:
             for queue in to_followers:
                 queue.put(message)
-            commands, waiting = [], []
-        for answered in list(leader.acknowledged(to_leader.get())):
-            answered()
+        clients.hear(to_leader.get())
     for queue in to_followers:
         queue.put(None)
     for follower in followers:
         follower.join()
-    return tally.result()
+    return clients.result()
+
+
+class Frames:
+    """One end of a socket pair: values as MessagePack, each with its length before it."""
+
+    _LENGTH = struct.Struct("<I")
+
+    def __init__(self, sock: socket.socket) -> None:
+        self.sock = sock
+        self._rest = bytearray()
+        self._decode = msgspec.msgpack.Decoder().decode
+
+    def fileno(self) -> int:
+        """For whoever waits for several."""
+        return self.sock.fileno()
+
+    def send(self, frame: bytes) -> None:
+        """Send what `frame` has made."""
+        self.sock.sendall(frame)
+
+    @classmethod
+    def frame(cls, value: Any) -> bytes:
+        """A value's frame."""
+        body = msgspec.msgpack.encode(value)
+        return cls._LENGTH.pack(len(body)) + body
+
+    def read(self) -> list[Any]:
+        """The values that have come whole, once something has. EOFError at the end."""
+        rest = self._rest
+        data = self.sock.recv(1 << 16)
+        if not data:
+            raise EOFError
+        rest += data
+        values, start = [], 0
+        while len(rest) - start >= self._LENGTH.size:
+            begin = start + self._LENGTH.size
+            end = begin + self._LENGTH.unpack_from(rest, start)[0]
+            if len(rest) < end:
+                break
+            values.append(self._decode(rest[begin:end]))
+            start = end
+        del rest[:start]
+        return values
+
+
+def processes(load: Load) -> dict[str, float]:
+    """Measure processes; the leader is this one."""
+    context = multiprocessing.get_context("fork")
+    ours: list[Frames] = []
+    followers = []
+    for _ in range(FOLLOWERS):
+        mine, theirs = socket.socketpair()
+        ours.append(Frames(mine))
+        # A fork has what was open: an end that it kept would hide that the leader is gone.
+        followers.append(context.Process(target=_follow, args=(theirs, [*ours])))
+        followers[-1].start()
+        theirs.close()
+    clients = Callbacks(load)
+    while clients.running:
+        if (message := clients.message()) is not None:
+            frame = Frames.frame(message)
+            for follower in ours:
+                follower.send(frame)
+        for follower in select.select(ours, (), ())[0]:
+            for number in follower.read():
+                clients.hear(number)
+    for channel in ours:
+        channel.sock.close()
+    for process in followers:
+        process.join()
+    return clients.result()
+
+
+def _follow(sock: socket.socket, leaders: Sequence[Frames]) -> None:
+    for each in leaders:
+        each.sock.close()
+    leader = Frames(sock)
+    try:
+        while True:
+            for number, _ in leader.read():
+                leader.send(Frames.frame(number))
+    except (EOFError, OSError):
+        sock.close()
 
 
 MODELS: dict[str, Callable[[Load], dict[str, float]]] = {
     "asyncio": lambda load: asyncio.run(tasks(load)),
     "threading": threads,
+    "multiprocessing": processes,
 }
 
 

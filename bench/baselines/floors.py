@@ -37,10 +37,11 @@ _SHARES_OF_BARE = {
         "go": 0.75,
         "asyncio": 0.5,
         "threading": 0.3,
+        "multiprocessing": 0.15,
         "asyncio@mypyc": 0.6,
         "threading@mypyc": 0.5,
     },
-    1: {"go": 0.6, "asyncio": 0.4, "threading": 0.4},
+    1: {"go": 0.6, "asyncio": 0.4, "threading": 0.4, "multiprocessing": 0.2},
 }
 _NO_BARE = "its bare program was not measured"
 # At least so many times what another library commits in Go for each CPU second, as deployed, at 256

@@ -11,6 +11,10 @@ import os
 import re
 from collections.abc import Iterable, Mapping
 
+from raftmark.bench.contenders.places import CACHE
+
+_LEAVES_NONE, _LEAVES_IN = "PYTHONDONTWRITEBYTECODE", "PYTHONPYCACHEPREFIX"
+
 KEPT = {
     "PATH": "programs are found by it",
     "HOME": "runtimes and Go's tools keep their caches below it",
@@ -20,8 +24,7 @@ KEPT = {
     "LANG": "what is written to standard error is text in it",
     "LC_ALL": "the same",
     "LC_CTYPE": "the same",
-    "PYTHONDONTWRITEBYTECODE": "whether bytecode is left beside sources is the user's to say",
-    "PYTHONPYCACHEPREFIX": "the same, where it is left; both change a start, which is not measured",
+    _LEAVES_IN: "where bytecode is left is the user's to say; it changes a start, and no figure",
     "RAFTMARK_RUN": "a contender that outlives its harness is found by it",
     "TZ": "times in messages are read with those of the harness",
 }
@@ -57,7 +60,7 @@ class NotAsked(ValueError):
 
 def clean(more: Mapping[str, str] = {}) -> dict[str, str]:
     """Return the environment of a program that is measured: what is kept, and `more`."""
-    return {**_kept(KEPT), **more}
+    return {**_kept(KEPT), **_bytecode(), **more}
 
 
 def for_builds(more: Mapping[str, str] = {}) -> dict[str, str]:
@@ -67,7 +70,7 @@ def for_builds(more: Mapping[str, str] = {}) -> dict[str, str]:
 
 def withheld() -> list[str]:
     """Return the variables that are set here, change how a runtime works, and are not inherited."""
-    kept = KEPT.keys() | KEPT_FOR_BUILDS.keys()
+    kept = KEPT.keys() | KEPT_FOR_BUILDS.keys() | {_LEAVES_NONE}
     return sorted(name for name in os.environ.keys() - kept if _MATTERS.fullmatch(name))
 
 
@@ -89,3 +92,12 @@ def read_asked(asked: Iterable[str]) -> dict[str, str]:
 
 def _kept(names: Iterable[str]) -> dict[str, str]:
     return {name: os.environ[name] for name in names if name in os.environ}
+
+
+def _bytecode() -> dict[str, str]:
+    """Let Python leave its bytecode in the cache, where it is to leave none beside sources.
+
+    Without any, a program compiles all of itself whenever it starts, which takes most of a start.
+    """
+    elsewhere = os.environ.get(_LEAVES_NONE) and _LEAVES_IN not in os.environ
+    return {_LEAVES_IN: str(CACHE / "bytecode")} if elsewhere else {}

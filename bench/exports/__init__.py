@@ -15,6 +15,7 @@ from raftmark.bench.exports.asv import asv
 from raftmark.bench.exports.bencher import bencher
 from raftmark.bench.exports.benchstat import benchstat
 from raftmark.bench.exports.github_action import bigger_is_better, smaller_is_better
+from raftmark.bench.exports.kept import kept
 from raftmark.bench.exports.pyperf import pyperf
 from raftmark.bench.exports.pytest_benchmark import pytest_benchmark
 from raftmark.bench.exports.series import ExportError
@@ -43,6 +44,7 @@ FORMATS = {
     "bencher": Format(bencher, "bencher run --adapter json; Bencher Metric Format"),
     "asv": Format(asv, "asv show, compare, publish; a results directory"),
     "csv": Format(csv, "anything; figures.csv, values.csv and trials.csv"),
+    "kept": Format(kept, "this project's reports, from docs/runs"),
 }
 """The formats by the name that `--format` takes."""
 

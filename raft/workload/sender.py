@@ -9,9 +9,11 @@ lock, and one in Go's for a processor of the runtime's; and it is the same progr
 waits, whatever waits for it. It imports nothing but the standard library, so as to start soon.
 """
 
+import ctypes
 import math
 import os
 import select
+import struct
 import sys
 import time
 from array import array
@@ -31,10 +33,25 @@ LONG_NS = 10_000_000
 """Before a longer wait it looks whether anybody reads."""
 
 
+SLICE_NS = 100_000
+"""The shortest turn on a processor that Linux gives (6.12 and newer): who asks for short turns, as
+whoever may, gets them as soon as it wakes, from those who have long ones.
+"""
+
+SCHED_SETATTR = {"x86_64": 314, "aarch64": 274}
+"""The number of that call of the system, by machine: Python has no name for it."""
+
+
 def be_precise() -> None:
-    """Let the kernel's timers be as late as they must, not 50 microseconds later (Linux)."""
+    """Let the kernel's timers be as late as they must, and wait for no other's turn (Linux)."""
     with suppress(OSError), open("/proc/self/timerslack_ns", "w", encoding="ascii") as slack:
         slack.write("1")
+    number = SCHED_SETATTR.get(os.uname().machine) if sys.platform == "linux" else None
+    if number is not None:
+        nice = os.getpriority(os.PRIO_PROCESS, 0)
+        # Size, policy (the usual one), flags; niceness, priority; the slice, and what others have.
+        wanted = struct.pack("=IIQiIQQQ", 48, 0, 0, nice, 0, SLICE_NS, 0, 0)
+        ctypes.CDLL(None).syscall(number, 0, wanted, 0)
 
 
 def wait_until(due_ns: int, ahead_ns: int, reader: "select.poll") -> bool:

@@ -40,7 +40,7 @@ def export(
     """Write a run in the format of another tool.
 
     One of pyperf, pytest-benchmark, benchstat, customBiggerIsBetter, customSmallerIsBetter,
-    bencher, asv, csv. A failed trial is in no figure. Prints the paths of what is written.
+    bencher, asv, csv, kept. A failed trial is in no figure. Prints the paths of what is written.
     """
     from raftmark.bench.exports import FORMATS, ExportError, write_files
     from raftmark.bench.runs.store import Run, StoreError

@@ -60,7 +60,11 @@ def _limits(analysis: Analysis) -> Iterator[str]:
             f"{listed(without_gc)}, which make no cycles; Go's is on."
         )
     if _no_snapshots(analysis):
-        yield "What snapshots cost: none is taken while throughput is measured."
+        yield (
+            "What snapshots cost: none was taken here, so that logs could be checked whole. The "
+            "full profile measures the same loads with them (raftmark bench --profile full "
+            "--cells 'replicate-w64' --cells '*-snapshots')."
+        )
     if not any(c.cluster["storage"] == "disk" for c in analysis.evidence.cells):
         yield "What a disk costs: all logs were in memory, and nothing survived its program."
     yield (

@@ -29,6 +29,8 @@ from raftmark.bench.contenders.variants import Contenders
 from raftmark.bench.design.cells import TCP
 from raftmark.bench.design.specification import CONTROLLED
 from raftmark.bench.experiment.environment import machine
+from raftmark.bench.exports.kept import Kept, alike, in_short
+from raftmark.bench.exports.kept import load as load_kept
 from raftmark.bench.runs.forms import ContenderEntry
 from raftmark.bench.runs.runtimes import runtime
 from raftmark.bench.runs.store import Run
@@ -77,6 +79,7 @@ class Analysis:
     circumstances. `runs` are those that are pooled, of which the last one's facts are told; their
     number is that of the `blocks` then. `machine` tells one machine from another; `one_process`: a
     contender's trials of a block shared a process. `before` is a run to compare with.
+    `kept` are runs like this one in short, which tell how far ratios move from run to run.
     """
 
     run: str
@@ -103,6 +106,7 @@ class Analysis:
     one_process: bool = False
     cautions: tuple[str, ...] = ()
     before: Analysis | None = None
+    kept: tuple[Kept, ...] = ()
 
     @property
     def shown(self) -> dict[str, Contender]:
@@ -122,6 +126,11 @@ class Analysis:
             for name, found in self.code.items()
             if isinstance(found, Code) and self.contenders[name].peer is None
         }
+
+    @property
+    def moved_by(self) -> str | None:
+        """What ratios are told to move from and to, in a word; None where all is of one."""
+        return self.evidence.grouped_by or ("run" if self.kept else None)
 
     @property
     def measured_over(self) -> str:
@@ -188,7 +197,7 @@ def examine(
     if table == DEFAULT_TABLE:
         code |= kept_code(run)
     earlier = None if before is None else analyse(before, specs, code)
-    return analyse(run, specs, code, earlier, pooled)
+    return analyse(run, specs, code, earlier, pooled, load_kept())
 
 
 def analyse(
@@ -197,11 +206,13 @@ def analyse(
     code: Mapping[str, Code | str],
     before: Analysis | None = None,
     pooled: Sequence[Run] = (),
+    kept: Sequence[Kept] = (),
 ) -> Analysis:
     """Turn a run, complete or not, into the figures of its report.
 
     `specs` gives the contenders their colours and markers; `code` is what
-    `measure_code` returns; `before` is of a run to compare with, and `pooled` are to pool it with.
+    `measure_code` returns; `before` is of a run to compare with, and `pooled` are to pool it with;
+    of the runs that are `kept` those count that are like this one.
     """
     manifest = run.manifest
     runs = [*pooled, run]
@@ -212,6 +223,7 @@ def analyse(
         for name, found in contenders.items()
         if found.base == name  # other forms of a contender are the same code
     }
+    like = tuple(_like(run, kept)) if evidence.grouped_by is None else ()
     measured = {name for name, found in contenders.items() if found.ok and not found.twin}
     baseline = next((name for name in (BASELINE, *evidence.names) if name in measured), None)
     return Analysis(
@@ -230,7 +242,7 @@ def analyse(
         estimates=Estimates(evidence),
         contenders=contenders,
         baseline=baseline,
-        headlines=headlines(evidence, _of_ours(code, contenders), contenders),
+        headlines=headlines(evidence, _of_ours(code, contenders), contenders, like),
         code=code,
         tallies=_tallies(runs, evidence),
         environment=provenance.surroundings(manifest, evidence.clocks_ns),
@@ -239,7 +251,16 @@ def analyse(
         cautions=tuple(provenance.cautions(manifest)),
         machine=machine(manifest.environment),
         before=before,
+        kept=like,
     )
+
+
+def _like(run: Run, kept: Sequence[Kept]) -> list[Kept]:
+    """Return what is kept of runs like this one; of a busy machine quiet runs tell nothing."""
+    if not kept:
+        return []
+    own = in_short(run)
+    return alike(kept, own) if own.quiet else []
 
 
 def _of_ours(

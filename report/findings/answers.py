@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Collection, Iterator
+from datetime import datetime
 
 from raftmark.bench.contenders.variants import TCP as MIXED
 from raftmark.report.findings.analysis import EVENT_LOOP, Analysis, Placement
@@ -102,8 +103,25 @@ def _from_run_to_run(analysis: Analysis) -> Iterator[Sentence]:
         if headline.kind in {"alone", "throughput"} and headline.drift is not None
     ]
     if told:
-        unit = analysis.evidence.grouped_by
-        yield Sentence(f"From {unit} to {unit} a ratio of two moves by {listed(told)}.")
+        unit = analysis.moved_by
+        yield Sentence(
+            f"From {unit} to {unit} a ratio of two moves by {listed(told)}{_by_whom(analysis)}."
+        )
+
+
+def _by_whom(analysis: Analysis) -> str:
+    """Say by which runs that is known, where they are not those of the report."""
+    if not analysis.kept:
+        return ""
+    begun = [datetime.fromisoformat(each.started_at) for each in analysis.kept]
+    begun.append(datetime.fromisoformat(analysis.started_at))
+    hours = max(1, round((max(begun) - min(begun)).total_seconds() / 3600))
+    several = len({each.commit for each in analysis.kept}) > 1
+    return (
+        f", by {cardinal(len(begun))} runs of a machine like this, when it was quiet, within "
+        f"{cardinal(hours)} {'hour' if hours == 1 else 'hours'}"
+        f"{', of several revisions' * several}"
+    )
 
 
 def _unasked(analysis: Analysis) -> Iterator[Sentence]:

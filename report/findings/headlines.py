@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import math
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from itertools import combinations, permutations
 from typing import NamedTuple
 
-from raftmark.bench.analysis.distributions import normal_quantile
 from raftmark.bench.analysis.metrics import (
     CPU_PER_COMMAND,
     ELECTION_MEDIAN,
@@ -17,16 +15,18 @@ from raftmark.bench.analysis.metrics import (
     VOTING_MEDIAN,
     Metric,
 )
-from raftmark.bench.analysis.statistics import CONFIDENCE, between_runs, noise_floor
+from raftmark.bench.analysis.statistics import noise_floor
 from raftmark.bench.codemetrics import SourceMetrics
 from raftmark.bench.design.cells import NATIVE
 from raftmark.bench.design.specification import Cell
+from raftmark.bench.exports.kept import Kept
 from raftmark.report.findings.comparison import (
     above,
     compare,
     compare_counts,
     quantities,
 )
+from raftmark.report.findings.drift import drift
 from raftmark.report.findings.evidence import Evidence
 from raftmark.report.findings.loads import besides
 from raftmark.report.findings.wording import outstanding, setting, timeouts
@@ -64,9 +64,15 @@ _COST = (
 
 
 def headlines(
-    evidence: Evidence, code: Mapping[str, Code | str], contenders: Mapping[str, Contender]
+    evidence: Evidence,
+    code: Mapping[str, Code | str],
+    contenders: Mapping[str, Contender],
+    kept: Sequence[Kept] = (),
 ) -> tuple[Headline, ...]:
-    """Compare the contenders in what was measured, then in what was counted."""
+    """Compare the contenders in what was measured, then in what was counted.
+
+    Where runs like this one are `kept`, they tell how far ratios move from run to run.
+    """
     transports = dict.fromkeys(cell.transport for cell in evidence.cells)
     found = [each for transport in transports for each in _of_trials(evidence, transport)]
     pairs = list(_pairs(contenders))
@@ -86,7 +92,7 @@ def headlines(
                 pairs=pairs,
                 among=among,
                 deployed=cell.transport != NATIVE,
-                drift=_drift(evidence, cell, kind.metric, pairs),
+                drift=drift(evidence, cell, kind.metric, pairs, kept),
             )
             for kind, cell, condition in found
         ),
@@ -226,32 +232,6 @@ def counted_headline(
         pairs=compared,
         counted=True,
     )
-
-
-def _drift(
-    evidence: Evidence, cell: Cell, metric: Metric, pairs: Iterable[tuple[str, str]]
-) -> float | None:
-    """Return how far ratios move from run to run, or from host to host, of all pairs together.
-
-    None where all are of one.
-    """
-    if evidence.grouped_by is None:
-        return None
-    samples = evidence.block_samples(cell, metric)
-    variances = []
-    for one, other in pairs:
-        groups: dict[int | str | None, list[float]] = {}
-        for block in sorted(samples[one].keys() & samples[other].keys()):
-            if samples[one][block] > 0 and samples[other][block] > 0:
-                ratio = samples[one][block] / samples[other][block]
-                groups.setdefault(evidence.group_of(block), []).append(ratio)
-        told = [ratios for ratios in groups.values() if len(ratios) > 1]
-        if len(told) > 1:
-            variances.append(between_runs(told) ** 2)
-    if not variances:
-        return None
-    deviation = math.sqrt(math.fsum(variances) / len(variances))
-    return math.exp(normal_quantile((1 + CONFIDENCE) / 2) * deviation)
 
 
 def noise_of(samples: Samples, twins: Mapping[str, str], higher_is_better: bool) -> Floor | None:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import ast
 import builtins
+import re
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +12,7 @@ import pytest
 
 import raftmark
 from raftmark.bench.analysis.tables import FIGURES, VALUES
+from raftmark.bench.contenders.places import ROOT
 from raftmark.bench.runs.store import StoreError
 from tests.report.synthetic_runs import LABELS, write_run
 
@@ -59,3 +62,31 @@ def test_what_is_missing_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
     monkeypatch.setattr(builtins, "__import__", without_pandas)
     with pytest.raises(ImportError, match=r"pip install 'raftmark\[frames\]'"):
         raftmark.load(tmp_path)
+
+
+def test_what_the_page_on_data_frames_shows_works(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Every line of it, in one go, where there is pandas."""
+    pandas = pytest.importorskip("pandas")
+    text = (ROOT / "docs" / "data-frames.md").read_text(encoding="utf-8")
+    snippets = re.findall(r"```python\n(.*?)```", text, re.DOTALL)
+    named = re.findall(r'load\("(results/[^"]+)"\)', text)
+    assert snippets
+    assert named
+    for path in named:
+        write_run(tmp_path / path, blocks=2)
+    monkeypatch.chdir(tmp_path)
+    shown = []
+    for snippet in snippets:
+        names: dict[str, Any] = {}
+        for statement in ast.parse(snippet).body:
+            if isinstance(statement, ast.Expr):
+                code = compile(ast.Expression(statement.value), "data-frames.md", "eval")
+                shown.append(eval(code, names))
+            else:
+                exec(compile(ast.Module([statement], []), "data-frames.md", "exec"), names)
+    assert shown
+    for each in shown:
+        assert isinstance(each, pandas.DataFrame | pandas.Series)
+        assert len(each) > 0

@@ -81,13 +81,13 @@ def _too_soon(cell: Cell, result: ElectionResult) -> Iterator[str]:
     """Yield whether followers stood for election before their timeouts can have run out.
 
     A heartbeat sets their timers, and the crash follows within the interval. One stall of the
-    machine may put off a crash, but not most of them.
+    machine may put off a crash, but not most of several: so one alone accuses nobody.
     """
     low_ms, _ = cell.cluster["election_timeout_ms"]
     least_ns = int(1e6 * (low_ms - cell.cluster["heartbeat_ms"]))
     detected = [e.candidate_ns - e.crash_ns for e in result.elections if e.candidate_ns is not None]
     early = sum(ns < least_ns for ns in detected)
-    if least_ns >= _TELLING_NS and 2 * early > len(detected):
+    if least_ns >= _TELLING_NS and early > max(1, len(detected) / 2):
         yield (
             f"in {early} of {len(detected)} elections a node stood before any timeout of "
             f"{low_ms:g} ms can have run out"

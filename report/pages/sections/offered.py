@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from raftmark.bench.analysis.metrics import (
+    CPU_PER_COMMAND,
     LATE,
     LATENCY_P50,
     LATENCY_P99,
@@ -20,8 +21,11 @@ from raftmark.report.drawing.charts import Axis, Panel, Point, Series, chart, sc
 from raftmark.report.drawing.series import FEWEST_JOINED, in_words, over_cells, scaled
 from raftmark.report.findings.analysis import Analysis
 from raftmark.report.findings.takeaways import of_rates
-from raftmark.report.findings.wording import setting
+from raftmark.report.findings.wording import GLUE, figure, listed, setting
 from raftmark.report.model import Quantity, Section
+
+_LATE_NS = 50e3
+"""A sender of which 1 in 100 commands is later than this is said to be late, and why."""
 
 _PERCENTILES = (
     ("Median, µs", LATENCY_P50),
@@ -91,8 +95,35 @@ def section(analysis: Analysis) -> Section | None:
         "setting": setting(cells[0]),
         "takeaway": of_rates(analysis, _held([r for r in rows if r.deployed == deployed]), rates),
         "elsewhere": any(row.deployed != deployed for row in rows),
+        "late": lateness(analysis, sorted(offered, key=_rate)),
     }
     return Section("offered", "Open loop", facts, ("offered",))
+
+
+def lateness(analysis: Analysis, cells: list[Cell]) -> list[str]:
+    """Say of each rate whose sender was late, by how much, and how busy the processors were."""
+    said = []
+    for cell in cells:
+        told = analysis.estimates.quantities(cell, LATENESS_P99)
+        used = analysis.estimates.quantities(cell, CPU_PER_COMMAND)
+        late = [name for name in analysis.shown if name in told and told[name].value > _LATE_NS]
+        if not late:
+            continue
+        parts = [
+            f"{figure(told[name], 1e3).value}{GLUE}µs with {analysis.contenders[name].label}"
+            + (
+                f", whose nodes kept {_rate(cell) * used[name].value:.1f} of them busy"
+                if name in used
+                else ""
+            )
+            for name in late
+        ]
+        where = ", as deployed" if cell.transport == TCP else ""
+        said.append(
+            f"At {_rate(cell):,.0f} commands/s{where} 1 command in 100 was sent later than "
+            f"{listed(parts)}."
+        )
+    return said
 
 
 def _dots(analysis: Analysis, cell: Cell, log: bool) -> Panel:

@@ -40,7 +40,7 @@ def section(analysis: Analysis) -> Section:
         "columns": columns,
         "units": {h.kind: _unit(analysis, h.kind) for h in columns},
         "rule": rule(analysis),
-        "grouped_by": analysis.evidence.grouped_by,
+        "grouped_by": analysis.moved_by,
     }
     return Section("verdict", "Verdict", facts)
 

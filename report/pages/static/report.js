@@ -62,6 +62,11 @@
     target.scrollIntoView();
   }
 
+  function fold() {
+    if (!matchMedia("(max-width: 40rem)").matches) return;
+    for (const part of document.querySelectorAll(".fold")) part.open = false;
+  }
+
   // What is shown.
 
   function show(element, shown) {
@@ -285,5 +290,6 @@
   });
   addEventListener("hashchange", () => arrive(restore()));
   addEventListener("popstate", () => arrive(restore()));
+  fold();
   arrive(restore());
 })();

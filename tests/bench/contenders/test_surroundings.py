@@ -61,6 +61,38 @@ def test_nothing_that_changes_a_runtime_is_inherited():
     assert not set(surroundings.withheld()) & {"PATH", "HOME", "GOPROXY", "LD_LIBRARY_PATH"}
 
 
+@pytest.mark.parametrize(
+    ("set_here", "left_in"),
+    [
+        ({}, None),
+        ({"PYTHONDONTWRITEBYTECODE": "1"}, str(surroundings.CACHE / "bytecode")),
+        ({"PYTHONDONTWRITEBYTECODE": "1", "PYTHONPYCACHEPREFIX": "/mine"}, "/mine"),
+    ],
+)
+def test_bytecode_is_left_beside_sources_only_where_it_may_be(monkeypatch, set_here, left_in):
+    for name in ("PYTHONDONTWRITEBYTECODE", "PYTHONPYCACHEPREFIX"):
+        monkeypatch.delenv(name, raising=False)
+    for name, value in set_here.items():
+        monkeypatch.setenv(name, value)
+    found = surroundings.clean()
+    assert found.get("PYTHONPYCACHEPREFIX") == left_in
+    assert "PYTHONDONTWRITEBYTECODE" not in found
+
+
+def test_a_program_that_may_leave_nothing_beside_sources_is_compiled_once(tmp_path, monkeypatch):
+    monkeypatch.setenv("PYTHONDONTWRITEBYTECODE", "1")
+    monkeypatch.delenv("PYTHONPYCACHEPREFIX", raising=False)
+    monkeypatch.setattr(surroundings, "CACHE", tmp_path / "cache")
+    sources = tmp_path / "sources"
+    sources.mkdir()
+    (sources / "module.py").touch()
+    told = [sys.executable, "-c", "import module; print(module.__cached__)"]
+    cached = output_of(told, timeout_s=60, env={"PYTHONPATH": str(sources)}).strip()
+    assert cached.startswith(str(tmp_path / "cache"))
+    assert os.path.isfile(cached)
+    assert os.listdir(sources) == ["module.py"]
+
+
 def test_a_contender_starts_clean_and_says_so():
     told = hello(load_contenders()["asyncio"])["runtime"]
     assert told["hash_seed"] == "random"

@@ -119,6 +119,19 @@ def test_profiles_are_sound(name):
         assert 0.5 <= cell.cluster["heartbeat_ms"] < low
 
 
+REST_S = 0.47
+"""What a trial takes besides its load, by the mean: start, check and end (two cores, idle)."""
+
+
+def test_most_blocks_of_the_quick_profile_fit_its_time():
+    """By counting what was asked for: four contenders, and one of them once more."""
+    specification = PROFILES["quick"]()
+    loads_s = 5 * sum(cell.usual_s for cell in specification.cells)
+    block_s = loads_s + 5 * len(specification.cells) * REST_S
+    assert specification.budget_s <= 270
+    assert specification.budget_s / block_s > 8
+
+
 def test_the_full_profile_has_every_workload():
     assert {cell.workload["name"] for cell in PROFILES["full"]().cells} == {
         *("replicate", "election", "offered", "failover", "catch_up", "stability", "service")

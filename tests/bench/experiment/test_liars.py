@@ -150,6 +150,17 @@ def test_elections_that_come_before_their_timeouts_are_named():
     )
 
 
+def test_one_election_that_comes_too_soon_accuses_nobody():
+    """A stall of the machine that puts off a crash looks the same, whatever the profile."""
+    cell = election_cell()
+    cluster = {**cell.cluster, "election_timeout_ms": [150, 300], "heartbeat_ms": 75}
+    alone = {**cell.workload, "elections": 1}
+    impatient = Stub()
+    impatient.elect = partial(hurried, impatient)
+    asked = msgspec.structs.replace(cell, cluster=cluster, workload=alone)
+    assert judged(impatient, asked) == []
+
+
 def hurried(stub: Stub, crash_ns: int) -> Any:
     """Hold an election without waiting for any timeout."""
     stub.timeout_ns = MILLISECOND
