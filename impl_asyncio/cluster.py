@@ -116,7 +116,7 @@ class AsyncioCluster(OneProgram):
 
     def read(self, node: int, query: Query) -> None:
         """Bring the query to the node."""
-        self._loop.call_soon_threadsafe(self._nodes[node].propose, query)
+        self._loop.call_soon_threadsafe(self._nodes[node].read, query)
 
     def when_applied(self, node: int, index: int, done: Reading) -> None:
         """Let the node's task wait for the entry."""

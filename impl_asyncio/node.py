@@ -9,7 +9,7 @@ from typing import Any, NamedTuple, TypeVar
 from raftmark.impl_asyncio.storage import BackgroundStorage
 from raftmark.impl_asyncio.timer import Timer
 from raftmark.impl_asyncio.transport import Mailbox, Transport
-from raftmark.raft.client import Applied, Outcome, Proposal, Query
+from raftmark.raft.client import Applied, Outcome, Proposal, Query, proposal_of
 from raftmark.raft.cluster import ClusterConfig, Counters, Events, Replica
 from raftmark.raft.draws import Draws
 from raftmark.raft.errors import RaftError
@@ -38,8 +38,8 @@ class NodeTask:
     """A node from its start, or restart, to its crash.
 
     The server is touched by the node's task alone, which awaits nothing in between but its
-    saves; others reach it through the mailbox. StorageError if what an earlier life saved
-    cannot be read.
+    saves; clients leave with it what they ask for, and others reach it through the mailbox.
+    StorageError if what an earlier life saved cannot be read.
     """
 
     def __init__(
@@ -81,17 +81,26 @@ class NodeTask:
         """Begin the node's life."""
         self._task = asyncio.create_task(self._live(), name=f"node-{self.id}")
 
-    def propose(self, request: Proposal | Query) -> None:
-        """Ask for a command or a read; its `done` is called once, in the event loop."""
+    def propose(self, proposal: Proposal) -> None:
+        """Ask for a command; its `done` is called once, in the event loop."""
         if self._ceased_ns is None:
-            self._mailbox.put(request)
+            self._server.propose(proposal)
+            self._mailbox.wake()
         else:
-            self._refuse([request])
+            proposal.done(self._server.down())
+
+    def read(self, query: Query) -> None:
+        """Ask for a read; its `done` is called once, in the event loop."""
+        if self._ceased_ns is None:
+            self._server.query(query)
+            self._mailbox.wake()
+        else:
+            query.done(self._server.down())
 
     def submit(self, command: Command) -> "asyncio.Future[Applied]":
         """Propose a command; the future has its outcome, or raises the RaftError."""
         future: asyncio.Future[Applied] = self._loop.create_future()
-        self.propose(Proposal(command, functools.partial(resolve, future)))
+        self.propose(proposal_of((command, functools.partial(resolve, future))))
         return future
 
     async def call(self, function: Callable[[Server], T]) -> T:
@@ -146,16 +155,10 @@ class NodeTask:
 
     async def _step(self) -> None:
         """One round: take all that waits, then save, send and apply once for all of it."""
-        proposals: list[Proposal] = []
-        queries: list[Query] = []
         server = self._server
         for item in self._batch:
-            if isinstance(item, Proposal):
-                proposals.append(item)
-            elif type(item) in HANDLERS:
+            if type(item) in HANDLERS:
                 server.receive(item)
-            elif isinstance(item, Query):
-                queries.append(item)
             elif isinstance(item, Call):
                 # It is to see a server that has done all that follows from what came before.
                 await self._carry_out()
@@ -169,8 +172,6 @@ class NodeTask:
         if self._timer.expired():
             server.time_out()
         self._batch = []
-        if proposals or queries:
-            server.take(proposals, queries)
         await self._carry_out()
 
     async def _hang(self) -> None:
@@ -187,9 +188,7 @@ class NodeTask:
     def _refuse(self, items: list[Any]) -> None:
         down = self._server.down()
         for item in items:
-            if isinstance(item, Proposal | Query):
-                item.done(down)
-            elif isinstance(item, Call | Pause) and not item.result.done():
+            if isinstance(item, Call | Pause) and not item.result.done():
                 item.result.set_exception(down)
 
 

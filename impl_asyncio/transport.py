@@ -1,4 +1,4 @@
-"""Messages within one event loop: a list a node, and an event that says it is not empty."""
+"""Messages within one event loop: a list a node, and a future that says it is not empty."""
 
 import asyncio
 import functools
@@ -18,16 +18,22 @@ class Mailbox:
     """
 
     def __init__(self) -> None:
+        # Before Python 3.12 whoever asks for it asks the system for its process each time.
+        self._loop = asyncio.get_running_loop()
         self._items: list[Any] = []
-        self._arrived = asyncio.Event()
-        self.wake: Callable[[], None] = self._arrived.set
+        self._woken: asyncio.Future[None] = self._loop.create_future()
         self.deliver: Callable[[Message], None] = self.put
 
     def put(self, item: Any) -> None:
         """Add an item and wake the task."""
         if not self._items:
-            self._arrived.set()
+            self.wake()
         self._items.append(item)
+
+    def wake(self) -> None:
+        """Let the task look what there is to do."""
+        if not self._woken.done():
+            self._woken.set_result(None)
 
     def bound(self, room: int) -> None:
         """Lose messages from now on while as many items wait."""
@@ -43,12 +49,13 @@ class Mailbox:
 
     async def drain(self) -> list[Any]:
         """All that waits, once something does or `wake` was called."""
-        await self._arrived.wait()
+        await self._woken
         return self.take()
 
     def take(self) -> list[Any]:
         """All that waits now."""
-        self._arrived.clear()
+        if self._woken.done():
+            self._woken = self._loop.create_future()
         items, self._items = self._items, []
         return items
 

@@ -52,5 +52,5 @@ async def offered(leader: NodeTask, spec: OfferedSpec) -> dict[str, Any]:
     finally:
         loop.remove_reader(sender)
         sender_cpu_ns = sender.end()
-    label = "the event loop reads from the sender's pipe, and puts each command into the mailbox"
+    label = "the event loop reads from the sender's pipe, and leaves each command with the leader"
     return load.result(leader.id, label, sender_cpu_ns)

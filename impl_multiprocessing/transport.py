@@ -21,6 +21,8 @@ class Channel:
         sock.setblocking(False)
         self.peer = peer
         self.sock = sock
+        self.full = False
+        """Whether something waits for room, so that the socket is watched for it."""
         self._incoming = Incoming()
         self._outgoing = Outgoing()
         self._buffer = bytearray(READ_SIZE)
@@ -106,10 +108,10 @@ class Transport:
             channel.sock.close()
 
     def _flush(self, channel: Channel) -> None:
-        events = selectors.EVENT_READ
-        if channel.flush():
-            events |= selectors.EVENT_WRITE
-        if self._selector.get_key(channel.sock).events != events:
+        full = channel.flush()
+        if full != channel.full:
+            channel.full = full
+            events = selectors.EVENT_READ | (selectors.EVENT_WRITE if full else 0)
             self._watch(channel, events, self._selector.modify)
 
     def _watch(

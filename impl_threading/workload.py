@@ -25,7 +25,7 @@ def replicate(leader: NodeThread, spec: ReplicateSpec) -> dict[str, Any]:
 
     def start(server: Server) -> None:
         label = "a callback in the leader's thread sends the client's next command"
-        submit = lambda proposal: server.take([proposal], [])  # noqa: E731
+        submit = server.propose
         CallbackClients(leader.id, label, spec, leader.counters, submit, finished).start()
 
     leader.call(start)

@@ -3,6 +3,7 @@
 from collections import deque
 from collections.abc import Callable, Iterable, Sequence
 from functools import partial
+from itertools import count, repeat
 from operator import itemgetter
 from typing import NamedTuple, TypeAlias
 
@@ -35,6 +36,8 @@ class Proposal(NamedTuple):
 
 
 command_of = itemgetter(0)
+# What `Proposal(command, done)` does, without a call of Python's for each.
+proposal_of = partial(tuple.__new__, Proposal)
 
 
 class Batch(NamedTuple):
@@ -124,12 +127,13 @@ def answer(batch: Batch, entries: Sequence[Entry], results: Sequence[Result | St
     index, term, proposals = batch
     # Terms never fall along a log: those of all its entries are between these two.
     whole = entries[0].term == entries[-1].term == term and STALE_SERIAL not in results
-    for (_, done), entry, result in zip(proposals, entries, results, strict=True):
-        if whole:
-            done(applied_of((index, term, result)))
-        else:
-            done(outcome_of(index, term, entry, result))
-        index += 1
+    outcomes: Iterable[Outcome]
+    if whole:
+        outcomes = map(applied_of, zip(count(index), repeat(term), results))
+    else:
+        outcomes = map(outcome_of, count(index), repeat(term), entries, results)
+    for (_, done), outcome in zip(proposals, outcomes, strict=True):
+        done(outcome)
 
 
 def outcome_of(index: int, term: int, entry: Entry, result: Result | StaleSerial) -> Outcome:

@@ -96,7 +96,9 @@ class DelayLine(Generic[T]):
         """When the first one is due, None where none is on its way."""
         return self._heap[0][0] if self._heap else None
 
-    def pop_due(self, now_ns: int) -> Iterator[T]:
+    def pop_due(self, now_ns: int) -> list[T]:
         """Take out all that is due."""
+        due = []
         while self._heap and self._heap[0][0] <= now_ns:
-            yield heapq.heappop(self._heap)[2]
+            due.append(heapq.heappop(self._heap)[2])
+        return due

@@ -60,8 +60,11 @@ from raftmark.raft.progress import Progress
 from raftmark.raft.reads import ReadIndex, ReadRounds
 
 operation = attrgetter("op")
-# What `Entry(term, command)` does, without a call of Python's for each.
+# What `Entry(term, command)` does, without a call of Python's for each; and for what each turn has.
 entry_of = partial(tuple.__new__, Entry)
+append_entries_of = partial(tuple.__new__, AppendEntries)
+append_entries_reply_of = partial(tuple.__new__, AppendEntriesReply)
+save_of = partial(tuple.__new__, Save)
 
 
 class Role(enum.Enum):
@@ -123,6 +126,9 @@ class Ready(NamedTuple):
     timer_ns: int | None
     lost: Sequence[LostEntries] = ()
     """For people; there is nothing that the runtime could do about it."""
+
+
+ready_of = partial(tuple.__new__, Ready)
 
 
 class Node:
@@ -514,7 +520,8 @@ class Node:
         if self.commit_index > self._applied:
             committed = self.log.slice(self._applied + 1, self.commit_index)
             self._applied = self.commit_index
-        return Ready(self._take_save(), messages, restored, committed, reads, timer_ns, lost)
+        save = self._take_save()
+        return ready_of((save, messages, restored, committed, reads, timer_ns, lost))
 
     def _take_save(self) -> Save | None:
         term, voted_for = self._saved_state
@@ -534,7 +541,7 @@ class Node:
             snapshot, changed = self.snapshot, True
             first = snapshot.last_index + 1
         state = self._saved_state if changed else None
-        return Save(state, first, self.log.slice(first, last), snapshot, first_voters)
+        return save_of((state, first, self.log.slice(first, last), snapshot, first_voters))
 
     # -- becoming -------------------------------------------------------------------
 
@@ -741,15 +748,17 @@ class Node:
         hint_term: int = 0,
     ) -> None:
         self._messages.append(
-            AppendEntriesReply(
-                self.term,
-                self.id,
-                message.sender,
-                success,
-                log_index,
-                hint_index,
-                hint_term,
-                message.round,
+            append_entries_reply_of(
+                (
+                    self.term,
+                    self.id,
+                    message.sender,
+                    success,
+                    log_index,
+                    hint_index,
+                    hint_term,
+                    message.round,
+                )
             )
         )
 
@@ -838,15 +847,17 @@ class Node:
 
     def _send_entries(self, peer: int, prev: int, entries: tuple[Entry, ...]) -> None:
         self._messages.append(
-            AppendEntries(
-                self.term,
-                self.id,
-                peer,
-                prev,
-                self.log.term_at(prev),
-                entries,
-                self.commit_index,
-                self._reads.latest,
+            append_entries_of(
+                (
+                    self.term,
+                    self.id,
+                    peer,
+                    prev,
+                    self.log.term_at(prev),
+                    entries,
+                    self.commit_index,
+                    self._reads.latest,
+                )
             )
         )
 

@@ -47,8 +47,13 @@ class Server:
         self._restart_timer = restart_timer
         self._events = events
         self._now_ns = now_ns
+        # Emptied in their places, so that who asks need only append.
         self._proposals: list[Proposal] = []
         self._queries: list[Query] = []
+        self.propose: Callable[[Proposal], None] = self._proposals.append
+        """A client asks for a command, as in `take`."""
+        self.query: Callable[[Query], None] = self._queries.append
+        """A client asks for a read, as in `take`."""
         self._waiters = Waiters()
         self._readers = Readers()
         self._view: tuple[object, ...] = ()
@@ -114,7 +119,8 @@ class Server:
         self._waiters.abandon(f"node {self.id} ceased")
         self._readers.abandon(self.down())
         waiting: list[Proposal | Query] = [*self._proposals, *self._queries]
-        self._proposals, self._queries = [], []
+        self._proposals.clear()
+        self._queries.clear()
         refuse(waiting, self.down())
 
     # -- what follows from it ------------------------------------------------------------
@@ -156,7 +162,8 @@ class Server:
     def _propose(self) -> None:
         node = self._node
         first = node.propose(list(map(command_of, self._proposals)))
-        proposals, self._proposals = self._proposals, []
+        proposals = self._proposals.copy()
+        self._proposals.clear()
         if first is not None:
             self._waiters.add(first, node.term, proposals)
         else:
@@ -164,7 +171,8 @@ class Server:
 
     def _read(self) -> None:
         round_number = self._node.read()
-        queries, self._queries = self._queries, []
+        queries = self._queries.copy()
+        self._queries.clear()
         if round_number is not None:
             self._readers.add(round_number, queries)
         else:

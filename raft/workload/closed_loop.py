@@ -10,7 +10,7 @@ from itertools import repeat
 from operator import mod
 from typing import Any
 
-from raftmark.raft.client import Done, Outcome, Proposal
+from raftmark.raft.client import Done, Outcome, Proposal, proposal_of
 from raftmark.raft.cluster import Counters
 from raftmark.raft.errors import RaftError
 from raftmark.raft.loads import ReplicateSpec
@@ -215,7 +215,7 @@ class CallbackClients:
                 self._recorder.record(sent_ns, now_ns)
             if self._failure is None and now_ns < self._recorder.deadline_ns:
                 sent_ns = now_ns
-                self._submit(Proposal(source.next(), done))
+                self._submit(proposal_of((source.next(), done)))
             else:
                 self._end_one()
 
