@@ -235,8 +235,8 @@ func (n *Node) Resume(raft.NodeID) error {
 	return nil
 }
 
-// outcome is what a life answers, unless it ends before.
-func (n *Node) outcome(ask func(Life) raft.Outcome) <-chan raft.Outcome {
+// outcome is what a life answers, or what is to be said if it ends before.
+func (n *Node) outcome(ask func(Life) raft.Outcome, ended error) <-chan raft.Outcome {
 	done := make(chan raft.Outcome, 1)
 	tell := raft.Into(done)
 	life, err := n.alive()
@@ -253,17 +253,20 @@ func (n *Node) outcome(ask func(Life) raft.Outcome) <-chan raft.Outcome {
 		select {
 		case <-answered:
 		case <-life.ended:
-			tell(raft.Outcome{Err: errEnded})
+			tell(raft.Outcome{Err: ended})
 		}
 	}()
 	return done
 }
 
-var errEnded = raft.Errorf(raft.OutcomeUnknown, "the node crashed")
+var (
+	errEnded = raft.Errorf(raft.OutcomeUnknown, "the node crashed")
+	errDown  = raft.Errorf(raft.Unavailable, "the node crashed")
+)
 
 // Submit proposes a command.
 func (n *Node) Submit(_ raft.NodeID, command *raft.Command) <-chan raft.Outcome {
-	return n.outcome(func(l Life) raft.Outcome { return l.Do(command) })
+	return n.outcome(func(l Life) raft.Outcome { return l.Do(command) }, errEnded)
 }
 
 // Propose proposes a client's command. One that comes while the node hangs waits for it.
@@ -280,17 +283,17 @@ func (n *Node) Propose(_ raft.NodeID, proposal raft.Proposal) {
 
 // Read asks for a key's value.
 func (n *Node) Read(_ raft.NodeID, key string) <-chan raft.Outcome {
-	return n.outcome(func(l Life) raft.Outcome { return l.Read(key) })
+	return n.outcome(func(l Life) raft.Outcome { return l.Read(key) }, errDown)
 }
 
 // Applied tells when an entry is applied here.
 func (n *Node) Applied(_ raft.NodeID, index int) (<-chan raft.Outcome, error) {
 	return n.outcome(func(l Life) raft.Outcome {
 		if !l.Applied(index) {
-			return raft.Outcome{Err: errEnded}
+			return raft.Outcome{Err: errDown}
 		}
 		return raft.Outcome{Index: index}
-	}), nil
+	}, errDown), nil
 }
 
 // Counters are what was sent and saved.
