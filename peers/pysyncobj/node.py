@@ -138,10 +138,14 @@ class PySyncObjNode(DeployedNode):
         name = f"node-{self.site.node}"
         if (foreign := directory / f"{name}.log").exists():
             raise StorageError(f"{foreign} is not PySyncObj's; use another data_dir")
+        lock = directory / f"{name}.lock"
         try:
             directory.mkdir(parents=True, exist_ok=True)
-            self._lock = os.open(directory / f"{name}.lock", os.O_CREAT | os.O_WRONLY, 0o644)
+            self._lock = os.open(lock, os.O_CREAT | os.O_WRONLY, 0o644)
             fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            self._close_journal()
+            raise StorageError(f"{lock}: in use by another process") from error
         except OSError as error:
             self._close_journal()
             raise StorageError(f"cannot open {directory}: {error.strerror}") from error

@@ -110,7 +110,7 @@ def test_the_closed_loop_runs_in_the_librarys_thread(alone):
 
 def test_a_directory_has_one_cluster_at_a_time_and_is_pysyncobjs(tmp_path):
     first = Alone(tmp_path)
-    with pytest.raises(StorageError, match="cannot open"):
+    with pytest.raises(StorageError, match="in use by another process"):
         Alone(tmp_path)
     first.node.stop()
     (tmp_path / "node-1.log").touch()
