@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from typing import Annotated
 
 import typer
@@ -50,7 +49,7 @@ def peers(
         spec = found[name]
         assert spec.peer is not None
         print(f"{name}: {_listed(spec) if list_only else _built(spec, failed)}, {_what(spec.peer)}")
-    say(f"to measure them: raftmark bench --contenders-file {os.path.relpath(PEERS_TABLE)}")
+    say("to measure them: raftmark bench --profile peers")
     if failed:
         raise typer.Exit(_FAILED)
 
