@@ -262,7 +262,7 @@ def test_a_serial_lower_than_the_sessions_last_is_not_applied() -> None:
 
 
 def test_a_retry_among_other_commands_is_applied_once() -> None:
-    """Many commands at once, each of another session, may have a retry among them."""
+    """§8: many commands at once, each of another session, may have a retry among them."""
     machine = StateMachine()
     once = Entry(1, Command("set", "x", "1", None, "a", 1))
     machine.apply([once])
