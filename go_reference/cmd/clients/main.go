@@ -2,7 +2,8 @@
 //
 // It reads what it is asked for from its standard input, a line of JSON. Once all clients are
 // connected it prints a line that says so, and waits for another line; then they send, and it prints
-// what was measured, a line of JSON too. Where a cluster wants a secret, that is in RAFTMARK_SECRET.
+// what was measured, a line of JSON too. They stay connected until its input ends: what it costs a
+// node to part from thousands is no part of what it costs to serve them. Where a cluster wants a secret, that is in RAFTMARK_SECRET.
 // It exits with 1, and says why, where not all can connect or a command has no answer; with 2 where
 // it is asked for what cannot be.
 package main
@@ -12,6 +13,7 @@ import (
 	"encoding/json/v2"
 	"fmt"
 	"os"
+	"sync/atomic"
 
 	"raftmark/clients"
 )
@@ -41,16 +43,21 @@ func main() {
 		load.Close() // Whoever wanted it has gone.
 		fail(1, err)
 	}
+	var told atomic.Bool
 	go func() {
 		_, err := in.ReadByte() // Whoever wants it says no more: this is the end of its life.
+		if told.Load() {
+			os.Exit(0)
+		}
 		fail(1, err)
 	}()
 	result, err := load.Run()
-	load.Close()
 	if err != nil {
 		fail(1, err)
 	}
+	told.Store(true)
 	say(result)
+	select {}
 }
 
 func say(value any) {
