@@ -15,7 +15,7 @@ SYNC   := $(if $(filter output-sync,$(.FEATURES)),--output-sync=target)
 export GOTOOLCHAIN := local
 export PATH := $(abspath $(BIN)):$(PATH)
 
-.PHONY: help compiled setup setup-test bench bench-full pooled paper floors gate gate-tables bench-peers test test-peers nightly mutants fuzz coverage \
+.PHONY: help compiled setup setup-test bench bench-full pooled paper floors gate gate-tables bench-peers test test-peers lint-peers nightly mutants fuzz coverage \
   lint picture example format microbench lock clean
 
 help:
@@ -173,7 +173,13 @@ test-rest: setup-test
 # Other people's Rafts. PEER names one of them, else it is all; NEMESIS is for how many seconds each.
 NEMESIS := 60
 
-test-peers: setup-test
+GO_PEERS := peers/adapter peers/hashicorp peers/etcd
+
+lint-peers: setup-test
+	@for peer in $(GO_PEERS); do (cd $$peer && test -z "$$($(GOFMT) -l . | tee /dev/stderr)" && go vet ./...) || exit; done
+
+test-peers: lint-peers
+	@for peer in $(GO_PEERS); do (cd $$peer && go test -count 1 ./...) || exit; done
 	$(BIN)/raftmark peers $(PEER)
 	$(BIN)/python -m pytest -p tests.peers.suite tests/conformance $(PEER:%=--contender %)
 	$(BIN)/python -m pytest -p tests.peers.suite tests/linearizability/test_histories.py \

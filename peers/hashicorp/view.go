@@ -39,6 +39,9 @@ func (v *view) change(change func()) {
 		v.present.Role, v.present.Leader = core.Leader, v.id
 	case raft.Follower:
 		v.present.Role = core.Follower
+	case raft.Candidate:
+		// It may have heard of one meanwhile, beside its main goroutine.
+		v.present.Leader = 0
 	}
 	if v.present != v.told {
 		v.told = v.present
