@@ -2,12 +2,10 @@
 
 import functools
 import hashlib
-from collections.abc import Iterable, Sequence
-from itertools import repeat
-from operator import itemgetter, lt
+from collections.abc import Iterable
 from typing import Final, TypeAlias
 
-from raftmark.raft.messages import MEMBERSHIP, Command, Entry, Item, Snapshot, command_of
+from raftmark.raft.messages import MEMBERSHIP, Entry, Item, Snapshot, command_of
 
 Result: TypeAlias = str | bool | None
 
@@ -22,11 +20,6 @@ class StaleSerial:
 STALE_SERIAL: Final = StaleSerial()
 NO_SERIAL: Final = (0, None)
 """What a session begins with."""
-client_of = itemgetter(4)  # of a command
-serial_of = itemgetter(0)  # of what a session keeps
-ONLY_SETS: Final = {"set"}
-MANY: Final = 8
-"""From so many commands on it pays to look whether they can be applied all at once."""
 
 
 class StateMachine:
@@ -43,37 +36,9 @@ class StateMachine:
 
     def apply(self, entries: Iterable[Entry]) -> list[Result | StaleSerial]:
         """Apply the entries after `applied_index`, in order; their results, one each."""
-        commands = list(map(command_of, entries))
-        self.applied_index += len(commands)
-        if len(commands) < MANY or (sessions := len(set(map(client_of, commands)))) < MANY:
-            return self._apply_each(commands)
-        # As a rule each session has one command under way, and they come round by round.
-        results: list[Result | StaleSerial] = []
-        for start in range(0, len(commands), sessions):
-            a_round = commands[start : start + sessions]
-            results += self._set_all(a_round) or self._apply_each(a_round)
-        return results
-
-    def _set_all(self, commands: Sequence[Command]) -> Sequence[Result]:
-        """Set many keys at once, without a turn of Python's for each; the results.
-
-        None of them, and nothing happens, unless each command is of another session, and new there.
-        """
-        ops, keys, values, _, clients, serials = zip(*commands, strict=True)
-        sessions = set(clients)
-        if len(sessions) < len(clients) or None in sessions or set(ops) != ONLY_SETS:
-            return ()
-        known = map(self._sessions.get, clients, repeat(NO_SERIAL))
-        if not all(map(lt, map(serial_of, known), serials)):
-            return ()
-        self._data.update(zip(keys, values, strict=True))
-        self._sessions.update(zip(clients, zip(serials, repeat(None)), strict=True))
-        return (None,) * len(commands)
-
-    def _apply_each(self, commands: Iterable[Command]) -> list[Result | StaleSerial]:
         data, sessions = self._data, self._sessions
         results: list[Result | StaleSerial] = []
-        for op, key, value, expect, client, serial in commands:
+        for op, key, value, expect, client, serial in map(command_of, entries):
             if client is not None and serial <= (last := sessions.get(client, NO_SERIAL))[0]:
                 results.append(last[1] if serial == last[0] else STALE_SERIAL)
                 continue
@@ -92,6 +57,7 @@ class StateMachine:
             if client is not None:
                 sessions[client] = (serial, result)
             results.append(result)
+        self.applied_index += len(results)
         return results
 
     def get(self, key: str) -> str | None:

@@ -3,12 +3,9 @@
 from __future__ import annotations
 
 import hashlib
-import itertools
 import random
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
 from raftmark.raft import (
     AppendEntriesReply,
@@ -22,7 +19,7 @@ from raftmark.raft.client import Applied, Outcome, Proposal, Waiters
 from raftmark.raft.errors import BadRequest, Lost, NotLeader, OutcomeUnknown
 from raftmark.raft.messages import Configuration, Item, Snapshot
 from raftmark.raft.reads import ReadIndex
-from raftmark.raft.state_machine import MANY, STALE_SERIAL, log_hash
+from raftmark.raft.state_machine import STALE_SERIAL, log_hash
 
 from .scenario import Scenario, append, applied, entry, log_of
 
@@ -259,49 +256,6 @@ def test_a_serial_lower_than_the_sessions_last_is_not_applied() -> None:
     late = Entry(1, Command("set", "x", "1", None, "client", 1))
     assert machine.apply([late]) == [STALE_SERIAL]
     assert machine.apply([Entry(1, Command("get", "x"))]) == ["2"]
-
-
-def test_a_retry_among_other_commands_is_applied_once() -> None:
-    """§8: many commands at once, each of another session, may have a retry among them."""
-    machine = StateMachine()
-    once = Entry(1, Command("set", "x", "1", None, "a", 1))
-    machine.apply([once])
-    machine.apply([Entry(1, Command("set", "x", "2", None, "b", 1))])
-    others = [Entry(1, Command("set", f"y{n}", "3", None, f"c{n}", 1)) for n in range(2 * MANY)]
-    assert machine.apply([*others, once]) == [None] * (2 * MANY + 1)
-    assert machine.get("x") == "2"
-    assert machine.get("y0") == "3"
-
-
-COMMANDS = st.builds(
-    Command,
-    st.sampled_from(["get", "cas", "noop"]),
-    st.sampled_from("xy"),
-    st.sampled_from("12"),
-    st.sampled_from("12"),
-    st.sampled_from(["0", "1", None]),
-    st.integers(1, 4),
-)
-
-
-@given(st.data(), st.integers(0, 2**32))
-def test_commands_do_together_what_they_do_one_by_one(data: st.DataObject, seed: int) -> None:
-    """Rounds of sets, as clients send them, with some of other kinds or from before among them."""
-    random_ = random.Random(seed)
-    together, one_by_one = StateMachine(), StateMachine()
-    serials = itertools.count(1)
-    for _ in range(4):
-        batch = [
-            Entry(1, Command("set", random_.choice("xyz"), "3", None, str(client), next(serials)))
-            for _ in range(random_.randrange(3))
-            for client in range(random_.choice([1, MANY, 2 * MANY]))
-        ]
-        for odd in data.draw(st.lists(COMMANDS, max_size=2)):
-            batch.insert(random_.randrange(len(batch) + 1), Entry(1, odd))
-        results = [result for each in batch for result in one_by_one.apply([each])]
-        assert together.apply(batch) == results
-        assert together.applied_index == one_by_one.applied_index
-        assert together.items() == one_by_one.items()
 
 
 def test_sessions_are_apart() -> None:
