@@ -112,7 +112,11 @@ def test_an_installed_raftmark_measures_all_four_in_an_empty_directory(installed
         "multiprocessing",
         "go",
     }
-    assert all(trial["failure"] is None for trial in trials)
+    # On a machine with much else to do a leader may lose its lead, and with it a trial.
+    failures = [trial["failure"]["message"] for trial in trials if trial["failure"] is not None]
+    assert all("the leader changed during the run" in message for message in failures)
+    sound = {t["contender"].rstrip("~") for t in trials if t["failure"] is None}
+    assert sound == {"threading", "asyncio", "multiprocessing", "go"}
     assert (home / ".cache" / "raftmark").is_dir()
     # What others may have as well is not in their way.
     for name in ("bench", "report", "raft", "impl_asyncio"):

@@ -110,7 +110,9 @@ def _threads(root: Path) -> Iterator[int]:
 
 def _ports(root: Path) -> int | None:
     try:
-        low, high = (root / "proc/sys/net/ipv4/ip_local_port_range").read_text("ascii").split()
+        low, high = (
+            (root / "proc/sys/net/ipv4/ip_local_port_range").read_text(encoding="ascii").split()
+        )
     except OSError:
         return None
     return int(high) - int(low) + 1
@@ -119,7 +121,7 @@ def _ports(root: Path) -> int | None:
 def _number(path: Path) -> int | None:
     """Return the number in a file; None where there is none, or it says that there is no limit."""
     try:
-        text = path.read_text("ascii").strip()
+        text = path.read_text(encoding="ascii").strip()
     except OSError:
         return None
     return int(text) if text.isdecimal() else None

@@ -68,8 +68,8 @@ def test_a_whole_run(tmp_path, table):
     assert run.manifest.contenders[-1].label == "B (again)"
     assert run.manifest.environment["machine"]["cpus"] == os.cpu_count()
     assert "replicate-w64" in done.stdout
-    # What the stub makes up: 20 commands of each of 64 clients in 0.85 s.
-    assert "1,5" in done.stdout
+    # What the stub makes up: 20 commands of each of 64 clients in 0.8 s.
+    assert "1,6" in done.stdout
     assert done.stderr.count(" left\n") == len(run.trials)
 
 

@@ -84,7 +84,7 @@ def test_a_contender_in_another_language_is_measured_and_shown_for_what_it_is(
     reaches("replicates", table, tmp_path)
     done = raftmark(
         *("bench", "--contenders-file", table, "--blocks", "1", "--no-twin"),
-        *("--cells", "replicate-w1,replicate-w64,election-150-300"),
+        *("--cells", "replicate-w1,replicate-w64,election-100-200"),
         cwd=tmp_path,
     )
     assert done.returncode == 0, done.stderr

@@ -36,7 +36,7 @@ class World:
     def clock(self):
         return self.time
 
-    def run_trial(self, planned, spec, run):
+    def run_trial(self, planned, spec, run, life=None):
         self.planned.append(planned)
         self.time += 1.0
         side = planned.contender.partition("@")[2]
@@ -209,7 +209,7 @@ def test_counters_that_were_read_late_tell_the_same(gate):
     world = World(messages=(5, 5))
     sound = world.run_trial
 
-    def run_trial(planned, spec, run):
+    def run_trial(planned, spec, run, life=None):
         trial = sound(planned, spec, run)
         late = {"messages": 401, "bytes": 8000, "saves": 80, "entries": 80}
         counters = {"messages": 501, "bytes": 10_000, "saves": 100, "entries": 101}
@@ -247,7 +247,7 @@ def test_a_safety_rule_that_head_breaks_is_a_regression(gate, monkeypatch):
     world = World()
     sound = world.run_trial
 
-    def unsafe(planned, spec, run):
+    def unsafe(planned, spec, run, life=None):
         trial = sound(planned, spec, run)
         return msgspec.structs.replace(
             trial, check=CheckOutcome(planned.contender == "a@base", ["two leaders"], 1)
@@ -291,7 +291,7 @@ def test_what_breaks_in_one_cell_alone_is_broken(gate):
     world = World(noise=1.0)
     sound = world.run_trial
 
-    def run_trial(planned, spec, run):
+    def run_trial(planned, spec, run, life=None):
         world.fails = {"a@head"} if planned.cell.id == "replicate-w1" else ()
         return sound(planned, spec, run)
 
@@ -307,7 +307,7 @@ def test_trials_that_fail_more_often_are_said_and_are_no_verdict(gate):
     world = World()
     sound = world.run_trial
 
-    def run_trial(planned, spec, run):
+    def run_trial(planned, spec, run, life=None):
         world.fails = {"a@head"} if planned.block == 1 else ()
         return sound(planned, spec, run)
 
