@@ -34,6 +34,7 @@ from raftmark.raft.messages import (
 )
 from raftmark.raft.wire import HEADER, MAX_BODY, FrameError, Incoming, encode
 from tests.conformance.conftest import Contenders
+from tests.conformance.waiting import looks
 
 FRAMES = 100_000  # are sent; each connection is read up to its first bad one
 FRAMES_A_CONNECTION = 400
@@ -105,6 +106,18 @@ def cluster(request: pytest.FixtureRequest, contenders: Contenders) -> Iterator[
 def hello(node: int) -> bytes:
     """What node 3 says first."""
     return Dialler(Identity(3, CLUSTER), node).take_output()
+
+
+def welcomed(cluster: Cluster, node: int) -> socket.socket:
+    """A connection that a node has answered, once it has room for one more handshake."""
+    for _ in looks(PATIENCE_S):
+        connection = cluster.connect(node)
+        with contextlib.suppress(ConnectionError):
+            connection.sendall(hello(node))
+            if connection.recv(1):
+                return connection
+        connection.close()
+    raise AssertionError("no handshake is answered")
 
 
 def stale_messages(draw: random.Random, to: int) -> list[Message]:
@@ -206,8 +219,7 @@ def test_a_flood_of_messages_takes_no_memory(cluster: Cluster) -> None:
     draw = random.Random("flood")
     before = cluster.memory()
     frames = b"".join(encode(draw.choice(stale_messages(draw, 1))) for _ in range(1000))
-    with cluster.connect(1) as connection:
-        connection.sendall(hello(1))
+    with welcomed(cluster, 1) as connection:
         for _ in range(100):
             connection.sendall(frames)
     cluster.commit("afterwards")
