@@ -155,9 +155,10 @@ class ContenderSpec(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     a command that gives the core a kept recording and prints what that took (see
     `bench.tracking.replayed`); none where nothing is counted so. A `control` is no answer to
     which model to choose: it differs from a contender in one thing, and so tells what that one
-    does. It takes part where it is asked for. `one_processor`: it keeps no more than one busy at a
-    time, so nothing is lost by its staying on one for a while. One without a `command` is its node
-    programs, and is deployed always. `peer` says what it is, where it is somebody else's.
+    does. It takes part where it is asked for. `one_processor`: revisions of it that are
+    compared in turns share one at a time; what a second one would do is not compared then. One
+    without a `command` is its node programs, and is deployed always. `peer` says what it is, where
+    it is somebody else's.
     """
 
     name: str
