@@ -5,7 +5,7 @@ the other differ by what changed between them. Here both go through the same sec
 some hundredths of a second. A coin says for each pair of turns who is first, so that neither has
 the better halves, and no rhythm of the machine goes with one of them. The processors of a machine
 differ as well, from moment to moment (another machine may have its other half), so contenders that
-keep little more than one busy share one in each pair of turns: which, is drawn. Stopping does
+keep no more than one busy share one in each pair of turns: which, is drawn. Stopping does
 something to a contender: its timers run out, its caches are another's, what was under way waits. It
 does that to both.
 """
