@@ -9,6 +9,7 @@ from typing import Any
 
 import msgspec
 
+from raftmark.bench.contenders.guardian import Guardian
 from raftmark.bench.contenders.registry import ContenderSpec
 from raftmark.bench.design.schedule import Planned
 from raftmark.bench.design.specification import Specification
@@ -138,7 +139,9 @@ def hosts_of(
     Raises `NoHosts` where they are not there.
     """
     if elsewhere.spread == "nodes":
-        yield [LocalHost(run, specs, arguments(run.manifest.asked, elsewhere, address))]
+        told = arguments(run.manifest.asked, elsewhere, address)
+        with Guardian() as guardian:
+            yield [LocalHost(run, specs, told, guardian)]
         return
     with ray_cluster.connected(address):
         hosts: list[RayHost] = []

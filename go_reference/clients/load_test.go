@@ -167,11 +167,9 @@ func TestARateIsSharedByAll(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if result.Saturated {
-		t.Skip("the machine was a second late")
-	}
 	for number, acknowledged := range result.Acknowledged {
-		if acknowledged != 10 {
+		// A machine that is a second late gives the load up: then they have sent fewer, and none more.
+		if acknowledged > 10 || acknowledged < 10 && !result.Saturated {
 			t.Errorf("client %d has sent %d of 10", number, acknowledged)
 		}
 	}

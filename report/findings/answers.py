@@ -202,13 +202,22 @@ class _View:
             )
             if voting is not None and (own := self._range(voting, whose=True)):
                 parts.append(f"its own part, from candidacy to leader, is {own}")
-        if same := list(self._alike()):
+        same, unknown = self._alike()
+        if same:
             parts.append(f"Go and the best of Python cannot be told apart in {listed(same)}")
+        if unknown:
+            parts.append(
+                f"how far Go is from the best of Python this run cannot tell in {listed(unknown)}"
+            )
         if parts:
             yield Sentence(f"{_sentence_case(self._where + '; '.join(parts))}.", tuple(claims))
 
-    def _alike(self) -> Iterator[str]:
-        """In what Go and the best of Python are alike, and how far they can be from it at most."""
+    def _alike(self) -> tuple[list[str], list[str]]:
+        """In what Go and the best of Python are alike, with a bound, and in what that is open.
+
+        An interval that reaches beyond `SAME` shows no difference, and no likeness either.
+        """
+        same, unknown = [], []
         for key, what in _ALIKE_IN.items():
             headline = self._headlines.get(key)
             best = None if headline is None else headline.best(self._python)
@@ -218,8 +227,12 @@ class _View:
             if found is not None and found.ratio is not None and found.outcome is Outcome.ALIKE:
                 low, high = found.ratio.interval or (0.0, math.inf)
                 farthest = max(high, 1 / low) if low > 0 else math.inf
-                bound = f" (less than {below(farthest)} times apart)" if farthest < SAME else ""
-                yield f"{what} {under(headline)}{bound}"
+                where = f"{what} {under(headline)}"
+                if farthest < SAME:
+                    same.append(f"{where} (less than {below(farthest)} times apart)")
+                else:
+                    unknown.append(where)
+        return same, unknown
 
     def elsewhere(self) -> Iterator[Sentence]:
         """The same questions, in a sentence, of the placement that is not the first."""

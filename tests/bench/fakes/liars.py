@@ -297,6 +297,13 @@ LIES = [
         "do not cut its measured time",
     ),
     Lie(
+        "commands in no time",
+        REPLICATE,
+        "run",
+        lambda a: a.update(slices=[[0, 1], [a["slices"][-1][0], a["commands"] - 1]]),
+        "do not cut its measured time",
+    ),
+    Lie(
         "slices that do not add up",
         REPLICATE,
         "run",

@@ -116,3 +116,11 @@ def test_where_go_does_not_matter_is_said_with_how_far_it_may(examine: Examine) 
         r"in throughput with one command at a time \(less than 1\.\d times apart\)", said
     )
     assert "throughput with 64 outstanding (less than 1." in said
+
+
+def test_what_is_open_is_not_said_to_be_alike(examine: Examine) -> None:
+    """An interval that reaches far beyond 1 shows no difference, and no likeness."""
+    found = texts(examine(behaviours=alike(spread=1.2), **LOADS, deployed=True))
+    [said] = [text for text in found if "Go is from the best of Python" in text]
+    assert "cannot tell in throughput with one command at a time" in said
+    assert "cannot be told apart in throughput with one command" not in said
