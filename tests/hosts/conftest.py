@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from ray.cluster_utils import Cluster
 
 HOSTS = 3
+PATIENCE_S = 240.0
 # Its agents are slow to start where much else runs: then they must be waited for.
 SLOW = {
     "RAY_raylet_start_wait_time_s": "300",
@@ -44,6 +45,11 @@ def ray_cluster() -> Iterator[Cluster]:
 
 @pytest.fixture
 def address(ray_cluster: Cluster) -> str:
-    """Where a driver finds it."""
+    """Where a driver finds it, once it has noticed which of its hosts an earlier test has killed.
+
+    Ray gives a new driver any host of the driver's address that it believes to live, and all of
+    these have one address: a driver that was given a dead one would die of that.
+    """
+    ray_cluster.wait_for_nodes(PATIENCE_S)
     found: str = ray_cluster.address
     return found
