@@ -16,7 +16,8 @@ from raftmark.bench.runs.forms import Asked
 from raftmark.hosts.keeper import Keeper
 from tests.conformance.waiting import looks
 
-from .test_clusters import PATIENCE_S, await_nothing
+from .conftest import PATIENCE_S
+from .test_clusters import await_nothing
 
 SECRET = "s" * 64
 WITHIN_S = 60.0

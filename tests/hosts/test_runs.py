@@ -22,7 +22,8 @@ from tests.bench.support import fake, write_table
 from tests.conformance.waiting import looks
 from tests.raftmark.test_cli import RAFTMARK
 
-from .test_clusters import PATIENCE_S, await_nothing
+from .conftest import PATIENCE_S
+from .test_clusters import await_nothing
 
 pytestmark = pytest.mark.timeout(900)
 
