@@ -170,7 +170,8 @@ test-report: setup-test
 test-rest: setup-test
 	$(BIN)/pytest $(addprefix --ignore=,$(CLUSTERS) $(CORES) $(HARNESS) $(HOSTS) $(INTERPRETERS) $(REPORT))
 
-# Other people's Rafts. PEER names one of them, else it is all; NEMESIS is for how many seconds each.
+# Other people's Rafts. PEER names one of them, else it is all; NEMESIS is for how many seconds each;
+# KEEP=1 keeps what they did, for the table of docs/peers.md.
 NEMESIS := 60
 
 GO_PEERS := peers/adapter peers/hashicorp peers/etcd
@@ -181,7 +182,8 @@ lint-peers: setup-test
 test-peers: lint-peers
 	@for peer in $(GO_PEERS); do (cd $$peer && go test -count 1 ./...) || exit; done
 	$(BIN)/raftmark peers $(PEER)
-	$(BIN)/python -m pytest -p tests.peers.suite tests/conformance $(PEER:%=--contender %)
+	$(BIN)/python -m pytest -p tests.peers.suite tests/conformance $(PEER:%=--contender %) \
+	  $(if $(KEEP),--write-peers docs/peers.md)
 	$(BIN)/python -m pytest -p tests.peers.suite tests/linearizability/test_histories.py \
 	  --nemesis-seconds $(NEMESIS) --timeout 0 $(PEER:%=--contender %)
 

@@ -20,7 +20,6 @@ type silent struct {
 func (s *silent) Begin(bool) (Life, error)                  { s.begun++; return s, nil }
 func (s *silent) Address() string                           { return "127.0.0.1:1" }
 func (s *silent) SetPeers(map[raft.NodeID]string)           {}
-func (s *silent) Counters() raft.Counters                   { return raft.Counters{Saves: 3} }
 func (s *silent) Close() error                              { return nil }
 func (s *silent) Do(*raft.Command) raft.Outcome             { select {} }
 func (s *silent) Propose(raft.Proposal)                     {}

@@ -43,11 +43,11 @@ func (n *Node) Replicate(
 	defer stop(nil)
 	go func() {
 		err := workload.Pass(ctx, spec.Warmup-time.Since(start), share)
-		before = n.Library.Counters()
+		before = n.Counted.Sums()
 		if err == nil {
 			err = workload.Pass(ctx, spec.Length()-time.Since(start), share)
 		}
-		after = n.Library.Counters()
+		after = n.Counted.Sums()
 		measured <- err
 	}()
 	// A library that is shut down may leave a command without an answer, and its client with it.
@@ -122,7 +122,7 @@ func (n *Node) Offered(
 			}
 			for len(sent) > 0 {
 				if load.Warm() {
-					before = n.Library.Counters()
+					before = n.Counted.Sums()
 				}
 				var commands []*raft.Command
 				commands, sent = load.Take(sent, time.Since(start))
@@ -145,7 +145,7 @@ func (n *Node) Offered(
 	if failure != nil {
 		return nil, failure
 	}
-	result := load.Result(startNs, before, n.Library.Counters())
+	result := load.Result(startNs, before, n.Counted.Sums())
 	result.Node, result.Client, result.SenderCPUNs = leader, openDescription, cpu.Nanoseconds()
 	return result, nil
 }

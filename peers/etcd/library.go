@@ -27,15 +27,9 @@ const (
 // A library is the node through all its lives.
 type library struct {
 	*adapter.Surroundings
-	network  *network
-	living   atomic.Pointer[life]
-	counters counters
-	memory   *raft.MemoryStorage // what outlasts a life, without a disk
-}
-
-// counters are those of all lives.
-type counters struct {
-	messages, bytes, saves, saveNs, entries atomic.Int64
+	network *network
+	living  atomic.Pointer[life]
+	memory  *raft.MemoryStorage // what outlasts a life, without a disk
 }
 
 func newLibrary(s *adapter.Surroundings) (*library, error) {
@@ -46,7 +40,7 @@ func newLibrary(s *adapter.Surroundings) (*library, error) {
 			finestTick)
 	}
 	var err error
-	l.network, err = listen(s, &l.counters, l.deliver)
+	l.network, err = listen(s, l.deliver)
 	return l, err
 }
 
@@ -105,18 +99,6 @@ func (l *library) Address() string { return l.network.Addr().String() }
 
 // SetPeers says where the peers are.
 func (l *library) SetPeers(peers map[core.NodeID]string) { l.network.setPeers(peers) }
-
-// Counters are of all lives.
-func (l *library) Counters() core.Counters {
-	c := &l.counters
-	return core.Counters{
-		Messages: int(c.messages.Load()),
-		Bytes:    new(int(c.bytes.Load())),
-		Saves:    int(c.saves.Load()),
-		SaveNs:   c.saveNs.Load(),
-		Entries:  int(c.entries.Load()),
-	}
-}
 
 // Close ends the network.
 func (l *library) Close() error { return l.network.end() }

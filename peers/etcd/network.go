@@ -4,7 +4,6 @@ import (
 	"bufio"
 	"context"
 	"encoding/binary"
-	"errors"
 	"io"
 	"net"
 	"slices"
@@ -30,29 +29,29 @@ const (
 type network struct {
 	net.Listener
 	*adapter.Surroundings
-	counters *counters
-	deliver  func(*raftpb.Message)
-	running  context.Context
-	stop     context.CancelFunc
-	working  sync.WaitGroup
+	deliver func(*raftpb.Message)
+	running context.Context
+	stop    context.CancelFunc
+	working sync.WaitGroup
 
 	mu    sync.Mutex
 	peers map[core.NodeID]*peer
 }
 
-func listen(
-	s *adapter.Surroundings, counters *counters, deliver func(*raftpb.Message),
-) (*network, error) {
+func listen(s *adapter.Surroundings, deliver func(*raftpb.Message)) (*network, error) {
 	socket, err := net.Listen("tcp", s.Place.Address)
 	if err != nil {
 		return nil, err
 	}
 	n := &network{
-		Listener: socket, Surroundings: s, counters: counters, deliver: deliver,
-		peers: map[core.NodeID]*peer{},
+		Listener: socket, Surroundings: s, deliver: deliver, peers: map[core.NodeID]*peer{},
 	}
 	n.running, n.stop = context.WithCancel(context.Background())
-	n.working.Go(n.accept)
+	n.working.Go(func() {
+		adapter.Accept(socket, n.running.Done(), func(conn net.Conn) {
+			n.working.Go(func() { n.hear(conn) })
+		})
+	})
 	return n, nil
 }
 
@@ -91,7 +90,7 @@ func (n *network) setPeers(addresses map[core.NodeID]string) {
 func (n *network) send(messages []raftpb.Message) (lost []uint64) {
 	for i := range messages {
 		m := &messages[i]
-		n.counters.messages.Add(1)
+		n.Counted.Messages.Add(1)
 		delay, arrives := n.Passage(n.Node, core.NodeID(m.To))
 		switch p := n.peer(m.To); {
 		case !arrives:
@@ -122,21 +121,6 @@ func appendFrame(b []byte, m *raftpb.Message) []byte {
 		panic(err) // There is room for it.
 	}
 	return b
-}
-
-func (n *network) accept() {
-	for {
-		conn, err := n.Accept()
-		if errors.Is(err, net.ErrClosed) {
-			return
-		}
-		if err != nil {
-			// Of files there may be enough again when others have ended.
-			n.pass(lastWait)
-			continue
-		}
-		n.working.Go(func() { n.hear(conn) })
-	}
 }
 
 // pass lets time pass, but for the network's end.
@@ -256,7 +240,7 @@ func (p *peer) write(conn net.Conn) {
 			return
 		}
 		sent, err := conn.Write(frames)
-		p.network.counters.bytes.Add(int64(sent))
+		p.network.Counted.Bytes.Add(int64(sent))
 		if err != nil {
 			return
 		}

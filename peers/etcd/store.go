@@ -16,6 +16,7 @@ import (
 	"go.etcd.io/raft/v3/raftpb"
 	"go.uber.org/zap"
 
+	"raftmark/peers/adapter"
 	core "raftmark/raft"
 )
 
@@ -23,7 +24,7 @@ import (
 // write-ahead log, and its snapshots.
 type store struct {
 	*raft.MemoryStorage
-	counters  *counters
+	counted   *adapter.Counters
 	wal       *wal.WAL // nil in memory
 	snapshots *snap.Snapshotter
 	isNew     bool
@@ -36,12 +37,12 @@ func (l *library) open() (*store, error) {
 		if isNew {
 			l.memory = raft.NewMemoryStorage()
 		}
-		return &store{MemoryStorage: l.memory, counters: &l.counters, isNew: isNew}, nil
+		return &store{MemoryStorage: l.memory, counted: l.Counted, isNew: isNew}, nil
 	}
 	directory := filepath.Join(l.DataDir, fmt.Sprintf("node-%d.etcd", l.Node))
 	s := &store{
 		MemoryStorage: raft.NewMemoryStorage(),
-		counters:      &l.counters,
+		counted:       l.Counted,
 		snapshots:     snap.New(zap.NewNop(), filepath.Join(directory, "snap")),
 	}
 	if err := os.MkdirAll(filepath.Join(directory, "snap"), 0o777); err != nil {
@@ -142,9 +143,7 @@ func (s *store) save(ready raft.Ready) error {
 	}
 	err := s.Append(ready.Entries)
 	if ready.MustSync { // A commit index alone is written, and waits for nothing.
-		s.counters.saveNs.Add(time.Since(began).Nanoseconds())
-		s.counters.saves.Add(1)
-		s.counters.entries.Add(int64(len(ready.Entries)))
+		s.counted.Saved(began, len(ready.Entries))
 	}
 	return err
 }

@@ -32,16 +32,10 @@ type library struct {
 	tuned    bool
 	listener *listener
 	peers    atomic.Pointer[map[core.NodeID]string]
-	counters counters
 
 	// What outlasts a life in memory.
 	memory    *raft.InmemStore // nil on disk
 	snapshots raft.SnapshotStore
-}
-
-// counters are those of all lives.
-type counters struct {
-	messages, bytes, saves, saveNs, entries atomic.Int64
 }
 
 func newLibrary(s *adapter.Surroundings, tuned bool) (*library, error) {
@@ -56,7 +50,7 @@ func newLibrary(s *adapter.Surroundings, tuned bool) (*library, error) {
 	if err != nil {
 		return nil, err
 	}
-	l.listener = listen(socket, &l.counters.bytes, s.Gate)
+	l.listener = listen(socket, s)
 	l.peers.Store(&map[core.NodeID]string{})
 	return l, nil
 }
@@ -131,18 +125,6 @@ func (l *library) Address() string { return l.listener.Addr().String() }
 
 // SetPeers says where the peers are.
 func (l *library) SetPeers(peers map[core.NodeID]string) { l.peers.Store(&peers) }
-
-// Counters are of all lives.
-func (l *library) Counters() core.Counters {
-	c := &l.counters
-	return core.Counters{
-		Messages: int(c.messages.Load()),
-		Bytes:    new(int(c.bytes.Load())),
-		Saves:    int(c.saves.Load()),
-		SaveNs:   c.saveNs.Load(),
-		Entries:  int(c.entries.Load()),
-	}
-}
 
 // Close closes the port.
 func (l *library) Close() error { return l.listener.end() }

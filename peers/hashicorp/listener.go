@@ -1,10 +1,8 @@
 package main
 
 import (
-	"errors"
 	"net"
 	"sync"
-	"sync/atomic"
 	"time"
 
 	"github.com/hashicorp/raft"
@@ -16,8 +14,7 @@ import (
 // hung up on.
 type listener struct {
 	net.Listener
-	bytes   *atomic.Int64 // sent
-	gate    *adapter.Gate
+	node    *adapter.Surroundings
 	working sync.WaitGroup
 	closed  chan struct{}
 
@@ -25,32 +22,18 @@ type listener struct {
 	stream *stream // of the present life
 }
 
-func listen(socket net.Listener, bytes *atomic.Int64, gate *adapter.Gate) *listener {
-	l := &listener{Listener: socket, bytes: bytes, gate: gate, closed: make(chan struct{})}
-	l.working.Go(l.accept)
+func listen(socket net.Listener, node *adapter.Surroundings) *listener {
+	l := &listener{Listener: socket, node: node, closed: make(chan struct{})}
+	l.working.Go(func() { adapter.Accept(socket, l.closed, l.take) })
 	return l
 }
 
-func (l *listener) accept() {
-	for {
-		conn, err := l.Listener.Accept()
-		if errors.Is(err, net.ErrClosed) {
-			return
-		}
-		if err != nil {
-			// Of files there may be enough again when others have ended.
-			select {
-			case <-time.After(time.Second):
-			case <-l.closed:
-			}
-			continue
-		}
-		l.mu.Lock()
-		stream := l.stream
-		l.mu.Unlock()
-		if stream == nil || !stream.take(conn) {
-			conn.Close()
-		}
+func (l *listener) take(conn net.Conn) {
+	l.mu.Lock()
+	stream := l.stream
+	l.mu.Unlock()
+	if stream == nil || !stream.take(conn) {
+		conn.Close()
 	}
 }
 
@@ -158,14 +141,15 @@ type connection struct {
 
 func (c *connection) Read(b []byte) (int, error) {
 	n, err := c.Conn.Read(b)
-	c.stream.listener.gate.Pass()
+	c.stream.listener.node.Pass()
 	return n, err
 }
 
 func (c *connection) Write(b []byte) (int, error) {
-	c.stream.listener.gate.Pass()
+	node := c.stream.listener.node
+	node.Pass()
 	n, err := c.Conn.Write(b)
-	c.stream.listener.bytes.Add(int64(n))
+	node.Counted.Bytes.Add(int64(n))
 	return n, err
 }
 

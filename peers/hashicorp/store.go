@@ -23,8 +23,7 @@ func (c countedLog) StoreLogs(logs []*raft.Log) error {
 	c.library.Pass()
 	began := time.Now()
 	err := c.logStore.StoreLogs(logs)
-	c.library.counters.saved(began)
-	c.library.counters.entries.Add(int64(len(logs)))
+	c.library.Counted.Saved(began, len(logs))
 	return err
 }
 
@@ -50,7 +49,7 @@ func (w *watchedStore) SetUint64(key []byte, value uint64) error {
 	defer w.saving.Unlock()
 	began := time.Now()
 	err := w.StableStore.SetUint64(key, value)
-	w.library.counters.saved(began)
+	w.library.Counted.Saved(began, 0)
 	if err == nil && string(key) == string(currentTerm) {
 		w.newTerm(value)
 	}
@@ -61,14 +60,8 @@ func (w *watchedStore) Set(key, value []byte) error {
 	w.library.Pass()
 	began := time.Now()
 	err := w.StableStore.Set(key, value)
-	w.library.counters.saved(began)
+	w.library.Counted.Saved(began, 0)
 	return err
-}
-
-// saved notes a save.
-func (c *counters) saved(began time.Time) {
-	c.saveNs.Add(time.Since(began).Nanoseconds())
-	c.saves.Add(1)
 }
 
 // closing closes a store after an error, if it is one to be closed.

@@ -33,7 +33,7 @@ func (t *transport) ask(id raft.ServerID, request func() error) error {
 	if err := t.pass(t.library.Node, to); err != nil {
 		return err
 	}
-	t.library.counters.messages.Add(1)
+	t.library.Counted.Messages.Add(1)
 	if err := request(); err != nil {
 		return err
 	}
@@ -96,6 +96,6 @@ func (p *pipeline) AppendEntries(args *raft.AppendEntriesRequest, resp *raft.App
 	if !p.library.Perfect() {
 		return nil, errCut
 	}
-	p.library.counters.messages.Add(1)
+	p.library.Counted.Messages.Add(1)
 	return p.AppendPipeline.AppendEntries(args, resp)
 }

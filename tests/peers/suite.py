@@ -6,144 +6,77 @@ left out: the table has each level's tests as passed, failed by name, or not ask
 
 from __future__ import annotations
 
+import time
 from collections import Counter, defaultdict
-from collections.abc import Iterator
 from pathlib import Path
-from typing import Literal, NamedTuple
+from typing import NamedTuple
 
-import msgspec
 import pytest
 
-from raftmark.bench.contenders.conformance import COMPLETE, LEVELS
-from raftmark.bench.contenders.places import ROOT
-from raftmark.bench.contenders.registry import load_contenders
-
-TABLE = ROOT / "peers" / "contenders.toml"
-FINDINGS = ROOT / "peers" / "findings.toml"
-BEGIN, END = "<!-- made by make test-peers -->\n", "<!-- end of what is made -->\n"
-
-
-class Finding(msgspec.Struct, forbid_unknown_fields=True):
-    """Why some tests fail on some peers; tests are named `file::function`."""
-
-    peers: list[str]
-    tests: list[str]
-    whose: Literal["promise", "default", "fault", "adapter"] = msgspec.field(name="is")
-    why: str
-    rule: int | None = None
-
-    def __str__(self) -> str:
-        rule = "" if self.rule is None else f" (rule {self.rule})"
-        return f"{self.whose}{rule}: {self.why}"
-
-
-class Findings(msgspec.Struct, forbid_unknown_fields=True):
-    """All that are known."""
-
-    finding: list[Finding] = []
-
-    def of(self, peer: str, test: str) -> Finding | None:
-        """Return what is known of a test on a peer."""
-        known = (each for each in self.finding if peer in each.peers and test in each.tests)
-        return next(known, None)
-
-
-def read_findings() -> Findings:
-    """Return what `peers/findings.toml` says."""
-    return msgspec.toml.decode(FINDINGS.read_bytes(), type=Findings)
+from .findings import Findings, read_findings
+from .page import CONTENDERS, peers, table, write
+from .results import Result, Results, keep
 
 
 class Case(NamedTuple):
-    """A test of the suite, put to a peer."""
+    """A test of the suite with its parameters but for the peer, which is put to it."""
 
     peer: str
     level: str
-    name: str
+    test: str
+    parameters: str
 
 
 class Outcomes:
     """How each test went: passed, failed, or not asked for, with the features it needs."""
 
-    def __init__(self, findings: Findings) -> None:
-        self.findings = findings
+    def __init__(self) -> None:
+        self.waiting: set[Case] = set()
         self.passed: set[Case] = set()
         self.failed: set[Case] = set()
         self.not_offered: dict[Case, list[str]] = {}
 
-    def note(self, test: Case, report: pytest.TestReport) -> None:
+    def note(self, case: Case, report: pytest.TestReport) -> None:
         """Note a part of a test: its worst counts."""
+        if report.when == "teardown":
+            self.waiting.discard(case)
         if report.failed or (report.skipped and hasattr(report, "wasxfail")):
-            self.failed.add(test)
+            self.failed.add(case)
         elif report.skipped:
             missing = [what for key, what in report.user_properties if key == "not offered"]
-            self.not_offered[test] = [str(each) for each in missing] or ["what it is about"]
+            self.not_offered[case] = [str(each) for each in missing] or ["what it is about"]
         elif report.when == "call":
-            self.passed.add(test)
+            self.passed.add(case)
         self.passed -= self.failed
 
-    def level(self, peer: str) -> str:
-        """Return the highest level of which, and below which, a peer passes everything."""
-        reached = "none"
-        for level in LEVELS:
-            passed, failed = (
-                any((each.peer, each.level) == (peer, level) for each in tests)
-                for tests in (self.passed, self.failed)
+    def results(self, on: str) -> dict[str, Results]:
+        """Return the results of each peer on a day, of tests that were asked to the end."""
+        cases: defaultdict[tuple[str, str], list[Case]] = defaultdict(list)
+        for case in sorted({*self.passed, *self.failed, *self.not_offered}):
+            cases[case.peer, case.test].append(case)
+        for case in self.waiting:
+            cases.pop((case.peer, case.test), None)
+        results: defaultdict[str, Results] = defaultdict(dict)
+        for (peer, test), these in cases.items():
+            missing = Counter(what for each in these for what in self.not_offered.get(each, ()))
+            results[peer][test] = Result(
+                these[0].level,
+                on,
+                len(self.passed.intersection(these)),
+                [each.parameters for each in these if each in self.failed],
+                dict(sorted(missing.items())),
             )
-            lacks = level == COMPLETE and any(each.peer == peer for each in self.not_offered)
-            if failed or not passed or lacks:
-                break
-            reached = level
-        return reached
-
-    def table(self) -> str:
-        """Return the results as Markdown."""
-        columns = ["", "level reached", *LEVELS, "not offered, so not asked"]
-        lines = [f"| {' | '.join(columns)} |", "|---" * len(columns) + "|"]
-        asked = self.passed | self.failed
-        for peer in sorted({each.peer for each in asked}):
-            counts = [
-                " of ".join(
-                    str(len({t for t in tests if (t.peer, t.level) == (peer, level)}))
-                    for tests in (self.passed, asked)
-                )
-                for level in LEVELS
-            ]
-            features = Counter(
-                what
-                for t, missing in self.not_offered.items()
-                if t.peer == peer
-                for what in missing
-            )
-            skipped = ", ".join(f"{what} ({n})" for what, n in sorted(features.items()))
-            cells = [f"`{peer}`", self.level(peer), *counts, skipped]
-            lines.append(f"| {' | '.join(cells)} |")
-        return "\n".join([*lines, "", *self._failures()]) + "\n"
-
-    def _failures(self) -> Iterator[str]:
-        """Yield those that failed by name, and why where that is known."""
-        yield "| failed | on | is | rule | why |"
-        yield "|---|---|---|---|---|"
-        names: defaultdict[tuple[str, int], set[str]] = defaultdict(set)
-        known: dict[tuple[str, int], Finding | None] = {}
-        for test in self.failed:
-            finding = self.findings.of(test.peer, test.name.partition("[")[0])
-            known[test.name, id(finding)] = finding
-            names[test.name, id(finding)].add(test.peer)
-        for (name, which), peers in sorted(names.items()):
-            found = known[name, which]
-            whose, why = ("not known", "") if found is None else (found.whose, found.why)
-            rule = "" if found is None or found.rule is None else str(found.rule)
-            on = ", ".join(f"`{each}`" for each in sorted(peers))
-            yield f"| `{name}` | {on} | {whose} | {rule} | {why} |"
+        return results
 
 
 class Suite:
-    """The plugin; `page` is the document to write the table into, if any."""
+    """The plugin; `page` is the document to write the table into, if what it says is to be kept."""
 
-    def __init__(self, outcomes: Outcomes, page: Path | None) -> None:
-        self._outcomes = outcomes
+    def __init__(self, findings: Findings, page: Path | None) -> None:
+        self._outcomes = Outcomes()
+        self._findings = findings
         self._page = page
-        self._tests: dict[str, Case] = {}
+        self._cases: dict[str, Case] = {}
 
     @pytest.hookimpl(trylast=True)
     def pytest_collection_modifyitems(
@@ -158,25 +91,28 @@ class Suite:
             mark = item.get_closest_marker("level")
             if peer is None or mark is None:
                 continue
-            test = Case(peer, mark.args[0], name_of(item.nodeid, peer))
-            self._tests[item.nodeid] = test
-            if known := self._outcomes.findings.of(peer, test.name.partition("[")[0]):
+            case = Case(peer, mark.args[0], *name_of(item.nodeid, peer))
+            self._cases[item.nodeid] = case
+            self._outcomes.waiting.add(case)
+            if known := self._findings.of(peer, case.test, case.parameters):
                 item.add_marker(pytest.mark.xfail(reason=str(known), strict=False))
 
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
         """Note how a test went."""
-        if report.nodeid in self._tests:
-            self._outcomes.note(self._tests[report.nodeid], report)
+        if report.nodeid in self._cases:
+            self._outcomes.note(self._cases[report.nodeid], report)
 
     def pytest_terminal_summary(self, terminalreporter: pytest.TerminalReporter) -> None:
-        """Show the table, and write it into the page."""
-        table = self._outcomes.table()
+        """Show the table; keep the results and write them into the page, if that was asked for."""
+        results = self._outcomes.results(time.strftime("%Y-%m-%d", time.gmtime()))
+        if not results:
+            return
         terminalreporter.section("peers")
-        terminalreporter.write(table)
+        terminalreporter.write(table(results, self._findings))
         if self._page is not None:
-            before, rest = self._page.read_text(encoding="utf-8").split(BEGIN)
-            after = rest.split(END)[1]
-            self._page.write_text(f"{before}{BEGIN}\n{table}\n{END}{after}", encoding="utf-8")
+            for peer, these in results.items():
+                keep(peer, these)
+            write(self._page)
 
 
 def reads_what_another_wrote(item: pytest.Item) -> bool:
@@ -186,26 +122,26 @@ def reads_what_another_wrote(item: pytest.Item) -> bool:
     return parameters.get("reader_name", writer) != writer
 
 
-def name_of(nodeid: str, peer: str) -> str:
-    """Return a test's file, function and parameters but for the peer."""
+def name_of(nodeid: str, peer: str) -> tuple[str, str]:
+    """Return a test's file and function, and its parameters but for the peer."""
     path, _, function = nodeid.partition("::")
     name, _, parameters = function.removesuffix("]").partition("[")
-    rest = "-".join(part for part in parameters.split(peer) if part).strip("-")
-    return f"{Path(path).name}::{name}" + (f"[{rest}]" if rest else "")
+    rest = (part.strip("-") for part in parameters.split(peer))
+    return f"{Path(path).name}::{name}", "-".join(part for part in rest if part)
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
-    parser.addoption("--write-peers", type=Path, metavar="PATH", help="write the table into PATH")
+    parser.addoption(
+        "--write-peers",
+        type=Path,
+        metavar="PATH",
+        help="keep the results in docs/peers, and write the table of all that are kept into PATH",
+    )
 
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_configure(config: pytest.Config) -> None:
     """Put all peers to it, if none are named."""
-    config.option.contenders_file = TABLE
+    config.option.contenders_file = CONTENDERS
     config.option.contender = config.option.contender or peers()
-    config.pluginmanager.register(Suite(Outcomes(read_findings()), config.option.write_peers))
-
-
-def peers() -> list[str]:
-    """Return the names of all peers."""
-    return [name for name, spec in load_contenders(TABLE).items() if spec.peer is not None]
+    config.pluginmanager.register(Suite(read_findings(), config.option.write_peers))
