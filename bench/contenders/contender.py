@@ -76,6 +76,10 @@ class ContenderFailed(Exception):
         return ContenderFailed(self.message, self.stderr)
 
 
+class ContenderHung(ContenderFailed):
+    """The contender lives, and has not replied in time."""
+
+
 class Patience:
     """The seconds that several replies have together, from now on; `step` is what they are for."""
 
@@ -272,7 +276,8 @@ class Contender:
                     continue
             limit = patience or f"{timeout:.3g} s"
             stopped = " (its process is stopped)" if self._is_stopped() else ""
-            raise self._failed(f"hung{stopped}: no reply to '{op}' within {limit}")
+            message = f"hung{stopped}: no reply to '{op}' within {limit}"
+            raise ContenderHung(message, self.stderr_tail())
 
     def send_line(self, line: bytes) -> None:
         """Send `line` as it is, with a newline: for input that is not a proper request."""

@@ -17,7 +17,13 @@ from typing import Any, NamedTuple, Self
 
 import msgspec
 
-from raftmark.bench.contenders.contender import Contender, ContenderError, ContenderFailed, Patience
+from raftmark.bench.contenders.contender import (
+    Contender,
+    ContenderError,
+    ContenderFailed,
+    ContenderHung,
+    Patience,
+)
 from raftmark.bench.contenders.orphans import environment
 from raftmark.bench.contenders.registry import ContenderSpec, Hello
 from raftmark.bench.contenders.variants import deployed
@@ -47,12 +53,22 @@ from raftmark.bench.runs.forms import (
 from raftmark.bench.runs.results import ElectionResult, ReplicateResult, Result, parse_result
 from raftmark.bench.runs.store import DATA_PREFIX, Run, explained, now
 
-# Generous for a slow machine, and still little against a profile's patience.
-_LAUNCH_TIMEOUT_S = _START_TIMEOUT_S = 10.0
+# An interpreter starts within a second, and within ten where ten times as much is to be done as the
+# machine can do. As deployed each node has one: a cluster gives them a minute to listen, and then
+# says itself which one has not.
+_LAUNCH_TIMEOUT_S = 60.0
+_START_TIMEOUT_S = 90.0
+# So long a cluster may take to settle before a load, which then begins all the same.
+_SETTLING_S = 10.0
+# But who is to be connected needs a leader, and a busy machine may need many elections for one.
+_LEADER_TIMEOUT_S = 60.0
 # Hosts have to be found, and an interpreter started on each that holds a node's program.
 _PLACING_TIMEOUT_S = 120.0
-_STOP_TIMEOUT_S = 10.0
+# A cluster kills those of its nodes' programs that have not ended after ten seconds.
+_STOP_TIMEOUT_S = 30.0
 _STAGGER_S = 0.02
+_BEGINNINGS = ("launch", "start")
+_BUSY = "; that is long even for a busy machine: see what else runs there, and measure again"
 _BESIDE_LEADER = ("replicate", "offered", "service")
 _CHECK_TIMEOUT_S = 15.0
 _CHECK_TIMEOUT_PER_RUN_SECOND = 20.0
@@ -209,6 +225,9 @@ def _conduct(planned: Planned, spec: ContenderSpec, run: Run, life: Life) -> _St
         )
         try:
             yield from _go_through(progress, planned, spec, cluster, life, run.path)
+        except ContenderHung as error:
+            advice = _BUSY if progress.stage in _BEGINNINGS else ""
+            failure = Failure(progress.stage, error.message + advice, error.stderr)
         except ContenderFailed as error:
             failure = Failure(progress.stage, error.message, error.stderr)
         except ContenderError as error:
@@ -286,29 +305,29 @@ def _go_through(
 
     with life.present(launch) as contender:
         reply = contender.send_as(Hello, "hello")
-        starting_s = _PLACING_TIMEOUT_S if spec.elsewhere else _LAUNCH_TIMEOUT_S
-        hello = contender.wait_for(reply, "hello", starting_s)
+        placing_s = _PLACING_TIMEOUT_S if spec.elsewhere else 0.0
+        hello = contender.wait_for(reply, "hello", max(placing_s, _LAUNCH_TIMEOUT_S))
         if "snapshot" not in hello.features and not cluster.get("snapshot_entries"):
             # It takes none as it is, and need not know the field that says so.
             cluster.pop("snapshot_entries", None)
 
         progress.enter("start")
-        nodes = start(contender, cluster, starting_s)
+        nodes = start(contender, cluster, max(placing_s, _START_TIMEOUT_S))
         progress.node_hosts = read_hosts(contender.events, life.events_before) or None
         if cell.links is not None:
             # The first leader is elected on perfect links: how long that takes is not measured.
             _stagger(contender, cluster["nodes"])
-            settle(contender, Patience(_START_TIMEOUT_S, "start"), led=True)
+            settle(contender, Patience(_SETTLING_S, "start"), led=True)
             contender.call("links", reply_timeout=_START_TIMEOUT_S, **cell.links)
         if cell.followers is not None:
             _hand_over(contender)
         if cell.workload["name"] in _BESIDE_LEADER:
             # What the cluster holds when idle is read of one that has settled, as the run awaits.
-            settle(contender, Patience(_START_TIMEOUT_S, "start"), led=True)
+            settle(contender, Patience(_SETTLING_S, "start"), led=True)
 
         if cell.turns_ms is not None:
             # Who waits for a leader still must not be stopped time and again meanwhile.
-            settle(contender, Patience(_START_TIMEOUT_S, "start"), led=True)
+            settle(contender, Patience(_SETTLING_S, "start"), led=True)
 
         progress.enter("run")
         sent_ns = time.monotonic_ns()
@@ -368,10 +387,12 @@ def _clients_of(contender: Contender, cell: Cell) -> AbstractContextManager[Clie
     """Return who is connected to a cluster that has settled, if the workload is theirs."""
     if cell.workload["name"] != "service":
         return nullcontext()
-    nodes = settle(contender, Patience(_START_TIMEOUT_S, "start"), led=True)
+    nodes = settle(contender, Patience(_LEADER_TIMEOUT_S, "start"), led=True)
     leader = next((node.id for node in nodes if node.role == "leader"), None)
     if leader is None:
-        raise ContenderFailed("no node leads whom clients could be connected to")
+        raise ContenderFailed(
+            f"within {_LEADER_TIMEOUT_S:g} s no node led to which clients could be connected"
+        )
     return Clients(contender, cell, leader)
 
 
@@ -391,7 +412,7 @@ def start(
 
 def _hand_over(contender: Contender) -> None:
     """Let the node lead whose program is the contender's own, whoever was elected."""
-    settle(contender, Patience(_START_TIMEOUT_S, "start"), led=True)
+    settle(contender, Patience(_SETTLING_S, "start"), led=True)
     contender.call("transfer", reply_timeout=_START_TIMEOUT_S, node=LEADS)
 
 

@@ -7,7 +7,9 @@ from typing import Any
 import msgspec
 import pytest
 
-from raftmark.bench.contenders.contender import Patience
+from raftmark.bench.contenders.contender import ContenderFailed, Patience
+from raftmark.bench.design.cells import service_cell
+from raftmark.bench.experiment import trial
 from raftmark.bench.experiment.check import settle
 from tests.bench.support import PATIENCE
 
@@ -47,3 +49,10 @@ def test_a_cluster_that_is_to_be_led_is_waited_for(led: bool, looks: int) -> Non
     contender: Any = Beginning(4)
     settle(contender, Patience(PATIENCE, "start"), led=led)
     assert contender.asked == looks
+
+
+def test_clients_are_not_connected_where_nobody_leads(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(trial, "_LEADER_TIMEOUT_S", 0.1)
+    contender: Any = Beginning(1 << 30)
+    with pytest.raises(ContenderFailed, match=r"within 0\.1 s no node led to which clients"):
+        trial._clients_of(contender, service_cell(1))

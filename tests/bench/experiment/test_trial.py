@@ -13,6 +13,8 @@ from raftmark.bench.contenders.variants import Mixture
 from raftmark.bench.design.cells import catch_up_cell, mixture_cell
 from raftmark.bench.design.schedule import Planned
 from raftmark.bench.design.specification import Cell
+from raftmark.bench.experiment import clients
+from raftmark.bench.experiment import trial as trial_module
 from raftmark.bench.experiment.check import Node, _differences
 from raftmark.bench.experiment.host import taking_part
 from raftmark.bench.experiment.measure import End
@@ -22,6 +24,7 @@ from raftmark.bench.experiment.trial import run_trial
 from raftmark.bench.runs.forms import Trial
 from raftmark.bench.runs.plan import remaining
 from raftmark.bench.runs.store import Run
+from raftmark.programs import program
 from raftmark.raft.messages import Command as RaftCommand
 from raftmark.raft.messages import Entry as RaftEntry
 from raftmark.raft.state_machine import StateMachine, log_hash
@@ -188,9 +191,28 @@ def test_a_broken_safety_rule_is_found_and_keeps_the_result(tmp_path, fault, cel
     assert trial.result is not None
 
 
+@pytest.mark.parametrize(("operation", "limit"), [("hello", "LAUNCH"), ("start", "START")])
+def test_a_beginning_that_takes_too_long_says_what_may_be_the_cause(
+    tmp_path, monkeypatch, operation, limit
+):
+    monkeypatch.setattr(trial_module, f"_{limit}_TIMEOUT_S", 0.2)
+    trial = run_fake(tmp_path, fake("hangs", operation))
+    assert trial.failure is not None
+    assert trial.failure.message.startswith(f"hung: no reply to '{operation}' within 0.2 s; ")
+    assert "see what else runs there" in trial.failure.message
+
+
+def test_a_cluster_is_waited_for_no_shorter_than_it_waits_for_its_programs():
+    # So that it says which of them has not started, or has to be killed.
+    assert trial_module._START_TIMEOUT_S > program.START_S
+    assert trial_module._STOP_TIMEOUT_S > program.STOP_S
+    assert clients._SERVE_TIMEOUT_S > program.START_S
+
+
 def test_a_node_that_never_catches_up_is_found(tmp_path, monkeypatch):
-    monkeypatch.setattr("raftmark.bench.experiment.trial._CHECK_TIMEOUT_S", 1.0)
-    monkeypatch.setattr("raftmark.bench.experiment.trial._CHECK_TIMEOUT_PER_RUN_SECOND", 1)
+    monkeypatch.setattr(trial_module, "_SETTLING_S", 0.1)
+    monkeypatch.setattr(trial_module, "_CHECK_TIMEOUT_S", 1.0)
+    monkeypatch.setattr(trial_module, "_CHECK_TIMEOUT_PER_RUN_SECOND", 1)
     trial = run_fake(tmp_path, fake("unsafe", "unapplied"))
     assert trial.failure is not None
     assert "do not settle" in trial.failure.message
