@@ -17,8 +17,10 @@ import (
 const (
 	// answerTime is how long an answer is waited for, or a handshake, before another node is asked.
 	answerTime = 5 * time.Second
-	// pause is how long a client waits that found nobody who leads.
-	pause = 5 * time.Millisecond
+	// firstPause is how long a client waits that has found nobody who leads, and then twice as long
+	// each time, up to lastPause: thousands who ask all the time who leads would hold up the election.
+	firstPause = 5 * time.Millisecond
+	lastPause  = 80 * time.Millisecond
 )
 
 // A client is a session with its connection. It belongs to one goroutine.
@@ -30,6 +32,7 @@ type client struct {
 	at       string   // whom it speaks to, or is going to
 	conn     net.Conn
 	reader   *clientport.Reader
+	pause    time.Duration // the next one
 	frame    []byte
 	answered uint64 // the last serial that was
 	counts   *counts
@@ -58,32 +61,28 @@ func (s *Spec) clients(counts *counts) []*client {
 			secret:  secret,
 			nodes:   nodes,
 			at:      cmp.Or(s.Services[s.Leader], nodes[number%len(nodes)]),
+			pause:   firstPause,
 			counts:  counts,
 		}
 	}
 	return all
 }
 
-// connect has the client connected to whom it is going to speak to.
+// connect has the client connected to whom it is going to speak to, unless ctx ends before.
 func (c *client) connect(ctx context.Context) error {
-	ctx, cancel := context.WithTimeout(ctx, answerTime)
-	defer cancel()
 	conn, err := (&net.Dialer{}).DialContext(ctx, "tcp", c.at)
 	if err != nil {
 		return err
 	}
+	defer context.AfterFunc(ctx, func() { conn.Close() })()
 	reader := clientport.NewReader(conn)
-	deadline, _ := ctx.Deadline()
-	if err = conn.SetDeadline(deadline); err == nil {
-		err = clientport.Greet(conn, reader, c.name, c.secret)
-	}
-	if err != nil {
+	if err := clientport.Greet(conn, reader, c.name, c.secret); err != nil {
 		conn.Close()
 		return err
 	}
 	c.conn, c.reader = conn, reader
 	c.counts.connects.Add(1)
-	return conn.SetDeadline(time.Time{})
+	return nil
 }
 
 func (c *client) hangUp() {
@@ -110,6 +109,7 @@ func (c *client) do(ctx context.Context, command *raft.Command) error {
 			c.goOn("", ctx)
 		case answer.Code == "":
 			c.answered = command.Serial
+			c.pause = firstPause
 			return nil
 		case answer.Code == raft.NotLeader:
 			c.counts.redirects.Add(1)
@@ -125,7 +125,7 @@ func (c *client) do(ctx context.Context, command *raft.Command) error {
 // ask sends the command once, and waits for its answer.
 func (c *client) ask(ctx context.Context, serial uint64) (a clientport.Answer, err error) {
 	if c.conn == nil {
-		if err := c.connect(ctx); err != nil {
+		if err := c.reconnect(ctx); err != nil {
 			return a, err
 		}
 	}
@@ -141,6 +141,12 @@ func (c *client) ask(ctx context.Context, serial uint64) (a clientport.Answer, e
 	return a, err
 }
 
+func (c *client) reconnect(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(ctx, answerTime)
+	defer cancel()
+	return c.connect(ctx)
+}
+
 // goOn lets the client speak to another node: the one that leads, if that is known, and else the
 // next one, after a pause.
 func (c *client) goOn(leader string, ctx context.Context) {
@@ -151,7 +157,8 @@ func (c *client) goOn(leader string, ctx context.Context) {
 	}
 	c.at = c.nodes[(slices.Index(c.nodes, c.at)+1)%len(c.nodes)]
 	select {
-	case <-time.After(pause):
+	case <-time.After(c.pause):
 	case <-ctx.Done():
 	}
+	c.pause = min(2*c.pause, lastPause)
 }

@@ -14,7 +14,8 @@ import (
 const (
 	// dialling is how many clients connect at the same time.
 	dialling = 128
-	// connectTime is how long all of them may take, and lastTime what is under way at the end.
+	// connectTime is how long all of them may take, each of them as long as that, and lastTime what is
+	// under way at the end.
 	connectTime = 60 * time.Second
 	lastTime    = 30 * time.Second
 	// lastLateness is how late a client of an open loop may be: the load is too much then.
@@ -37,16 +38,19 @@ type Load struct {
 func Connect(spec *Spec) (*Load, error) {
 	counts := new(counts)
 	l := &Load{spec: spec, clients: spec.clients(counts), counts: counts, tally: newTally(spec)}
-	ctx, cancel := context.WithTimeout(context.Background(), connectTime)
+	whole, cancel := context.WithTimeout(context.Background(), connectTime)
 	defer cancel()
 	started := time.Now()
-	group, ctx := errgroup.WithContext(ctx)
+	group, ctx := errgroup.WithContext(whole)
 	group.SetLimit(dialling)
 	for _, c := range l.clients[:spec.all()-spec.Come] {
 		group.Go(func() error { return c.connect(ctx) })
 	}
 	if err := group.Wait(); err != nil {
 		l.Close()
+		if whole.Err() != nil {
+			err = fmt.Errorf("the others have taken more than %v, long even for a busy machine", connectTime)
+		}
 		connected := counts.connects.Load()
 		return nil, fmt.Errorf("%d of %d clients are connected: %w", connected, spec.all()-spec.Come, err)
 	}

@@ -1,11 +1,15 @@
 package clients
 
 import (
+	"context"
+	"net"
 	"strings"
 	"sync"
 	"sync/atomic"
 	"testing"
+	"time"
 
+	"raftmark/clientport"
 	"raftmark/raft"
 	"raftmark/serving"
 )
@@ -182,6 +186,50 @@ func TestWhoCannotConnectSaysHowManyCould(t *testing.T) {
 	spec := &Spec{Services: map[string]string{"1": address}, Connections: 3, Keys: 1, Session: "s", DurationS: 1}
 	if _, err := Connect(spec); err == nil || !strings.Contains(err.Error(), "0 of 3 clients are connected") {
 		t.Errorf("it ends with %v", err)
+	}
+}
+
+// A pause doubles with each try that finds nobody who leads, and begins anew after an answer.
+func TestWhoFindsNobodyAsksEverMoreSeldom(t *testing.T) {
+	var tries atomic.Int64
+	n := open(t, func(p raft.Proposal) raft.Outcome {
+		if p.Command.Serial == 1 && tries.Add(1) <= 6 {
+			return raft.Outcome{Err: &raft.Error{Code: raft.Unavailable}}
+		}
+		return applies(p)
+	})
+	spec := &Spec{Services: map[string]string{"1": n.Address()}, Connections: 1, Keys: 10, Session: "s"}
+	c := spec.clients(new(counts))[0]
+	t.Cleanup(c.hangUp)
+	command := c.Next()
+	c.frame = clientport.AppendCommand(nil, command)
+	for _, want := range []time.Duration{5, 10, 20, 40, 80, 80} {
+		if c.pause != want*time.Millisecond {
+			t.Errorf("the pause is %v, not %d ms", c.pause, want)
+		}
+		if answer, err := c.ask(t.Context(), command.Serial); err != nil || answer.Code != raft.Unavailable {
+			t.Fatal(answer, err)
+		}
+		c.goOn("", t.Context())
+	}
+	if err := c.do(t.Context(), command); err != nil || c.pause != firstPause {
+		t.Errorf("%v; the next pause is %v", err, c.pause)
+	}
+}
+
+// Who connects gives up when its time is over, whatever it waits for.
+func TestConnectingEndsWithItsTime(t *testing.T) {
+	silent, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer silent.Close()
+	spec := &Spec{Services: map[string]string{"1": silent.Addr().String()}, Connections: 1, Keys: 1, Session: "s"}
+	c := spec.clients(new(counts))[0]
+	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Millisecond)
+	defer cancel()
+	if err := c.connect(ctx); err == nil || c.conn != nil {
+		t.Errorf("it is connected: %v", err)
 	}
 }
 
