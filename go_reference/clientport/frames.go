@@ -9,6 +9,9 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"net"
+	"os"
+	"time"
 
 	"github.com/tinylib/msgp/msgp"
 )
@@ -106,6 +109,20 @@ func (r *Reader) Waiting() bool {
 	}
 	ahead, err := r.buffered.Peek(whole)
 	return err == nil && r.buffered.Buffered()-whole >= int(binary.LittleEndian.Uint32(ahead[r.taken:]))
+}
+
+// Ended reports whether the connection that is read has ended, without waiting for more than a moment.
+// It does not see the end behind more frames than there is room for.
+func (r *Reader) Ended(conn net.Conn) bool {
+	// A deadline that has passed already would let nothing be read.
+	if conn.SetReadDeadline(time.Now().Add(time.Millisecond)) != nil {
+		return true
+	}
+	_, err := r.buffered.Peek(r.buffered.Buffered() + 1)
+	if conn.SetReadDeadline(time.Time{}) != nil {
+		return true
+	}
+	return err != nil && !errors.Is(err, os.ErrDeadlineExceeded) && !errors.Is(err, bufio.ErrBufferFull)
 }
 
 // cutShort is the end of a stream within a frame.

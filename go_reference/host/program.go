@@ -30,12 +30,13 @@ type program struct {
 // it is the one node of a cluster that is here.
 type site struct {
 	Deployed
-	id      raft.NodeID
-	clients *serving.Service // nil before serve
-	running context.Context
-	cancel  context.CancelCauseFunc
-	working sync.WaitGroup // the workload
-	busy    atomic.Bool    // with a workload
+	id       raft.NodeID
+	refusals refusals
+	clients  *serving.Service // nil before serve
+	running  context.Context
+	cancel   context.CancelCauseFunc
+	working  sync.WaitGroup // the workload
+	busy     atomic.Bool    // with a workload
 }
 
 // ServeNode is [Serve] for one node, which knows its peers by a secret, or with none trusts whoever
@@ -178,12 +179,13 @@ func (p *program) listen(_ int, f *fields) (any, error) {
 		p.out.put(membersEvent{"members", told.AsOf, told.Members})
 	}
 	s := &site{id: id}
+	s.refusals.tell = func(peer raft.NodeID, reason string) { p.tellRefused(id, peer, reason) }
 	s.Deployed, err = p.model.Deploy(config, Place{
 		Cluster: name,
 		Node:    id,
 		Address: address,
 		Secret:  p.secret,
-		Refused: func(peer raft.NodeID, reason string) { p.tellRefused(id, peer, reason) },
+		Refused: s.refusals.add,
 	}, events)
 	if refusal := (*raft.Error)(nil); errors.As(err, &refusal) {
 		return nil, refusal
@@ -221,7 +223,7 @@ func (p *program) serve(_ int, f *fields) (any, error) {
 		Node:    site.id,
 		Secret:  p.secret,
 		Propose: func(proposal raft.Proposal) { site.Propose(site.id, proposal) },
-		Refused: func(reason string) { p.tellRefused(site.id, 0, reason) },
+		Refused: func(reason string) { site.refusals.add(0, reason) },
 	})
 	if err != nil {
 		return nil, raft.Errorf(raft.Unavailable, "%v", err)

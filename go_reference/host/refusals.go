@@ -1,4 +1,4 @@
-package network
+package host
 
 import (
 	"fmt"
@@ -12,7 +12,7 @@ import (
 // not fill the log.
 const maxTold = 10
 
-// Refusals tell of connections that were refused or thrown away.
+// Refusals tell of connections that were refused or thrown away, with peers and with clients.
 type refusals struct {
 	tell func(peer raft.NodeID, reason string)
 
@@ -22,7 +22,7 @@ type refusals struct {
 	untold int
 }
 
-func (r *refusals) add(peer raft.NodeID, why error) {
+func (r *refusals) add(peer raft.NodeID, reason string) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	if now := time.Now(); now.Sub(r.since) > time.Second {
@@ -33,7 +33,6 @@ func (r *refusals) add(peer raft.NodeID, why error) {
 		return
 	}
 	r.told++
-	reason := why.Error()
 	if r.untold > 0 {
 		reason = fmt.Sprintf("%s (and %d others before it)", reason, r.untold)
 		r.untold = 0

@@ -55,7 +55,6 @@ type Network struct {
 	working  sync.WaitGroup // all of the network's goroutines
 	sent     atomic.Int64   // bytes
 	held     atomic.Int64   // bytes of messages that a delay holds
-	refusals refusals
 
 	accepting sync.Once
 
@@ -78,7 +77,6 @@ func Listen(address string, config Config) (*Network, error) {
 		peers:    map[raft.NodeID]*peer{},
 		incoming: map[raft.NodeID]net.Conn{},
 	}
-	n.refusals.tell = config.Refused
 	n.running, n.stop = context.WithCancel(context.Background())
 	return n, nil
 }
@@ -154,12 +152,12 @@ func (n *Network) accept() {
 		}
 		if err != nil {
 			// Of files there may be enough again when others have ended.
-			n.refusals.add(0, err)
+			n.config.Refused(0, err.Error())
 			n.pass(time.Second / 10)
 			continue
 		}
 		if !n.admit() {
-			n.refusals.add(0, errors.New("too many in the handshake"))
+			n.config.Refused(0, "too many in the handshake")
 			conn.Close()
 			continue
 		}
@@ -188,7 +186,7 @@ func (n *Network) hear(conn net.Conn) {
 		err = n.listen(from, reader)
 	}
 	if err != nil && !ended(err) && n.running.Err() == nil {
-		n.refusals.add(from, err)
+		n.config.Refused(from, err.Error())
 	}
 }
 

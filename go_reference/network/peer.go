@@ -101,7 +101,7 @@ func (p *peer) tell(err error) {
 	lost := ended(err) || errors.Is(err, os.ErrDeadlineExceeded)
 	if !lost && err.Error() != p.told {
 		p.told = err.Error()
-		p.network.refusals.add(p.id, err)
+		p.network.config.Refused(p.id, err.Error())
 	}
 }
 
@@ -115,7 +115,7 @@ func (p *peer) talk(conn net.Conn, reader *frameReader) {
 		defer conn.Close()
 		// A peer has nothing to say here. Whatever it says, or its end, is the end.
 		if _, err := reader.next(maxGreeting); err == nil {
-			p.network.refusals.add(p.id, fmt.Errorf("node %d speaks on a connection that is not its own", p.id))
+			p.network.config.Refused(p.id, fmt.Sprintf("node %d speaks on a connection that is not its own", p.id))
 		}
 	})
 	p.write(ctx, conn)

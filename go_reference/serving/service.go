@@ -22,6 +22,8 @@ import (
 
 const (
 	handshakeTime = 5 * time.Second
+	// lookTime is after how long a wait for the node it is looked whether the client still waits.
+	lookTime = time.Second
 	// bufferSize is what the system keeps for a client, either way: it would let that grow to
 	// megabytes, for each who sends or does not read.
 	bufferSize = 64 << 10
@@ -139,6 +141,8 @@ type answered struct {
 // answer has what comes carried out, a share at a time, and answers it.
 func (s *Service) answer(conn net.Conn, reader *clientport.Reader, session string) error {
 	outcomes := make(chan answered, clientport.MaxInFlight)
+	look := time.NewTimer(lookTime)
+	defer look.Stop()
 	var frames []byte
 	for {
 		proposed := 0
@@ -153,10 +157,17 @@ func (s *Service) answer(conn net.Conn, reader *clientport.Reader, session strin
 			proposed++
 		}
 		frames = frames[:0]
-		for range proposed {
+		look.Reset(lookTime)
+		for proposed > 0 {
 			select {
 			case a := <-outcomes:
 				frames = s.AppendOutcome(frames, a.serial, a.outcome)
+				proposed--
+			case <-look.C:
+				if reader.Ended(conn) {
+					return nil // What it has asked is carried out all the same.
+				}
+				look.Reset(lookTime)
 			case <-s.running.Done():
 				return nil
 			}

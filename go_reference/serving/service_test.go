@@ -1,8 +1,12 @@
 package serving
 
 import (
+	"errors"
 	"net"
+	"os"
+	"strings"
 	"sync"
+	"syscall"
 	"testing"
 	"time"
 
@@ -24,7 +28,12 @@ func open(t *testing.T) *desk {
 	d.Service, err = Listen("127.0.0.1:0", Config{
 		Node:    1,
 		Propose: func(p raft.Proposal) { d.proposed <- p },
-		Refused: func(reason string) { d.refused <- reason },
+		Refused: func(reason string) {
+			select {
+			case d.refused <- reason:
+			default: // The test has heard enough.
+			}
+		},
 	})
 	if err != nil {
 		t.Fatal(err)
@@ -192,6 +201,102 @@ func TestWhoSaysNonsenseIsHungUpOnAlone(t *testing.T) {
 	good.sends(t, 1)
 	d.next(t).Done(raft.Outcome{Index: 1, Term: 1})
 	good.hears(t, 1)
+}
+
+// Who goes while its command waits leaves nothing, though the node may never answer; who stays, with
+// more to say than is read meanwhile, is answered in the end.
+func TestWhoGoesWhileItsCommandWaitsIsForgotten(t *testing.T) {
+	d := open(t)
+	staying, leaving := d.guest(t, "staying"), d.guest(t, "leaving")
+	const many = 20 * clientport.MaxInFlight
+	staying.sends(t, many)
+	var waiting []raft.Proposal
+	for range clientport.MaxInFlight {
+		waiting = append(waiting, d.next(t))
+	}
+	leaving.sends(t, 1)
+	left := d.next(t)
+	if err := leaving.Conn.(*net.TCPConn).CloseWrite(); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := leaving.reader.Answer(); err == nil || errors.Is(err, os.ErrDeadlineExceeded) {
+		t.Errorf("its connection does not end: %v", err)
+	}
+	left.Done(raft.Outcome{Index: 1, Term: 1})
+	for _, p := range waiting {
+		p.Done(raft.Outcome{Index: 1, Term: 1})
+	}
+	for range many - len(waiting) {
+		d.next(t).Done(raft.Outcome{Index: 1, Term: 1})
+	}
+	for serial := range uint64(many) {
+		staying.hears(t, serial+1)
+	}
+}
+
+// Who comes when the machine has no more files is told of, and waits until there are some.
+func TestWhoComesWhenThereAreNoFilesWaits(t *testing.T) {
+	d := open(t)
+	there := d.guest(t, "there")
+	late, err := syscall.Socket(syscall.AF_INET, syscall.SOCK_STREAM, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	release := noMoreFiles(t)
+	to := d.listener.Addr().(*net.TCPAddr)
+	if err := syscall.Connect(late, &syscall.SockaddrInet4{Port: to.Port, Addr: [4]byte(to.IP.To4())}); err != nil {
+		t.Error(err)
+	}
+	if reason := <-d.refused; !strings.Contains(reason, "a client cannot be taken") {
+		t.Errorf("told is %q", reason)
+	}
+	there.sends(t, 1)
+	d.next(t).Done(raft.Outcome{Index: 1, Term: 1})
+	there.hears(t, 1)
+	release()
+	file := os.NewFile(uintptr(late), "late")
+	defer file.Close()
+	conn, err := net.FileConn(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Close()
+	conn.SetDeadline(time.Now().Add(time.Minute))
+	if err := clientport.Greet(conn, clientport.NewReader(conn), "late", nil); err != nil {
+		t.Error(err)
+	}
+}
+
+// noMoreFiles lets this program open no more files, until what it returns is called.
+func noMoreFiles(t *testing.T) (release func()) {
+	t.Helper()
+	var before syscall.Rlimit
+	if err := syscall.Getrlimit(syscall.RLIMIT_NOFILE, &before); err != nil {
+		t.Fatal(err)
+	}
+	few := before
+	few.Cur = 256
+	if err := syscall.Setrlimit(syscall.RLIMIT_NOFILE, &few); err != nil {
+		t.Fatal(err)
+	}
+	var held []int
+	for {
+		fd, err := syscall.Open(os.DevNull, syscall.O_RDONLY|syscall.O_CLOEXEC, 0)
+		if err != nil {
+			break
+		}
+		held = append(held, fd)
+	}
+	release = sync.OnceFunc(func() {
+		for _, fd := range held {
+			syscall.Close(fd)
+		}
+		if err := syscall.Setrlimit(syscall.RLIMIT_NOFILE, &before); err != nil {
+			t.Error(err)
+		}
+	})
+	t.Cleanup(release)
+	return release
 }
 
 // Close ends all goroutines, those too whose commands the node has not answered: it waits for them.
