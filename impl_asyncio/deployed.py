@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Callable, Mapping
+from typing import Any
 
 from raftmark.impl_asyncio.cluster import AsyncioCluster
 from raftmark.impl_asyncio.network import Network, NetworkTransport
@@ -28,6 +29,7 @@ class AsyncioNode(DeployedNode, AsyncioCluster):
         self.site = site
         self._network = Network(site, config.seed, self._deliver, events.refused)
         self._service = Service(site, self._propose, self._network.refusals)
+        self._loop.set_exception_handler(self._go_wrong)
 
     def listen(self) -> Address:
         """Start the event loop, and listen in it."""
@@ -44,6 +46,15 @@ class AsyncioNode(DeployedNode, AsyncioCluster):
     def tell_services(self, addresses: Mapping[int, str]) -> None:
         """Tell the clients' connections."""
         self._loop.call_soon_threadsafe(self._service.port.tell, addresses)
+
+    def _go_wrong(self, loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
+        """Take what the event loop has nobody else to tell of."""
+        error = context.get("exception")
+        if isinstance(error, OSError) and "socket" in context:
+            # The machine has no more files for who connects; the loop accepts again in a second.
+            self._network.refusals.tell(None, f"a connection cannot be taken: {error}")
+        else:
+            loop.default_exception_handler(context)
 
     async def _stop(self) -> None:
         await self._service.close()

@@ -1,6 +1,7 @@
 """Clients of a node on asyncio: a protocol for each connection, all in the node's event loop."""
 
 import asyncio
+from collections import OrderedDict
 from collections.abc import Callable
 from functools import partial
 from typing import cast
@@ -57,6 +58,8 @@ class Client(asyncio.BufferedProtocol):
 
     def go_on(self) -> None:
         """Propose what may be proposed; who says what no client would is hung up on."""
+        if self.transport.is_closing():
+            return
         conversation, service = self._conversation, self._service
         turn = True
         try:
@@ -133,7 +136,7 @@ class Service:
         self._site = site
         self._answered: list[Client] = []
         self._room = MOST_A_TURN
-        self._waiting: dict[Client, None] = {}
+        self._waiting: OrderedDict[Client, None] = OrderedDict()
         """For a turn, in their order."""
         self._server: asyncio.Server | None = None
 
@@ -171,8 +174,7 @@ class Service:
     def _begin_turn(self) -> None:
         self._room = MOST_A_TURN
         while self._waiting and self._room:
-            client = next(iter(self._waiting))
-            del self._waiting[client]
+            client, _ = self._waiting.popitem(last=False)
             client.go_on()
 
     def will_flush(self, client: Client) -> None:

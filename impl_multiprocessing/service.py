@@ -9,9 +9,10 @@ import fcntl
 import selectors
 import socket
 import time
-from collections import deque
+from collections import OrderedDict, deque
 from collections.abc import Callable
 from functools import partial
+from itertools import islice
 
 from raftmark.impl_multiprocessing.network import ACCEPT_AGAIN_S
 from raftmark.raft.client import Outcome, Proposal
@@ -30,6 +31,7 @@ from raftmark.raft.wire import FrameError
 
 SELECTABLE = 1024
 """select() knows no more files than these, which are for the node's own connections."""
+NOTHING = memoryview(b"")
 
 
 class Client:
@@ -41,17 +43,21 @@ class Client:
         self.due_s = time.monotonic() + HANDSHAKE_S
         self.events = 0
         """What it is watched for."""
-        self.rest = b""
+        self.rest = NOTHING
         """What the client has not taken yet: while there is some, it is not read from."""
         self.waits = False
         """Whether it is to have its turn later: it is read on, but not without end."""
 
     def send(self) -> None:
         """Send what there is to say, as far as the client takes it. OSError."""
-        self.rest += self.conversation.take_output()
-        if self.rest:
+        waiting = self.rest
+        if output := self.conversation.take_output():
+            waiting = memoryview(b"".join((waiting, output)))
+        sent = 0
+        if waiting:
             with contextlib.suppress(BlockingIOError):
-                self.rest = self.rest[self.sock.send(self.rest) :]
+                sent = self.sock.send(waiting)
+        self.rest = waiting[sent:] if sent < len(waiting) else NOTHING
 
     @property
     def awaited(self) -> int:
@@ -80,7 +86,8 @@ class Service:
         self._refusals = refusals
         self._buffer = memoryview(bytearray(CLIENT_READ_SIZE))
         self._clients: set[Client] = set()
-        self._strangers: deque[Client] = deque()
+        self._strangers: OrderedDict[Client, None] = OrderedDict()
+        """Whose handshake may be due, in the order of that."""
         self._answered: dict[Client, None] = {}
         self._room = MOST_A_TURN
         self._waiting: deque[Client] = deque()
@@ -95,7 +102,7 @@ class Service:
         """For how long there is nothing to do unless something arrives; None: for ever."""
         if self._waiting:
             return 0
-        due_s = [self._strangers[0].due_s] if self._strangers else []
+        due_s = [stranger.due_s for stranger in islice(self._strangers, 1)]
         if self._accept_due_s is not None:
             due_s.append(self._accept_due_s)
         return max(0, min(due_s) - time.monotonic()) if due_s else None
@@ -103,9 +110,9 @@ class Service:
     def be_on_time(self) -> None:
         """Accept again, or give up a handshake, where that is due."""
         now_s = time.monotonic()
-        while self._strangers and self._strangers[0].due_s <= now_s:
-            stranger = self._strangers.popleft()
-            if stranger in self._clients and stranger.conversation.session is None:
+        while self._strangers and next(iter(self._strangers)).due_s <= now_s:
+            stranger, _ = self._strangers.popitem(last=False)
+            if stranger.conversation.session is None:
                 self._hang_up(stranger, "no handshake in time")
         if self._accept_due_s is not None and self._accept_due_s <= now_s:
             self._open()
@@ -149,7 +156,7 @@ class Service:
     def _accept(self) -> None:
         for _ in range(MOST_ACCEPTED):
             try:
-                sock = out_of_the_way(self._listener.accept()[0])
+                self._take(out_of_the_way(self._listener.accept()[0]))
             except BlockingIOError:
                 return
             except OSError as error:
@@ -158,12 +165,18 @@ class Service:
                 self._selector.unregister(self._listener)
                 self._accept_due_s = time.monotonic() + ACCEPT_AGAIN_S
                 return
+
+    def _take(self, sock: socket.socket) -> None:
+        client = Client(sock, Conversation(self.port))
+        try:
             sock.setblocking(False)
             prepare_client(sock)
-            client = Client(sock, Conversation(self.port))
-            self._clients.add(client)
-            self._strangers.append(client)
             self._watch(client)
+        except OSError:
+            sock.close()
+            raise
+        self._clients.add(client)
+        self._strangers[client] = None
 
     def _on_event(self, client: Client) -> None:
         try:
@@ -229,6 +242,7 @@ class Service:
         if client.events:
             self._selector.unregister(client.sock)
         self._clients.discard(client)
+        self._strangers.pop(client, None)
         client.sock.close()
 
 

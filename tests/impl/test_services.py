@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import socket
 import struct
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -14,10 +15,11 @@ import pytest
 from raftmark.raft.client_port import MAX_IN_FLIGHT
 from raftmark.raft.deployed import LOOPBACK, Address, DeployedFactory
 from raftmark.raft.errors import BadRequest
-from raftmark.raft.messages import NOOP, Entry
+from raftmark.raft.messages import MAX_VALUE_BYTES, NOOP, Entry
 
 from .neighbours import DEPLOYED
 from .runtimes import DEADLINE_S, Holdings
+from .talk import frame, hello, no_more_files
 from .test_networks import Neighbourhood, neighbours
 
 SECRET = b"0123456789abcdef"
@@ -26,11 +28,6 @@ SECRET = b"0123456789abcdef"
 @pytest.fixture(params=DEPLOYED)
 def factory(request: pytest.FixtureRequest) -> DeployedFactory:
     return DEPLOYED[request.param]
-
-
-def frame(*message: Any) -> bytes:
-    body = msgspec.msgpack.encode(message)
-    return struct.pack("<I", len(body)) + body
 
 
 class Client:
@@ -44,7 +41,7 @@ class Client:
         self.socket.connect(address)
         self._stream = self.socket.makefile("rb")
         self.serial = 0
-        self.socket.sendall(frame(0, "raftmark-client", 1, session, b"n" * 16))
+        self.socket.sendall(hello(session))
 
     def welcomed(self) -> Client:
         assert self.hear()[0] == 3
@@ -202,6 +199,64 @@ def test_who_says_nonsense_is_hung_up_on_alone(factory: DeployedFactory) -> None
         service.watched.wait_for(lambda: service.watched.refusals)
         [refusal] = service.watched.refusals
         assert refusal.reason.startswith("a client: no frame")
+
+
+def test_who_says_nothing_is_not_waited_for(
+    factory: DeployedFactory, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    module = factory.__module__.replace("deployed", "service")
+    monkeypatch.setattr(f"{module}.HANDSHAKE_S", 0.1)
+    with serving(factory) as service, socket.create_connection(service.addresses[1]) as silent:
+        silent.settimeout(DEADLINE_S)
+        silent.sendall(b"\x10")
+        assert silent.recv(1) == b""
+        service.watched.wait_for(lambda: service.watched.refusals)
+        [refusal] = service.watched.refusals
+        assert refusal.reason == "a client: no handshake in time"
+
+
+def test_who_goes_while_its_command_waits_is_forgotten(factory: DeployedFactory) -> None:
+    with serving(factory, 3) as service:
+        cut_off = service.watched.isolate_leader()
+        client = service.client(cut_off, "a")
+        client.socket.sendall(client.command())
+        client.socket.shutdown(socket.SHUT_WR)
+        # It would be answered by no node that is cut off.
+        assert client.has_ended()
+
+
+def test_who_goes_in_the_middle_of_an_answer_leaves_nothing(factory: DeployedFactory) -> None:
+    with serving(factory) as service:
+        other = service.client(1, "other")
+        assert other.set()[0] == 5
+        before = Holdings.now()
+        leaving = service.client(1, "leaving")
+        leaving.socket.sendall(leaving.command("v" * MAX_VALUE_BYTES))
+        assert leaving.hear()[0] == 5
+        gets = [frame(2, serial, "get", "k", None, None) for serial in range(2, MAX_IN_FLIGHT)]
+        leaving.socket.sendall(b"".join(gets))
+        assert leaving.hear()[:2] == [5, 2]  # It goes with the next one before it.
+        at_once = struct.pack("ii", 1, 0)
+        leaving.socket.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, at_once)
+        leaving.close()
+        deadline_s = time.monotonic() + DEADLINE_S
+        while Holdings.now() != before and time.monotonic() < deadline_s:
+            assert other.set()[0] == 5
+        assert Holdings.now() == before
+
+
+def test_who_comes_when_there_are_no_files_is_told_of_and_waits(factory: DeployedFactory) -> None:
+    with serving(factory) as service, socket.socket() as late:
+        there = service.client(1, "there")
+        refusals = service.watched.refusals
+        with no_more_files():
+            late.connect(service.addresses[1])
+            service.watched.wait_for(lambda: refusals)
+            assert there.set()[0] == 5
+        assert all("cannot be taken: [Errno 24]" in refusal.reason for refusal in refusals)
+        late.settimeout(DEADLINE_S)
+        late.sendall(hello("late"))
+        assert late.recv(1), "it is welcome"
 
 
 def test_who_has_not_the_secret_is_no_client(factory: DeployedFactory) -> None:

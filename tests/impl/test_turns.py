@@ -3,26 +3,18 @@
 from __future__ import annotations
 
 import asyncio
-import struct
+import socket
 from collections.abc import Awaitable, Callable
 from typing import Any, cast
 
-import msgspec
-
 from raftmark.impl_asyncio.service import Client, Service
-from raftmark.raft.client import Applied, Proposal
+from raftmark.raft.client import Proposal
 from raftmark.raft.client_port import MAX_IN_FLIGHT
-from raftmark.raft.connections import CLIENT_READ_SIZE, MOST_A_TURN, Refusals
-from raftmark.raft.deployed import Site
+from raftmark.raft.connections import CLIENT_READ_SIZE, MOST_A_TURN, MOST_ACCEPTED, Refusals
+from raftmark.raft.deployed import LOOPBACK, Site
 
-
-def frame(*message: Any) -> bytes:
-    body = msgspec.msgpack.encode(message)
-    return struct.pack("<I", len(body)) + body
-
-
-def command(serial: int) -> bytes:
-    return frame(2, serial, "set", "k", "v", None)
+from .runtimes import DEADLINE_S
+from .talk import answer, command, commands, frame, hello
 
 
 class Line(asyncio.Transport):
@@ -32,10 +24,11 @@ class Line(asyncio.Transport):
         super().__init__()
         self.written: list[bytes] = []
         self.reading = True
+        self.closed = False
         self.client = Client(service)
         self.client.transport = self
         service.clients.add(self.client)
-        self.send(frame(0, "raftmark-client", 1, session, b"n" * 16))
+        self.send(hello(session))
         assert len(self.written) == 1, "it is welcome"
 
     def send(self, data: bytes) -> None:
@@ -47,7 +40,10 @@ class Line(asyncio.Transport):
         self.written.append(bytes(data))
 
     def is_closing(self) -> bool:
-        return False
+        return self.closed
+
+    def close(self) -> None:
+        self.closed = True
 
     def pause_reading(self) -> None:
         self.reading = False
@@ -65,12 +61,6 @@ def in_a_loop(test: Callable[[Service, list[Proposal]], Awaitable[None]]) -> Non
             client.connection_lost(None)
 
     asyncio.run(run())
-
-
-def answer(proposals: list[Proposal]) -> None:
-    for index, proposal in enumerate(proposals, 1):
-        proposal.done(Applied(index, 1, None))
-    proposals.clear()
 
 
 def test_a_turn_has_so_many_commands_and_the_next_turn_the_rest() -> None:
@@ -92,7 +82,7 @@ def test_a_flood_has_its_share_in_each_turn_and_others_theirs() -> None:
     async def test(service: Service, taken: list[Proposal]) -> None:
         flood, polite = Line(service, "flood"), Line(service, "polite")
         turns = 5
-        flood.send(b"".join(command(n) for n in range(1, turns * MAX_IN_FLIGHT + 1)))
+        flood.send(commands(1, turns * MAX_IN_FLIGHT))
         assert not flood.reading
         for turn in range(1, turns + 1):
             polite.send(command(turn))
@@ -116,7 +106,7 @@ def test_who_waits_for_a_turn_is_not_read_without_end() -> None:
         *others, last = lines
         for line in others:
             line.send(command(1))
-        many = b"".join(command(n) for n in range(1, 2000))
+        many = commands(1, 2000)
         sent = 0
         while last.reading:
             last.send(many[sent : sent + 4096])
@@ -127,5 +117,40 @@ def test_who_waits_for_a_turn_is_not_read_without_end() -> None:
         assert len(taken) == MOST_A_TURN + MAX_IN_FLIGHT
         answer(taken)
         await asyncio.sleep(0)
+
+    in_a_loop(test)
+
+
+def test_after_nonsense_nothing_more_is_proposed() -> None:
+    async def test(service: Service, taken: list[Proposal]) -> None:
+        line = Line(service, "a")
+        last = MAX_IN_FLIGHT + 1
+        line.send(commands(1, last) + frame("nonsense") + command(last + 1))
+        answer(taken)
+        await asyncio.sleep(0)
+        assert [each.command.serial for each in taken] == [last]
+        assert line.closed
+        answer(taken)
+        await asyncio.sleep(0)
+        assert not taken
+
+    in_a_loop(test)
+
+
+def test_so_many_are_accepted_in_a_turn() -> None:
+    async def test(service: Service, taken: list[Proposal]) -> None:
+        address = await service.listen(LOOPBACK)
+        # All have connected before the loop looks again.
+        sockets = [socket.create_connection(address) for _ in range(MOST_ACCEPTED + 20)]
+        turns, seen = [], 0
+        async with asyncio.timeout(DEADLINE_S):
+            while seen < len(sockets):
+                await asyncio.sleep(0)
+                turns.append(len(service.clients) - seen)
+                seen = len(service.clients)
+        assert max(turns) <= MOST_ACCEPTED
+        await service.close()
+        for each in sockets:
+            each.close()
 
     in_a_loop(test)
