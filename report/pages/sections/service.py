@@ -22,10 +22,11 @@ from raftmark.bench.analysis.metrics import (
     Metric,
 )
 from raftmark.bench.design.specification import Cell
-from raftmark.report.drawing.charts import Axis, Panel, chart, scales, shifted
+from raftmark.report.drawing.charts import Axis, Chart, Panel, chart, scales, shifted
 from raftmark.report.drawing.series import FEWEST_JOINED, over_cells
 from raftmark.report.findings.analysis import Analysis
 from raftmark.report.findings.connections import of_connections
+from raftmark.report.findings.takeaways import of_times
 from raftmark.report.findings.wording import setting
 from raftmark.report.model import Quantity, Section
 
@@ -70,37 +71,57 @@ def section(analysis: Analysis) -> Section | None:
     cells = sorted(analysis.evidence.cells_of("service"), key=_connections)
     plain = [cell for cell in cells if _told(cell) is None]
     rows = list(_rows(analysis, plain, COLUMNS))
-    if not rows:
+    others = list(_rows(analysis, [cell for cell in cells if _told(cell) is not None], OTHERS))
+    if not (rows or others):
         return None
+    facts: dict[str, object] = {
+        "titles": [title for title, _, _ in COLUMNS],
+        "rows": rows,
+        "other_titles": [title for title, _, _ in OTHERS],
+        "others": others,
+        "crash": _of_crashes(analysis, cells),
+        "setting": setting(cells[0]),
+    }
+    if rows:
+        facts |= {
+            "chart": _chart(analysis, plain),
+            "joined": len(plain) >= FEWEST_JOINED,
+            "takeaway": of_connections(analysis, plain),
+        }
+    return Section("service", "As a service", facts, ("service",))
+
+
+def _of_crashes(analysis: Analysis, cells: list[Cell]) -> str:
+    """Say how long clients waited whose leader crashed."""
+    longest = [
+        (f"with {_clients(cell)}", analysis.estimates.quantities(cell, LONGEST_WORST))
+        for cell in cells
+        if cell.workload.get("crash_s") is not None
+    ]
+    what = "The longest that any client waited whose leader crashed"
+    return of_times(analysis, what, longest, "ms")
+
+
+def _chart(analysis: Analysis, cells: list[Cell]) -> Chart:
     panels = (("Commands/s", THROUGHPUT, ("commands/s", 1.0)), ("µs", LATENCY_P99, ("µs", 1e3)))
 
     def drawn(log: bool) -> list[Panel]:
         found = []
         for title, metric, unit in panels:
-            series = over_cells(analysis, plain, metric, x=_connections, said=_clients, unit=unit)
+            series = over_cells(analysis, cells, metric, x=_connections, said=_clients, unit=unit)
             axis = Axis("connections", log)
             name = "Throughput" if metric is THROUGHPUT else "99th percentile of latency"
             vertical = Axis(title, log)
             found.append(Panel(name, axis, vertical, shifted(series) if log else series))
         return found
 
-    facts = {
-        "chart": chart(
-            "service",
-            "Throughput and latency by the number of clients that are connected. "
-            "The table below has the figures.",
-            analysis.contenders,
-            scales(drawn),
-        ),
-        "joined": len(plain) >= FEWEST_JOINED,
-        "titles": [title for title, _, _ in COLUMNS],
-        "rows": rows,
-        "other_titles": [title for title, _, _ in OTHERS],
-        "others": list(_rows(analysis, [c for c in cells if _told(c) is not None], OTHERS)),
-        "setting": setting(plain[0]),
-        "takeaway": of_connections(analysis, plain),
-    }
-    return Section("service", "As a service", facts, ("service",))
+    return chart(
+        "service",
+        "Throughput and latency by the number of clients that are connected. "
+        "The table below has the figures.",
+        analysis.contenders,
+        scales(drawn),
+    )
 
 
 def _rows(

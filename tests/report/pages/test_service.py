@@ -48,7 +48,19 @@ def test_what_disturbs_clients_is_told_apart(examine: Examine) -> None:
     assert section is not None
     told = list(dict.fromkeys(row.what for row in section.facts["others"]))
     assert told == ["16 clients beside 8 who never read", "16 clients, whose leader crashes"]
+    assert section.facts["crash"] == (
+        "The longest that any client waited whose leader crashed: with 16 connected 1.1\u00a0ms."
+    )
     assert len(section.facts["rows"]) == len(LABELS) * len(CONNECTIONS)
+
+
+def test_what_disturbs_clients_is_shown_where_nothing_else_was_measured(examine: Examine) -> None:
+    cells = [service_cell(16, crash_s=1.0)]
+    section = service.section(examine(others=cells, outstanding=(), timeouts_ms=(), blocks=3))
+    assert section is not None
+    assert len(section.facts["others"]) == len(LABELS)
+    assert not section.facts["rows"]
+    assert "chart" not in section.facts
 
 
 def test_who_is_ahead_is_said_by_rule(examine: Examine) -> None:
