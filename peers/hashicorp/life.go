@@ -37,6 +37,7 @@ type life struct {
 	machine *machine
 	view    *view
 	stream  *stream
+	trans   *transport
 	heir    atomic.Int64 // to whom a leader hands over
 }
 
@@ -63,17 +64,17 @@ func (l *library) begin(logs logStore, stable raft.StableStore) (*life, error) {
 	}
 	b.stable = &watchedStore{StableStore: stable, library: l, newTerm: b.view.newTerm}
 	b.view.present.Term = term
-	trans := l.transport(b.stream)
-	if err := b.bootstrap(trans); err != nil {
-		return nil, errors.Join(err, trans.Close())
+	b.trans = l.transport(b.stream)
+	if err := b.bootstrap(b.trans); err != nil {
+		return nil, errors.Join(err, b.trans.Close())
 	}
 	var fsm raft.FSM = b.machine
 	if l.tuned {
 		fsm = batching{b.machine}
 	}
-	b.raft, err = raft.NewRaft(b.config, fsm, b.logs, b.stable, l.snapshots, trans)
+	b.raft, err = raft.NewRaft(b.config, fsm, b.logs, b.stable, l.snapshots, b.trans)
 	if err != nil {
-		return nil, errors.Join(err, trans.Close())
+		return nil, errors.Join(err, b.trans.Close())
 	}
 	// Nobody is heard before the observer is there.
 	b.raft.RegisterObserver(raft.NewObserver(nil, false, b.view.observe))
@@ -107,13 +108,17 @@ func (b *life) bootstrap(trans raft.Transport) error {
 
 func (l *library) transport(stream *stream) *transport {
 	logger := hclog.New(&hclog.LoggerOptions{Name: "raft-net", Output: os.Stderr, Level: hclog.Off})
-	return &transport{raft.NewNetworkTransportWithConfig(&raft.NetworkTransportConfig{
-		ServerAddressProvider: l,
-		Logger:                logger,
-		Stream:                stream,
-		MaxPool:               maxPool,
-		Timeout:               ioTimeout,
-	}), l}
+	return &transport{
+		NetworkTransport: raft.NewNetworkTransportWithConfig(&raft.NetworkTransportConfig{
+			ServerAddressProvider: l,
+			Logger:                logger,
+			Stream:                stream,
+			MaxPool:               maxPool,
+			Timeout:               ioTimeout,
+		}),
+		library:   l,
+		pipelines: map[*pipeline]bool{},
+	}
 }
 
 // Do implements adapter.Life.
@@ -225,6 +230,7 @@ func (b *life) End() (atNs int64) {
 	err := b.stream.Close()
 	atNs = lives.Monotonic()
 	b.library.Open()
+	b.trans.hangUp()
 	err = errors.Join(err, b.raft.Shutdown().Error())
 	b.machine.end()
 	if b.closer != nil {

@@ -74,13 +74,17 @@ func (b *life) members() *core.Configuration {
 
 // Log implements adapter.Life. What the library has in the log for itself is shown as no-ops.
 func (b *life) Log(first, last int) (core.LogSlice, error) {
-	slice := core.LogSlice{LastIndex: int(b.raft.LastIndex()), CommitIndex: int(b.raft.CommitIndex())}
+	committed := int(b.raft.CommitIndex()) // first, as both grow
+	slice := core.LogSlice{LastIndex: int(b.raft.LastIndex()), CommitIndex: committed}
 	kept, _ := b.first()
 	slice.First = max(first, kept)
 	for index := slice.First; index <= min(last, slice.LastIndex); index++ {
 		var log raft.Log
 		if err := b.logs.GetLog(uint64(index), &log); errors.Is(err, raft.ErrLogNotFound) {
-			// It was compacted, or another leader's took its place, a moment ago.
+			if now, _ := b.first(); now > kept {
+				return b.Log(first, last) // It was compacted a moment ago.
+			}
+			// Another leader's is to take its place.
 			slice.LastIndex = index - 1
 			break
 		} else if err != nil {

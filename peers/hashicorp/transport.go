@@ -3,6 +3,7 @@ package main
 import (
 	"errors"
 	"io"
+	"sync"
 	"time"
 
 	"github.com/hashicorp/raft"
@@ -17,6 +18,21 @@ var errCut = errors.New("the link is cut")
 type transport struct {
 	*raft.NetworkTransport
 	library *library
+
+	mu        sync.Mutex
+	pipelines map[*pipeline]bool // nil once it has ended
+}
+
+// hangUp ends all pipelines. The library ends none while it waits for room in it, as it may for ever:
+// whoever made room has left at the first answer that failed.
+func (t *transport) hangUp() {
+	t.mu.Lock()
+	pipelines := t.pipelines
+	t.pipelines = nil
+	t.mu.Unlock()
+	for pipeline := range pipelines {
+		pipeline.AppendPipeline.Close()
+	}
 }
 
 // LocalAddr implements raft.Transport.
@@ -83,19 +99,37 @@ func (t *transport) AppendEntriesPipeline(id raft.ServerID, target raft.ServerAd
 		return nil, raft.ErrPipelineReplicationNotSupported
 	}
 	under, err := t.NetworkTransport.AppendEntriesPipeline(id, target)
-	return &pipeline{under, t.library}, err
+	if err != nil {
+		return nil, err
+	}
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if t.pipelines == nil {
+		return nil, errors.Join(errCut, under.Close())
+	}
+	kept := &pipeline{under, t}
+	t.pipelines[kept] = true
+	return kept, nil
 }
 
 type pipeline struct {
 	raft.AppendPipeline
-	library *library
+	transport *transport
+}
+
+// Close implements raft.AppendPipeline.
+func (p *pipeline) Close() error {
+	p.transport.mu.Lock()
+	delete(p.transport.pipelines, p)
+	p.transport.mu.Unlock()
+	return p.AppendPipeline.Close()
 }
 
 // AppendEntries implements raft.AppendPipeline.
 func (p *pipeline) AppendEntries(args *raft.AppendEntriesRequest, resp *raft.AppendEntriesResponse) (raft.AppendFuture, error) {
-	if !p.library.Perfect() {
+	if !p.transport.library.Perfect() {
 		return nil, errCut
 	}
-	p.library.Counted.Messages.Add(1)
+	p.transport.library.Counted.Messages.Add(1)
 	return p.AppendPipeline.AppendEntries(args, resp)
 }
