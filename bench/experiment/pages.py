@@ -8,7 +8,8 @@ of what a check takes.
 from __future__ import annotations
 
 import random
-from collections.abc import Callable, Iterator, Sequence
+from collections import deque
+from collections.abc import Iterator, Sequence
 from concurrent.futures import Future
 from typing import Annotated, Generic, NamedTuple, Protocol, TypeVar
 
@@ -23,6 +24,8 @@ COLUMNS = "columns"
 _ENTRY_OVERHEAD = 256
 _PAGE_BYTES = 2**20
 _LARGEST_PAGE = 5000
+# So many are told and looked at side by side: by a node, by whom it tells through, and here.
+_AHEAD = 3
 # Which nodes are read is the harness's own choice: from the run's seed a contender could know it.
 _random = random.SystemRandom()
 
@@ -132,6 +135,13 @@ class ByColumns(msgspec.Struct):
         return list(map(Entry._make, zip(indices, *columns, strict=True)))
 
 
+class Ends(msgspec.Struct):
+    """How long a log is, and how much of it is committed: what every page tells besides."""
+
+    last_index: int
+    commit_index: int
+
+
 def page_size(payload: int, *, by_columns: bool) -> int:
     """Return how many entries with values of so many bytes to ask for at a time."""
     if by_columns:
@@ -151,22 +161,21 @@ def read_log(
 ) -> Iterator[ByColumns | ByEntries]:
     """Yield a log from one index up to another, each page from any of the nodes.
 
-    The next page is on its way while one is looked at.
+    The next pages are on their way while one is looked at.
     """
     size = page_size(payload, by_columns=by_columns)
     form: type[ByColumns] | type[ByEntries] = ByColumns if by_columns else ByEntries
-    asked_for = {COLUMNS: True} if by_columns else {}
-
-    def ask(start: int) -> Callable[[], ByColumns | ByEntries]:
-        fields = {"from": start, "to": min(start + size - 1, end), **asked_for}
-        reply = contender.send_as(form, "log", node=_random.choice(nodes), **fields)
-        return lambda: contender.wait_for(reply, "log", patience)
-
-    answer = ask(start)
-    while page := answer():
-        start += len(page)
-        if start > end:
-            yield page
+    fields = {COLUMNS: True} if by_columns else {}
+    awaited: deque[Future[ByColumns | ByEntries]] = deque()
+    while start <= end:
+        while len(awaited) < _AHEAD and (first := start + size * len(awaited)) <= end:
+            stretch = {"from": first, "to": min(first + size - 1, end), **fields}
+            node = _random.choice(nodes)
+            awaited.append(contender.send_as(form, "log", node=node, **stretch))
+        page = contender.wait_for(awaited.popleft(), "log", patience)
+        if not page:
             return
-        answer = ask(start)
+        if len(page) != size:
+            awaited.clear()  # What follows begins elsewhere.
+        start += len(page)
         yield page

@@ -80,9 +80,11 @@ def _columns(entries: Sequence[Entry]) -> Reply:
 
 
 def _column(values: Sequence[Any]) -> Reply:
-    places: dict[Any, int] = {}
-    at = [places.setdefault(value, len(places)) for value in values]
-    return {"values": list(places), "at": at} if len(places) > 1 else {"values": list(places)}
+    distinct = list(dict.fromkeys(values))
+    if len(distinct) < 2:
+        return {"values": distinct}
+    places = {value: place for place, value in enumerate(distinct)}
+    return {"values": distinct, "at": [places[value] for value in values]}
 
 
 def role_event(change: RoleChange) -> Reply:

@@ -518,18 +518,27 @@ class Control:
         nodes = self.nodes
         heartbeat_ns = self.settings.heartbeat_ns
         while self.wait_for(lambda: bool(self.agreement(nodes)), deadline_ns):
-            views = self.status()
-            if all(v["alive"] and not v["paused"] for v in views) and (
-                len({(v["leader"], v["last_index"], v["commit_index"]) for v in views}) == 1
-            ):
-                leader: int | None = views[0]["leader"]
-                return leader
+            agreed = self.agreement(nodes)
+            if agreed and self._have_the_same_log(nodes):
+                return agreed[0].leader
             now_ns = time.monotonic_ns()
             if now_ns >= deadline_ns:
                 break
             # The next heartbeat brings the followers up to date; look again after it.
             self.wait_until(min(now_ns + heartbeat_ns, deadline_ns))
         return None
+
+    def _have_the_same_log(self, nodes: Iterable[int]) -> bool:
+        """Whether all run, and their logs and what they know to be committed end at the same index.
+
+        Their status would tell as well, but has all of each log hashed.
+        """
+        with self._operation():
+            try:
+                logs = [self.cluster.log(self._running(node), 1, 1) for node in nodes]
+            except RaftError:
+                return False
+        return len({(log.last_index, log.commit_index) for log in logs}) == 1
 
     def notified(self, take: Callable[[T], None]) -> Callable[[T], None]:
         """The same, after which `wait_for` looks again at its condition."""

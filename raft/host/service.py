@@ -152,7 +152,8 @@ def run(
 
     The cyclic garbage collector is off, as the implementations make no cycles: a full
     collection walks the whole log, and while it does every node of the process is
-    still, soon for longer than an election timeout.
+    still, soon for longer than an election timeout. Nor is anything collected at the end,
+    which the system does in one step.
     """
     gc.disable()
     open_closed_streams()
@@ -169,4 +170,5 @@ def run(
     status = new_service().serve(signals)
     if status:
         print(f"{name}: ended by {signal.Signals(status - 128).name}", file=sys.stderr)
+    gc.freeze()  # From the interpreter's last collection, which comes even so.
     sys.exit(status)
