@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import msgspec
 
-from raftmark.bench.design.schedule import Planned
+from raftmark.bench.design.schedule import Left, Planned
 from raftmark.bench.experiment.host import LocalHost
 from raftmark.bench.experiment.twin import with_twins
 from raftmark.bench.runs.forms import Manifest, Trial
@@ -34,9 +34,10 @@ class Measurer:
     def ready(self) -> None:
         """Answer as soon as the contenders can be started."""
 
-    def run(self, planned: bytes, goes_on: bool) -> tuple[bytes, bytes | None]:
+    def run(self, planned: bytes, leaves: Left, following: bytes) -> tuple[bytes, bytes | None]:
         """Run a trial; its record as JSON, and what a contender that failed said of it."""
-        trial = self._host.run(msgspec.json.decode(planned, type=Planned), goes_on)
+        next_one = msgspec.json.decode(following, type=Planned | None)
+        trial = self._host.run(msgspec.json.decode(planned, type=Planned), leaves, next_one)
         log = None if trial.log is None else self._run.logs / trial.log
         said = log.read_bytes() if log is not None and log.exists() else None
         if log is not None:

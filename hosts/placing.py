@@ -11,7 +11,7 @@ import msgspec
 
 from raftmark.bench.contenders.guardian import Guardian
 from raftmark.bench.contenders.registry import ContenderSpec
-from raftmark.bench.design.schedule import Planned
+from raftmark.bench.design.schedule import Left, Planned
 from raftmark.bench.design.specification import Specification
 from raftmark.bench.experiment.host import Host, HostGone, LocalHost
 from raftmark.bench.runs.forms import Asked, Elsewhere, Trial
@@ -48,10 +48,11 @@ class RayHost:
         with _told(f"{self.name} cannot measure", NoHosts):
             ray_cluster.get(self._actor.ready.remote(), _READY_S)
 
-    def run(self, planned: Planned, goes_on: bool) -> Trial:
+    def run(self, planned: Planned, leaves: Left, following: Planned | None) -> Trial:
         """Run a trial there."""
         with _told(f"{self.name} was lost", HostGone):
-            answer = ray_cluster.get(self._actor.run.remote(msgspec.json.encode(planned), goes_on))
+            both = msgspec.json.encode(planned), leaves, msgspec.json.encode(following)
+            answer = ray_cluster.get(self._actor.run.remote(*both))
         return trial_of(answer, self._run)
 
     def rest(self) -> None:

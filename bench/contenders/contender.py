@@ -45,6 +45,7 @@ _ORPHANS_GRACE_S = 5.0
 # Who has closed its output, or died, may have a little to do still, or to be read.
 _CLOSED_GRACE_S = 5.0
 _LOOK_S = 0.5
+_SOON_S = 0.05
 _END_OF_INPUT = None
 
 
@@ -212,6 +213,7 @@ class Contender:
             threading.Thread(target=target, name=f"{target.__name__}-{self.pid}", daemon=True)
             for target in (self._write_requests, self._read_replies, self._complaints.read)
         ]
+        self._reader = self._threads[1]
         for thread in self._threads:
             thread.start()
 
@@ -313,6 +315,14 @@ class Contender:
             if self.process.poll() is None:
                 self._quit(timeout)
             self.close_input()
+            # Its output ends with it, which the reader hears at once, where `wait` looks ever less
+            # often; unless what it has left holds that open.
+            while (
+                self._reader.is_alive()
+                and self.process.poll() is None
+                and time.monotonic() < deadline
+            ):
+                self._reader.join(_SOON_S)
             try:
                 status = self.process.wait(max(0.0, deadline - time.monotonic()))
             except subprocess.TimeoutExpired:

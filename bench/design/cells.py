@@ -89,6 +89,20 @@ class Cell(msgspec.Struct, frozen=True):
         return frozenset(needs)
 
     @property
+    def leaves_its_cluster(self) -> bool:
+        """Whether its cluster is as good for another load afterwards: as it was, but for its log.
+
+        That must be whole, for the next check to go on where this one's ended.
+        """
+        asked = (self.links, self.turns_ms, self.followers)
+        return (
+            self.workload["name"] in ("replicate", "offered")
+            and self.cluster["storage"] == "memory"
+            and self.cluster.get("snapshot_entries") == 0
+            and all(each is None for each in asked)
+        )
+
+    @property
     def usual_s(self) -> float:
         """About how many seconds `run` takes."""
         workload = self.workload

@@ -5,7 +5,8 @@ machine hits all contenders alike and no contender always runs after the same on
 "Conducting repeatable experiments in highly variable cloud computing environments", ICPE 2017).
 Where a contender's trials share a process (`Specification.one_process`), a block has every
 contender once, in random order, with all cells in theirs: what a process did before is then the
-same for all. The order follows from the run's seed, so a resumed run goes on as if it had never
+same for all. Loads of one kind of cluster that follow each other may share that, too
+(`one_cluster`). The order follows from the run's seed, so a resumed run goes on as if it had never
 stopped.
 """
 
@@ -13,6 +14,7 @@ from __future__ import annotations
 
 import random
 from collections.abc import Iterator, Sequence
+from enum import IntEnum
 from typing import NamedTuple
 
 from raftmark.bench.design.specification import Cell, Specification
@@ -39,6 +41,35 @@ class Planned(NamedTuple):
         """
         again = "/twin" if twin else ""
         return random.Random(f"{run_seed}/{self.cell.id}/{self.block}{again}").getrandbits(63)
+
+
+class Left(IntEnum):
+    """What a trial leaves to the next one: the later members have the earlier ones in them."""
+
+    NOTHING = 0
+    PROCESS = 1
+    CLUSTER = 2
+
+
+def left(specification: Specification, planned: Planned, following: Planned | None) -> Left:
+    """Return what a trial leaves to the one that follows it on its host, by what is specified.
+
+    A process is for one contender, in one placement and block.
+    """
+    if following is None or not specification.one_process:
+        return Left.NOTHING
+    if _process(planned) != _process(following):
+        return Left.NOTHING
+    both = (planned.cell, following.cell)
+    alike = planned.cell.cluster == following.cell.cluster
+    if specification.one_cluster and alike and all(cell.leaves_its_cluster for cell in both):
+        return Left.CLUSTER
+    return Left.PROCESS
+
+
+def _process(planned: Planned) -> tuple[int, str, str, str | None]:
+    cell = planned.cell
+    return planned.block, planned.contender, cell.transport, cell.followers
 
 
 def schedule(

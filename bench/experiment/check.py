@@ -11,7 +11,8 @@ It asks the contender by the protocol, from outside, and believes nothing that i
   each session's commands in order, with their keys and values, each exactly once, up to at least
   the last one that was acknowledged; where clients had to send a command again, because leaders
   changed, it may be there again, and is applied once. Logs and states hash to what the nodes say
-  (`replay.py`);
+  (`replay.py`). Of a cluster that had a load before, what follows that one's log is read, and all
+  of it is hashed;
 - where snapshots were asked for, nodes keep what those leave of the log, no more and no less; the
   rest of it is held against what was sent as above, and what is gone was as many entries as the
   clients' serials before the rest, and the leaders' no-ops. All commands are in the state, and so
@@ -29,14 +30,15 @@ import re
 import time
 from collections import Counter, defaultdict
 from collections.abc import Sequence
+from contextlib import suppress
 from typing import NamedTuple
 
 import msgspec
 
-from raftmark.bench.contenders.contender import EventLog, Patience
+from raftmark.bench.contenders.contender import ContenderError, EventLog, Patience
 from raftmark.bench.design.specification import Cell
 from raftmark.bench.experiment.claims import Role, Witness, asked_for, contradicted
-from raftmark.bench.experiment.pages import Asked, read_log
+from raftmark.bench.experiment.pages import Asked, Ends, read_log
 from raftmark.bench.experiment.replay import MOST_PROBLEMS, Replay
 from raftmark.bench.runs.forms import CheckOutcome, NodeHost
 from raftmark.bench.runs.results import (
@@ -50,11 +52,12 @@ from raftmark.bench.runs.results import (
 )
 
 _LONGEST_PAUSE_S = 0.5
-# A first leader is looked for more often: each look is cheap while the logs are empty, and what is
-# waited for in vain is lost to every trial.
-_LONGEST_PAUSE_BEFORE_S = 0.02
+# Where logs are short each look is cheap, and what is waited for in vain is lost to every trial.
+_LONGEST_PAUSE_WHILE_SHORT_S = 0.01
 # To hash so much in vain takes longer than the heartbeat by which followers hear what is committed.
 _LONG_LOG = 10_000
+_HEARD_AFTER = 1.2
+"""Heartbeats, until followers have heard of a commit if nothing delays them."""
 # A cluster that holds elections all the time does not settle, however long one waits.
 _RESTLESS_S = 0.5
 
@@ -97,10 +100,13 @@ def check(
     result: Result,
     witness: Witness,
     patience: Patience,
+    earlier: Replay | None = None,
     *,
     by_columns: bool,
 ) -> Checked:
     """Check a cluster after its workload; its log is read `by_columns`, or by entries.
+
+    Where it had a load before, `earlier` is the log as it was then.
 
     Raises `ContenderFailed` when the contender does not answer in time, and
     `msgspec.ValidationError` when its replies are not what the protocol says.
@@ -114,7 +120,9 @@ def check(
         problems += [] if restless else undecided
     if problems:
         return _found(problems)
-    _await_heartbeat(cell, result)
+    length = _commands(result) + (0 if earlier is None else earlier.index)
+    if length >= _LONG_LOG:
+        _await_commit(contender, cell, witness, patience)
     # What has to settle may use up half of the patience; what may not, little of it.
     nodes = settle(contender, patience, _RESTLESS_S if restless else patience.left_s / 2)
     settled = _have_settled(nodes)
@@ -125,7 +133,7 @@ def check(
     alive = [node for node in nodes if node.alive]
     if not alive:
         return _found(["no node is alive"])
-    return _read_again(contender, cell, result, alive, settled, patience, by_columns)
+    return _read_again(contender, cell, result, alive, settled, patience, earlier, by_columns)
 
 
 def _found(problems: Sequence[str], log: Replay | None = None) -> Checked:
@@ -216,7 +224,7 @@ def settle(
     that has just begun are the same: if it is to be `led`, one of them has to lead, too.
     """
     deadline = time.monotonic() + within_s
-    pause, longest = 0.002, _LONGEST_PAUSE_BEFORE_S if led else _LONGEST_PAUSE_S
+    pause = 0.002
     while True:
         reply = contender.send_as(_Status, "status")
         nodes = contender.wait_for(reply, "status", patience).nodes
@@ -226,17 +234,25 @@ def settle(
             return nodes
         # Followers hear what is committed by the next heartbeat, so looking again soon is enough.
         time.sleep(pause)
-        pause = min(2 * pause, longest)
+        is_long = any((node.last_index or 0) >= _LONG_LOG for node in nodes)
+        pause = min(2 * pause, _LONGEST_PAUSE_S if is_long else _LONGEST_PAUSE_WHILE_SHORT_S)
 
 
-def _await_heartbeat(cell: Cell, result: Result) -> None:
-    """Wait until followers may have heard how far a long log is committed.
+def _await_commit(contender: Asked, cell: Cell, witness: Witness, patience: Patience) -> None:
+    """Wait until followers have heard how far a long log is committed, no longer than that takes.
 
     Whoever asks for their status sooner has the whole log hashed on every node, and once more.
     """
-    commands = 0 if isinstance(result, ElectionResult) else sum(result.acknowledged)
-    if commands >= _LONG_LOG:
-        time.sleep(1.2 * cell.cluster["heartbeat_ms"] / 1000)
+    deadline = time.monotonic() + _HEARD_AFTER * cell.cluster["heartbeat_ms"] / 1000
+    first = {"from": 1, "to": 1}
+    while time.monotonic() < deadline:
+        replies = [contender.send_as(Ends, "log", node=n, **first) for n in witness.nodes]
+        # Who does not answer has no log at this time: the status will tell.
+        with suppress(ContenderError):
+            ends = [contender.wait_for(reply, "log", patience) for reply in replies]
+            if len({index for end in ends for index in msgspec.structs.astuple(end)}) == 1:
+                return
+        time.sleep(_LONGEST_PAUSE_WHILE_SHORT_S)
 
 
 def _have_settled(nodes: Sequence[Node]) -> bool:
@@ -280,11 +296,13 @@ def _read_again(
     alive: Sequence[Node],
     settled: bool,
     patience: Patience,
+    earlier: Replay | None,
     by_columns: bool,
 ) -> Checked:
     """Read the log and compare it: all of it, or of one that has not settled what is committed.
 
-    Where snapshots were asked for, all that is left of it.
+    Where snapshots were asked for, all that is left of it; where an `earlier` part of it was read
+    after another load, what follows that.
     """
     every = cell.cluster.get("snapshot_entries", 0)
     snapshots = bool(every) and isinstance(result, ReplicateResult) and settled
@@ -292,16 +310,20 @@ def _read_again(
         return _found(problems)
     start = min(node.first_index or 1 for node in alive) if snapshots else 1
     whole = [node for node in alive if node.first_index == start]
-    if not whole:
-        return _found(["no node keeps its whole log"])
+    if not whole or (earlier is not None and len(whole) < len(alive)):
+        who = "no node keeps its whole log" if not whole else "a node does not keep its whole log"
+        return _found([who])
     readable = whole if settled else [_random.choice(whole)]
     end = readable[0].commit_index or 0
-    first_indices = [node.first_index or 1 for node in alive] if settled else [1]
-    log = replay(cell, result, first_indices, start)
-    nodes = [node.id for node in readable]
+    if earlier is None:
+        first_indices = [node.first_index or 1 for node in alive] if settled else [1]
+        log = replay(cell, result, first_indices, start)
+    else:
+        log = earlier.gone_on_with(asked_for(cell), _clients(result))
+    nodes, start = [node.id for node in readable], log.index + 1
     payload = asked_for(cell).get("payload", 0)
     pages = read_log(contender, nodes, end, payload, patience, start=start, by_columns=by_columns)
-    for page in pages if end else ():
+    for page in pages if end >= start else ():
         log.take_page(page)
         if log.stopped:
             break
@@ -340,12 +362,20 @@ def replay(cell: Cell, result: Result, first_indices: Sequence[int], start: int 
     again = isinstance(result, ServiceResult) and result.retries > 0
     return Replay(
         asked,
-        0 if isinstance(result, ElectionResult) else len(result.acknowledged),
+        _clients(result),
         repeated=again or isinstance(result, FailoverResult | CatchUpResult | StabilityResult),
         lone=bool(asked.get("lagging")),
         first_indices=first_indices,
         start=start,
     )
+
+
+def _clients(result: Result) -> int:
+    return 0 if isinstance(result, ElectionResult) else len(result.acknowledged)
+
+
+def _commands(result: Result) -> int:
+    return 0 if isinstance(result, ElectionResult) else sum(result.acknowledged)
 
 
 def _misstated(log: Replay, nodes: Sequence[Node]) -> list[str]:

@@ -16,7 +16,6 @@ from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import NamedTuple
 
-import msgspec
 import psutil
 
 from raftmark.bench.runs.forms import Cost, MachineState
@@ -30,16 +29,21 @@ _CPUCLOCK_SCHED = 2
 class CostMeter:
     """Reads the cost of a contender's processes from its making to `cost()`."""
 
-    def __init__(self, processes: Callable[[], Iterable[int]]) -> None:
-        """`processes` returns the pids of all that live at the time."""
+    def __init__(self, processes: Callable[[], Iterable[int]], *, memory: bool = True) -> None:
+        """`processes` returns the pids of all that live at the time.
+
+        What they hold in `memory` is read only if it is asked for, which takes milliseconds.
+        """
         self._processes = processes
-        for pid in processes():
+        self._memory = memory
+        pids = list(processes())
+        for pid in pids:
             _forget_peak(pid)
-        self._before = _read(processes())
+        self._before = _read(pids, memory)
 
     def cost(self) -> Cost:
         """Return the cost since this meter was made."""
-        before, after = self._before, _read(self._processes())
+        before, after = self._before, _read(self._processes(), self._memory)
         cpu_s = round(max(0.0, sum(r.cpu_s for r in after) - sum(r.cpu_s for r in before)), 9)
         if not _PROC.is_dir():
             return Cost(cpu_s, None, None, None)
@@ -58,11 +62,6 @@ class CostMeter:
             idle_memory_bytes=_sum(reading.memory_bytes for reading in before),
             end_memory_bytes=_sum(reading.memory_bytes for reading in after),
         )
-
-
-def without_memory(cost: Cost) -> Cost:
-    """Return it without what was held before and after, of which earlier loads left a part."""
-    return msgspec.structs.replace(cost, idle_memory_bytes=None, end_memory_bytes=None)
 
 
 class MachineMeter:
@@ -106,7 +105,7 @@ class _Reading(NamedTuple):
     """A process: CPU seconds, peak resident bytes, and the switches of each thread.
 
     `memory_bytes`: what it holds now, of pages that several share its part; None where the system
-    does not tell.
+    does not tell, or was not asked.
     """
 
     cpu_s: float
@@ -115,16 +114,16 @@ class _Reading(NamedTuple):
     switches: dict[str, tuple[int, int]]  # voluntary and involuntary, by the thread's directory
 
 
-def _read(pids: Iterable[int]) -> list[_Reading]:
+def _read(pids: Iterable[int], memory: bool) -> list[_Reading]:
     """Read these processes; one that has ended meanwhile is left out."""
     readings = []
     for pid in pids:
         with contextlib.suppress(psutil.NoSuchProcess, FileNotFoundError, ProcessLookupError):
-            readings.append(_read_process(psutil.Process(pid)))
+            readings.append(_read_process(psutil.Process(pid), memory))
     return readings
 
 
-def _read_process(process: psutil.Process) -> _Reading:
+def _read_process(process: psutil.Process, memory: bool) -> _Reading:
     times = process.cpu_times()
     # The CPU time of children that have ended and were waited for is in their parent's.
     children_s = times.children_user + times.children_system
@@ -136,7 +135,7 @@ def _read_process(process: psutil.Process) -> _Reading:
     return _Reading(
         _read_cpu_ns(process.pid) / 1e9 + children_s,
         _read_status(directory / "status").get("VmHWM", 0) * 1024,
-        _read_memory(directory / "smaps_rollup"),
+        _read_memory(directory / "smaps_rollup") if memory else None,
         {
             task: (status["voluntary_ctxt_switches"], status["nonvoluntary_ctxt_switches"])
             for task, status in threads.items()

@@ -8,9 +8,9 @@ from typing import Protocol
 from raftmark.bench.contenders.guardian import Guardian
 from raftmark.bench.contenders.registry import ContenderSpec
 from raftmark.bench.contenders.variants import Mixture, deployed
-from raftmark.bench.design.schedule import Planned
+from raftmark.bench.design.schedule import Left, Planned
 from raftmark.bench.experiment.life import Life
-from raftmark.bench.experiment.trial import run_trial
+from raftmark.bench.experiment.trial import launch_for, run_trial
 from raftmark.bench.runs.forms import Trial
 from raftmark.bench.runs.store import Run
 
@@ -26,14 +26,14 @@ class Host(Protocol):
     def name(self) -> str | None:
         """What a trial says of it."""
 
-    def run(self, planned: Planned, goes_on: bool) -> Trial:
-        """Run a trial; `goes_on` if the next one may have its process.
+    def run(self, planned: Planned, leaves: Left, following: Planned | None) -> Trial:
+        """Run a trial; `leaves` is what the `following` one is to have of it.
 
         Raises `HostGone`, and `StoreError` when its directory cannot be used.
         """
 
     def rest(self) -> None:
-        """End the process that was kept for a trial which does not come."""
+        """End the process that was kept, or launched, for a trial which does not come."""
 
     def end(self) -> None:
         """End all that runs there; any thread may call it, and `run` then raises `HostGone`."""
@@ -60,16 +60,22 @@ class LocalHost:
         self._elsewhere = elsewhere
         self._life = Life(guardian)
 
-    def run(self, planned: Planned, goes_on: bool) -> Trial:
+    def run(self, planned: Planned, leaves: Left, following: Planned | None) -> Trial:
         """Run a trial in this process."""
-        self._life.goes_on = goes_on
+        life = self._life
+        # How well other hosts' clocks were known is told when a cluster ends.
+        life.leaves = min(leaves, Left.PROCESS) if self._elsewhere else leaves
+        life.following = None
+        if following is not None and not leaves:
+            life.following = launch_for(following, self._spec(following), self._run)
+        return run_trial(planned, self._spec(planned), self._run, life)
+
+    def _spec(self, planned: Planned) -> ContenderSpec:
         spec = taking_part(planned, self._specs)
-        if self._elsewhere:
-            spec = deployed(spec, self._elsewhere)
-        return run_trial(planned, spec, self._run, self._life)
+        return deployed(spec, self._elsewhere) if self._elsewhere else spec
 
     def rest(self) -> None:
-        """End the contender's process, if one was kept."""
+        """End the contender's process, if one was kept or launched."""
         self._life.end()
 
     def end(self) -> None:

@@ -16,7 +16,7 @@ from typing import Protocol
 
 import msgspec
 
-from raftmark.bench.design.schedule import Planned
+from raftmark.bench.design.schedule import Planned, left
 from raftmark.bench.experiment.host import Host, HostGone
 from raftmark.bench.experiment.trial import failed_trial, skipped_trial
 from raftmark.bench.runs.forms import Trial
@@ -153,10 +153,10 @@ def work(host: Host, blocks: Blocks, ledger: Ledger) -> End:
                 host.rest()
                 ledger.keep(_at(skipped_trial(planned, reason), host))
                 continue
-            one_process = ledger.specification.one_process
             began_s = time.monotonic()
             try:
-                trial = host.run(planned, one_process and _share(planned, following))
+                leaves = left(ledger.specification, planned, following)
+                trial = host.run(planned, leaves, following)
             except HostGone as error:
                 lost = failed_trial(planned, str(error), time.monotonic() - began_s)
                 ledger.keep(_at(lost, host))
@@ -188,13 +188,3 @@ def _measured_on(run: Run) -> dict[int, str | None]:
     for trial in run.trials:
         found.setdefault(trial.block, trial.host)
     return found
-
-
-def _share(planned: Planned, following: Planned | None) -> bool:
-    """Whether both trials are of the same contender and placement in the same block."""
-    return following is not None and _process(planned) == _process(following)
-
-
-def _process(planned: Planned) -> tuple[int, str, str, str | None]:
-    cell = planned.cell
-    return planned.block, planned.contender, cell.transport, cell.followers

@@ -74,7 +74,7 @@ class Replay:
         start: int = 1,
     ) -> None:
         self.index, self.term = start - 1, 0
-        self._start, self._first_term = start, 0
+        self._start, self._first_term, self._index_before = start, 0, start - 1
         self.problems: list[str] = []
         self.broken = False
         self._repeated = repeated
@@ -86,6 +86,8 @@ class Replay:
         self._key_numbers = {key: number for number, key in enumerate(self._keys)}
         self._value = "x" * workload.get("payload", 0)
         self._data: dict[str, str] = {}
+        # What clients of earlier loads had sent last, by their names.
+        self._ended: dict[str, int] = {}
         self._digests = {first: hashlib.sha256() for first in first_indices}
         # Commands repeat their strings, and a log is long.
         self._heads = [_encoded("set") + _encoded(key) for key in self._keys]
@@ -94,8 +96,20 @@ class Replay:
 
     @property
     def taken(self) -> int:
-        """How many entries have been taken."""
-        return self.index + 1 - self._start
+        """How many entries have been taken, of the last load's."""
+        return self.index - self._index_before
+
+    def gone_on_with(self, workload: Mapping[str, Any], clients: int) -> Replay:
+        """Return the log as another load goes on with it, whose clients are others.
+
+        It takes this one's place: both hash what follows.
+        """
+        other = Replay(workload, clients)
+        other.index = other._index_before = self.index
+        other.term, other._first_term = self.term, self._first_term
+        other._data, other._digests = self._data, self._digests
+        other._ended = self._ended | self._last_serials()
+        return other
 
     @property
     def stopped(self) -> bool:
@@ -285,11 +299,15 @@ class Replay:
         pieces = [_integer(len(self._data))]
         for key in sorted(self._data):
             pieces += (_encoded(key), _encoded(self._data[key]))
-        last = {n: s.following - 1 for n, s in self._sessions.items() if s.following > 1}
+        last = self._ended | self._last_serials()
         pieces.append(_integer(len(last)))
         for name in sorted(last):
             pieces += (_encoded(name), _integer(last[name]))
         return hashlib.sha256(b"".join(pieces)).hexdigest()
+
+    def _last_serials(self) -> dict[str, int]:
+        """Return what each client that has sent anything sent last, by its name."""
+        return {name: s.following - 1 for name, s in self._sessions.items() if s.following > 1}
 
 
 def _hashed(entry: Entry) -> bytes:

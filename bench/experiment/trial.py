@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import tempfile
 import time
-from collections.abc import Callable, Generator, Mapping, Sequence
+from collections.abc import Callable, Generator, Sequence
 from concurrent.futures import Future
 from contextlib import AbstractContextManager, ExitStack, nullcontext
 from dataclasses import dataclass, field
@@ -28,16 +28,17 @@ from raftmark.bench.contenders.orphans import environment
 from raftmark.bench.contenders.registry import ContenderSpec, Hello
 from raftmark.bench.contenders.variants import deployed
 from raftmark.bench.design.cells import LEADS, TCP
-from raftmark.bench.design.schedule import Planned
+from raftmark.bench.design.schedule import Left, Planned
 from raftmark.bench.design.specification import Cell
 from raftmark.bench.experiment import durability
 from raftmark.bench.experiment.check import check, read_hosts, read_roles, settle
 from raftmark.bench.experiment.claims import Witness, asked_for
 from raftmark.bench.experiment.clients import Clients
-from raftmark.bench.experiment.cost import CostMeter, MachineMeter, without_memory
-from raftmark.bench.experiment.life import Life
-from raftmark.bench.experiment.pages import COLUMNS, Asked
+from raftmark.bench.experiment.cost import CostMeter, MachineMeter
+from raftmark.bench.experiment.life import Launch, Life
+from raftmark.bench.experiment.pages import COLUMNS
 from raftmark.bench.experiment.replay import MOST_PROBLEMS
+from raftmark.bench.experiment.standing import START_TIMEOUT_S, Standing, make_ready, start
 from raftmark.bench.runs.forms import (
     CheckOutcome,
     Cost,
@@ -54,22 +55,16 @@ from raftmark.bench.runs.results import ElectionResult, ReplicateResult, Result,
 from raftmark.bench.runs.store import DATA_PREFIX, Run, explained, now
 
 # An interpreter starts within a second, and within ten where ten times as much is to be done as the
-# machine can do. As deployed each node has one: a cluster gives them a minute to listen, and then
-# says itself which one has not.
+# machine can do.
 _LAUNCH_TIMEOUT_S = 60.0
-_START_TIMEOUT_S = 90.0
-# So long a cluster may take to settle before a load, which then begins all the same.
-_SETTLING_S = 10.0
-# But who is to be connected needs a leader, and a busy machine may need many elections for one.
+# Who is to be connected needs a leader, and a busy machine may need many elections for one.
 _LEADER_TIMEOUT_S = 60.0
 # Hosts have to be found, and an interpreter started on each that holds a node's program.
 _PLACING_TIMEOUT_S = 120.0
 # A cluster kills those of its nodes' programs that have not ended after ten seconds.
 _STOP_TIMEOUT_S = 30.0
-_STAGGER_S = 0.02
 _BEGINNINGS = ("launch", "start")
 _BUSY = "; that is long even for a busy machine: see what else runs there, and measure again"
-_BESIDE_LEADER = ("replicate", "offered", "service")
 _CHECK_TIMEOUT_S = 15.0
 _CHECK_TIMEOUT_PER_RUN_SECOND = 20.0
 # No system slews a clock by more than 500 millionths, and two may go either way.
@@ -79,10 +74,6 @@ _MOST_DRIFT = 1e-3
 _CHECK_BYTES_PER_S = 5e6
 _CHECK_TIMEOUT_OF_BYTES_S = 60.0
 _READ_BACK_TIMEOUT_S = 30.0
-
-
-class _Started(msgspec.Struct):
-    nodes: list[int]
 
 
 class Ran(NamedTuple):
@@ -242,11 +233,22 @@ def _conduct(planned: Planned, spec: ContenderSpec, run: Run, life: Life) -> _St
             life.log = None
             if log != own_log:
                 log.replace(own_log)
-        elif not life.goes_on:
+        elif not life.leaves:
             life.log = None
             log.unlink()
     progress.leave()
     return _record(planned, progress, failure, machine.state(), started_at, started)
+
+
+def launch_for(planned: Planned, spec: ContenderSpec, run: Run) -> Launch:
+    """Return how the process is launched that a trial is to have for itself, or is the first of."""
+    log = run.logs / log_name(planned.id)
+    placed = _placed(spec, planned.cell)
+    return Launch(lambda: placed.launch(stderr=log, env=environment(run.path)), log)
+
+
+def _placed(spec: ContenderSpec, cell: Cell) -> ContenderSpec:
+    return deployed(spec) if cell.transport == TCP else spec
 
 
 def skipped_trial(planned: Planned, reason: str) -> Trial:
@@ -297,61 +299,58 @@ def _go_through(
     run: Path,
 ) -> Generator[Ready, Callable[[], Ran]]:
     cell = planned.cell
-    if cell.transport == TCP:
-        spec = deployed(spec)
+    spec = _placed(spec, cell)
 
     def launch() -> Contender:
         return spec.launch(stderr=life.log, env=environment(run))
 
     with life.present(launch) as contender:
-        reply = contender.send_as(Hello, "hello")
         placing_s = _PLACING_TIMEOUT_S if spec.elsewhere else 0.0
-        hello = contender.wait_for(reply, "hello", max(placing_s, _LAUNCH_TIMEOUT_S))
+        asked = (spec.name, cell.transport)
+        if asked not in life.hellos:
+            reply = contender.send_as(Hello, "hello")
+            launching_s = max(placing_s, _LAUNCH_TIMEOUT_S)
+            life.hellos[asked] = contender.wait_for(reply, "hello", launching_s)
+        hello = life.hellos[asked]
         if "snapshot" not in hello.features and not cluster.get("snapshot_entries"):
             # It takes none as it is, and need not know the field that says so.
             cluster.pop("snapshot_entries", None)
 
         progress.enter("start")
-        nodes = start(contender, cluster, max(placing_s, _START_TIMEOUT_S))
-        progress.node_hosts = read_hosts(contender.events, life.events_before) or None
-        if cell.links is not None:
-            # The first leader is elected on perfect links: how long that takes is not measured.
-            _stagger(contender, cluster["nodes"])
-            settle(contender, Patience(_SETTLING_S, "start"), led=True)
-            contender.call("links", reply_timeout=_START_TIMEOUT_S, **cell.links)
-        if cell.followers is not None:
-            _hand_over(contender)
-        if cell.workload["name"] in _BESIDE_LEADER:
-            # What the cluster holds when idle is read of one that has settled, as the run awaits.
-            settle(contender, Patience(_SETTLING_S, "start"), led=True)
-
-        if cell.turns_ms is not None:
-            # Who waits for a leader still must not be stopped time and again meanwhile.
-            settle(contender, Patience(_SETTLING_S, "start"), led=True)
+        standing, life.cluster = life.cluster, None
+        if standing is None:
+            nodes = start(contender, cluster, max(placing_s, START_TIMEOUT_S))
+            standing = Standing(nodes, life.events_before)
+            progress.node_hosts = read_hosts(contender.events, standing.events_before) or None
+            make_ready(contender, cell)
+        else:
+            cell = standing.another(cell)
 
         progress.enter("run")
         sent_ns = time.monotonic_ns()
         with _clients_of(contender, cell) as clients:
-            answer = yield Ready(contender, cell, CostMeter(contender.processes), clients)
+            # Of what a process holds that had loads before, these have left a part.
+            meter = CostMeter(contender.processes, memory=life.fresh)
+            answer = yield Ready(contender, cell, meter, clients)
             progress.result, received_ns, progress.cost, progress.turns = answer()
         if spec.elsewhere:
             progress.cost = None  # What can be read here are no nodes.
-        elif not life.fresh:
-            progress.cost = without_memory(progress.cost)
         result = parse_result(cell.workload["name"], progress.result)
         if cell.followers is not None:
             _require_the_leader(result)
 
         progress.enter("check")
+        life.launch_ahead()
         patience_s = _patience_s(cell, result)
         patience = Patience(patience_s, "check")
         clocks_ns = _clocks_ns(progress.node_hosts, received_ns - life.launched_ns)
-        roles, strange = read_roles(
-            contender.events, nodes, life.launched_ns, life.events_before, clocks_ns
-        )
+        nodes, before = standing.nodes, standing.events_before
+        roles, strange = read_roles(contender.events, nodes, life.launched_ns, before, clocks_ns)
         witness = Witness(nodes, sent_ns, received_ns, roles, progress.turns, clocks_ns)
         by_columns = COLUMNS in hello.features
-        checked = check(contender, cell, result, witness, patience, by_columns=by_columns)
+        checked = check(
+            contender, cell, result, witness, patience, standing.log, by_columns=by_columns
+        )
         progress.check = _with_problems(checked.outcome, strange)
 
         # What was kept on other hosts is gone with the process that has the places.
@@ -372,14 +371,18 @@ def _go_through(
             took_s = round(time.monotonic() - started, 3)
             outcome = msgspec.structs.replace(progress.check, read_back_s=took_s)
             progress.check = _with_problems(outcome, lost)
-            life.goes_on = False  # It was killed.
+            life.leaves = Left.NOTHING  # It was killed.
             return
 
-        life.goes_on = life.goes_on and progress.check.passed
+        if not progress.check.passed:
+            life.leaves = Left.NOTHING
         progress.enter("stop")
+        if life.leaves is Left.CLUSTER:
+            standing.log, life.cluster = checked.log, standing
+            return
         contender.call("stop", reply_timeout=_STOP_TIMEOUT_S)
-        progress.node_hosts = read_hosts(contender.events, life.events_before) or None
-        if not life.goes_on:
+        progress.node_hosts = read_hosts(contender.events, standing.events_before) or None
+        if not life.leaves:
             _end(contender)
 
 
@@ -394,26 +397,6 @@ def _clients_of(contender: Contender, cell: Cell) -> AbstractContextManager[Clie
             f"within {_LEADER_TIMEOUT_S:g} s no node led to which clients could be connected"
         )
     return Clients(contender, cell, leader)
-
-
-def start(
-    contender: Asked, cluster: Mapping[str, Any], patience_s: float = _START_TIMEOUT_S
-) -> list[int]:
-    """Start a cluster, and return its nodes' ids.
-
-    Raises `ContenderFailed` when they are not those that were asked for.
-    """
-    reply = contender.send_as(_Started, "start", **cluster)
-    nodes = contender.wait_for(reply, "start", patience_s).nodes
-    if nodes != list(range(1, cluster["nodes"] + 1)):
-        raise ContenderFailed(f"started nodes {nodes[:10]} where {cluster['nodes']} were asked for")
-    return nodes
-
-
-def _hand_over(contender: Contender) -> None:
-    """Let the node lead whose program is the contender's own, whoever was elected."""
-    settle(contender, Patience(_SETTLING_S, "start"), led=True)
-    contender.call("transfer", reply_timeout=_START_TIMEOUT_S, node=LEADS)
 
 
 def _require_the_leader(result: Result) -> None:
@@ -443,17 +426,6 @@ def _with_problems(outcome: CheckOutcome, problems: Sequence[str]) -> CheckOutco
         passed=outcome.passed and not problems,
         problems=[*problems, *outcome.problems][:MOST_PROBLEMS],
     )
-
-
-def _stagger(contender: Contender, nodes: int) -> None:
-    """Let the nodes' timers run out one after the other, so that the first vote is not split.
-
-    Where no timeout is random and one event loop starts all nodes, it would be split for ever.
-    """
-    for node in range(2, nodes + 1):
-        contender.call("crash", reply_timeout=_START_TIMEOUT_S, node=node)
-        time.sleep(_STAGGER_S)
-        contender.call("restart", reply_timeout=_START_TIMEOUT_S, node=node)
 
 
 def _end(contender: Contender) -> None:

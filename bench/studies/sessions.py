@@ -21,7 +21,7 @@ from raftmark.bench.contenders.contender import (
 from raftmark.bench.contenders.registry import ContenderSpec
 from raftmark.bench.experiment.check import settle
 from raftmark.bench.experiment.cost import CostMeter
-from raftmark.bench.experiment.trial import start
+from raftmark.bench.experiment.standing import start
 
 _OUTSTANDING = 64
 _MOST_AT_ONCE = 4096

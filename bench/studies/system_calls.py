@@ -30,7 +30,7 @@ from raftmark.bench.contenders.variants import Contenders, deployed
 from raftmark.bench.design.cells import deployed as as_deployed
 from raftmark.bench.design.cells import replicate_cell
 from raftmark.bench.experiment.check import settle
-from raftmark.bench.experiment.trial import start
+from raftmark.bench.experiment.standing import start
 from raftmark.bench.runs.results import ReplicateResult, parse_result
 
 CONTENDERS = ("threading", "asyncio", "multiprocessing", "go")

@@ -23,7 +23,7 @@ from raftmark.bench.analysis.metrics import (
     values,
 )
 from raftmark.bench.analysis.statistics import median_interval
-from raftmark.bench.design.specification import Cell
+from raftmark.bench.design.specification import Cell, Specification
 from raftmark.bench.experiment.environment import machine, measured_revision
 from raftmark.bench.runs.forms import ContenderEntry, Manifest
 from raftmark.bench.runs.runtimes import started
@@ -90,7 +90,7 @@ def _entry(
         figures=figures,
         runtimes=runtimes,
         cells={
-            cell.id: _digest(cell, one_process=specification.one_process)
+            cell.id: _digest(cell, specification)
             for cell in specification.cells
             if cell.id in asked
         },
@@ -100,10 +100,11 @@ def _entry(
     )
 
 
-def _digest(cell: Cell, one_process: bool) -> str:
+def _digest(cell: Cell, specification: Specification) -> str:
     """Return what tells one cell from another of the same name."""
     asked = {key: value for key, value in msgspec.to_builtins(cell).items() if value is not None}
-    content = msgspec.json.encode([asked, one_process], order="sorted")
+    shares = [specification.one_process, *[True] * specification.one_cluster]
+    content = msgspec.json.encode([asked, *shares], order="sorted")
     return hashlib.sha256(content).hexdigest()[:8]
 
 

@@ -170,5 +170,6 @@ def run(
     status = new_service().serve(signals)
     if status:
         print(f"{name}: ended by {signal.Signals(status - 128).name}", file=sys.stderr)
-    gc.freeze()  # From the interpreter's last collection, which comes even so.
+    # From the interpreter's last collection, which comes even so; PyPy has none.
+    getattr(gc, "freeze", gc.disable)()
     sys.exit(status)

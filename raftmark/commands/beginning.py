@@ -100,7 +100,8 @@ def _say_what_is_not_asked(entries: list[ContenderEntry], specification: Specifi
         features = sorted({feature for _, lacks in lacking for feature in lacks})
         if features and entry.unavailable is None:
             count = sum(bool(lacks) for _, lacks in lacking)
-            say(f"{entry.name} does not offer {', '.join(features)}: not asked for {count} cells")
+            cells = "a cell" if count == 1 else f"{count} cells"
+            say(f"{entry.name} does not offer {', '.join(features)}: not asked for {cells}")
 
 
 def able(run: Run, specs: Contenders) -> dict[str, ContenderSpec]:

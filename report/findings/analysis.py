@@ -78,7 +78,8 @@ class Analysis:
     the same again, and `again` makes the report of it again. `cautions` are sentences on the
     circumstances. `runs` are those that are pooled, of which the last one's facts are told; their
     number is that of the `blocks` then. `machine` tells one machine from another; `one_process`: a
-    contender's trials of a block shared a process. `before` is a run to compare with.
+    contender's trials of a block shared a process, `one_cluster`: and loads in a row a cluster.
+    `before` is a run to compare with.
     `kept` are runs like this one in short, which tell how far ratios move from run to run.
     """
 
@@ -104,6 +105,7 @@ class Analysis:
     machine: str
     again: str
     one_process: bool = False
+    one_cluster: bool = False
     cautions: tuple[str, ...] = ()
     before: Analysis | None = None
     kept: tuple[Kept, ...] = ()
@@ -248,6 +250,7 @@ def analyse(
         environment=provenance.surroundings(manifest, evidence.clocks_ns),
         again=provenance.report_command(manifest, [each.manifest.run for each in runs]),
         one_process=manifest.specification.one_process,
+        one_cluster=manifest.specification.one_cluster,
         cautions=tuple(provenance.cautions(manifest)),
         machine=machine(manifest.environment),
         before=before,

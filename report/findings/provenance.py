@@ -14,7 +14,7 @@ from raftmark.bench.tracking.plans import Plan
 
 
 def command(manifest: Manifest, known: Collection[str], plan: Plan | None = None) -> str:
-    """Return the command that measures the same cells again, in the same order.
+    """Return the command that measures the same cells again.
 
     `known` are the contenders that a run has if none is named; `plan` is a comparison's.
     """
@@ -40,11 +40,11 @@ def command(manifest: Manifest, known: Collection[str], plan: Plan | None = None
             options["--precision"] = f"{specification.precision:.3g}"
         elif specification.blocks != profile.blocks:
             options["--blocks"] = specification.blocks
-        if (workloads := _workloads(specification)) != _workloads(profile):
+        if {*(workloads := _workloads(specification))} != {*_workloads(profile)}:
             options["--workloads"] = ",".join(workloads)
-        if (cells := _ids(specification)) != [
+        if {*(cells := _ids(specification))} != {
             cell.id for cell in profile.cells if cell.workload["name"] in workloads
-        ]:
+        }:
             options["--cells"] = ",".join(cells)
         names = [contender.name for contender in manifest.contenders if not contender.twin]
         if asked.table is not None or set(names) != set(known):

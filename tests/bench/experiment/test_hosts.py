@@ -9,7 +9,7 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from raftmark.bench.design.schedule import Planned
+from raftmark.bench.design.schedule import Left, Planned
 from raftmark.bench.experiment.host import Host, HostGone
 from raftmark.bench.experiment.measure import Blocks, End, measure
 from raftmark.bench.experiment.trial import skipped_trial
@@ -35,15 +35,15 @@ class FakeHost:
     def __init__(self, name: str | None, lost_after: int | None = None) -> None:
         self.name = name
         self.ran: list[Planned] = []
-        self.shared: list[bool] = []
+        self.left: list[Left] = []
         self.ended = threading.Event()
         self._lost_after = lost_after
 
-    def run(self, planned: Planned, goes_on: bool) -> Trial:
+    def run(self, planned: Planned, leaves: Left, following: Planned | None) -> Trial:
         if len(self.ran) == self._lost_after or self.ended.is_set():
             raise HostGone(f"{self.name} was lost")
         self.ran.append(planned)
-        self.shared.append(goes_on)
+        self.left.append(leaves)
         trial = skipped_trial(planned, "")
         return msgspec.structs.replace(trial, status="ok", failure=None)
 
@@ -61,18 +61,18 @@ class Meeting(FakeHost):
         super().__init__(name)
         self._barrier = barrier
 
-    def run(self, planned: Planned, goes_on: bool) -> Trial:
+    def run(self, planned: Planned, leaves: Left, following: Planned | None) -> Trial:
         if not self.ran:
             self._barrier.wait(PATIENCE)
-        return super().run(planned, goes_on)
+        return super().run(planned, leaves, following)
 
 
 class Hanging(FakeHost):
     """Is in its first trial until it is ended."""
 
-    def run(self, planned: Planned, goes_on: bool) -> Trial:
+    def run(self, planned: Planned, leaves: Left, following: Planned | None) -> Trial:
         assert self.ended.wait(PATIENCE)
-        return super().run(planned, goes_on)
+        return super().run(planned, leaves, following)
 
 
 def new_run(path: Path, blocks: int = 4, **changes: object) -> Run:
@@ -121,10 +121,10 @@ def test_a_host_that_is_lost_fails_a_trial_and_the_others_go_on(tmp_path: Path) 
     barrier = threading.Barrier(2)
 
     class Lost(Meeting):
-        def run(self, planned: Planned, goes_on: bool) -> Trial:
+        def run(self, planned: Planned, leaves: Left, following: Planned | None) -> Trial:
             if self.ran:
                 raise HostGone("x was lost: it burns")
-            return super().run(planned, goes_on)
+            return super().run(planned, leaves, following)
 
     assert measure(run, [Lost("x", barrier), Meeting("y", barrier)], Silent()) is End.HOST_LOST
     [lost] = [trial for trial in run.trials if trial.failure is not None]
@@ -184,4 +184,4 @@ def test_the_budget_ends_all(tmp_path: Path) -> None:
 def test_a_process_is_shared_within_a_block_only(tmp_path: Path) -> None:
     run, host = new_run(tmp_path, blocks=2, one_process=True), FakeHost("x")
     assert measure(run, [host], Silent()) is End.COMPLETE
-    assert host.shared == [True, False] * 4
+    assert host.left == [Left.PROCESS, Left.NOTHING] * 4

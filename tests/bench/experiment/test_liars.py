@@ -15,7 +15,7 @@ from raftmark.bench.design.specification import Cell
 from raftmark.bench.experiment.check import check, read_roles
 from raftmark.bench.experiment.claims import Role, Witness, contradicted
 from raftmark.bench.experiment.measure import End
-from raftmark.bench.experiment.trial import start
+from raftmark.bench.experiment.standing import start
 from raftmark.bench.runs.results import ReplicateResult, parse_result
 from raftmark.bench.runs.store import Run
 from raftmark.raft.messages import Entry

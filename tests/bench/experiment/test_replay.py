@@ -1,12 +1,15 @@
 """A page of a log says the same, however it is taken: column by column, or entry by entry."""
 
 import random
+from typing import Any
 
 import msgspec
 import pytest
 
-from raftmark.bench.experiment.pages import ByColumns, Entry
+from raftmark.bench.contenders.contender import Patience
+from raftmark.bench.experiment.pages import ByColumns, Entry, read_log
 from raftmark.bench.experiment.replay import Replay
+from tests.bench.support import PATIENCE
 
 NAMES = ("term", "op", "key", "value", "expect", "client", "serial")
 WORKLOAD = {"keys": 10, "payload": 2}
@@ -101,3 +104,41 @@ def test_all_but_rare_pages_are_taken_column_by_column(monkeypatch):
     assert log.index == len(entries)
     assert 0 < len(apart) < len(entries) / PAGE
     assert all(any(entry.op == "noop" for entry in page) for page in apart)
+
+
+class Telling:
+    """A contender that tells at most so many entries of a log at a time."""
+
+    def __init__(self, log: list[Entry], most: int) -> None:
+        self.log, self.most = log, most
+        self.asked: list[tuple[int, int]] = []
+        self.awaited: list[int] = []
+
+    def send_as(self, _kind: type, _op: str, **fields: Any) -> Any:
+        self.asked.append((fields["from"], fields["to"]))
+        return self.log[fields["from"] - 1 : fields["to"]][: self.most]
+
+    def wait_for(self, page: Any, _op: str, _patience: Any) -> Any:
+        self.awaited.append(len(self.asked))
+        return by_columns(page)
+
+
+@pytest.mark.parametrize("most", [5000, 1999])
+@pytest.mark.parametrize("start", [1, 4001])
+def test_pages_follow_each_other_however_long_they_are(most, start):
+    log = [Entry(index, 1, "noop") for index in range(1, 21_001)]
+    contender: Any = Telling(log, most)
+    pages = read_log(
+        contender,
+        [1, 2, 3],
+        len(log),
+        64,
+        Patience(PATIENCE, "check"),
+        start=start,
+        by_columns=True,
+    )
+    read = [entry for page in pages for entry in page.entries()]
+    assert read == log[start - 1 :]
+    # Some are under way while one is awaited.
+    assert contender.awaited[0] == 3
+    assert max(to for _, to in contender.asked) == len(log)

@@ -7,11 +7,13 @@ from typing import Any
 import msgspec
 import pytest
 
-from raftmark.bench.contenders.contender import ContenderFailed, Patience
+from raftmark.bench.contenders.contender import ContenderError, ContenderFailed, Patience
 from raftmark.bench.design.cells import service_cell
 from raftmark.bench.experiment import trial
-from raftmark.bench.experiment.check import settle
-from tests.bench.support import PATIENCE
+from raftmark.bench.experiment.check import _await_commit, settle
+from raftmark.bench.experiment.claims import Witness
+from raftmark.bench.experiment.pages import Ends
+from tests.bench.support import PATIENCE, replicate_cell
 
 
 class Beginning:
@@ -56,3 +58,31 @@ def test_clients_are_not_connected_where_nobody_leads(monkeypatch: pytest.Monkey
     contender: Any = Beginning(1 << 30)
     with pytest.raises(ContenderFailed, match=r"within 0\.1 s no node led to which clients"):
         trial._clients_of(contender, service_cell(1))
+
+
+class Hearing:
+    """One whose followers hear of the last commit after some looks, and of which one is down."""
+
+    def __init__(self, looks: int) -> None:
+        self.looks = looks
+        self.asked: list[int] = []
+
+    def send_as(self, kind: type, op: str, **fields: Any) -> Any:
+        assert (op, kind) == ("log", Ends)
+        self.asked.append(fields["node"])
+        heard = len(self.asked) > 3 * self.looks or fields["node"] == 1
+        return Ends(20_001, 20_001 if heard else 19_000)
+
+    def wait_for(self, reply: Any, _op: str, _patience: Any) -> Any:
+        if len(self.asked) <= 3:
+            raise ContenderError("unavailable", "node 2 is crashed", {})
+        return reply
+
+
+def test_a_long_log_is_hashed_when_all_have_heard_of_its_end() -> None:
+    cell = replicate_cell()
+    cell = msgspec.structs.replace(cell, cluster={**cell.cluster, "heartbeat_ms": 1000 * PATIENCE})
+    contender: Any = Hearing(3)
+    witness = Witness([1, 2, 3], 0, 0, [])
+    _await_commit(contender, cell, witness, Patience(PATIENCE, "check"))
+    assert contender.asked == [1, 2, 3] * 4

@@ -11,16 +11,16 @@ from raftmark.bench.contenders.contender import Contender
 from raftmark.bench.contenders.registry import ContenderSpec, load_contenders
 from raftmark.bench.contenders.variants import Mixture
 from raftmark.bench.design.cells import catch_up_cell, mixture_cell
-from raftmark.bench.design.schedule import Planned
+from raftmark.bench.design.schedule import Left, Planned
 from raftmark.bench.design.specification import Cell
-from raftmark.bench.experiment import clients
+from raftmark.bench.experiment import clients, standing
 from raftmark.bench.experiment import trial as trial_module
 from raftmark.bench.experiment.check import Node, _differences
-from raftmark.bench.experiment.host import taking_part
+from raftmark.bench.experiment.host import LocalHost, taking_part
 from raftmark.bench.experiment.measure import End
 from raftmark.bench.experiment.pages import Entry
 from raftmark.bench.experiment.replay import Replay
-from raftmark.bench.experiment.trial import run_trial
+from raftmark.bench.experiment.trial import Ready, run_trial
 from raftmark.bench.runs.forms import Trial
 from raftmark.bench.runs.plan import remaining
 from raftmark.bench.runs.store import Run
@@ -191,11 +191,13 @@ def test_a_broken_safety_rule_is_found_and_keeps_the_result(tmp_path, fault, cel
     assert trial.result is not None
 
 
-@pytest.mark.parametrize(("operation", "limit"), [("hello", "LAUNCH"), ("start", "START")])
+@pytest.mark.parametrize(
+    ("operation", "limit"), [("hello", "_LAUNCH_TIMEOUT_S"), ("start", "START_TIMEOUT_S")]
+)
 def test_a_beginning_that_takes_too_long_says_what_may_be_the_cause(
     tmp_path, monkeypatch, operation, limit
 ):
-    monkeypatch.setattr(trial_module, f"_{limit}_TIMEOUT_S", 0.2)
+    monkeypatch.setattr(trial_module, limit, 0.2)
     trial = run_fake(tmp_path, fake("hangs", operation))
     assert trial.failure is not None
     assert trial.failure.message.startswith(f"hung: no reply to '{operation}' within 0.2 s; ")
@@ -204,13 +206,13 @@ def test_a_beginning_that_takes_too_long_says_what_may_be_the_cause(
 
 def test_a_cluster_is_waited_for_no_shorter_than_it_waits_for_its_programs():
     # So that it says which of them has not started, or has to be killed.
-    assert trial_module._START_TIMEOUT_S > program.START_S
+    assert standing.START_TIMEOUT_S > program.START_S
     assert trial_module._STOP_TIMEOUT_S > program.STOP_S
     assert clients._SERVE_TIMEOUT_S > program.START_S
 
 
 def test_a_node_that_never_catches_up_is_found(tmp_path, monkeypatch):
-    monkeypatch.setattr(trial_module, "_SETTLING_S", 0.1)
+    monkeypatch.setattr(standing, "_SETTLING_S", 0.1)
     monkeypatch.setattr(trial_module, "_CHECK_TIMEOUT_S", 1.0)
     monkeypatch.setattr(trial_module, "_CHECK_TIMEOUT_PER_RUN_SECOND", 1)
     trial = run_fake(tmp_path, fake("unsafe", "unapplied"))
@@ -280,6 +282,27 @@ def test_hashes_are_those_that_a_node_computes():
         assert log.log_hash(first) == log_hash(mine[first - 1 :])
 
 
+def test_a_log_is_gone_on_with_by_other_clients():
+    first = [noop(1), *(sent(1 + n, n) for n in range(1, 10))]
+    second = [
+        noop(11, term=2),
+        *(Entry(11 + n, 2, "set", f"key-{n}", "xx", None, "load-2-0", n) for n in range(1, 5)),
+    ]
+    before = taken(first)
+    assert before.end([9]) == []
+    log = before.gone_on_with({"keys": 1000, "payload": 2, "session": "load-2"}, 1)
+    log.take(second)
+    assert log.end([4]) == []
+    assert (log.index, log.term, log.taken) == (15, 2, 5)
+    mine = [RaftEntry(e.term, RaftCommand(*e[2:])) for e in [*first, *second]]
+    machine = StateMachine()
+    machine.apply(mine)
+    assert log.log_hash(1) == log_hash(mine)
+    assert log.state_hash() == machine.state_hash()
+    log.take([sent(16, 10, term=2)])
+    assert "serial 10 of client-0 that nobody sent" in log.problems[0]
+
+
 @pytest.mark.slow
 def test_a_bad_contender_costs_only_its_own_trials(tmp_path):
     specs = contenders(
@@ -323,6 +346,132 @@ def test_trials_of_a_block_may_share_a_process(tmp_path, monkeypatch):
     assert told <= {"cell-0"}
     logs = {path.name for path in run.logs.iterdir()}
     assert logs == {f"cell-{n}_{block}_crashes.stderr" for n in range(3) for block in range(2)}
+
+
+def plain(outstanding: int) -> Cell:
+    """Return a load whose cluster keeps its whole log."""
+    cell = replicate_cell(outstanding)
+    return msgspec.structs.replace(cell, cluster={**cell.cluster, "snapshot_entries": 0})
+
+
+def changed_stub(path: Path, body: str) -> list[str]:
+    """Return the command of a stub with some methods of its own."""
+    path.write_text(
+        f"import sys\nsys.path.insert(0, {str(Path(fake('stub')[1]).parent)!r})\n"
+        f"from stub import Stub\nclass Changed(Stub):\n{body}Changed().serve()\n"
+    )
+    return [sys.executable, str(path)]
+
+
+def test_loads_in_a_row_may_share_a_cluster(tmp_path):
+    told = tmp_path / "told"
+    command = changed_stub(
+        tmp_path / "telling.py",
+        "    def handle(self, request):\n"
+        f"        with open({str(told)!r}, 'a') as file:\n"
+        "            print(request['op'], file=file)\n"
+        "        super().handle(request)\n",
+    )
+    specs = contenders(tmp_path, {"a": command})
+    cells = [plain(2), plain(3), election_cell(), plain(4)]
+    plan = manifest(["a"], cells, blocks=2, one_process=True, one_cluster=True)
+    run = Run.create(tmp_path / "results", plan)
+    assert measure_quietly(run, specs) is End.COMPLETE
+    assert [trial.failure for trial in run.trials] == [None] * 8
+    # The no-op of each leader, and what was sent in this load: no entry is read twice.
+    entries = [trial.check.entries for trial in run.trials if trial.check]
+    assert entries == [1 + 2 * 20, 3 * 20, 1 + 3, 1 + 4 * 20] * 2
+    asked = Counter(told.read_text().split())
+    assert (asked["start"], asked["run"], asked["stop"]) == (6, 8, 6)
+    assert (asked["hello"], asked["quit"]) == (1, 2)
+    assert list(run.logs.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    ("fault", "said"),
+    [
+        ("self.entries.pop()", "load-2-2 had serial 20 acknowledged, but the log has 19"),
+        ("self.entries[1] = self.entries[2]", "log_hash is not that of the log that was read"),
+        ("self.entries[-1] = self.entries[1]", "has serial 1 of client-0 that nobody sent"),
+    ],
+)
+def test_a_fault_after_a_clusters_second_load_costs_that_one(tmp_path, fault, said):
+    command = changed_stub(
+        tmp_path / "faulty.py",
+        "    def run_replicate(self, workload):\n"
+        "        result = super().run_replicate(workload)\n"
+        "        if workload['outstanding'] == 3:\n"
+        f"            {fault}\n"
+        "        return result\n",
+    )
+    specs = contenders(tmp_path, {"a": command})
+    cells = [plain(2), plain(3), plain(4)]
+    plan = manifest(["a"], cells, blocks=1, one_process=True, one_cluster=True)
+    run = Run.create(tmp_path / "results", plan)
+    assert measure_quietly(run, specs) is End.COMPLETE
+    first, second, third = run.trials
+    assert (first.failure, third.failure) == (None, None)
+    assert second.failure is not None
+    assert second.failure.stage == "check"
+    assert said in second.failure.message
+    # It had a process and a cluster of its own again.
+    assert third.check is not None
+    assert third.check.entries == 1 + 4 * 20
+    assert third.cost is not None
+    assert {path.name for path in run.logs.iterdir()} == {"replicate-w3_0_a.stderr"}
+
+
+def test_the_next_process_is_launched_when_nothing_is_measured_any_more(tmp_path, monkeypatch):
+    happened: list[str] = []
+    launch, answer, close = ContenderSpec.launch, Ready.await_answer, Contender.close
+
+    def launched(spec: ContenderSpec, **options: Any) -> Contender:
+        happened.append(f"launch {spec.name}")
+        return launch(spec, **options)
+
+    def measured(ready: Ready, reply: Any) -> Any:
+        ran = answer(ready, reply)
+        happened.append("measured")
+        return ran
+
+    def closed(contender: Contender, *options: float) -> int:
+        happened.append("closed")
+        return close(contender, *options)
+
+    monkeypatch.setattr(ContenderSpec, "launch", launched)
+    monkeypatch.setattr(Ready, "await_answer", measured)
+    monkeypatch.setattr(Contender, "close", closed)
+    specs = contenders(tmp_path, {"a": fake("stub"), "b": fake("stub")})
+    run = Run.create(
+        tmp_path / "results", manifest(list(specs), [replicate_cell(), election_cell()], blocks=1)
+    )
+    assert measure_quietly(run, specs) is End.COMPLETE
+    names = [trial.contender for trial in run.trials]
+    between = [["measured", f"launch {name}", "closed"] for name in names[1:]]
+    expected = [[f"launch {names[0]}"], *between, ["measured", "closed"]]
+    assert happened == [what for each in expected for what in each]
+    assert {trial.failure for trial in run.trials} == {None}
+    assert list(run.logs.iterdir()) == []
+
+
+def test_what_was_launched_for_a_trial_that_does_not_come_is_ended(tmp_path, monkeypatch):
+    launched: list[Contender] = []
+    launch = ContenderSpec.launch
+
+    def kept(spec: ContenderSpec, **options: Any) -> Contender:
+        launched.append(launch(spec, **options))
+        return launched[-1]
+
+    monkeypatch.setattr(ContenderSpec, "launch", kept)
+    specs = contenders(tmp_path, {"a": fake("stub"), "b": fake("stub")})
+    run = Run.create(tmp_path / "results", manifest(list(specs), [replicate_cell()], blocks=1))
+    host = LocalHost(run, specs)
+    first, second = remaining(run)
+    assert host.run(first, Left.NOTHING, second).failure is None
+    assert [each.process.poll() is None for each in launched] == [False, True]
+    host.end()
+    assert launched[1].process.poll() is not None
+    assert list(run.logs.iterdir()) == []
 
 
 def test_a_contender_that_keeps_hanging_is_given_up(tmp_path):

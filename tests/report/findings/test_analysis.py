@@ -69,7 +69,7 @@ def test_the_twin_is_chosen_again_by_its_name(tmp_path: Path) -> None:
 def test_the_cells_the_interpreters_the_variables_and_the_table_are_chosen_again(
     tmp_path: Path,
 ) -> None:
-    specification = narrow(PROFILES["quick"](), cells=["replicate-w1", "election-12-24"])
+    specification = narrow(PROFILES["quick"](), cells=["replicate-w1", "election-100-200"])
     directory = write_run(tmp_path / "run", keep=lambda trial: False)
     changes = {
         "profile": "quick",
@@ -78,8 +78,8 @@ def test_the_cells_the_interpreters_the_variables_and_the_table_are_chosen_again
     }
     repeated = command(directory, **changes)
     assert repeated == (
-        "raftmark bench --profile quick --seed 7 --workloads replicate,election "
-        "--cells replicate-w1,election-12-24 "
+        "raftmark bench --profile quick --seed 7 --workloads election,replicate "
+        "--cells election-100-200,replicate-w1 "
         "--contenders threading,asyncio,multiprocessing,go --no-twin --python 3.14t "
         "--env 'A=b; rm -rf x' --contenders-file 'my table.toml'"
     )
