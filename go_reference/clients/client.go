@@ -15,8 +15,9 @@ import (
 )
 
 const (
-	// answerTime is how long an answer is waited for, or a handshake, before another node is asked.
-	answerTime = 5 * time.Second
+	// answerTime is how long an answer is waited for, or a handshake, before another node is asked: on a
+	// busy machine thousands are seconds before it is their turn, and who comes anew makes that worse.
+	answerTime = 20 * time.Second
 	// firstPause is how long a client waits that has found nobody who leads, and then twice as long
 	// each time, up to lastPause: thousands who ask all the time who leads would hold up the election.
 	firstPause = 5 * time.Millisecond
