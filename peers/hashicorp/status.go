@@ -72,7 +72,8 @@ func (b *life) members() *core.Configuration {
 	return configuration
 }
 
-// Log implements adapter.Life. What the library has in the log for itself is shown as no-ops.
+// Log implements adapter.Life. What the library has in the log for itself is shown as no-ops. After a
+// leader's snapshot it may keep a few entries of long before, and none between: they are not shown.
 func (b *life) Log(first, last int) (core.LogSlice, error) {
 	committed := int(b.raft.CommitIndex()) // first, as both grow
 	slice := core.LogSlice{LastIndex: int(b.raft.LastIndex()), CommitIndex: committed}
@@ -81,12 +82,15 @@ func (b *life) Log(first, last int) (core.LogSlice, error) {
 	for index := slice.First; index <= min(last, slice.LastIndex); index++ {
 		var log raft.Log
 		if err := b.logs.GetLog(uint64(index), &log); errors.Is(err, raft.ErrLogNotFound) {
-			if now, _ := b.first(); now > kept {
-				return b.Log(first, last) // It was compacted a moment ago.
+			kept, snapshot := b.first()
+			if index > snapshot {
+				// Another leader's is about to take its place.
+				slice.LastIndex = index - 1
+				break
 			}
-			// Another leader's is to take its place.
-			slice.LastIndex = index - 1
-			break
+			index = max(index, kept-1)
+			slice.First, slice.Entries = index+1, nil
+			continue
 		} else if err != nil {
 			return core.LogSlice{}, err
 		}

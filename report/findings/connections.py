@@ -8,8 +8,8 @@ from collections.abc import Sequence
 from raftmark.bench.analysis.metrics import THROUGHPUT
 from raftmark.bench.design.specification import Cell
 from raftmark.report.findings.analysis import Analysis
-from raftmark.report.findings.comparison import compare
-from raftmark.report.findings.wording import listed
+from raftmark.report.findings.comparison import FEWEST_BLOCKS, compare
+from raftmark.report.findings.wording import cardinal, listed
 from raftmark.report.model import Outcome, Samples
 
 
@@ -26,6 +26,8 @@ def of_connections(analysis: Analysis, cells: Sequence[Cell]) -> str:
     ]
     if len(python) < 2:
         return ""
+    if not any(_blocks(analysis, cell, python) >= FEWEST_BLOCKS for cell in cells):
+        return f"With fewer than {cardinal(FEWEST_BLOCKS)} blocks nobody is told apart."
     among = len(cells) * math.comb(len(python), 2)
     spans: list[tuple[str | None, list[int]]] = []
     for cell in cells:
@@ -44,6 +46,12 @@ def of_connections(analysis: Analysis, cells: Sequence[Cell]) -> str:
             where = f"with {span[0]:,}" + (f" to {span[-1]:,}" if len(span) > 1 else "")
         parts.append(f"{who} {where}")
     return f"Which of Python's models is ahead, by connections: {listed(parts)}."
+
+
+def _blocks(analysis: Analysis, cell: Cell, names: Sequence[str]) -> int:
+    """Return how many blocks there are of whoever has most in a cell."""
+    samples = analysis.evidence.samples(cell, THROUGHPUT)
+    return max((len(samples.get(name, ())) for name in names), default=0)
 
 
 def _ahead(samples: Samples, names: Sequence[str], among: int) -> str | None:

@@ -94,7 +94,7 @@ def section(analysis: Analysis) -> Section | None:
 def _of_crashes(analysis: Analysis, cells: list[Cell]) -> str:
     """Say how long clients waited whose leader crashed."""
     longest = [
-        (f"with {_clients(cell)}", analysis.estimates.quantities(cell, LONGEST_WORST))
+        (f"with {_connections(cell):,} clients", analysis.estimates.quantities(cell, LONGEST_WORST))
         for cell in cells
         if cell.workload.get("crash_s") is not None
     ]
@@ -103,16 +103,18 @@ def _of_crashes(analysis: Analysis, cells: list[Cell]) -> str:
 
 
 def _chart(analysis: Analysis, cells: list[Cell]) -> Chart:
-    panels = (("Commands/s", THROUGHPUT, ("commands/s", 1.0)), ("µs", LATENCY_P99, ("µs", 1e3)))
+    panels = (
+        ("Commands per second", THROUGHPUT, ("commands/s", 1.0)),
+        ("99th percentile of latency, ms", LATENCY_P99, ("ms", 1e6)),
+    )
+    ticks = sorted({_connections(cell) for cell in cells})
 
     def drawn(log: bool) -> list[Panel]:
         found = []
         for title, metric, unit in panels:
             series = over_cells(analysis, cells, metric, x=_connections, said=_clients, unit=unit)
-            axis = Axis("connections", log)
-            name = "Throughput" if metric is THROUGHPUT else "99th percentile of latency"
-            vertical = Axis(title, log)
-            found.append(Panel(name, axis, vertical, shifted(series) if log else series))
+            axis = Axis("connections", log, ticks=ticks if log else None)
+            found.append(Panel(title, axis, Axis(log=log), shifted(series) if log else series))
         return found
 
     return chart(

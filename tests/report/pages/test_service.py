@@ -49,7 +49,7 @@ def test_what_disturbs_clients_is_told_apart(examine: Examine) -> None:
     told = list(dict.fromkeys(row.what for row in section.facts["others"]))
     assert told == ["16 clients beside 8 who never read", "16 clients, whose leader crashes"]
     assert section.facts["crash"] == (
-        "The longest that any client waited whose leader crashed: with 16 connected 1.1\u00a0ms."
+        "The longest that any client waited whose leader crashed: with 16 clients 1.1\u00a0ms."
     )
     assert len(section.facts["rows"]) == len(LABELS) * len(CONNECTIONS)
 
@@ -85,6 +85,13 @@ def test_where_all_are_alike_none_is_ahead(examine: Examine) -> None:
     assert section.facts["takeaway"] == (
         "None of Python's models is ahead of the others at any number of connections."
     )
+
+
+def test_of_too_few_blocks_nobody_is_said_to_be_ahead(examine: Examine) -> None:
+    cells = [service_cell(count) for count in CONNECTIONS]
+    section = service.section(examine(others=cells, outstanding=(), timeouts_ms=(), blocks=2))
+    assert section is not None
+    assert section.facts["takeaway"] == "With fewer than three blocks nobody is told apart."
 
 
 def test_without_clients_there_is_no_section(examine: Examine) -> None:
