@@ -26,14 +26,15 @@ settings.load_profile("untimed")
 
 
 def pytest_configure() -> None:
-    """Undo what a shell does that runs the tests in the background.
+    """Undo what a shell does that runs the tests in the background, or `nohup`.
 
     It has these signals ignored, and so would be whatever the tests start.
     """
     if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
         signal.signal(signal.SIGINT, signal.default_int_handler)
-    if signal.getsignal(signal.SIGQUIT) is signal.SIG_IGN:
-        signal.signal(signal.SIGQUIT, signal.SIG_DFL)
+    for number in (signal.SIGQUIT, signal.SIGHUP):
+        if signal.getsignal(number) is signal.SIG_IGN:
+            signal.signal(number, signal.SIG_DFL)
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
