@@ -1,12 +1,13 @@
 """The data that an earlier cluster has left in a directory: who is to go on with it."""
 
+import os
 import re
 from pathlib import Path
 
 from raftmark.raft.errors import BadRequest
 from raftmark.raft.members import members_of
 from raftmark.raft.messages import Saved
-from raftmark.raft.storage import DiskStorage
+from raftmark.raft.storage import DiskStorage, StorageError
 
 FILE = re.compile(r"node-([1-9]\d*)\.log")
 
@@ -16,10 +17,16 @@ def members_in(directory: str, first_voters: tuple[int, ...]) -> tuple[int, ...]
 
     BadRequest where the data was begun with others; StorageError where it cannot be read.
     """
+    try:
+        names = os.listdir(directory)
+    except FileNotFoundError:
+        names = []
+    except OSError as error:
+        raise StorageError(f"{directory}: {error.strerror}") from error
     saved = {}
-    for path in sorted(Path(directory).glob("node-*.log")):
-        if match := FILE.fullmatch(path.name):
-            saved[int(match[1])] = read(path, first_voters)
+    for name in sorted(names):
+        if match := FILE.fullmatch(name):
+            saved[int(match[1])] = read(Path(directory, name), first_voters)
     return members_of(saved, first_voters)
 
 

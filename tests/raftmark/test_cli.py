@@ -273,7 +273,7 @@ def test_who_interrupts_twice_is_told_how_to_resume_all_the_same(
     assert done.returncode == 130
     (path,) = [path for path in (tmp_path / "results").iterdir() if path.name != "latest"]
     assert done.stderr.endswith(
-        "interrupted; 100 trials are missing: "
+        "interrupted; 80 trials are missing: "
         f"go on with 'raftmark bench --resume results/{path.name} "
         f"--contenders-file {tmp_path / 'table.toml'}'\n"
     )
@@ -290,7 +290,7 @@ def test_any_command_that_is_interrupted_says_so(tmp_path, command, monkeypatch)
 
 def test_failed_trials_are_told_and_do_not_fail_the_run(tmp_path, table, command):
     fakes = table({"good": fake("stub"), "bad": fake("crashes", "run")})
-    options = ["--no-report", "--blocks", "1", "--workloads", "election", "--no-twin"]
+    options = ["--no-report", "--blocks", "2", "--workloads", "election", "--no-twin"]
     done = command("bench", *options, *fakes, cwd=tmp_path)
     assert done.returncode == 0, done.stderr
     assert "failed at run: died of signal 9" in done.stderr
