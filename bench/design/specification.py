@@ -116,7 +116,7 @@ def quick() -> Specification:
             deployed(replicate_cell(64, warmup_s=0.1, duration_s=0.3)),
             deployed(replicate_cell(1, warmup_s=0.1, duration_s=0.3)),
         ],
-        budget_s=275,
+        budget_s=280,
         patience_s=30,
         one_process=True,
         one_cluster=True,
