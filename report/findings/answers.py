@@ -20,8 +20,8 @@ from raftmark.report.findings.wording import (
     from_one_up,
     headline_unit,
     listed,
+    moved,
     outstanding,
-    reach,
 )
 from raftmark.report.model import Claim, Headline, Outcome, Quantity, Sentence
 
@@ -97,7 +97,7 @@ def _from_run_to_run(analysis: Analysis) -> Iterator[Sentence]:
     """Say how far ratios move from run to run, or from host to host, where there are several."""
     several = len(analysis.placements) > 1
     told = [
-        f"{reach(headline.drift)}{' as deployed' * (several and headline.deployed)} "
+        f"{moved(headline.drift)}{' as deployed' * (several and headline.deployed)} "
         f"{under(headline)}"
         for headline in analysis.headlines
         if headline.kind in {"alone", "throughput"} and headline.drift is not None
@@ -105,7 +105,7 @@ def _from_run_to_run(analysis: Analysis) -> Iterator[Sentence]:
     if told:
         unit = analysis.moved_by
         yield Sentence(
-            f"From {unit} to {unit} a ratio of two moves by {listed(told)}{_by_whom(analysis)}."
+            f"From {unit} to {unit} a ratio of two moves {listed(told)}{_by_whom(analysis)}."
         )
 
 

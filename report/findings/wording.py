@@ -56,6 +56,11 @@ def reach(factor: float) -> str:
     return f"\N{MULTIPLICATION SIGN}{1 / factor:.{digits}f} to {factor:.{digits}f}"
 
 
+def moved(factor: float) -> str:
+    """Say how far ratios move from one run to another: an estimate may be nothing, that is not."""
+    return f"by {reach(factor)}" if factor >= 1.005 else "no further than within one"
+
+
 def headline_unit(headline: Headline) -> tuple[str, float]:
     """Return the symbol of the unit in which a headline is shown, and the unit's size."""
     values = [quantity.value for quantity in headline.figures.values()]

@@ -18,6 +18,7 @@ from raftmark.bench.exports.kept import DIRECTORY, Kept, in_short, kept, load
 from raftmark.bench.runs.store import Run, StoreError
 from raftmark.report.findings.analysis import Analysis, analyse
 from raftmark.report.findings.answers import answers
+from raftmark.report.findings.wording import moved
 from raftmark.report.pages.sections import verdict
 from tests.report.synthetic_runs import REALISTIC, write_run
 
@@ -146,3 +147,8 @@ def test_the_runs_that_the_project_keeps_can_be_read_and_were_of_a_quiet_machine
     assert len(found) == len(list(DIRECTORY.glob("*.json"))) > 0
     assert all(each.quiet for each in found)
     assert all({"threading", "asyncio", "multiprocessing", "go"} <= {*k.contenders} for k in found)
+
+
+def test_no_movement_that_was_found_is_not_told_as_none() -> None:
+    assert moved(1.06) == "by \N{MULTIPLICATION SIGN}0.94 to 1.06"
+    assert moved(1.0) == "no further than within one"
