@@ -107,7 +107,11 @@ def _chart(analysis: Analysis, cells: list[Cell]) -> Chart:
         ("Commands per second", THROUGHPUT, ("commands/s", 1.0)),
         ("99th percentile of latency, ms", LATENCY_P99, ("ms", 1e6)),
     )
-    ticks = sorted({_connections(cell) for cell in cells})
+    ticks: list[int] = []
+    for connections in sorted({_connections(cell) for cell in cells}):
+        # Closer ones would run into each other where the page is narrow.
+        if not ticks or connections >= 8 * ticks[-1]:
+            ticks.append(connections)
 
     def drawn(log: bool) -> list[Panel]:
         found = []
