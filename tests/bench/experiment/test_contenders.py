@@ -21,17 +21,19 @@ SHORT = {
     "replicate": {"warmup_s": 0.05, "duration_s": 0.1},
     "offered": {"warmup_s": 0.05, "duration_s": 0.1},
     "election": {"elections": 2},
-    "failover": {"before_s": 0.1, "after_s": 1.0},
+    "failover": {"before_s": 0.1, "after_s": 3.0},
     "catch_up": {"entries": 100},
     "stability": {"duration_s": 0.1},
     "service": {"warmup_s": 0.05, "duration_s": 0.1},
 }
 PATIENT = {"election_timeout_ms": [1000, 2000]}
+# Here clients have to find the next leader within the time that is left.
+AFTER_A_CRASH = {"election_timeout_ms": [500, 1000]}
 
 
 def shortened(cell: Cell) -> Cell:
     name = cell.workload["name"]
-    patient = {} if name in ("election", "failover") else PATIENT
+    patient = {"election": {}, "failover": AFTER_A_CRASH}.get(name, PATIENT)
     return msgspec.structs.replace(
         cell, workload={**cell.workload, **SHORT[name]}, cluster={**cell.cluster, **patient}
     )
