@@ -100,7 +100,8 @@ class ClusterUnderTest:
         self.nodes: list[int] = answer["nodes"]
         self._ever = set(self.nodes)
         self._doubted: set[int] = set()
-        self._crashed: set[int] = set()
+        self._crashes: list[tuple[int, int]] = []
+        """Of whom, and when it ceased."""
         self.running = True
 
     def stop(self) -> None:
@@ -112,11 +113,11 @@ class ClusterUnderTest:
 
     def crash(self, node: int) -> int:
         """Crash a node and return when it ceased."""
-        self._crashed.add(node)
         answer = self.contender.call("crash", node=node)
         self._committed.pop(node, None)
         at_ns = answer["at_ns"]
         assert type(at_ns) is int, answer
+        self._crashes.append((node, at_ns))
         return at_ns
 
     def restart(self, node: int) -> None:
@@ -503,8 +504,10 @@ class ClusterUnderTest:
                 self._only_leader(event.term, event.node)
             before = latest.get(event.node, event)
             # A role is told of as it is taken: who crashes before its term is saved loses that.
-            began = event.role == "follower" and event.leader is None
-            forgot = began and event.node in self._crashed
+            forgot = any(
+                who == event.node and before.at_ns <= at_ns <= event.at_ns
+                for who, at_ns in self._crashes
+            )
             assert forgot or event.term >= before.term, f"a term fell: {before}, then {event}"
             assert event.at_ns >= before.at_ns, f"time went back: {before}, then {event}"
             latest[event.node] = event

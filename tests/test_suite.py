@@ -1,0 +1,59 @@
+"""What the suite itself holds against a contender, by one that says what it is told to."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from tests.conformance.cluster import ClusterUnderTest
+
+
+class Scripted:
+    """A contender whose node 1 ceases at 20, if it is crashed, and tells of roles as scripted."""
+
+    def __init__(self, *roles: tuple[str, int, int]) -> None:
+        """`roles`: of node 1, a role, its term, and when."""
+        self._told = [
+            {"event": "role", "node": 1, "role": role, "term": term, "leader": None, "at_ns": at_ns}
+            for role, term, at_ns in roles
+        ]
+        self.events = self
+
+    def all(self) -> list[dict[str, Any]]:
+        """All events so far: none before the cluster's start."""
+        return self._told
+
+    def call(self, op: str, **_: Any) -> dict[str, Any]:
+        """Answer what is asked."""
+        return {
+            "hello": {"features": []},
+            "start": {"nodes": [1]},
+            "crash": {"at_ns": 20},
+        }[op]
+
+
+def cluster(*roles: tuple[str, int, int]) -> ClusterUnderTest:
+    contender = Scripted()
+    started = ClusterUnderTest(contender, 1)  # type: ignore[arg-type]
+    contender._told += Scripted(*roles)._told
+    return started
+
+
+def test_who_crashes_may_forget_a_term_that_was_told_of() -> None:
+    crashed = cluster(("candidate", 4, 10), ("follower", 3, 30))
+    crashed.crash(1)
+    crashed.check_events()
+
+
+@pytest.mark.parametrize("at_ns", [15, 40])
+def test_a_term_falls_with_a_crash_alone(at_ns: int) -> None:
+    fell = cluster(("follower", 3, 5), ("candidate", 4, at_ns - 3), ("follower", 3, at_ns))
+    fell.crash(1)
+    with pytest.raises(AssertionError, match="a term fell"):
+        fell.check_events()
+
+
+def test_without_a_crash_no_term_falls() -> None:
+    with pytest.raises(AssertionError, match="a term fell"):
+        cluster(("candidate", 4, 10), ("follower", 3, 30)).check_events()
