@@ -5,9 +5,8 @@ machine hits all contenders alike and no contender always runs after the same on
 "Conducting repeatable experiments in highly variable cloud computing environments", ICPE 2017).
 Where a contender's trials share a process (`Specification.one_process`), a block has every
 contender once, in random order, with all cells in theirs: what a process did before is then the
-same for all. Loads of one kind of cluster that follow each other may share that, too
-(`one_cluster`). The order follows from the run's seed, so a resumed run goes on as if it had never
-stopped.
+same for all. After a load of few commands another one may have its cluster, too (`one_cluster`).
+The order follows from the run's seed, so a resumed run goes on as if it had never stopped.
 """
 
 from __future__ import annotations
@@ -60,9 +59,8 @@ def left(specification: Specification, planned: Planned, following: Planned | No
         return Left.NOTHING
     if _process(planned) != _process(following):
         return Left.NOTHING
-    both = (planned.cell, following.cell)
-    alike = planned.cell.cluster == following.cell.cluster
-    if specification.one_cluster and alike and all(cell.leaves_its_cluster for cell in both):
+    alike = planned.cell.cluster == following.cell.cluster and following.cell.is_plain
+    if specification.one_cluster and alike and planned.cell.leaves_its_cluster:
         return Left.CLUSTER
     return Left.PROCESS
 

@@ -57,7 +57,7 @@ class Specification(msgspec.Struct, frozen=True):
     `precision`: how far, relatively, the figures' intervals were to reach when a pilot chose the
     blocks and how long they last; None where they were set by hand. `one_process`: a contender's
     trials of a block are clusters of one process, one after the other, in the order of the cells.
-    `one_cluster`: of these, loads in a row that are of the same cluster have one, too.
+    `one_cluster`: of these, a load that follows another one of few commands has its cluster, too.
     """
 
     blocks: int
@@ -99,22 +99,21 @@ def quick() -> Specification:
     """Return the profile for a first answer within five minutes on two slow cores.
 
     Ten blocks let a difference show that holds when all are taken together. So that they fit, a
-    contender's trials share a process, as far as they are of one placement, loads in a row share a
-    cluster, few elections are waited for, and no load lasts longer than it has to: its first half
-    differs from the whole by less than two processes do. Of one election alone the check could not
-    tell a stall of the machine from a lie. The first load lasts for the eight slices that a steady
-    state is judged by, and is the one of which memory is read. It shares its cluster with none: of
-    its log, by far the longest, all would be hashed again after each further one.
+    contender's trials share a process, as far as they are of one placement, and one load has the
+    cluster of a shorter one before it, few elections are waited for, and no load lasts longer than
+    it has to: its first half differs from the whole by less than two processes do. Of one election
+    alone the check could not tell a stall of the machine from a lie. The first load lasts for the
+    eight slices that a steady state is judged by, and is the one of which memory is read.
     """
     return Specification(
         blocks=10,
         cells=[
             replicate_cell(64, warmup_s=0.1, duration_s=0.8),
             election_cell(SHORTER_MS, elections=2),
-            offered_cell(10_000, warmup_s=0.1, duration_s=0.3),
-            replicate_cell(1, warmup_s=0.1, duration_s=0.3),
+            offered_cell(10_000, warmup_s=0.1, duration_s=0.25),
+            replicate_cell(1, warmup_s=0.1, duration_s=0.25),
             deployed(replicate_cell(64, warmup_s=0.1, duration_s=0.3)),
-            deployed(replicate_cell(1, warmup_s=0.1, duration_s=0.3)),
+            deployed(replicate_cell(1, warmup_s=0.1, duration_s=0.25)),
         ],
         budget_s=280,
         patience_s=30,

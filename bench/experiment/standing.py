@@ -1,6 +1,6 @@
 """A cluster from its start on: made ready for what is measured, by one load after the other.
 
-As a rule it has one. Where a run lets loads in a row share a cluster, a further one finds it as the
+As a rule it has one. Where a run lets a load have the cluster of another, it finds that as the
 check of the one before has left it: settled, led, and with a log that was read to its end. Each
 load's clients are sessions of their own, so that no command is taken for one of before.
 """

@@ -78,7 +78,7 @@ class Analysis:
     the same again, and `again` makes the report of it again. `cautions` are sentences on the
     circumstances. `runs` are those that are pooled, of which the last one's facts are told; their
     number is that of the `blocks` then. `machine` tells one machine from another; `one_process`: a
-    contender's trials of a block shared a process, `one_cluster`: and loads in a row a cluster.
+    contender's trials of a block shared a process, `one_cluster`: and some loads a cluster.
     `before` is a run to compare with.
     `kept` are runs like this one in short, which tell how far ratios move from run to run.
     """

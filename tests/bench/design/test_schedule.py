@@ -73,14 +73,17 @@ def test_where_trials_share_a_process_all_do_the_same_before():
 @pytest.mark.parametrize(
     ("cell", "following", "expected"),
     [
-        (load(64), offered_cell(1000), Left.CLUSTER),
         (offered_cell(1000), load(1), Left.CLUSTER),
-        (deployed(load(64)), deployed(load(1)), Left.CLUSTER),
+        (deployed(offered_cell(1000)), deployed(load(64)), Left.CLUSTER),
+        # A long log.
+        (offered_cell(10_000), load(1), Left.PROCESS),
+        (load(1), load(64), Left.PROCESS),
+        (deployed(load(64)), deployed(load(1)), Left.PROCESS),
         # Other nodes, another log, or one that is not whole.
-        (load(64), load(64, nodes=5), Left.PROCESS),
-        (load(64), election_cell(), Left.PROCESS),
-        (load(64, storage="disk"), load(1, storage="disk"), Left.PROCESS),
-        (with_snapshots(load(64)), with_snapshots(load(1)), Left.PROCESS),
+        (offered_cell(1000), load(64, nodes=5), Left.PROCESS),
+        (offered_cell(1000), election_cell(), Left.PROCESS),
+        (offered_cell(1000, storage="disk"), load(1, storage="disk"), Left.PROCESS),
+        (with_snapshots(offered_cell(1000)), with_snapshots(load(1)), Left.PROCESS),
         (load(64), deployed(load(64)), Left.NOTHING),
         (mixture_cell("go", 1), mixture_cell("go", 64), Left.PROCESS),
     ],

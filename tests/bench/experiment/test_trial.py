@@ -11,7 +11,7 @@ import pytest
 from raftmark.bench.contenders.contender import Contender
 from raftmark.bench.contenders.registry import ContenderSpec, load_contenders
 from raftmark.bench.contenders.variants import Mixture
-from raftmark.bench.design.cells import catch_up_cell, mixture_cell
+from raftmark.bench.design.cells import catch_up_cell, mixture_cell, offered_cell
 from raftmark.bench.design.schedule import Left, Planned
 from raftmark.bench.design.specification import Cell
 from raftmark.bench.experiment import clients, standing
@@ -22,7 +22,7 @@ from raftmark.bench.experiment.measure import End
 from raftmark.bench.experiment.pages import Entry
 from raftmark.bench.experiment.replay import Replay
 from raftmark.bench.experiment.trial import Ready, run_trial
-from raftmark.bench.runs.forms import Trial
+from raftmark.bench.runs.forms import ContenderEntry, Trial
 from raftmark.bench.runs.plan import remaining
 from raftmark.bench.runs.store import Run
 from raftmark.programs import program
@@ -357,6 +357,18 @@ def plain(outstanding: int) -> Cell:
     return msgspec.structs.replace(cell, cluster={**cell.cluster, "snapshot_entries": 0})
 
 
+def few() -> Cell:
+    """Return a load after which another one may have its cluster: 250 commands."""
+    cell = offered_cell(1000, warmup_s=0.125, duration_s=0.125)
+    return msgspec.structs.replace(cell, cluster=plain(1).cluster)
+
+
+def offering(*cells: Cell) -> list[ContenderEntry]:
+    """Return the entry of a contender that is asked for all of these."""
+    features = sorted(set().union(*(cell.needs for cell in cells)))
+    return [ContenderEntry("a", "A", {"features": features}, None)]
+
+
 def changed_stub(path: Path, body: str) -> list[str]:
     """Return the command of a stub with some methods of its own."""
     path.write_text(
@@ -376,14 +388,15 @@ def test_loads_in_a_row_may_share_a_cluster(tmp_path):
         "        super().handle(request)\n",
     )
     specs = contenders(tmp_path, {"a": command})
-    cells = [plain(2), plain(3), election_cell(), plain(4)]
-    plan = manifest(["a"], cells, blocks=2, one_process=True, one_cluster=True)
+    cells = [few(), plain(3), election_cell(), plain(4)]
+    shared = {"one_process": True, "one_cluster": True}
+    plan = manifest([], cells, blocks=2, contenders=offering(*cells), **shared)
     run = Run.create(tmp_path / "results", plan)
     assert measure_quietly(run, specs) is End.COMPLETE
     assert [trial.failure for trial in run.trials] == [None] * 8
     # The no-op of each leader, and what was sent in this load: no entry is read twice.
     entries = [trial.check.entries for trial in run.trials if trial.check]
-    assert entries == [1 + 2 * 20, 3 * 20, 1 + 3, 1 + 4 * 20] * 2
+    assert entries == [1 + 250, 3 * 20, 1 + 3, 1 + 4 * 20] * 2
     asked = Counter(told.read_text().split())
     assert (asked["start"], asked["run"], asked["stop"]) == (6, 8, 6)
     assert (asked["hello"], asked["quit"]) == (1, 2)
@@ -408,8 +421,9 @@ def test_a_fault_after_a_clusters_second_load_costs_that_one(tmp_path, fault, sa
         "        return result\n",
     )
     specs = contenders(tmp_path, {"a": command})
-    cells = [plain(2), plain(3), plain(4)]
-    plan = manifest(["a"], cells, blocks=1, one_process=True, one_cluster=True)
+    cells = [few(), plain(3), plain(4)]
+    shared = {"one_process": True, "one_cluster": True}
+    plan = manifest([], cells, blocks=1, contenders=offering(*cells), **shared)
     run = Run.create(tmp_path / "results", plan)
     assert measure_quietly(run, specs) is End.COMPLETE
     first, second, third = run.trials
