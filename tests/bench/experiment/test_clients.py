@@ -45,14 +45,16 @@ def result_of(trial: Trial) -> ServiceResult:
 
 def test_whoever_disturbs_others_are_served_and_nothing_is_lost(tmp_path: Path) -> None:
     others = {"slow": 1, "flood": 1, "come": 1}
-    cell = service_cell(4, others=others, warmup_s=0.05, duration_s=0.3)
+    cell = service_cell(4, others=others, warmup_s=0.05, duration_s=2)
     result = result_of(trial_of(tmp_path, patient(cell)))
     assert result.connections == 4
     assert len(result.acknowledged) == 7
     # Who never reads has nothing acknowledged; who connects for each command has.
     assert result.acknowledged[4] == 0
     assert all(result.acknowledged[n] for n in (0, 1, 2, 3, 5, 6))
-    assert result.connects == 6 + result.acknowledged[6]
+    # The end may cut its last connection off unanswered, and who asks again connects again.
+    least = 6 + result.acknowledged[6]
+    assert least <= result.connects <= least + 1 + result.retries
     assert result.crashed is None
 
 
