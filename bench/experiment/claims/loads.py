@@ -8,9 +8,10 @@ L. What was under way at the end was sent after the command that ended the measu
 counted too, since a leader answers in the order of its log; so it is no longer than L either. The
 sum of the latencies of W clients therefore lies within W x T +- W x L. Each latency is known to
 within its bucket, and to 32 ns where a contender keeps no more. One latency as long as T would
-make this say nothing, so what may be missing is never more than half of what was asked for, and
-what the measured time was longer than that. A contender that is stopped in turns with another is no
-exception: its clients' latencies fill the time in which it stood, too.
+make this say nothing, so what a client may miss is never more than half of what was asked for, and
+what the measured time was longer than that, unless it had no answer in all that time: so many may
+have had none as there are more clients than commands. A contender that is stopped in turns with
+another is no exception: its clients' latencies fill the time in which it stood, too.
 """
 
 from __future__ import annotations
@@ -72,7 +73,8 @@ def _littles_law(
     least, most = bounds(result.latency_ns)
     full = clients * length_ns
     under_way = clients * highest(result.latency_ns[-1][0])
-    missing = min(under_way, clients * (length_ns - asked_ns / 2))
+    unserved = max(0, clients - result.commands)
+    missing = min(under_way, clients * length_ns - (clients - unserved) * asked_ns / 2)
     if most < full - missing or least > full + under_way:
         yield (
             f"latencies of {clients} clients add up to {(least + most) / 2e9:.3g} s "

@@ -299,6 +299,12 @@ def test_no_single_latency_makes_the_law_say_nothing():
     assert found(closed_loop([(MS, 64 * 90), (398458880, 1)])) != []
 
 
+def test_a_client_may_have_had_no_answer_where_there_are_fewer_answers_than_clients():
+    long_ns = 398458880
+    assert found(closed_loop([(long_ns, 16)])) == []
+    assert found(closed_loop([(MS, 15), (long_ns, 1)])) != []
+
+
 def test_a_measured_time_is_as_long_as_asked_but_for_what_a_clock_of_microseconds_rounds():
     asked_ns = 400 * MILLISECOND
     assert found(closed_loop([(MS, 64 * 200)], length_ns=asked_ns - 2000)) == []
