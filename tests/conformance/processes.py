@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import time
 from collections.abc import Iterable
 from typing import NamedTuple
 
@@ -47,21 +48,36 @@ def tree(pid: int) -> list[psutil.Process]:
     return [process, *process.children(recursive=True)]
 
 
-def survivors(processes: list[psutil.Process], deadline_s: float) -> list[psutil.Process]:
-    """Return those of `processes` that still run after at most `deadline_s` seconds."""
-    left = processes
-    for _ in looks(deadline_s):
-        left = [process for process in left if _runs(process)]
-        if not left:
+def survivors(processes: list[psutil.Process]) -> list[psutil.Process]:
+    """Return those of `processes` that run now."""
+    return [each for each in processes if _state(each) not in (None, psutil.STATUS_ZOMBIE)]
+
+
+def left_behind(processes: list[psutil.Process], grace_s: float) -> list[psutil.Process]:
+    """Return those of `processes` that run on when none was on its way for `grace_s` seconds.
+
+    Who uses a processor, or waits for one or for a disk, may yet end: on a busy machine late.
+    """
+    left, moved_s = processes, time.monotonic()
+    for _ in looks():
+        left = survivors(left)
+        if any(map(_moves, left)):
+            moved_s = time.monotonic()
+        if not left or time.monotonic() - moved_s > grace_s:
             break
     return left
 
 
-def _runs(process: psutil.Process) -> bool:
+def _moves(process: psutil.Process) -> bool:
+    return _state(process) in (psutil.STATUS_RUNNING, psutil.STATUS_DISK_SLEEP)
+
+
+def _state(process: psutil.Process) -> str | None:
+    """Return what the kernel says that it does, None if it is gone."""
     try:
-        return process.is_running() and process.status() != psutil.STATUS_ZOMBIE
+        return str(process.status()) if process.is_running() else None
     except psutil.NoSuchProcess:
-        return False
+        return None
 
 
 def cpu_seconds(processes: Iterable[psutil.Process]) -> float:

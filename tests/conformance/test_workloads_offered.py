@@ -119,7 +119,7 @@ def test_a_rate_need_not_be_whole(start: StartCluster) -> None:
 
 
 def test_offered_is_given_up_when_too_much_is_outstanding(start: StartCluster) -> None:
-    cluster = start(**WHOLE)
+    cluster = start(**{**UNSHAKABLE, "snapshot_entries": 0})
     workload = {"rate": 10_000_000, "limit": 10, "sessions": 4}
     session, result = offer(cluster, **workload, warmup_s=0, duration_s=3600)
     assert result.saturated
