@@ -4,7 +4,7 @@ It asks the contender by the protocol, from outside, and believes nothing that i
 
 - what the result claims lies within what was asked for and seen (`claims`);
 - events tell of the nodes that `start` named, and of moments of the trial; no term ever had two
-  leaders, and a node's term never falls;
+  leaders, and a node's term falls only where it crashed before that was saved;
 - when the cluster has settled, it has those nodes, each once, and every one has the same log,
   committed and applied to its end, and the same state;
 - the log, every page of it read from a node that is drawn at random, is what the clients sent:
@@ -28,7 +28,7 @@ import math
 import random
 import re
 import time
-from collections import Counter, defaultdict
+from collections import defaultdict
 from collections.abc import Sequence
 from contextlib import suppress
 from typing import NamedTuple
@@ -150,15 +150,17 @@ def read_roles(
     launched_ns: int,
     before: int = 0,
     clocks_ns: int = 0,
+    result: Result | None = None,
 ) -> tuple[list[Role], list[str]]:
     """Return the role events of a trial whose contender was launched then, and what is wrong.
 
     So many events `before` were of other clusters; by `clocks_ns` the clocks of hosts may be off.
+    The `result` says who crashed.
 
     Raises `msgspec.ValidationError` for an event that is none.
     """
     roles, problems = [], []
-    terms: Counter[int] = Counter()
+    latest: dict[int, Role] = {}
     for event, received_ns in events.timed()[before:]:
         if event["event"] != "role":
             continue
@@ -174,10 +176,29 @@ def read_roles(
         if role.at_ns > received_ns + clocks_ns:
             late_s = (role.at_ns - received_ns) / 1e9
             problems.append(f"an event tells of what is {late_s:.3g} s after it came")
-        if role.term < terms[role.node]:
-            problems.append(f"node {role.node}'s term fell from {terms[role.node]} to {role.term}")
-        terms[role.node] = role.term
+        earlier = latest.get(role.node, Role(role.node, "follower", 0, launched_ns))
+        if role.term < earlier.term and not _may_forget(earlier, role, clocks_ns, result):
+            problems.append(f"node {role.node}'s term fell from {earlier.term} to {role.term}")
+        latest[role.node] = role
     return roles, problems
+
+
+def _may_forget(earlier: Role, role: Role, clocks_ns: int, result: Result | None) -> bool:
+    """Return whether a node crashed between, before the term that it had told of was saved."""
+    node: int | None = None
+    at_ns: int | None = None
+    match result:
+        case ElectionResult():
+            # One before whose crash another had begun is not counted, so its crash is not told of.
+            return (role.role, role.leader) == ("follower", None)
+        case FailoverResult() | ServiceResult():
+            node, at_ns = result.crashed, result.crash_ns
+        case CatchUpResult():
+            # It ceased before, and told of nothing until it was restarted.
+            node, at_ns = result.node, result.restart_ns
+    if node != role.node or at_ns is None:
+        return False
+    return earlier.at_ns - clocks_ns <= at_ns <= role.at_ns + clocks_ns
 
 
 def read_hosts(events: EventLog, before: int = 0) -> list[NodeHost]:

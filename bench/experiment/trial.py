@@ -345,7 +345,9 @@ def _go_through(
         patience = Patience(patience_s, "check")
         clocks_ns = _clocks_ns(progress.node_hosts, received_ns - life.launched_ns)
         nodes, before = standing.nodes, standing.events_before
-        roles, strange = read_roles(contender.events, nodes, life.launched_ns, before, clocks_ns)
+        roles, strange = read_roles(
+            contender.events, nodes, life.launched_ns, before, clocks_ns, result
+        )
         witness = Witness(nodes, sent_ns, received_ns, roles, progress.turns, clocks_ns)
         by_columns = COLUMNS in hello.features
         checked = check(
