@@ -13,29 +13,32 @@ from raftmark.bench.design.specification import Cell, full
 from raftmark.bench.experiment.entries import describe
 from raftmark.bench.experiment.measure import End
 from raftmark.bench.runs.store import Run
-from tests.bench.support import manifest, measure_quietly
+from tests.bench.support import LONG, PATIENCE, manifest, measure_quietly
 
 # No figure is looked at here, so what is measured can be as short as it likes, and a leader that a
 # busy machine holds up must not lose its office.
 SHORT = {
     "replicate": {"warmup_s": 0.05, "duration_s": 0.1},
     "offered": {"warmup_s": 0.05, "duration_s": 0.1},
-    "election": {"elections": 2},
-    "failover": {"before_s": 0.1, "after_s": 3.0},
+    "election": {"elections": 2, "cap_s": PATIENCE},
+    "failover": {"before_s": 0.1, "after_s": 5.0},
     "catch_up": {"entries": 100},
     "stability": {"duration_s": 0.1},
     "service": {"warmup_s": 0.05, "duration_s": 0.1},
 }
 PATIENT = {"election_timeout_ms": [1000, 2000]}
-# Here clients have to find the next leader within the time that is left.
-AFTER_A_CRASH = {"election_timeout_ms": [500, 1000]}
+# Here a leader is waited for, time and again.
+ELECTING = {"election_timeout_ms": [300, 600]}
 
 
 def shortened(cell: Cell) -> Cell:
     name = cell.workload["name"]
-    patient = {"election": {}, "failover": AFTER_A_CRASH}.get(name, PATIENT)
+    timeouts = ELECTING if name == "election" else PATIENT
     return msgspec.structs.replace(
-        cell, workload={**cell.workload, **SHORT[name]}, cluster={**cell.cluster, **patient}
+        cell,
+        workload={**cell.workload, **SHORT[name]},
+        cluster={**cell.cluster, **timeouts},
+        timeout_s=LONG,
     )
 
 
@@ -71,6 +74,7 @@ def test_all_begin_with_the_same_timeouts_from_the_same_seed(tmp_path, name, req
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(2 * LONG)
 @pytest.mark.parametrize("name", load_contenders())
 def test_every_kind_of_trial_succeeds(tmp_path, name, request):
     specs = load_contenders()

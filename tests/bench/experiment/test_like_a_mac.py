@@ -23,7 +23,7 @@ from raftmark.bench.experiment.environment import describe_environment
 from raftmark.bench.runs.store import Run
 from raftmark.report.pages.build import write_report
 
-from ..support import manifest, measure_quietly
+from ..support import PATIENCE, manifest, measure_quietly
 
 PYTHONS = ("threading", "asyncio", "multiprocessing")
 
@@ -49,7 +49,10 @@ def test_a_block_is_measured_and_what_is_not_told_is_left_open(mac, tmp_path):
             specs[name], command=[python, script, str(tmp_path / f"{name}-syncs"), module]
         )
     entries = [describe(spec, print) for spec in specs.values()]
-    cell = replicate_cell(4, storage="disk", warmup_s=0.1, duration_s=0.3)
+    # Many ticks of what it takes, by which alone its CPU time is told.
+    cell = replicate_cell(4, storage="disk", warmup_s=0.1, duration_s=1)
+    patient = {**cell.cluster, "election_timeout_ms": [1000, 2000]}
+    cell = msgspec.structs.replace(cell, cluster=patient, timeout_s=PATIENCE)
     plan = manifest(list(specs), [cell], blocks=1, contenders=entries)
     run = Run.create(tmp_path, msgspec.structs.replace(plan, environment=describe_environment()))
     measure_quietly(run, specs)

@@ -31,13 +31,14 @@ def is_alive(pid: int) -> bool:
         return False
 
 
-@pytest.fixture(autouse=True)
+@pytest.fixture
 def soon(monkeypatch):
-    """Let nobody be waited for longer than these tests need."""
+    """Let nobody be waited for longer than is needed where all that is waited for never comes."""
     monkeypatch.setattr(contenders_process, "_CLOSED_GRACE_S", 0.5)
     monkeypatch.setattr(contenders_process, "_ORPHANS_GRACE_S", 0.3)
 
 
+@pytest.mark.usefixtures("soon")
 @pytest.mark.parametrize(
     ("fault", "said"),
     [
@@ -64,24 +65,27 @@ def test_what_is_wrong_is_said_at_once(tmp_path, monkeypatch, fault, said):
 
 
 @pytest.mark.parametrize(
-    ("fault", "said"),
+    ("fault", "timeout_s", "said"),
     [
-        ("Deaf", "hung: no reply to 'run' within 0.5 s"),
-        ("Stopped", "hung (its process is stopped): no reply to 'run'"),
+        ("Deaf", 0.5, "hung: no reply to 'run' within 0.5 s"),
+        # Long enough for it to have stopped by then.
+        ("Stopped", 2, "hung (its process is stopped): no reply to 'run'"),
     ],
 )
-def test_what_never_ends_is_ended(tmp_path, fault, said):
-    trial, _ = run_rude(tmp_path, fault, timeout_s=0.5)
+def test_what_never_ends_is_ended(tmp_path, fault, timeout_s, said):
+    trial, _ = run_rude(tmp_path, fault, timeout_s)
     assert trial.failure is not None
     assert trial.failure.message.startswith(said)
 
 
+@pytest.mark.usefixtures("soon")
 def test_a_closed_output_is_said(tmp_path):
     trial, _ = run_rude(tmp_path, "Mute")
     assert trial.failure is not None
     assert trial.failure.message == "closed its standard output but still runs"
 
 
+@pytest.mark.usefixtures("soon")
 @pytest.mark.parametrize("fault", ["Fled", "FledWithPipes"])
 def test_what_has_fled_its_session_is_found_and_ended(tmp_path, fault):
     trial, run = run_rude(tmp_path, fault)
