@@ -46,6 +46,8 @@ class Client(asyncio.BufferedProtocol):
         self.transport = cast(asyncio.Transport, transport)
         prepare_client(transport.get_extra_info("socket"))
         self._service.clients.add(self)
+        if self._service.closed:
+            self.transport.abort()
 
     def get_buffer(self, sizehint: int) -> memoryview:
         """Where to read to: what is read is taken out before anyone else reads."""
@@ -139,17 +141,22 @@ class Service:
         self._waiting: OrderedDict[Client, None] = OrderedDict()
         """For a turn, in their order."""
         self._server: asyncio.Server | None = None
+        self.closed = False
 
     async def listen(self, address: Address) -> Address:
         """Listen there; where that is. BadRequest or Unavailable if it cannot be."""
         listener = open_client_port(self._site, address)
         loop = asyncio.get_running_loop()
         # Its backlog is two things, how many may wait and how many are accepted in one turn.
-        self._server = await loop.create_server(
-            lambda: Client(self), sock=listener, backlog=MOST_ACCEPTED
-        )
+        self._server = await loop.create_server(self._welcome, sock=listener, backlog=MOST_ACCEPTED)
         listener.listen(CLIENTS_BACKLOG)
         return address_of(listener)
+
+    def _welcome(self) -> Client:
+        if self.closed:
+            # The loop would make a transport that its server, closed by now, never ends.
+            raise ConnectionAbortedError("the service ends")
+        return Client(self)
 
     def forget(self, client: Client) -> None:
         """A client is gone."""
@@ -189,7 +196,11 @@ class Service:
             client.flush_and_go_on()
 
     async def close(self) -> None:
-        """End every connection, and listen no more."""
+        """End every connection, and listen no more.
+
+        Who is being accepted by a task of the loop's is hung up on as soon as that is done.
+        """
+        self.closed = True
         if self._server is not None:
             self._server.close()
         for client in list(self.clients):

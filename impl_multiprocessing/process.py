@@ -54,6 +54,10 @@ def run_node(
     NodeProcess(node_id, config, control, partial(Transport, sockets)).run()
 
 
+class ContenderGone(Exception):
+    """Nobody is at the other end of the pipe any more, in the middle of a word perhaps."""
+
+
 class NodeProcess:
     """A node through all its lives. `connect` makes what it has to its peers.
 
@@ -117,8 +121,8 @@ class NodeProcess:
                     self._wait(self._may_wait_s())
                     self._transport.be_on_time()
                     self._step()
-        except (EOFError, OSError):
-            self._stopping = True  # The contender is gone, in the middle of a word perhaps.
+        except ContenderGone:
+            self._stopping = True
         finally:
             self._end_life()
             self._close()
@@ -168,7 +172,10 @@ class NodeProcess:
     # -- orders --------------------------------------------------------------------------
 
     def _take_order(self) -> None:
-        token, name, arguments = self._control.recv()
+        try:
+            token, name, arguments = self._control.recv()
+        except (EOFError, OSError) as error:
+            raise ContenderGone from error
         try:
             if name == "submit":
                 self._submit(token, *arguments)
@@ -194,8 +201,11 @@ class NodeProcess:
             self._send(("answer", token, value))
 
     def _send(self, value: tuple[Any, ...]) -> None:
-        with self._answering:
-            self._control.send(value)
+        try:
+            with self._answering:
+                self._control.send(value)
+        except OSError as error:
+            raise ContenderGone from error
 
     def _submit(self, token: int, command: Command) -> None:
         self._alive().submit(Proposal(command, lambda outcome: self._answer(token, outcome)))

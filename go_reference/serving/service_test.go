@@ -2,6 +2,7 @@ package serving
 
 import (
 	"errors"
+	"fmt"
 	"net"
 	"os"
 	"strings"
@@ -95,41 +96,51 @@ func (d *desk) next(t *testing.T) raft.Proposal {
 	}
 }
 
-// A flood has its share under way and no more of it, however long the node takes: by counts, a turn
-// of the node has at most a share of it beside what others ask.
-func TestAFloodHasNoMoreThanItsShareInATurn(t *testing.T) {
+// A flood has its share under way and no more of it, however long the node takes. By counts: a turn of
+// the node has each of the others once, and is longer by no more than the factor of docs/service.md.
+func TestAFloodMakesTheTurnsOfOthersLongerByTheFactorAndNoMore(t *testing.T) {
+	const others, shares = 16, 8
+	const longest = others + clientport.MaxInFlight // three times as long as without
 	d := open(t)
-	flood, polite := d.guest(t, "flood"), d.guest(t, "polite")
-	const shares = 8
+	flood := d.guest(t, "flood")
+	var polite []*guest
+	for n := range others {
+		polite = append(polite, d.guest(t, fmt.Sprintf("other-%d", n)))
+	}
 	flood.sends(t, shares*clientport.MaxInFlight)
 	answered := 0
 	for turn := range 4 {
-		polite.sends(t, 1)
+		for _, each := range polite {
+			each.sends(t, 1)
+		}
 		var waiting []raft.Proposal
-		for asked, own := false, 0; !asked || own == 0; {
-			p := d.next(t)
-			if *p.Command.Client == "polite" {
-				asked = true
-			} else {
+		asked, own := 0, 0
+		take := func(p raft.Proposal) {
+			if *p.Command.Client == "flood" {
 				own++
+			} else {
+				asked++
 			}
 			waiting = append(waiting, p)
+		}
+		for asked < others || own == 0 {
+			take(d.next(t))
 		}
 		// What else there is of the flood has been proposed by now or comes in a later turn: what is
 		// under way of it is never more than its share.
 		for len(d.proposed) > 0 {
-			waiting = append(waiting, <-d.proposed)
+			take(<-d.proposed)
 		}
-		if own := len(waiting) - 1; own > clientport.MaxInFlight {
-			t.Fatalf("turn %d has %d commands of the flood", turn, own)
+		if asked != others || len(waiting) > longest {
+			t.Fatalf("turn %d has %d commands of the flood beside %d", turn, own, asked)
 		}
+		answered += own
 		for _, p := range waiting {
-			if *p.Command.Client == "flood" {
-				answered++
-			}
 			p.Done(raft.Outcome{Index: 1, Term: 1})
 		}
-		polite.hears(t, polite.serial)
+		for _, each := range polite {
+			each.hears(t, each.serial)
+		}
 	}
 	for answered < shares*clientport.MaxInFlight {
 		d.next(t).Done(raft.Outcome{Index: 1, Term: 1})

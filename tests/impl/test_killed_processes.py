@@ -9,7 +9,8 @@ import socket
 import threading
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from multiprocessing import forkserver
+from functools import partial
+from multiprocessing import Pipe, forkserver
 from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any
@@ -21,6 +22,8 @@ from raftmark.impl_asyncio.cluster import AsyncioCluster
 from raftmark.impl_multiprocessing import cluster as module
 from raftmark.impl_multiprocessing import handle
 from raftmark.impl_multiprocessing.cluster import ProcessCluster
+from raftmark.impl_multiprocessing.process import NodeProcess
+from raftmark.impl_multiprocessing.transport import Transport
 from raftmark.impl_threading.cluster import ThreadCluster
 from raftmark.raft import Command
 from raftmark.raft.client import Applied, Outcome, Query, Value
@@ -223,6 +226,26 @@ def test_a_process_that_closes_its_pipe_and_stays_is_killed(
     node._receiver.join()
     assert statuses == [-signal.SIGKILL]
     node.end()
+
+
+class Broken(Transport):
+    """What a node has to its peers, where the system fails it."""
+
+    def be_on_time(self) -> None:
+        raise OSError("no more files")
+
+
+def test_a_node_ends_in_silence_with_its_pipe_and_with_no_other_failure() -> None:
+    ours, theirs = Pipe()
+    ours.close()
+    NodeProcess(1, CONFIG, theirs, partial(Transport, {})).run()
+    ours, theirs = Pipe()
+    broken = NodeProcess(1, CONFIG, theirs, partial(Broken, {}))
+    with ours:
+        ours.send((0, "resume", ()))
+        with pytest.raises(OSError, match="no more files"):
+            broken.run()
+    assert theirs.closed
 
 
 def test_a_killed_fork_server_is_started_again(tmp_path: Path) -> None:

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import socket
 from collections.abc import Awaitable, Callable
 from typing import Any, cast
+
+import pytest
 
 from raftmark.impl_asyncio.service import Client, Service
 from raftmark.raft.client import Proposal
@@ -152,5 +155,24 @@ def test_so_many_are_accepted_in_a_turn() -> None:
         await service.close()
         for each in sockets:
             each.close()
+
+    in_a_loop(test)
+
+
+@pytest.mark.parametrize("turns", range(5))
+def test_who_is_accepted_while_it_closes_is_hung_up_on(turns: int) -> None:
+    async def test(service: Service, taken: list[Proposal]) -> None:
+        late = socket.create_connection(await service.listen(LOOPBACK))
+        late.settimeout(DEADLINE_S)
+        # However far the loop has come: from accepting to the protocol takes it some turns.
+        for _ in range(turns):
+            await asyncio.sleep(0)
+        await service.close()
+        # As the node's own end waits for what the loop still does.
+        if rest := asyncio.all_tasks() - {asyncio.current_task()}:
+            await asyncio.wait(rest)
+        assert not service.clients
+        with late, contextlib.suppress(ConnectionResetError):
+            assert late.recv(1) == b""
 
     in_a_loop(test)
