@@ -20,7 +20,7 @@ from raftmark.bench.design.specification import PROFILES, narrow
 from raftmark.bench.runs import outcomes
 from raftmark.bench.runs.store import Run
 from tests.bench.repositories import Project
-from tests.bench.support import PATIENCE, fake, write_table
+from tests.bench.support import LONG, fake, write_table
 
 RAFTMARK = [str(Path(sys.executable).with_name("raftmark"))]
 ROOT = Path(__file__).resolve().parents[2]
@@ -33,7 +33,7 @@ def raftmark(*arguments: str, cwd: Path, stdin: str = "") -> subprocess.Complete
         input=stdin,
         capture_output=True,
         text=True,
-        timeout=PATIENCE,
+        timeout=LONG,
         check=False,
     )
 
@@ -200,13 +200,13 @@ def test_an_interrupted_run_keeps_its_trials_and_can_be_resumed(tmp_path, table)
         stderr=subprocess.PIPE,
         text=True,
     ) as bench:
-        deadline = time.monotonic() + PATIENCE
+        deadline = time.monotonic() + LONG
         while not asked.exists():
             assert time.monotonic() < deadline, "the gated contender was never asked"
             assert bench.poll() is None
             time.sleep(0.005)
         bench.send_signal(signal.SIGINT)
-        stdout, stderr = bench.communicate(timeout=PATIENCE)
+        stdout, stderr = bench.communicate(timeout=LONG)
     assert bench.returncode == 130, stderr
     assert "interrupted" in stderr
     (path,) = [path for path in (tmp_path / "results").iterdir() if path.name != "latest"]
