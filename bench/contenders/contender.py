@@ -40,8 +40,9 @@ from raftmark.bench.contenders.orphans import Mark
 _LONGEST_LINE = 64 * 2**20
 # Some 300,000 role events.
 _MOST_EVENT_BYTES = 32 * 2**20
-# Processes that a contender started may end a little after it, when their pipe to it closes.
-_ORPHANS_GRACE_S = 5.0
+# Processes that a contender started may end a little after it, when their pipe to it closes: on a
+# busy machine one that is still being started takes seconds to see that.
+_ORPHANS_GRACE_S = 60.0
 # Who has closed its output, or died, may have a little to do still, or to be read.
 _CLOSED_GRACE_S = 5.0
 _LOOK_S = 0.5
@@ -303,7 +304,7 @@ class Contender:
         """Close the contender's standard input, which asks it to end as `quit` does."""
         self._requests.put(_END_OF_INPUT)
 
-    def close(self, timeout: float = 10.0) -> int:
+    def close(self, timeout: float = 60.0) -> int:
         """Ask the contender to quit, wait for its end, and return its exit status.
 
         A contender that has ended already just has its exit status returned. Raises

@@ -207,6 +207,13 @@ func (c *control) sameLog(nodes []raft.NodeID) bool {
 	return len(ends) == 1
 }
 
+// awaitTold returns when all that the nodes have told of themselves so far has been heard.
+func (c *control) awaitTold() {
+	for _, id := range c.up() {
+		c.Counters(id)
+	}
+}
+
 // up are the nodes that run.
 func (c *control) up() []raft.NodeID {
 	var up []raft.NodeID

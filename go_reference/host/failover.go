@@ -66,6 +66,7 @@ func (c *control) failOver(spec failover, progress func(float64)) (*failoverResu
 func (c *control) survive(
 	f *clients, old lives.RoleChange, crashNs int64, after time.Duration, progress func(float64),
 ) (*failoverResult, error) {
+	c.awaitTold()
 	if beginnings(c.recorded()).before(crashNs) {
 		return nil, errDisturbed
 	}

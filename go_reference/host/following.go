@@ -43,8 +43,8 @@ func (c *control) follow(sessions []*workload.Session) *clients {
 func (c *control) followFor(sessions []*workload.Session, quota func(client int) uint64) *clients {
 	f := &clients{
 		control:      c,
+		startNs:      lives.Monotonic(), // before the tally begins, so that no end is in the future
 		tally:        workload.NewTally(),
-		startNs:      lives.Monotonic(),
 		acknowledged: make([]uint64, len(sessions)),
 		ended:        make(chan struct{}),
 	}

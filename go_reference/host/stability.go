@@ -2,6 +2,7 @@ package host
 
 import (
 	"context"
+	"slices"
 	"time"
 
 	"raftmark/lives"
@@ -42,12 +43,13 @@ func (c *control) leaveAlone(spec stability, progress func(float64)) (*stability
 	if err := f.pass(spec.duration, progress); err != nil {
 		return nil, err
 	}
-	history := c.recorded()
 	heard, err := f.end()
 	if err != nil {
 		return nil, err
 	}
-	held := held(history)
+	endedNs := f.startNs + heard.Length.Nanoseconds()
+	c.awaitTold()
+	held := held(within(c.recorded(), f.startNs, endedNs))
 	terms := map[uint64]bool{}
 	for candidacy := range held {
 		terms[candidacy.term] = true
@@ -55,12 +57,19 @@ func (c *control) leaveAlone(spec stability, progress func(float64)) (*stability
 	return &stabilityResult{
 		Workload:     "stability",
 		StartedNs:    f.startNs,
-		EndedNs:      f.startNs + heard.Length.Nanoseconds(),
+		EndedNs:      endedNs,
 		Candidacies:  len(held),
 		Terms:        len(terms),
 		Commands:     heard.Commands,
 		Acknowledged: f.acknowledged,
 	}, nil
+}
+
+// within is what was told of in the time between two moments.
+func within(history []lives.RoleChange, startNs, endNs int64) []lives.RoleChange {
+	return slices.DeleteFunc(history, func(change lives.RoleChange) bool {
+		return change.AtNs < startNs || change.AtNs > endNs
+	})
 }
 
 // held are the candidacies of a history. One server alone is elected in the very step in which

@@ -4,7 +4,7 @@ import threading
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from enum import Enum
 from functools import partial
 from typing import Any, TypeAlias, TypeVar
@@ -539,6 +539,12 @@ class Control:
             except RaftError:
                 return False
         return len({(log.last_index, log.commit_index) for log in logs}) == 1
+
+    def await_told(self) -> None:
+        """Return when all that the running nodes have told of themselves so far has been heard."""
+        for node in self.nodes:
+            with suppress(RaftError):
+                self.log(node, 1, 1)
 
     def notified(self, take: Callable[[T], None]) -> Callable[[T], None]:
         """The same, after which `wait_for` looks again at its condition."""

@@ -196,6 +196,7 @@ def failover(control: Control, spec: FailoverSpec, progress: Progress) -> Result
         crash_ns = _crash_between_heartbeats(control, old.node, draw)
         assert crash_ns is not None
         try:
+            control.await_told()
             if any(c.at_ns < crash_ns for c in history):
                 raise Unavailable("another election began before the crash")
             _let_pass(control, spec.after_ns, lambda done: progress(share + (1 - share) * done))
@@ -299,6 +300,7 @@ def stability(control: Control, spec: StabilitySpec, progress: Progress) -> Resu
     with control.watched(history.append), following(control, sources) as clients:
         _let_pass(control, spec.duration_ns, progress)
         clients.end()
+        control.await_told()
     begun = _candidacies(
         change for change in history if clients.started_ns <= change.at_ns <= clients.ended_ns
     )

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     import pytest
 
 _FAILED = 1
-_TEST_TIMEOUT_S = 120
+_TEST_TIMEOUT_S = 600
 
 Level = Enum("Level", {name: name for name in LEVELS})  # type: ignore[misc]
 Language = Enum("Language", {name: name for name in LANGUAGES})  # type: ignore[misc]

@@ -150,6 +150,20 @@ class ClusterUnderTest:
         """Hand the leadership over to a node."""
         assert self.contender.call("transfer", node=node, **fields) == {}
 
+    def hand_over(self, to: int, *, timeout_ms: int = 1000) -> None:
+        """Transfer the leadership until it is done: elections may come between."""
+        refusal: ContenderError | None = None
+        for _ in looks():
+            try:
+                self.transfer(to, timeout_ms=timeout_ms)
+            except ContenderError as error:
+                if error.code not in ("timeout", "unavailable"):
+                    raise
+                refusal = error
+            else:
+                return
+        raise AssertionError(f"node {to} never led; last: {refusal}")
+
     def add_server(self, node: int) -> None:
         """Add a node, and be sure that it is a voter."""
         self._ever.add(node)
@@ -201,11 +215,37 @@ class ClusterUnderTest:
         for _ in looks():
             leader = self.elected_leader()
             others = self.others(leader)
-            self.partition([leader, *others[:followers]], others[followers:])
-            if self.status()[leader].role == "leader":
+            rest = others[followers:]
+            self.partition([leader, *others[:followers]], rest)
+            status = self.later_status()
+            # What is no majority has no leader, but for one that was elected just before.
+            stranded = len(rest) <= len(self.nodes) // 2
+            leads = stranded and any(status[node].role == "leader" for node in rest)
+            if status[leader].role == "leader" and not leads:
                 return leader
             self.heal()  # An election was under way when the links were cut.
         raise AssertionError("no leader stayed one for long enough to be cut off")
+
+    def lonely_leader(self) -> int:
+        """Crash all nodes but a leader, which still takes itself for one, and return it."""
+        return self._last_one_left("leader")
+
+    def lonely_follower(self) -> int:
+        """Crash all nodes but a follower, which nobody is left to elect, and return it."""
+        return self._last_one_left("follower")
+
+    def _last_one_left(self, role: str) -> int:
+        for _ in looks():
+            leader = self.elected_leader()
+            node = leader if role == "leader" else self.others(leader)[0]
+            gone = self.others(node)
+            for each in gone:
+                self.crash(each)
+            if (self.later_status()[node].role == "leader") == (role == "leader"):
+                return node
+            for each in gone:
+                self.restart(each)  # An election was under way when they crashed.
+        raise AssertionError(f"no {role} stayed one for long enough to be left alone")
 
     def stalled_leader(
         self,
@@ -239,6 +279,14 @@ class ClusterUnderTest:
         assert sorted(status.keys() - self._doubted) == self.nodes
         self._check_status(status)
         return status
+
+    def later_status(self) -> Status:
+        """Return the status once whatever was under way has come: by the second look.
+
+        A node that is asked the first time has all that was sent to it before, or takes it next.
+        """
+        self.status()
+        return self.status()
 
     def submit(self, command: dict[str, Any], **fields: Any) -> Submitted:
         return read(Submitted, self.contender.call("submit", command=command, **fields))
@@ -414,15 +462,18 @@ class ClusterUnderTest:
         """Begin a run that is to last; return the leader and the reply to come.
 
         It is `under_way` then; as a rule that shows in the longest log, as a run may crash its
-        leader. A run is begun again when its answer is that an election came between.
+        leader. A run is begun again, in other sessions, when its answer is that an election came
+        between.
         """
         refusal: object = None
         # A node that it crashes and restarts may know of less that is committed than before.
         self._crashes_itself = workload["name"] in ("election", "failover")
-        for _ in looks():
+        for attempt, _ in enumerate(looks()):
             leader = self.elected_leader()
             last = self.status()[leader].last_index or 0
-            running = self.contender.send("run", workload=workload)
+            session = f"{workload.get('session', 'client')}-{attempt}"
+            own = {} if workload["name"] == "election" else {"session": session}
+            running = self.contender.send("run", workload=workload | own)
 
             def shows(status: Status) -> bool:
                 if running.done():  # noqa: B023
@@ -455,7 +506,7 @@ class ClusterUnderTest:
             except (AssertionError, ContenderError):
                 now = self.status()
                 stayed = all(node.term == before.term for node in _running(now))
-                if before.role == "leader" and stayed and now[leader].alive:
+                if before.role == "leader" and stayed and now[leader].role == "leader":
                     raise
                 self.heal()
         raise AssertionError("no leader stayed one for long enough")

@@ -38,10 +38,7 @@ def test_a_follower_names_the_leader_and_proposes_nothing(start: StartCluster) -
 
 def test_a_candidate_names_nobody(start: StartCluster) -> None:
     cluster = start(**LIVELY)
-    gone = cluster.elected_leader()
-    survivor, other = cluster.others(gone)
-    cluster.crash(other)
-    cluster.crash(gone)
+    survivor = cluster.lonely_follower()
     cluster.eventually("a candidate", lambda status: status[survivor].role == "candidate")
     refusal = cluster.refused("not_leader", "submit", command=get("k"), node=survivor)
     assert refusal.extra == {"leader": None}

@@ -178,7 +178,7 @@ def eventual_footprint(contender: Contender, expected: Footprint) -> Footprint:
 
     The kernel's tables show a thread for a moment longer than whoever joined it.
     """
-    for _ in looks(10.0):
+    for _ in looks():
         found = footprint(contender.pid)
         if expected.threads == 0:
             found = found._replace(threads=0)

@@ -12,7 +12,7 @@ import pytest
 
 from raftmark.bench.contenders.contender import Contender, ContenderError
 
-from .cluster import UNSHAKABLE, ClusterUnderTest
+from .cluster import UNSHAKABLE, ClusterUnderTest, Status
 from .conftest import Contenders
 from .malformed import ALWAYS_WRONG, CASES, ID, Case, as_text
 from .waiting import DEADLINE_S
@@ -48,7 +48,6 @@ class QuietClusters:
             cluster = ClusterUnderTest(contender, **UNSHAKABLE)
             self._clusters[name] = cluster
             cluster.committed("k", "untouched")
-            cluster.all_agree()
         return self._clusters[name]
 
     def discard(self, name: str) -> None:
@@ -66,6 +65,12 @@ def quiet_clusters(contenders: Contenders) -> Iterator[QuietClusters]:
     clusters.close()
 
 
+def settled(status: Status) -> Status | None:
+    """The status, if all have applied the same log to its end, so that none will change."""
+    ends = {(node.last_index, node.commit_index, node.applied_index) for node in status.values()}
+    return status if len({end for node in ends for end in node}) == 1 else None
+
+
 @pytest.mark.parametrize("case", CASES.values(), ids=CASES)
 def test_a_malformed_request_is_refused_and_changes_nothing(
     quiet_clusters: QuietClusters,
@@ -75,10 +80,14 @@ def test_a_malformed_request_is_refused_and_changes_nothing(
 ) -> None:
     demand(contender_name)
     cluster = quiet_clusters.of(contender_name)
-    try:
-        before = cluster.status()
+
+    def refuse(_leader: int) -> None:
+        before = cluster.eventually("all know what is committed", settled)
         check_refused(cluster.contender, case)
         assert cluster.status() == before
+
+    try:
+        cluster.undisturbed(refuse)
     except BaseException:
         quiet_clusters.discard(contender_name)
         raise

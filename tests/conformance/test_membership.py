@@ -51,19 +51,6 @@ def in_vain(cluster: ClusterUnderTest, nodes: list[int]) -> None:
     cluster.eventually("they stand for election in vain", stood)
 
 
-def lonely_leader(cluster: ClusterUnderTest) -> int:
-    """Crash all nodes but a leader, which still takes itself for one, and return it."""
-    for _ in looks():
-        leader = cluster.elected_leader()
-        for node in cluster.others(leader):
-            cluster.crash(node)
-        if cluster.status()[leader].role == "leader":
-            return leader
-        for node in cluster.others(leader):
-            cluster.restart(node)  # An election was under way when they crashed.
-    raise AssertionError("no leader stayed one for long enough")
-
-
 # Added
 
 
@@ -88,7 +75,7 @@ def test_a_new_node_gets_the_whole_state_and_a_vote(
     log = check_members(cluster, list(range(1, new + 1)))
     assert changes_in(log) == [("add_server", str(new)), ("promote_server", str(new))]
     assert ((cluster.status()[new].snapshot_index or 0) > 0) == compacted
-    cluster.undisturbed(lambda _: cluster.transfer(new))
+    cluster.hand_over(new)
     assert cluster.read_value("key-19") == "19"
     assert cluster.insist(cas("k", "1", "2"), {"client": "anna", "serial": 1}) is True
     assert cluster.read_value("k") == "1"
@@ -182,7 +169,7 @@ def test_a_removed_node_is_gone(start: StartCluster, state: str, settings: dict[
 def test_a_removal_that_timed_out_ends_the_node_when_it_is_committed(
     start: StartCluster, state: str
 ) -> None:
-    cluster = start(election_timeout_ms=[500, 800], heartbeat_ms=30)
+    cluster = start(**UNSHAKABLE)
     cluster.committed("k", "1")
     leader = cluster.elected_leader()
     first, second = cluster.others(leader)
@@ -347,7 +334,7 @@ def test_a_removed_node_no_longer_counts(start: StartCluster) -> None:
 def test_while_a_change_waits_another_is_refused(start: StartCluster) -> None:
     cluster = start(**LIVELY)
     cluster.committed("k", "1")
-    leader = lonely_leader(cluster)
+    leader = cluster.lonely_leader()
     node, other = cluster.others(leader)
     last = cluster.status()[leader].last_index or 0
     waiting = cluster.contender.send("remove_server", node=node, timeout_ms=600_000)
@@ -397,7 +384,7 @@ def test_a_change_that_waits_is_answered_when_the_cluster_stops(
 ) -> None:
     cluster = start(**LIVELY)
     cluster.committed("k", "1")
-    leader = lonely_leader(cluster)
+    leader = cluster.lonely_leader()
     node = 4 if op == "add_server" else cluster.others(leader)[0]
     cluster.doubt(4)
     waiting = cluster.contender.send(op, node=node, timeout_ms=600_000)

@@ -72,7 +72,7 @@ def test_a_node_that_was_alone_disturbs_unless_it_asks_first(
         else:
             assert (after[leader].term or 0) > term
 
-    cluster.undisturbed(rejoin) if pre_vote else rejoin(cluster.elected_leader())
+    cluster.undisturbed(rejoin)
 
 
 @pytest.mark.needs("check_quorum")
@@ -142,7 +142,7 @@ def test_a_leader_hands_over_though_all_hear_it(start: StartCluster) -> None:
     cluster = start(**STEADY, **BOTH)
     cluster.committed("k", "1")
     for node in cluster.nodes:
-        cluster.undisturbed(lambda _, to=node: cluster.transfer(to))  # type: ignore[misc]
+        cluster.hand_over(node)
         assert cluster.read_value("k") == "1"
     cluster.all_agree()
 

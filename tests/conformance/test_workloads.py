@@ -10,7 +10,7 @@ import pytest
 
 from raftmark.bench.contenders.contender import ContenderError
 
-from .cluster import LIVELY, STEADY, ClusterUnderTest
+from .cluster import LIVELY, STEADY, UNSHAKABLE, ClusterUnderTest
 from .conftest import StartCluster
 from .messages import (
     ElectionResult,
@@ -19,7 +19,7 @@ from .messages import (
     ReplicateResult,
     read,
 )
-from .waiting import DEADLINE_S
+from .waiting import DEADLINE_S, looks
 from .workloads import check_election, commands_by_client
 
 pytestmark = pytest.mark.level("complete")
@@ -30,14 +30,21 @@ BRIEF: dict[str, Any] = {"name": "replicate", "warmup_s": 0.05, "duration_s": 0.
 
 
 def replicate(cluster: ClusterUnderTest, **workload: Any) -> ReplicateResult:
-    """Run the workload, again if an election came between, and read its result."""
+    """Run the workload until it has measured something, and read its result.
+
+    An election may come between, or a stall of the machine that is as long as the run.
+    """
     runs = iter(range(1000))
 
     def run(_leader: int) -> dict[str, Any]:
         session = {"session": f"run{next(runs)}"} | workload
         return cluster.contender.call("run", workload=BRIEF | session)
 
-    return read(ReplicateResult, cluster.undisturbed(run))
+    for _ in looks():
+        result = read(ReplicateResult, cluster.undisturbed(run))
+        if result.commands > 0:
+            return result
+    raise AssertionError(f"no command in {DEADLINE_S:g} s of runs")
 
 
 @pytest.mark.needs("replicate")
@@ -90,7 +97,7 @@ def test_replicate_counts_what_the_leader_did_meanwhile(start: StartCluster, nod
     cluster = start(nodes, **STEADY)
     result = replicate(cluster, outstanding=4, duration_s=0.7)
     # Not to the last one: the counters are read a moment beside the first and last command.
-    assert abs(result.counters.entries - result.commands) <= 0.5 * result.commands
+    assert abs(result.counters.entries - result.commands) <= max(8, 0.5 * result.commands)
     assert result.counters.saves > 0
     assert result.counters.save_ns > 0
     if nodes > 1:
@@ -240,7 +247,7 @@ def test_crashes_fall_anywhere_within_the_heartbeat_interval(start: StartCluster
 
 @pytest.mark.needs("election")
 def test_an_election_that_is_not_decided_ends_the_run(start: StartCluster) -> None:
-    cluster = start(election_timeout_ms=[400, 500], heartbeat_ms=10)
+    cluster = start(**UNSHAKABLE)
     cluster.elected_leader()
     cluster.all_agree()
     answer = cluster.contender.call(

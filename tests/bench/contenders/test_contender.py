@@ -7,6 +7,7 @@ import time
 import psutil
 import pytest
 
+from raftmark.bench.contenders import contender as contender_module
 from raftmark.bench.contenders.contender import Contender, ContenderError, ContenderFailed
 from tests.bench.support import PATIENCE, fake
 
@@ -167,7 +168,8 @@ def test_nonsense_is_quoted(line):
         contender.kill()
 
 
-def test_a_leaked_child_is_found_and_killed():
+def test_a_leaked_child_is_found_and_killed(monkeypatch):
+    monkeypatch.setattr(contender_module, "_ORPHANS_GRACE_S", 0.5)
     contender = Contender(fake("leaks"))
     contender.call("start", nodes=3)
     with pytest.raises(ContenderFailed, match="left processes behind") as caught:

@@ -8,6 +8,7 @@ from typing import Any
 import msgspec
 import pytest
 
+from raftmark.bench.contenders import contender as contender_module
 from raftmark.bench.contenders.contender import Contender
 from raftmark.bench.contenders.registry import ContenderSpec, load_contenders
 from raftmark.bench.contenders.variants import Mixture
@@ -166,7 +167,8 @@ def test_an_error_reply_is_a_failure(tmp_path):
     assert "unavailable: the leader changed" in trial.failure.message
 
 
-def test_a_leaked_child_is_a_failure(tmp_path):
+def test_a_leaked_child_is_a_failure(tmp_path, monkeypatch):
+    monkeypatch.setattr(contender_module, "_ORPHANS_GRACE_S", 0.5)
     trial = run_fake(tmp_path, fake("leaks"))
     assert trial.failure is not None
     assert trial.failure.stage == "stop"
