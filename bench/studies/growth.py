@@ -106,7 +106,7 @@ def specification(blocks: int, scale: Scale) -> Specification:
 
 def _calm(cell: Cell) -> Cell:
     """Let no leader lose its lead for its work, however long a turn of that takes."""
-    cluster = {**cell.cluster, "election_timeout_ms": [3000, 6000], "heartbeat_ms": 100}
+    cluster = {**cell.cluster, "election_timeout_ms": [1000, 2000], "heartbeat_ms": 100}
     return msgspec.structs.replace(cell, cluster=cluster)
 
 
