@@ -47,6 +47,9 @@ SESSIONS = (100, 1_000, 10_000, 100_000)
 
 LINEAR = 1.0
 
+FEWEST_BLOCKS = 6
+"""Of fewer not even the extremes enclose a median in 95 % of cases."""
+
 
 class Scale(NamedTuple):
     """How much of it is measured: the seconds of the longest load, and the most sessions."""
@@ -61,7 +64,7 @@ class Curve(NamedTuple):
 
     `points` are medians by what is varied; `exponent` is of all of them, and `steepest` that of the
     step from `first` to `last` in which the cost grows most: it is looked for among all steps, so
-    their intervals hold together. None with fewer than two points.
+    their intervals hold together. None with fewer than two points. So many `blocks` have all.
     """
 
     dimension: str
@@ -71,15 +74,16 @@ class Curve(NamedTuple):
     steepest: Estimate | None
     first: float
     last: float
+    blocks: int
 
     @property
     def verdict(self) -> str:
         """Whether the steepest step is at most linear, by its interval."""
         if self.steepest is None:
             return "not measured"
+        if self.blocks < FEWEST_BLOCKS:
+            return "too few blocks to tell"
         _, low, high = self.steepest
-        if math.isnan(low):
-            return "one block tells too little"
         if high <= LINEAR:
             return "at most linear"
         return "steeper than linear" if low > LINEAR else "linear, as far as can be told"
@@ -124,7 +128,7 @@ def curve(dimension: str, name: str, costs: Mapping[float, Mapping[int, float]])
     points = {x: median_interval(list(costs[x].values())) for x in xs}
     whole = [block for block in sorted(costs[xs[0]]) if all(block in costs[x] for x in xs)]
     if len(xs) < 2 or not whole:
-        return Curve(dimension, name, points, None, None, xs[0], xs[-1])
+        return Curve(dimension, name, points, None, None, xs[0], xs[-1], len(whole))
     exponents = [_slope(xs, [costs[x][block] for x in xs]) for block in whole]
     confidence = 1 - (1 - CONFIDENCE) / (len(xs) - 1)
     steps = {
@@ -133,7 +137,8 @@ def curve(dimension: str, name: str, costs: Mapping[float, Mapping[int, float]])
     }
     first, last = max(steps, key=lambda step: median(steps[step]))
     steepest = median_interval(steps[first, last], confidence)
-    return Curve(dimension, name, points, median_interval(exponents), steepest, first, last)
+    exponent = median_interval(exponents)
+    return Curve(dimension, name, points, exponent, steepest, first, last, len(whole))
 
 
 def _slope(xs: Sequence[float], costs: Sequence[float]) -> float:

@@ -66,7 +66,7 @@ def test_what_is_in_no_block_whole_has_no_exponent():
     alone = curve("entries", "go", {1: {0: 1.0}, 10: {0: 100.0}})
     assert alone.exponent is not None
     assert alone.exponent.value == pytest.approx(2)
-    assert alone.verdict == "one block tells too little"
+    assert alone.verdict == "too few blocks to tell"
 
 
 def test_a_length_of_the_log_was_reached_within_a_slice():
