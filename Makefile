@@ -118,7 +118,7 @@ $(CONTENDERS:%=test-%): test-%: setup-test
 	$(BIN)/pytest $(CLUSTERS) --contender $* --reader $* --reader $(if $(filter go,$*),asyncio,go)
 
 # A control of its own is put to all that does not take long, and a compiled core, whose sources are
-# put to everything, to what it is asked most; the rest every night.
+# put to everything, to what it is asked most; both to everything every night.
 COMPILED := threading@mypyc asyncio@mypyc multiprocessing@mypyc
 CONTROLS := go-loop $(COMPILED)
 
@@ -192,7 +192,7 @@ nightly: test mutants fuzz
 	$(BIN)/pytest tests/raft/test_simulation.py --lives 20 --timeout 0
 	$(BIN)/pytest tests/conformance/test_kills.py --kills 200 --timeout 0
 	$(BIN)/pytest tests/raftmark/test_kills.py --kills 50 --kill-contenders --timeout 0
-	$(BIN)/pytest $(CLUSTERS) -m slow $(CONTROLS:%=--contender %) --reader go
+	$(BIN)/pytest $(CLUSTERS) $(CONTROLS:%=--contender %) --reader go
 	$(BIN)/pytest tests/conformance $(CONTENDERS:%=--contender %@tcp) $(MIXTURES:%=--contender %)
 	@$(MAKE) --no-print-directory --jobs $(SYNC) $(CONTENDERS:%=nemesis-%) $(CONTROLS:%=nemesis-%)
 	$(BIN)/pytest tests/linearizability --nemesis-seconds 600 --timeout 0 \

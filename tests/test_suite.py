@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from typing import Any
 
+import psutil
 import pytest
 
 from tests.conformance.cluster import ClusterUnderTest
+from tests.conformance.processes import left_behind
 
 
 class Scripted:
@@ -57,3 +59,30 @@ def test_a_term_falls_with_a_crash_alone(at_ns: int) -> None:
 def test_without_a_crash_no_term_falls() -> None:
     with pytest.raises(AssertionError, match="a term fell"):
         cluster(("candidate", 4, 10), ("follower", 3, 30)).check_events()
+
+
+class Ending:
+    """A process in the states that it is seen in, one after the other, and then in the last."""
+
+    def __init__(self, *states: str) -> None:
+        self._states = list(states)
+
+    def is_running(self) -> bool:
+        """The kernel knows it, as one that ended too, until its parent has asked for it."""
+        return True
+
+    def status(self) -> str:
+        """What it does now."""
+        return self._states.pop(0) if len(self._states) > 1 else self._states[0]
+
+
+@pytest.mark.parametrize("state", [psutil.STATUS_RUNNING, psutil.STATUS_DISK_SLEEP])
+def test_who_waits_for_a_processor_or_a_disk_may_yet_end(state: str) -> None:
+    process: Any = Ending(*[state] * 10, psutil.STATUS_ZOMBIE)
+    assert left_behind([process], 0.0) == []
+
+
+@pytest.mark.parametrize("state", [psutil.STATUS_SLEEPING, psutil.STATUS_STOPPED])
+def test_who_waits_for_anything_else_is_left_behind(state: str) -> None:
+    process: Any = Ending(*[psutil.STATUS_RUNNING] * 10, state)
+    assert left_behind([process], 0.0) == [process]

@@ -41,6 +41,8 @@ LIVELY: dict[str, Any] = {"election_timeout_ms": [50, 100], "heartbeat_ms": 10}
 STEADY: dict[str, Any] = {"election_timeout_ms": [150, 300], "heartbeat_ms": 30}
 # For the few scenarios in which no election may happen even on a crowded machine.
 UNSHAKABLE: dict[str, Any] = {"election_timeout_ms": [1500, 2000], "heartbeat_ms": 100}
+# For links under a load: so that the fastest contender fills no log that takes long to read.
+SLOW: dict[str, Any] = {"delay_ms": [1, 2]}
 
 
 def set_(key: str, value: str) -> dict[str, Any]:

@@ -60,10 +60,10 @@ def left_behind(processes: list[psutil.Process], grace_s: float) -> list[psutil.
     """
     left, moved_s = processes, time.monotonic()
     for _ in looks():
-        left = survivors(left)
+        left, now_s = survivors(left), time.monotonic()
         if any(map(_moves, left)):
-            moved_s = time.monotonic()
-        if not left or time.monotonic() - moved_s > grace_s:
+            moved_s = now_s
+        if not left or now_s - moved_s > grace_s:
             break
     return left
 

@@ -15,7 +15,7 @@ import pytest
 from raftmark.bench.contenders.contender import Contender, ContenderError
 
 from .clients import BusyClients, check_nothing_lost
-from .cluster import LIVELY, STEADY, ClusterUnderTest, cas, set_
+from .cluster import LIVELY, SLOW, STEADY, ClusterUnderTest, cas, set_
 from .conftest import Contenders, Launch, StartCluster
 from .model import Store
 from .processes import Footprint, footprint
@@ -216,7 +216,9 @@ def test_again_and_again_killed_while_it_runs_a_workload(launch: Launch, data: P
         cluster.elected_leader()
         assert cluster.all_agree()[: len(kept)] == kept, "committed before the kill"
         kept = cluster.log(1, to=cluster.status()[1].commit_index)
-        workload = {"name": "replicate", "duration_s": 600, "session": f"life-{life}"}
+        cluster.links(**SLOW)
+        workload = {"name": "replicate", "outstanding": 8, "duration_s": 600}
+        workload["session"] = f"life-{life}"
         goal = len(kept) + 200
         leader, _ = cluster.begin_run(workload, lambda s, goal=goal: (  # type: ignore[misc]
             max(node.commit_index or 0 for node in s.values()) > goal))  # fmt: skip

@@ -8,7 +8,7 @@ import pytest
 
 from raftmark.bench.contenders.contender import ContenderError
 
-from .cluster import LIVELY, STEADY, ClusterUnderTest
+from .cluster import LIVELY, SLOW, STEADY, ClusterUnderTest
 from .conftest import StartCluster
 from .messages import (
     CatchUpResult,
@@ -31,8 +31,6 @@ PATIENT: dict[str, Any] = {
     "snapshot_entries": 0,
 }
 PIECE_NS = 10_000_000
-# So that the fastest contender fills no log that takes long to read, either.
-SLOW = {"delay_ms": [1, 2]}
 
 
 def check_acknowledged(cluster: ClusterUnderTest, session: str, acknowledged: list[int]) -> None:
