@@ -9,6 +9,7 @@ by a mark that is its alone.
 
 from __future__ import annotations
 
+import contextlib
 import os
 import time
 import uuid
@@ -61,7 +62,8 @@ def end_orphans(run: Path) -> list[int]:
     # A process may fork while the list is made, so look again until none is left.
     while (found := orphans(run)) and time.monotonic() < deadline:
         for process in found:
-            process.kill()
+            with contextlib.suppress(psutil.NoSuchProcess):  # It may end by itself meanwhile.
+                process.kill()
         psutil.wait_procs(found, timeout=1.0)
     return [process.pid for process in found]
 

@@ -131,7 +131,10 @@ def _read_process(process: psutil.Process, memory: bool) -> _Reading:
         return _Reading(times.user + times.system + children_s, 0, None, {})
     directory = _PROC / str(process.pid)
     # What the process's own file says of switches is only its main thread's.
-    threads = {str(task): _read_status(task) for task in directory.glob("task/*/status")}
+    threads = {}
+    for task in directory.glob("task/*/status"):
+        with contextlib.suppress(FileNotFoundError, ProcessLookupError):  # It has just ended.
+            threads[str(task)] = _read_status(task)
     return _Reading(
         _read_cpu_ns(process.pid) / 1e9 + children_s,
         _read_status(directory / "status").get("VmHWM", 0) * 1024,

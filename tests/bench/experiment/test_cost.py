@@ -8,6 +8,7 @@ import psutil
 
 from raftmark.bench.analysis.metrics import MEMORY_IDLE, MEMORY_PER_ENTRY, PEAK_MEMORY, values
 from raftmark.bench.design.cells import replicate_cell
+from raftmark.bench.experiment import cost as cost_module
 from raftmark.bench.experiment.cost import CostMeter, MachineMeter
 from raftmark.bench.runs.forms import CheckOutcome, Cost, MachineState, Trial
 
@@ -87,6 +88,23 @@ def test_cpu_time_is_told_to_the_nanosecond():
         spent.append(meter.cost().cpu_s)
     # Where it were told by ticks, it would be none of them or so many of 0.01 s.
     assert all(round(1e9 * seconds) % 10_000_000 for seconds in spent)
+
+
+def test_a_thread_that_ends_as_it_is_read_takes_nothing_of_its_process_away(monkeypatch):
+    read, gone = cost_module._read_status, []
+
+    def read_or_gone(path):
+        if path.match("task/*/status") and not gone:
+            gone.append(path)
+            raise FileNotFoundError(path)
+        return read(path)
+
+    meter = CostMeter(lambda: [os.getpid()])
+    monkeypatch.setattr(cost_module, "_read_status", read_or_gone)
+    found = meter.cost()
+    assert gone
+    assert found.cpu_s > 0
+    assert found.peak_rss_bytes > 2**20
 
 
 def test_what_a_load_adds_is_divided_by_the_entries_that_were_read():
