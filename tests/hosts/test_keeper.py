@@ -9,6 +9,7 @@ import sys
 from pathlib import Path
 
 import msgspec
+import psutil
 import pytest
 
 from raftmark.bench.contenders.places import ROOT
@@ -65,6 +66,9 @@ def test_its_last_words_are_told(keeper: Keeper) -> None:
     signalled = keeper.pid()
     subprocess.run(["kill", "-TERM", str(signalled)], check=True)
     assert keeper.read() == b""
+    for _ in looks(PATIENCE_S):  # What it wrote to may have been closed before what it reads.
+        if psutil.Process(signalled).status() == psutil.STATUS_ZOMBIE:
+            break
     assert keeper.write(b"{}\n", WITHIN_S) == "gone"
     how, words = keeper.end(WITHIN_S)
     assert how == f"exit status {128 + signal.SIGTERM}"

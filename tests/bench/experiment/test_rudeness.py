@@ -101,6 +101,7 @@ def test_what_has_fled_its_session_is_found_and_ended(tmp_path, fault):
         time.sleep(0.005)
 
 
+@pytest.mark.usefixtures("soon")
 def test_what_has_fled_its_session_is_charged_to_the_trial(tmp_path):
     trial, _ = run_rude(tmp_path, "Costly")
     assert trial.cost is not None

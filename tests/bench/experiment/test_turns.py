@@ -157,7 +157,8 @@ def test_a_contender_counts_in_its_turns_and_not_between(tmp_path, name):
     spec = load_contenders()[name]
     spec.prepare()
     specs = {side: msgspec.structs.replace(spec, name=side) for side in ("a", "b")}
-    cell = turns_cell(64, warmup_s=0.2, duration_s=0.8)
+    # Some turns of which each has whole slices, also where much else runs.
+    cell = turns_cell(64, warmup_s=0.2, duration_s=2)
     # On a machine with much else to do a stop may last for longer than it usually has to.
     patient = {**cell.cluster, "election_timeout_ms": [2000, 2400]}
     cell = msgspec.structs.replace(cell, cluster=patient, timeout_s=PATIENCE)
