@@ -1,5 +1,6 @@
 """The kept recordings, and what is counted on them."""
 
+import gc
 import json
 import os
 import subprocess
@@ -52,6 +53,13 @@ def test_each_bytecode_is_counted():
     counts = [bytecodes(lambda n=n: one_more(n)) for n in (10, 11, 12, 12)]
     assert counts[1] - counts[0] == counts[2] - counts[1] > 0
     assert counts[2] == counts[3]
+
+
+def test_what_a_collection_of_garbage_runs_is_not_counted():
+    seen = []
+    bytecodes(lambda: seen.append(gc.isenabled()))
+    assert seen == [False]
+    assert gc.isenabled()
 
 
 def test_a_count_is_the_same_to_the_last_digit_whatever_the_hash_seed():
