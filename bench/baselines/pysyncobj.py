@@ -23,7 +23,8 @@ import statistics
 import tempfile
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
 from functools import partial
 from multiprocessing.connection import Connection, wait
 from pathlib import Path
@@ -120,7 +121,13 @@ def measure(setting: str, load: Load, journals: Path | None = None) -> dict[str,
 
     With `journals`, a directory, each node keeps a journal there.
     """
-    addresses = _free_addresses()
+    with _addresses() as addresses:
+        return _measure_at(addresses, setting, load, journals)
+
+
+def _measure_at(
+    addresses: list[str], setting: str, load: Load, journals: Path | None
+) -> dict[str, float]:
     spawn = multiprocessing.get_context("spawn")
     ours: list[Connection] = []
     nodes = []
@@ -173,15 +180,19 @@ def _receive(pipe: Connection, timeout: float) -> Any:
     return pipe.recv()
 
 
-def _free_addresses() -> list[str]:
-    sockets = [socket.socket() for _ in range(NODES)]
-    try:
+@contextmanager
+def _addresses() -> Iterator[list[str]]:
+    """Addresses that nobody else is given meanwhile.
+
+    Each is held by a socket that does not listen. With SO_REUSEADDR, which PySyncObj has set on its
+    own, a node may listen there all the same.
+    """
+    with ExitStack() as stack:
+        sockets = [stack.enter_context(socket.socket()) for _ in range(NODES)]
         for each in sockets:
+            each.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             each.bind(("127.0.0.1", 0))
-        return [f"127.0.0.1:{each.getsockname()[1]}" for each in sockets]
-    finally:
-        for each in sockets:
-            each.close()
+        yield [f"127.0.0.1:{each.getsockname()[1]}" for each in sockets]
 
 
 def main() -> None:

@@ -1,4 +1,5 @@
 import math
+import socket
 
 import msgspec
 import pytest
@@ -204,6 +205,19 @@ def test_where_there_is_no_pysyncobj_nothing_is_measured(monkeypatch, tmp_path):
     with pytest.raises(typer.TyperException, match="'make setup-test' installs it"):
         models.floors(results=tmp_path)
     assert list(tmp_path.iterdir()) == []
+
+
+def test_the_addresses_of_nodes_are_kept_for_them():
+    with pysyncobj._addresses() as addresses, socket.socket() as other, socket.socket() as node:
+        assert len({*addresses}) == pysyncobj.NODES
+        host, _, port = addresses[0].partition(":")
+        with pytest.raises(OSError, match="in use"):
+            other.bind((host, int(port)))
+        node.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        node.bind((host, int(port)))
+        node.listen()
+        with socket.create_connection((host, int(port))):
+            pass
 
 
 @pytest.mark.slow

@@ -45,7 +45,7 @@ def result_of(trial: Trial) -> ServiceResult:
 
 def test_whoever_disturbs_others_are_served_and_nothing_is_lost(tmp_path: Path) -> None:
     others = {"slow": 1, "flood": 1, "come": 1}
-    cell = service_cell(4, others=others, warmup_s=0.05, duration_s=2)
+    cell = service_cell(4, others=others, warmup_s=0.05, duration_s=1)
     result = result_of(trial_of(tmp_path, patient(cell)))
     assert result.connections == 4
     assert len(result.acknowledged) == 7
