@@ -21,7 +21,7 @@ SHORT = {
     "replicate": {"warmup_s": 0.05, "duration_s": 0.1},
     "offered": {"warmup_s": 0.05, "duration_s": 0.1},
     "election": {"elections": 2, "cap_s": PATIENCE},
-    "failover": {"before_s": 0.1, "after_s": 5.0},
+    "failover": {"before_s": 0.1, "after_s": 3.0},
     "catch_up": {"entries": 100},
     "stability": {"duration_s": 0.1},
     "service": {"warmup_s": 0.05, "duration_s": 0.1},
