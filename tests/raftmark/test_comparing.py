@@ -1,5 +1,6 @@
 """`raftmark compare` and `raftmark gate` as their users see them, with the stub as contender."""
 
+import contextlib
 import shlex
 import signal
 import subprocess
@@ -324,7 +325,8 @@ def test_what_a_killed_gate_knew_can_be_asked_and_the_next_one_cleans_up(project
     # What never ends, and lost its harness without a warning, is this test's to end.
     for process in psutil.process_iter(["cmdline"]):
         if str(project.path) in " ".join(process.info["cmdline"] or ()):
-            process.kill()
+            with contextlib.suppress(psutil.NoSuchProcess):
+                process.kill()
 
 
 def start_gate(project, asked):
