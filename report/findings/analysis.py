@@ -81,6 +81,7 @@ class Analysis:
     contender's trials of a block shared a process, `one_cluster`: and some loads a cluster.
     `before` is a run to compare with.
     `kept` are runs like this one in short, which tell how far ratios move from run to run.
+    `time_over_s`: what the profile may take, in seconds, where that is why trials are missing.
     """
 
     run: str
@@ -109,6 +110,7 @@ class Analysis:
     cautions: tuple[str, ...] = ()
     before: Analysis | None = None
     kept: tuple[Kept, ...] = ()
+    time_over_s: float | None = None
 
     @property
     def shown(self) -> dict[str, Contender]:
@@ -255,6 +257,7 @@ def analyse(
         machine=machine(manifest.environment),
         before=before,
         kept=like,
+        time_over_s=None if pooled else provenance.time_over(manifest, run.trials),
     )
 
 

@@ -8,13 +8,15 @@ does not, the two cannot be told apart, and that is said. The picture above them
 from __future__ import annotations
 
 import math
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Sequence
 from datetime import datetime
+from itertools import permutations
 
 from raftmark.bench.contenders.variants import TCP as MIXED
 from raftmark.report.findings.analysis import EVENT_LOOP, Analysis, Placement
 from raftmark.report.findings.wording import (
     GLUE,
+    LEAST_MOVED,
     cardinal,
     figure,
     from_one_up,
@@ -26,8 +28,13 @@ from raftmark.report.findings.wording import (
 from raftmark.report.model import Claim, Headline, Outcome, Quantity, Sentence
 
 _PYTHON = "Python"
+_BEST = "the best of Python"
+_LOADS = ("alone", "throughput")
 SAME = 2.0
 """Where no two can differ by more than this, it does not matter which one is taken."""
+
+_TOO_FAR = 10.0
+"""A bound that is no nearer tells nobody anything."""
 
 
 def answers(analysis: Analysis) -> list[Sentence]:
@@ -94,18 +101,18 @@ def _measured(placement: Placement) -> bool:
 
 
 def _from_run_to_run(analysis: Analysis) -> Iterator[Sentence]:
-    """Say how far ratios move from run to run, or from host to host, where there are several."""
-    several = len(analysis.placements) > 1
-    told = [
-        f"{moved(headline.drift)}{' as deployed' * (several and headline.deployed)} "
-        f"{under(headline)}"
-        for headline in analysis.headlines
-        if headline.kind in {"alone", "throughput"} and headline.drift is not None
-    ]
-    if told:
+    """Say how far ratios move from run to run, or from host to host, where there are several.
+
+    The table of figures says it of each headline; here is said of which they move farthest.
+    """
+    told = [h for h in analysis.headlines if h.kind in _LOADS and h.drift is not None]
+    most = max((h.drift or 1.0 for h in told), default=None)
+    if most is not None:
         unit = analysis.moved_by
+        where = " where it moves most" if most >= LEAST_MOVED and len(told) > 1 else ""
         yield Sentence(
-            f"From {unit} to {unit} a ratio of two moves {listed(told)}{_by_whom(analysis)}."
+            f"From {unit} to {unit} a ratio of commands per second moves {moved(most)}{where}"
+            f"{_by_whom(analysis)}."
         )
 
 
@@ -157,15 +164,17 @@ class _View:
         plain = models(analysis, placement)
         self._python = [n for n in plain if n in known and known[n].language == _PYTHON]
         self._go = next((n for n, found in known.items() if found.base == "go"), None)
-        self._names = list(known)
+        self._names = [name for name in plain if name in known]
         self._title = placement.title
         self._where = f"{placement.title}, " if len(analysis.placements) > 1 else ""
 
     def pythons(self) -> Iterator[Sentence]:
         """Which of Python's: with one command at a time, and with many."""
-        for headline in self._loads():
-            if len(headline.figures.keys() & set(self._python)) > 1:
-                yield self._ranked(headline)
+        compared = [h for h in self._loads() if len(self._ordered(h)) > 1]
+        if len(compared) > 1 and (same := self._same(compared)):
+            yield same
+        else:
+            yield from map(self._ranked, compared)
 
     def go(self) -> Iterator[Sentence]:
         """What Go would have given: in commands, and in what one costs."""
@@ -173,17 +182,22 @@ class _View:
             return
         told, claims = self._ahead()
         parts = [f"Go commits {listed(told)}"] if told else []
-        told = []
+        told, named = [], ""
         for key, what in (("cpu", "CPU time"), ("memory", "memory for its entry")):
             headline = self._headlines.get(key)
             best = headline.best(self._python) if headline is not None else None
             if headline is None or best is None:
                 continue
             if claim := self._claim(headline, best, self._go):
-                claims.append(claim)
                 times = _times(claim)
                 share = f"{times} times" if claim.ratio.value > 1 else f"1/{times} of"
-                told.append(f"{self._short(best)} {share} Go's {what}")
+                who = self._whose(headline, best)
+                # Whom the sentence is about already is not named again.
+                told.append(
+                    f"{share} Go's {what}" if who == named else f"{who} {share} Go's {what}"
+                )
+                claims.append(claim)
+                named = who
         parts += [f"a command costs {listed(told)}"] if told else []
         if parts:
             yield Sentence(f"{_sentence_case(self._where + '; '.join(parts))}.", tuple(claims))
@@ -204,10 +218,10 @@ class _View:
                 parts.append(f"its own part, from candidacy to leader, is {own}")
         same, unknown = self._alike()
         if same:
-            parts.append(f"Go and the best of Python cannot be told apart in {listed(same)}")
+            parts.append(f"Go and {_BEST} cannot be told apart in {listed(same)}")
         if unknown:
             parts.append(
-                f"how far Go is from the best of Python this run cannot tell in {listed(unknown)}"
+                f"whether Go or {_BEST} is ahead in {listed(unknown)}, this run cannot tell"
             )
         if parts:
             yield Sentence(f"{_sentence_case(self._where + '; '.join(parts))}.", tuple(claims))
@@ -237,33 +251,61 @@ class _View:
     def elsewhere(self) -> Iterator[Sentence]:
         """The same questions, in a sentence, of the placement that is not the first."""
         told, claims = self._ahead()
-        leads: dict[str, list[str]] = {}
+        leads: dict[tuple[str, str], list[str]] = {}
         for headline in self._loads():
-            best = headline.best(self._python)
-            others = [name for name in self._python if name != best]
-            ahead = [self._claim(headline, best, name) for name in others] if best else []
-            if best and ahead and all(ahead):
-                leads.setdefault(self._short(best), []).append(under(headline))
-                claims += [claim for claim in ahead if claim]
-        fastest = [
-            f"{who} {'at either load' if len(when) > 1 else when[0]}" for who, when in leads.items()
+            best, *others = self._ordered(headline)
+            ahead = {name: self._claim(headline, best, name) for name in others}
+            claims += [claim for claim in ahead.values() if claim]
+            if not others:
+                continue
+            alike = [name for name, claim in ahead.items() if not claim]
+            found, more = f"Python's fastest is {self._short(best)}", ""
+            if alike:
+                names = [self._short(n) for n in self._python if n == best or n in alike]
+                found = f"{listed(names)} cannot be told apart"
+                if behind := [self._short(name) for name, claim in ahead.items() if claim]:
+                    more = f", where {self._short(best)} commits more than {listed(behind)}"
+            leads.setdefault((found, more), []).append(under(headline))
+        parts = [
+            f"{found} {'at either load' if len(when) > 1 else when[0]}{more}"
+            for (found, more), when in leads.items()
         ]
-        parts = [f"Python's fastest is {listed(fastest)}"] if leads else []
         parts += [f"Go commits {listed(told)}"] if told else []
         if parts:
             yield Sentence(f"{self._title}: {'; '.join(parts)}.", tuple(claims))
 
     def _loads(self) -> list[Headline]:
         """The headlines of throughput that have figures of Python here."""
-        found = (self._headlines.get(key) for key in ("alone", "throughput"))
+        found = (self._headlines.get(key) for key in _LOADS)
         return [h for h in found if h is not None and h.best(self._python) is not None]
 
+    def _ordered(self, headline: Headline) -> list[str]:
+        """Those of Python's that have a figure, who commits the most first."""
+        known = [name for name in self._python if name in headline.figures]
+        return sorted(known, key=lambda name: -headline.figures[name].value)
+
+    def _same(self, headlines: Sequence[Headline]) -> Sentence | None:
+        """Say in one sentence that none of Python's can be told apart at any of these loads."""
+        names = {frozenset(self._ordered(headline)) for headline in headlines}
+        found = [farthest(headline, self._ordered(headline)) for headline in headlines]
+        known = [bound for bound in found if bound is not None]
+        if len(names) > 1 or len(known) < len(headlines):
+            return None
+        pairs = permutations(self._ordered(headlines[0]), 2)
+        if any(self._claim(h, one, other) for one, other in pairs for h in headlines):
+            return None
+        loads = [under(headline) for headline in headlines]
+        whole = listed([self._short(name) for name in self._python if name in next(iter(names))])
+        text = f"{self._where}{whole} cannot be told apart, neither {' nor '.join(loads)}"
+        claims: list[Claim] = []
+        if (most := max(bound for bound, _ in known)) < _TOO_FAR:
+            text += f", and are less than {below(most)} times apart"
+            claims = [claim for _, each in known for claim in each]
+        return Sentence(f"{_sentence_case(text)}.", tuple(claims))
+
     def _ranked(self, headline: Headline) -> Sentence:
-        best = headline.best(self._python)
-        assert best is not None, "a load has figures"
+        best, *others = self._ordered(headline)
         when = f"{self._where}{under(headline)}"
-        others = [n for n in self._python if n != best and n in headline.figures]
-        others.sort(key=lambda name: -headline.figures[name].value)
         claims = {name: self._claim(headline, best, name) for name in others}
         behind = [
             f"{_times(claim)} times {self._short(name)}" for name, claim in claims.items() if claim
@@ -288,6 +330,7 @@ class _View:
         """How many times as much Go commits as the best of Python, by load."""
         told: list[str] = []
         claims: list[Claim] = []
+        named = ""
         for headline in self._loads():
             best = headline.best(self._python)
             if best is None or self._go is None:
@@ -298,10 +341,16 @@ class _View:
             claims.append(claim)
             times, when = _times(claim), under(headline)
             share = f"{times} times" if claim.ratio.value > 1 else f"1/{times}"
-            # Whom the sentence is about already is not named again.
-            whom = "" if claims[:-1] and claims[-2].reference == best else self._short(best)
-            told.append(f"{share} as much as {whom} {when}" if whom else f"{share} {when}")
+            whom = self._whose(headline, best)
+            told.append(f"{share} {when}" if whom == named else f"{share} as much as {whom} {when}")
+            named = whom
         return told, claims
+
+    def _whose(self, headline: Headline, best: str) -> str:
+        """Name the best of Python where it is told apart from the others, which it may not be."""
+        others = [name for name in self._ordered(headline) if name != best]
+        apart = all(self._claim(headline, best, name) for name in others)
+        return self._short(best) if apart else _BEST
 
     def _claim(self, headline: Headline, subject: str, reference: str) -> Claim | None:
         """Claim that two differ, if they can be told apart."""

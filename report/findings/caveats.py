@@ -21,10 +21,7 @@ def _caveats(analysis: Analysis) -> Iterator[str]:
             yield f"{contender.label}: {contender.absence} ({contender.reason})."
     yield from (f"{caution}." for caution in analysis.cautions)
     if analysis.missing:
-        yield (
-            f"The run is not complete: {spell_count(analysis.missing)} of "
-            f"{spell_count(analysis.expected)} trials are missing."
-        )
+        yield _missing(analysis)
     for contender in analysis.contenders.values():
         if contender.failed and contender.ok:
             trials = contender.ok + contender.failed
@@ -50,3 +47,18 @@ def _caveats(analysis: Analysis) -> Iterator[str]:
             f"95{PERCENT} intervals: these hold the true median {share:.0f}{PERCENT} of the time "
             f"at most. Measure {cardinal(BLOCKS_FOR_95)} or more."
         )
+
+
+def _missing(analysis: Analysis) -> str:
+    """Say that trials are missing; where the profile's time was over, what that leaves."""
+    expected = spell_count(analysis.expected)
+    measured = [h for h in analysis.headlines if not h.counted]
+    blocks = [found.blocks for headline in measured for found in headline.figures.values()]
+    if analysis.time_over_s is None or not blocks:
+        missing = spell_count(analysis.missing)
+        return f"The run is not complete: {missing} of {expected} trials are missing."
+    return (
+        f"The {analysis.time_over_s:g} s that the profile {analysis.profile} may take were over "
+        f"after {spell_count(analysis.expected - analysis.missing)} of {expected} trials; every "
+        f"figure of the verdict is of {cardinal(min(blocks))} blocks or more."
+    )

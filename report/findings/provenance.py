@@ -5,11 +5,12 @@ from __future__ import annotations
 import shlex
 import statistics
 from collections.abc import Collection, Iterator, Mapping, Sequence
+from datetime import datetime, timedelta
 from typing import Any
 
 from raftmark.bench.design.specification import PROFILES, Specification
 from raftmark.bench.experiment.environment import machine
-from raftmark.bench.runs.forms import Manifest
+from raftmark.bench.runs.forms import Manifest, Trial
 from raftmark.bench.tracking.plans import Plan
 
 
@@ -85,6 +86,23 @@ def cautions(manifest: Manifest) -> list[str]:
             spelled = ", ".join(f"{name}={value}" for name, value in entry.env.items())
             found.append(f"{entry.label} was started with variables of its own: {spelled}")
     return found
+
+
+def time_over(manifest: Manifest, trials: Sequence[Trial]) -> float | None:
+    """Return how many seconds a run may take, if they were over with its last trial.
+
+    None where it has as long as it needs, where it was resumed, or where it ended before.
+    """
+    budget_s = manifest.specification.budget_s
+    if budget_s is None or manifest.resumptions or not trials:
+        return None
+    begun = datetime.fromisoformat(manifest.started_at)
+    ends = (
+        datetime.fromisoformat(trial.started_at) + timedelta(seconds=trial.duration_s)
+        for trial in trials
+    )
+    # The next trial would have begun somewhat later than the last one ended.
+    return budget_s if (max(ends) - begun).total_seconds() > 0.98 * budget_s else None
 
 
 def _workloads(specification: Specification) -> list[str]:

@@ -11,7 +11,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from raftmark.bench.analysis.metrics import THROUGHPUT
 from raftmark.bench.design.specification import Cell
 from raftmark.report.findings.analysis import Analysis, Placement
-from raftmark.report.findings.answers import SAME, below, farthest, under
+from raftmark.report.findings.answers import SAME, below, farthest, models, under
 from raftmark.report.findings.wording import GLUE, PERCENT, figure, headline_unit, listed
 from raftmark.report.model import Comparison, Headline, Outcome, Quantity
 
@@ -29,11 +29,12 @@ def of_loads(analysis: Analysis) -> str:
     if not found:
         return "Nobody is ahead of all others at any load that is compared."
     labels = {name: analysis.contenders[name].label for _, name in found}
+    most = "In one program, most" if len(analysis.placements) > 1 else "Most"
     if len({leader for _, leader in found}) == 1:
         conditions = [condition for condition, _ in found]
-        return f"Most is committed by {labels[found[0][1]]}, {listed(conditions)}."
+        return f"{most} is committed by {labels[found[0][1]]}, {listed(conditions)}."
     parts = [f"{condition} by {labels[leader]}" for condition, leader in found]
-    return f"Most is committed {listed(parts)}."
+    return f"{most} is committed {listed(parts)}."
 
 
 def of_elections(analysis: Analysis) -> str:
@@ -43,7 +44,7 @@ def of_elections(analysis: Analysis) -> str:
     if placement is None or headline is None:
         return ""
     where = f"{placement.title}, with" if len(analysis.placements) > 1 else "With"
-    most = farthest(headline, placement.names)
+    most = farthest(headline, models(analysis, placement))
     if most is not None and most[0] <= SAME:
         return (
             f"{where} {headline.condition} the timeouts decide: no model takes {below(most[0])} "

@@ -58,7 +58,11 @@ def reach(factor: float) -> str:
 
 def moved(factor: float) -> str:
     """Say how far ratios move from one run to another: an estimate may be nothing, that is not."""
-    return f"by {reach(factor)}" if factor >= 1.005 else "no further than within one"
+    return f"by {reach(factor)}" if factor >= LEAST_MOVED else "no further than within one"
+
+
+LEAST_MOVED = 1.005
+"""A factor that is below this is printed as none at all."""
 
 
 def headline_unit(headline: Headline) -> tuple[str, float]:

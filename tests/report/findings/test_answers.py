@@ -45,10 +45,42 @@ def test_both_placements_are_told_the_deployed_one_first(examine: Examine) -> No
 
 
 def test_equals_are_not_ranked(examine: Examine) -> None:
-    found = texts(examine(behaviours=alike(), **LOADS))
-    assert "asyncio" in found[0]
-    assert found[0].endswith(" cannot be told apart.")
+    analysis = examine(behaviours=alike(), **LOADS)
+    found = texts(analysis)
+    # One sentence for both loads, which can be repeated by itself, with how far they may differ.
+    assert re.fullmatch(
+        "Threads, asyncio and processes cannot be told apart, neither with one command at a time "
+        r"nor with 64 outstanding, and are less than 1\.\d times apart\.",
+        found[0],
+    )
+    assert {claim.headline for claim in answers(analysis)[0].claims} == {"alone", "throughput"}
     assert not any(text.startswith("Go commits") for text in found)
+
+
+def test_where_pythons_are_alike_nobody_of_them_is_named_beside_go(examine: Examine) -> None:
+    fast = Behaviour(capacity=2_000_000, latency_us=10)
+    behaviours = {**alike(), "go": fast}
+    found = texts(examine(behaviours=behaviours, **LOADS, deployed=True))
+    for where in ("As deployed, ", "In one program: "):
+        [go] = [text for text in found if text.startswith(where) and "Go commits" in text]
+        assert re.search(
+            r"Go commits [\d.]+ times as much as the best of Python with one command at a time and "
+            r"[\d.]+ times with 64 outstanding",
+            go,
+        )
+    assert "threads, asyncio and processes cannot be told apart at either load; Go" in go
+
+
+def test_one_that_is_behind_is_told_from_two_that_are_alike(examine: Examine) -> None:
+    slow = Behaviour(capacity=50_000, latency_us=400)
+    behaviours = {**alike(), "multiprocessing": slow}
+    *_, other = texts(examine(behaviours=behaviours, **LOADS, deployed=True))
+    assert re.search(
+        r"threads and asyncio cannot be told apart at either load, where (threads|asyncio) commits "
+        "more than processes|threads and asyncio cannot be told apart with one command at a time, "
+        r"where (threads|asyncio) commits more than processes; ",
+        other,
+    )
 
 
 def test_without_go_python_is_compared_all_the_same(examine: Examine) -> None:
@@ -121,6 +153,6 @@ def test_where_go_does_not_matter_is_said_with_how_far_it_may(examine: Examine) 
 def test_what_is_open_is_not_said_to_be_alike(examine: Examine) -> None:
     """An interval that reaches far beyond 1 shows no difference, and no likeness."""
     found = texts(examine(behaviours=alike(spread=1.2), **LOADS, deployed=True))
-    [said] = [text for text in found if "Go is from the best of Python" in text]
-    assert "cannot tell in throughput with one command at a time" in said
+    [said] = [text for text in found if "this run cannot tell" in text]
+    assert "whether Go or the best of Python is ahead in throughput with one command at" in said
     assert "cannot be told apart in throughput with one command" not in said

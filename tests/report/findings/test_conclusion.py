@@ -4,20 +4,22 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from statistics import median
 from typing import Any
 
 import pytest
 
-from raftmark.report.findings.analysis import Analysis
+from raftmark.bench.contenders.registry import load_contenders
+from raftmark.bench.runs.store import Run
+from raftmark.report.findings.analysis import Analysis, analyse
 from raftmark.report.findings.answers import answers
 from raftmark.report.findings.caveats import caveats
 from raftmark.report.findings.conclusion import findings, rule
-from raftmark.report.model import Outcome
+from raftmark.report.model import Code, Outcome
 from tests.report.example_runs import FAILING
-from tests.report.synthetic_runs import LABELS, REALISTIC, Behaviour, alike
+from tests.report.synthetic_runs import LABELS, REALISTIC, Behaviour, alike, write_run
 
 Examine = Callable[..., Analysis]
 
@@ -113,6 +115,26 @@ def test_what_a_cut_short_run_lacks_is_counted(examine: Examine) -> None:
     analysis = examine(keep=lambda trial: trial["block"] < 7)
     assert caveats(analysis)[0] == ("The run is not complete: 24 of 192 trials are missing.")
     assert "committed the most" in said(analysis)
+
+
+def test_what_the_time_did_not_do_for_is_said_with_what_that_leaves(
+    tmp_path: Path, code: Mapping[str, Code | str]
+) -> None:
+    """A profile that may take so long is no worse for it; a run that was broken off is told of."""
+    directory = write_run(tmp_path / "run", keep=lambda t: t["block"] < 7 or t["order"] < 2)
+    manifest = json.loads((directory / "run.json").read_text())
+
+    def caveat(budget_s: float) -> str:
+        manifest["specification"]["budget_s"] = budget_s
+        (directory / "run.json").write_text(json.dumps(manifest))
+        return caveats(analyse(Run.open(directory), load_contenders(), code))[0]
+
+    # The last of the made-up trials ends 4.1 s after the run began.
+    assert caveat(4) == (
+        "The 4 s that the profile synthetic may take were over after 180 of 192 trials; every "
+        "figure of the verdict is of seven blocks or more."
+    )
+    assert caveat(10) == "The run is not complete: 12 of 192 trials are missing."
 
 
 def test_one_block_gives_no_verdict(examine: Examine) -> None:

@@ -18,7 +18,7 @@ from raftmark.bench.exports.kept import DIRECTORY, Kept, in_short, kept, load
 from raftmark.bench.runs.store import Run, StoreError
 from raftmark.report.findings.analysis import Analysis, analyse
 from raftmark.report.findings.answers import answers
-from raftmark.report.findings.wording import moved
+from raftmark.report.findings.wording import moved, reach
 from raftmark.report.pages.sections import verdict
 from tests.report.synthetic_runs import REALISTIC, write_run
 
@@ -66,6 +66,9 @@ def test_kept_runs_tell_how_far_ratios_move(measure: Measure) -> None:
     assert moved["throughput"] > 1.3 > still["throughput"]
     said = [s.text for s in answers(analysis) if s.text.startswith("From run to run")]
     (sentence,) = said
+    # The one that moves most stands for all; the table of figures has each.
+    most = max(drift for drift in (moved["alone"], moved["throughput"]) if drift is not None)
+    assert f"moves by {reach(most)} where it moves most, by four runs" in sentence
     assert sentence.endswith(
         "by four runs of a machine like this, when it was quiet, within one hour."
     )

@@ -218,5 +218,5 @@ def test_a_difference_that_is_there_is_found(template: Analysis) -> None:
     large = {**planted, "go": lambda g, size: math.log(2.5) + usual(g, size)}
     said = " ".join(sentence.text for sentence in report(template, large, np.random.default_rng(1)))
     assert "Go commits 2." in said
-    assert "With 64 outstanding, " in said
+    assert "nor with 64 outstanding" in said
     assert "cannot be told apart" in said
