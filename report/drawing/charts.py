@@ -149,7 +149,10 @@ class Panel:
 
 
 class Drawing(NamedTuple):
-    """One view of a chart, as inline SVG; `scale` and `view` are None where there is no choice."""
+    """One view of a chart, as inline SVG; `scale` and `view` are None where there is no choice.
+
+    One that is higher than a page is several of them, one below the other.
+    """
 
     scale: Scale | None
     view: View | None
@@ -225,7 +228,15 @@ def chart(
             )
             for number, panel in enumerate(panels)
         ]
-        return _draw(f"{tag}-{medium.name}", description, laid, painters, _tips(panels))
+        sheets = list(laid.sheets(medium.sheet))
+        drawings = []
+        for number, (first, sheet) in enumerate(sheets, 1):
+            own = slice(first, first + len(sheet.corners))
+            name, said = f"{tag}-{medium.name}", description
+            if len(sheets) > 1:
+                name, said = f"{name}-{number}", f"{said} Part {number} of {len(sheets)}."
+            drawings.append(_draw(name, said, sheet, painters[own], _tips(panels[own])))
+        return Markup("").join(drawings)
 
     def draw() -> Iterator[Drawing]:
         for (scale, view), panels in views.items():
@@ -618,13 +629,7 @@ _DIVISIONS = (
 
 def log_ticks(low: float, high: float, labels: float) -> FixedLocator | LogLocator:
     """Choose the finest of the usual divisions of a decade that has room for its labels."""
-    for digits in (
-        (1, 1.2, 1.5, 2, 2.5, 3, 4, 5, 6, 8),
-        (1, 1.5, 2, 3, 5, 7),
-        (1, 2, 5),
-        (1, 3),
-        (1,),
-    ):
+    for digits in _DIVISIONS:
         powers = range(math.floor(math.log10(low)), math.ceil(math.log10(high)) + 1)
         ticks = [d * 10.0**power for power in powers for d in digits]
         inside = [tick for tick in ticks if low <= tick <= high]

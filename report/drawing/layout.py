@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
 
 LETTER = 7.2
 """About the width of a letter in a tick's label."""
@@ -19,7 +19,8 @@ _LEAST = 84.0  # narrower, a row's bar and its label have no room
 class Medium:
     """What a chart is drawn for: how wide, how many panels in a row, and how high they are.
 
-    `abreast` is how many there may be where only the first names its rows.
+    `abreast` is how many there may be where only the first names its rows. What is higher than a
+    `sheet` is drawn in several, of whole rows of panels, so that paper can break between them.
     """
 
     name: str
@@ -27,6 +28,7 @@ class Medium:
     columns: int
     abreast: int
     height: int
+    sheet: float = math.inf
 
     @property
     def inner(self) -> float:
@@ -34,7 +36,7 @@ class Medium:
         return self.height - TITLE - FOOT
 
 
-WIDE = Medium("wide", 1040, 3, 4, 330)
+WIDE = Medium("wide", 1040, 3, 4, 330, sheet=1250)  # what fits A4, with a legend and a caption
 NARROW = Medium("narrow", 350, 1, 2, 270)
 MEDIA = (WIDE, NARROW)
 
@@ -49,6 +51,18 @@ class Frame:
     panel_width: float
     panel_height: float
     columns: int
+
+    def sheets(self, highest: float) -> Iterator[tuple[int, Frame]]:
+        """Cut it into drawings of whole rows of panels; with each, which panel is its first."""
+        rows = math.ceil(len(self.corners) / self.columns)
+        each = self.height / rows
+        fitting = rows if self.height <= highest else max(1, int(highest // each))
+        for row in range(0, rows, fitting):
+            first = row * self.columns
+            among = self.corners[first : first + fitting * self.columns]
+            corners = [(x, y - row * each) for x, y in among]
+            height = each * min(fitting, rows - row)
+            yield first, replace(self, height=height, corners=corners)
 
 
 def frame(

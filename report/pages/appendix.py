@@ -28,7 +28,7 @@ from raftmark.report.findings.analysis import Analysis, examine
 from raftmark.report.findings.answers import answers
 from raftmark.report.findings.caveats import caveats
 from raftmark.report.findings.conclusion import findings, rule
-from raftmark.report.findings.wording import figure, floor, headline_unit, ratio
+from raftmark.report.findings.wording import figure, floor, headline_unit, moved, ratio
 from raftmark.report.model import Comparison, Headline, Outcome
 from raftmark.report.pages.sections import SECTIONS
 from raftmark.report.pages.sections.elections import ElectionSample, elections
@@ -154,6 +154,9 @@ def _caption(headline: Headline, analysis: Analysis) -> str:
     reference = ""
     if analysis.baseline is not None:
         reference = f" Ratios are to {analysis.contenders[analysis.baseline].label}."
+    if headline.drift is not None:
+        unit = analysis.moved_by
+        reference += f" From {unit} to {unit} they move {moved(headline.drift)}."
     subject = f"{headline.title}, {details}" if details else headline.title
     return escape(f"{subject}. {better} is better.{reference}")
 
@@ -206,7 +209,9 @@ def _noise(analysis: Analysis) -> str | None:
     for headline in analysis.headlines:
         if headline.noise is not None and headline.noise.compared.ratio is not None:
             spelled = ratio(headline.noise.compared.ratio)
-            subject = escape(f"{headline.title}, {headline.condition}")
+            placed = headline.deployed and len(analysis.placements) > 1
+            where = ", as deployed" if placed else ""
+            subject = escape(f"{headline.title}, {headline.condition}{where}")
             ends = escape(spelled.interval or "\N{EN DASH}")
             rows.append([subject, escape(spelled.value), ends, escape(floor(headline.noise))])
     return table(["Figure", "Ratio", r"95\,\% interval", "Floor"], rows, "lrrr") if rows else None

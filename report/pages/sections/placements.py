@@ -27,6 +27,7 @@ def section(analysis: Analysis) -> Section | None:
         "chart": _chart(analysis, pairs) if analysis.baseline is not None else None,
         "rows": table,
         "way": list(way(analysis, pairs)),
+        "way_titles": ("Messages a command", "Bytes a command", "Wake-ups a command"),
         "memory": list(memory(analysis, pairs)),
     }
     workloads = dict.fromkeys(str(pair.native.workload["name"]) for pair in pairs)

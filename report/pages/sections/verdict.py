@@ -8,6 +8,7 @@ from itertools import combinations
 from typing import NamedTuple
 
 from raftmark.report.findings.analysis import Analysis
+from raftmark.report.findings.answers import models
 from raftmark.report.findings.conclusion import rule
 from raftmark.report.findings.wording import headline_unit
 from raftmark.report.model import Comparison, Headline, Section
@@ -22,10 +23,12 @@ class Pair(NamedTuple):
 
 
 class Group(NamedTuple):
-    """A placement: its pairs, its contenders, and its headline in each column."""
+    """A placement: its pairs of models, those with controls or other forms, its contenders, and
+    its headline in each column."""
 
     title: str
     pairs: list[Pair]
+    others: list[Pair]
     names: Sequence[str]
     headlines: list[Headline | None]
 
@@ -56,20 +59,24 @@ def _groups(analysis: Analysis, columns: Sequence[Headline]) -> Iterator[Group]:
     """Yield each placement; what is counted stands with the last."""
     if not analysis.placements:
         counted = [column if column.counted else None for column in columns]
-        yield _group("", list(analysis.shown), counted)
+        yield _group("", list(analysis.shown), list(analysis.shown), counted)
     for number, placement in enumerate(analysis.placements, 1):
         last = number == len(analysis.placements)
         own = {h.kind: h for h in (*placement.headlines, *(analysis.counted if last else ()))}
-        yield _group(placement.title, placement.names, [own.get(c.kind) for c in columns])
+        asked = models(analysis, placement)
+        yield _group(placement.title, placement.names, asked, [own.get(c.kind) for c in columns])
 
 
-def _group(title: str, names: Sequence[str], headlines: list[Headline | None]) -> Group:
+def _group(
+    title: str, names: Sequence[str], models: Sequence[str], headlines: list[Headline | None]
+) -> Group:
     ordered = sorted(names, key=lambda name: _rank(headlines, name))
     pairs = [
         Pair(one, other, [None if h is None else h.pairs.get((one, other)) for h in headlines])
         for one, other in combinations(ordered, 2)
     ]
-    return Group(title, pairs, names, headlines)
+    asked = [pair for pair in pairs if {pair.one, pair.other} <= set(models)]
+    return Group(title, asked, [pair for pair in pairs if pair not in asked], names, headlines)
 
 
 def _rank(headlines: Sequence[Headline | None], name: str) -> float:

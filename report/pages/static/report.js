@@ -210,9 +210,9 @@
     });
   }
 
-  // Pictures to take away, in the colours that they have here.
+  // Pictures to take away, in the colours that they have here, and without whom is left out.
 
-  function picture(svg) {
+  function copied(svg) {
     const copy = svg.cloneNode(true);
     const [originals, copies] = [svg, copy].map(top => [top, ...top.querySelectorAll("*")]);
     copies.forEach((element, index) => {
@@ -222,10 +222,28 @@
       }
       if (element.tagName === "text") element.style.fontFamily = "sans-serif";
     });
-    copy.style.background = getComputedStyle(document.body).backgroundColor;
-    copy.setAttribute("xmlns", "http://www.w3.org/2000/svg");
-    return "data:image/svg+xml;charset=utf-8," +
-      encodeURIComponent(new XMLSerializer().serializeToString(copy));
+    for (const element of copy.querySelectorAll(".off")) element.remove();
+    return copy;
+  }
+
+  // The drawings of a chart, which may be several, one below the other.
+  function picture(svgs) {
+    const whole = document.createElementNS("http://www.w3.org/2000/svg", "svg");
+    const {width} = svgs[0].viewBox.baseVal;
+    let height = 0;
+    for (const svg of svgs) {
+      const copy = copied(svg);
+      copy.setAttribute("y", height);
+      height += svg.viewBox.baseVal.height;
+      whole.append(copy);
+    }
+    whole.setAttribute("width", width);
+    whole.setAttribute("height", height);
+    whole.setAttribute("viewBox", `0 0 ${width} ${height}`);
+    whole.style.background = getComputedStyle(document.body).backgroundColor;
+    const uri = "data:image/svg+xml;charset=utf-8," +
+      encodeURIComponent(new XMLSerializer().serializeToString(whole));
+    return {uri, width, height};
   }
 
   function save(name, uri) {
@@ -235,11 +253,10 @@
     link.click();
   }
 
-  function saveBitmap(name, svg) {
+  function saveBitmap(name, {uri, width, height}) {
     const image = new Image();
     image.addEventListener("load", () => {
       const canvas = document.createElement("canvas");
-      const {width, height} = svg.viewBox.baseVal;
       [canvas.width, canvas.height] = [2 * width, 2 * height];
       const context = canvas.getContext("2d");
       context.fillStyle = getComputedStyle(document.body).backgroundColor;
@@ -247,15 +264,16 @@
       context.drawImage(image, 0, 0, canvas.width, canvas.height);
       save(name, canvas.toDataURL("image/png"));
     });
-    image.src = picture(svg);
+    image.src = uri;
   }
 
   for (const row of document.querySelectorAll(".downloads")) {
     const figure = row.closest("figure");
     const name = row.querySelector("a").download.replace(/\.csv$/, "");
-    const drawn = () => [...figure.querySelectorAll(".chart svg")].find(s => s.checkVisibility());
+    const drawn = () =>
+      picture([...figure.querySelectorAll(".chart svg")].filter(svg => svg.checkVisibility()));
     for (const [kind, act] of [
-      ["SVG", () => save(`${name}.svg`, picture(drawn()))],
+      ["SVG", () => save(`${name}.svg`, drawn().uri)],
       ["PNG", () => saveBitmap(`${name}.png`, drawn())],
     ]) {
       const button = document.createElement("button");

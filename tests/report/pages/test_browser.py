@@ -5,6 +5,8 @@ from __future__ import annotations
 import csv
 import gzip
 import io
+import struct
+import xml.etree.ElementTree as ET
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, Literal
@@ -21,6 +23,7 @@ pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
 
 DESKTOP: ViewportSize = {"width": 1280, "height": 900}
 PHONE: ViewportSize = {"width": 390, "height": 844}
+PAPER = (702, 1016)  # A4 less the page's margins
 BOTH = pytest.mark.parametrize("viewport", [DESKTOP, PHONE], ids=["desktop", "phone"])
 
 # What is wrong with the charts that are shown: text that sticks out of its chart, that lies on
@@ -47,7 +50,8 @@ FAULTS = """() => {
         faults.push(`'${one.said}' lies on '${other.said}'`);
     }));
   }
-  return [shown.length, faults];
+  const charts = [...document.querySelectorAll('.chart')].filter(each => each.checkVisibility());
+  return [charts.length, faults];
 }"""
 
 # Colours of the page, and of the text, axes and grid of a chart.
@@ -116,7 +120,7 @@ def test_tables_fit_a_desktop(show: Callable[..., Page]) -> None:
 
 
 @BOTH
-@pytest.mark.parametrize("name", ["complete", "deployed"])
+@pytest.mark.parametrize("name", ["complete", "deployed", "everything"])
 def test_the_first_screen_has_the_picture_and_the_answer(
     show: Callable[..., Page], name: str, viewport: ViewportSize
 ) -> None:
@@ -151,6 +155,25 @@ def test_it_prints_with_all_that_is_folded(show: Callable[..., Page]) -> None:
     folded = page.locator("details table")
     for table in folded.all():
         assert (table.bounding_box() or {"height": 0})["height"] > 100
+
+
+@pytest.mark.parametrize("name", ["everything", "deployed"])
+def test_nothing_reaches_beyond_the_paper(show: Callable[..., Page], name: str) -> None:
+    page = show(name, {"width": PAPER[0], "height": PAPER[1]})
+    page.emulate_media(media="print")
+    assert page.evaluate("document.documentElement.scrollWidth") <= PAPER[0]
+    too_wide = page.evaluate(
+        "most => [...document.querySelectorAll('table')]"
+        ".filter(table => table.scrollWidth > most).map(table => table.id)",
+        PAPER[0],
+    )
+    assert too_wide == []
+    too_high = page.evaluate(
+        "most => [...document.querySelectorAll('.chart svg')]"
+        ".filter(svg => svg.clientHeight > most).length",
+        PAPER[1],
+    )
+    assert too_high == 0
 
 
 def test_links_lead_to_their_sections(show: Callable[..., Page]) -> None:
@@ -294,6 +317,37 @@ def test_figures_are_said_at_the_pointer_and_by_keyboard(show: Callable[..., Pag
     assert tip.inner_text() != first
     page.keyboard.press("Escape")
     assert not tip.is_visible()
+
+
+def test_a_chart_can_be_taken_away_as_it_is_shown(show: Callable[..., Page]) -> None:
+    page = show("complete", scheme="dark")
+    page.get_by_role("checkbox", name="Python processes").uncheck()
+    figure = page.locator("#elections figure")
+
+    def taken(kind: str) -> tuple[str, bytes]:
+        with page.expect_download() as downloading:
+            figure.locator(".downloads").get_by_text(kind).click()
+        found = downloading.value
+        return found.suggested_filename, Path(found.path()).read_bytes()
+
+    name, drawn = taken("SVG")
+    assert name == "complete-elections.svg"
+    root = ET.fromstring(drawn)
+    assert {part.get("data-contender") for part in root.iter()} == {
+        None,
+        *(LABELS.keys() - {"multiprocessing"}),
+    }
+    # It is a file of its own: no colour of it is one of the page's variables.
+    assert b"var(" not in drawn
+    assert b"rgb(20, 23, 27)" in drawn
+    name, picture = taken("PNG")
+    assert name == "complete-elections.png"
+    assert picture.startswith(b"\x89PNG")
+    assert struct.unpack(">I", picture[16:20]) == (2 * int(root.attrib["width"]),)
+    name, text = taken("CSV")
+    assert name == "complete-elections.csv"
+    rows = list(csv.DictReader(io.StringIO(text.decode())))
+    assert {row["contender"] for row in rows} == set(LABELS)
 
 
 def test_the_data_can_be_downloaded(show: Callable[..., Page], report_file: Any) -> None:

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from itertools import combinations
 from typing import Any
 
 import pytest
 
 from raftmark.report.findings.analysis import Analysis
 from raftmark.report.findings.controls import Kind, gains, sentences
-from raftmark.report.pages.sections import language
+from raftmark.report.pages.sections import language, verdict
 from tests.report.synthetic_runs import LABELS, Behaviour
 
 NAMES = {
@@ -112,3 +113,16 @@ def test_the_section_has_every_step_in_its_table(examine: Callable[..., Analysis
     assert section is not None
     assert [gain.subject for gain in section.facts["gains"]].count("asyncio@mypyc") >= 3
     assert set(section.facts["subjects"]) == {"go-loop", "go", "asyncio@mypyc"}
+
+
+def test_pairs_of_models_come_first_and_those_with_controls_are_folded(
+    examine: Callable[..., Analysis],
+) -> None:
+    asked = {"asyncio": 100_000, "threading": 80_000, "go": 900_000}
+    analysis = examine(**run({**asked, "go-loop": 300_000, "asyncio@mypyc": 200_000}))
+    (group,) = verdict.section(analysis).facts["groups"]
+    first = {frozenset((pair.one, pair.other)) for pair in group.pairs}
+    assert first == {frozenset(pair) for pair in combinations(asked, 2)}
+    folded = {frozenset((pair.one, pair.other)) for pair in group.others}
+    assert len(folded) == 10 - 3
+    assert not folded & first
