@@ -66,9 +66,14 @@ class Family:
                 or self._mark.is_on(pid)
                 or not self._pipes.isdisjoint(_standard_files(pid))
             )
-            return ours and psutil.Process(pid).status() != psutil.STATUS_ZOMBIE
+            return ours and not _is_over(psutil.Process(pid))
         except (ProcessLookupError, psutil.NoSuchProcess):
             return False
+
+
+def _is_over(process: psutil.Process) -> bool:
+    """Whether it runs no more, though the system still knows it: on a busy machine for seconds."""
+    return process.status() == psutil.STATUS_ZOMBIE or process.memory_info().vms == 0
 
 
 def named(pids: Sequence[int]) -> str:

@@ -19,7 +19,7 @@ from raftmark.bench.contenders.registry import Build, Unavailable
 from raftmark.bench.contenders.surroundings import clean
 from raftmark.bench.design.specification import Cell
 from raftmark.bench.experiment.cost import CostMeter
-from raftmark.bench.experiment.limits import exceeded
+from raftmark.bench.experiment.limits import exceeded, exceeded_by_threads
 from raftmark.bench.runs.forms import Cost
 
 BUILD = Build(
@@ -68,7 +68,7 @@ class Clients:
         self._process = _start()
         try:
             self._tell(msgspec.json.encode({**asked, "services": services, "leader": str(leader)}))
-            self._hear()
+            self._hear_all_connected(cell)
             self._connecting = _said_of(meter.cost())
         except BaseException:
             self._end()
@@ -111,6 +111,15 @@ class Clients:
         with contextlib.suppress(BrokenPipeError):  # Its end says why.
             self._process.stdin.write(line + b"\n")
             self._process.stdin.flush()
+
+    def _hear_all_connected(self, cell: Cell) -> None:
+        """Raises `ContenderFailed`, with what there may be too few of, if they are not."""
+        try:
+            self._hear()
+        except ContenderFailed as error:
+            if (beyond := exceeded_by_threads(cell)) is None:
+                raise
+            raise ContenderFailed(f"{error}; where each has a thread, {beyond}") from error
 
     def _hear(self) -> dict[str, Any]:
         """Return what it says next. Raises `ContenderFailed`, with its reason, if it ends."""

@@ -7,7 +7,7 @@ Both raise their own limit as far as they may, so that it is the hard one that c
 from __future__ import annotations
 
 import resource
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from pathlib import Path
 from typing import NamedTuple
 
@@ -80,11 +80,20 @@ def exceeded(cell: Cell, root: Path = Path("/")) -> str | None:
 
     Threads are no matter of the cell's: most contenders have none for each client.
     """
+    return _first_beyond(cell, ("open files", "local ports"), root)
+
+
+def exceeded_by_threads(cell: Cell, root: Path = Path("/")) -> str | None:
+    """The same, where each of the clients has a thread."""
+    return _first_beyond(cell, ("threads", "memory maps"), root)
+
+
+def _first_beyond(cell: Cell, whats: Collection[str], root: Path) -> str | None:
     connections = sum(
         int(cell.workload.get(kind, 0)) for kind in ("connections", "slow", "flood", "come")
     )
     for limit in limits_of(connections, root):
-        if limit.what in ("open files", "local ports") and not limit.holds:
+        if limit.what in whats and not limit.holds:
             return limit.told(connections)
     return None
 
@@ -99,11 +108,7 @@ def _threads(root: Path) -> Iterator[int]:
     _, hard = resource.getrlimit(resource.RLIMIT_NPROC)
     if hard != resource.RLIM_INFINITY:
         yield hard
-    for name in (
-        "proc/sys/kernel/threads-max",
-        "proc/sys/kernel/pid_max",
-        "sys/fs/cgroup/pids.max",
-    ):
+    for name in _MOST_THREADS:
         if (most := _number(root / name)) is not None:
             yield most
 

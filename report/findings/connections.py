@@ -1,16 +1,23 @@
-"""With how many connections which of Python's models is ahead, by a rule."""
+"""What many connections are, in sentences by rules: who is ahead, what each takes, who disturbs."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Sequence
 
-from raftmark.bench.analysis.metrics import THROUGHPUT
+from raftmark.bench.analysis.metrics import (
+    LATENCY_P99,
+    LEAST_SHARE,
+    MEMORY_A_CONNECTION,
+    THROUGHPUT,
+    Metric,
+)
 from raftmark.bench.design.specification import Cell
 from raftmark.report.findings.analysis import Analysis
 from raftmark.report.findings.comparison import FEWEST_BLOCKS, compare
+from raftmark.report.findings.takeaways import spread
 from raftmark.report.findings.wording import cardinal, listed
-from raftmark.report.model import Outcome, Samples
+from raftmark.report.model import Outcome, Quantity, Samples
 
 
 def of_connections(analysis: Analysis, cells: Sequence[Cell]) -> str:
@@ -46,6 +53,40 @@ def of_connections(analysis: Analysis, cells: Sequence[Cell]) -> str:
             where = f"with {span[0]:,}" + (f" to {span[-1]:,}" if len(span) > 1 else "")
         parts.append(f"{who} {where}")
     return f"Which of Python's models is ahead, by connections: {listed(parts)}."
+
+
+def of_each(analysis: Analysis, cell: Cell) -> str:
+    """Say what memory a connection takes, and how fair the commands are shared among them."""
+    memory, shares = (
+        _shown(analysis, cell, metric) for metric in (MEMORY_A_CONNECTION, LEAST_SHARE)
+    )
+    parts = []
+    if memory:
+        parts.append(f"each takes {spread(analysis, memory, 'KiB', 1024.0)} of memory")
+    if shares:
+        least = {name: Quantity(100 * found.value) for name, found in shares.items()}
+        parts.append(
+            f"the one with the fewest commands has {spread(analysis, least, '%')} "
+            "of the median one's"
+        )
+    connections = cell.workload["connections"]
+    return f"Of {connections:,} connections {listed(parts)}, by the medians." if parts else ""
+
+
+def of_disturbers(analysis: Analysis, who: str, cell: Cell, without: Cell) -> str:
+    """Say how many times as long the slowest answers take beside others, `who` they are."""
+    found, before = (_shown(analysis, each, LATENCY_P99) for each in (cell, without))
+    times = {
+        name: Quantity(quantity.value / before[name].value)
+        for name, quantity in found.items()
+        if name in before and before[name].value
+    }
+    return f"{who} {spread(analysis, times, 'times')}" if times else ""
+
+
+def _shown(analysis: Analysis, cell: Cell, metric: Metric) -> dict[str, Quantity]:
+    figures = analysis.estimates.quantities(cell, metric)
+    return {name: found for name, found in figures.items() if name in analysis.shown}
 
 
 def _blocks(analysis: Analysis, cell: Cell, names: Sequence[str]) -> int:

@@ -54,7 +54,8 @@ class Desk(ABC):
 
     def step(self) -> None:
         """Answer what the node was given, as its step does."""
-        taken, self.taken[:] = list(self.taken), []
+        taken = self.taken[:]
+        del self.taken[: len(taken)]
         for proposal in taken:
             proposal.done(answer_to(proposal))
 
@@ -76,22 +77,25 @@ class OfThreads(Desk):
         listener = open_listener(SITE)
         self.address = address_of(listener)
         self._changed = threading.Event()
+        self._changing = threading.Lock()
         self._closing = False
         self._service = ThreadsService(SITE, listener, self._take, Refusals(1, lambda _: None))
 
     def _take(self, proposal: Proposal) -> None:
-        if self._closing:
-            proposal.done(answer_to(proposal))
-            return
-        self.taken.append(proposal)
-        self._changed.set()
+        with self._changing:
+            if not self._closing:
+                self.taken.append(proposal)
+                self._changed.set()
+                return
+        proposal.done(answer_to(proposal))
 
     def look(self) -> None:
         self._changed.wait(0.01)
         self._changed.clear()
 
     def close(self) -> None:
-        self._closing = True
+        with self._changing:
+            self._closing = True  # Whoever has a command under way is answered, and can end.
         self.step()
         self._service.close()
 

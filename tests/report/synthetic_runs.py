@@ -546,7 +546,9 @@ def _service(
     connections = cell["workload"]["connections"]
     others = sum(cell["workload"].get(kind, 0) for kind in ("slow", "flood", "come"))
     alone_us = behaviour.latency_us * rng.normal(1, behaviour.spread)
-    latency_us = alone_us + 1e6 * connections / behaviour.capacity
+    # Who floods has 32 commands in each turn.
+    turn = connections + 32 * cell["workload"].get("flood", 0)
+    latency_us = alone_us + 1e6 * turn / behaviour.capacity
     commands = int(2e6 * connections / latency_us)
     share = commands // connections + 1
     histogram = _histogram(latency_us, commands, rng)

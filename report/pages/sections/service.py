@@ -25,9 +25,9 @@ from raftmark.bench.design.specification import Cell
 from raftmark.report.drawing.charts import Axis, Chart, Panel, chart, scales, shifted
 from raftmark.report.drawing.series import FEWEST_JOINED, over_cells
 from raftmark.report.findings.analysis import Analysis
-from raftmark.report.findings.connections import of_connections
+from raftmark.report.findings.connections import of_connections, of_disturbers, of_each
 from raftmark.report.findings.takeaways import of_times
-from raftmark.report.findings.wording import setting
+from raftmark.report.findings.wording import listed, setting
 from raftmark.report.model import Quantity, Section
 
 COLUMNS: tuple[tuple[str, Metric, float], ...] = (
@@ -79,6 +79,7 @@ def section(analysis: Analysis) -> Section | None:
         "rows": rows,
         "other_titles": [title for title, _, _ in OTHERS],
         "others": others,
+        "disturbed": _of_disturbers(analysis, cells, plain),
         "crash": _of_crashes(analysis, cells),
         "setting": setting(cells[0]),
     }
@@ -87,8 +88,24 @@ def section(analysis: Analysis) -> Section | None:
             "chart": _chart(analysis, plain),
             "joined": len(plain) >= FEWEST_JOINED,
             "takeaway": of_connections(analysis, plain),
+            "each": of_each(analysis, plain[-1]),
         }
     return Section("service", "As a service", facts, ("service",))
+
+
+def _of_disturbers(analysis: Analysis, cells: list[Cell], plain: list[Cell]) -> str:
+    """Say what those who disturb cost the clients, where as many were measured without them."""
+    alone = {_connections(cell): cell for cell in plain}
+    parts = [
+        of_disturbers(analysis, f"beside {count} {who}", cell, alone[_connections(cell)])
+        for cell in cells
+        for kind, who in _KINDS.items()
+        if (count := cell.workload.get(kind)) and _connections(cell) in alone
+    ]
+    if not any(parts):
+        return ""
+    told = listed([part for part in parts if part])
+    return f"The 99th percentile, to that of as many clients without the others: {told}."
 
 
 def _of_crashes(analysis: Analysis, cells: list[Cell]) -> str:

@@ -3,6 +3,7 @@ import signal
 import subprocess
 import sys
 import time
+from types import SimpleNamespace
 
 import psutil
 import pytest
@@ -176,6 +177,19 @@ def test_a_leaked_child_is_found_and_killed(monkeypatch):
         contender.close()
     (child,) = re.findall(r"child (\d+)", caught.value.stderr)
     await_end(int(child))
+
+
+def test_what_is_just_ending_was_not_left_behind(monkeypatch):
+    contender = Contender(fake("leaks"))
+    contender.call("start", nodes=3)
+    (child,) = psutil.Process(contender.pid).children()
+    assert child.pid in contender.processes()
+    with monkeypatch.context() as ending:
+        # The system has taken its memory, and goes on with the rest when there is time.
+        ending.setattr(psutil.Process, "memory_info", lambda _: SimpleNamespace(vms=0))
+        assert child.pid not in contender.processes()
+    contender.kill()
+    assert has_ended(child.pid)
 
 
 def test_kill_reaches_the_whole_tree():

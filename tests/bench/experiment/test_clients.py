@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import socket
 from pathlib import Path
+from types import SimpleNamespace
 
 import msgspec
 import pytest
 
+from raftmark.bench.contenders.contender import ContenderFailed
 from raftmark.bench.contenders.registry import load_contenders
 from raftmark.bench.design.cells import Cell, service_cell
 from raftmark.bench.design.schedule import Planned
@@ -88,6 +91,33 @@ def test_one_that_does_not_serve_has_failed_and_says_so(tmp_path: Path) -> None:
     trial = run_trial(Planned(cell, 0, 0, "fake"), specs["fake"], run)
     assert trial.failure is not None
     assert trial.failure.stage == "run"
+
+
+class Deaf:
+    """A contender whose client port is closed by the time that anyone comes."""
+
+    def __init__(self) -> None:
+        with socket.create_server(("127.0.0.1", 0)) as listener:
+            self._address = "{}:{}".format(*listener.getsockname())
+
+    def processes(self) -> list[int]:
+        return []
+
+    def send_as(self, *_: object) -> None: ...
+
+    def wait_for(self, *_: object) -> SimpleNamespace:
+        return SimpleNamespace(services={"1": self._address})
+
+
+def test_who_are_not_all_connected_are_told_of_too_few_threads(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    cell = service_cell(3)
+    for few in (None, "3 connections need 131 threads"):
+        monkeypatch.setattr(clients, "exceeded_by_threads", lambda _, few=few: few)
+        with pytest.raises(ContenderFailed, match="0 of 3 clients are connected") as failed:
+            clients.Clients(Deaf(), cell, 1)  # type: ignore[arg-type]
+        assert ("where each has a thread, 3 connections need" in str(failed.value)) == bool(few)
 
 
 def test_without_the_program_the_trial_says_why(

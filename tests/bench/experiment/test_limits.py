@@ -9,7 +9,7 @@ import pytest
 
 from raftmark.bench.design.cells import service_cell
 from raftmark.bench.experiment import limits
-from raftmark.bench.experiment.limits import Limit, exceeded, limits_of
+from raftmark.bench.experiment.limits import Limit, exceeded, exceeded_by_threads, limits_of
 
 
 def machine(root: Path, **files: str) -> Path:
@@ -76,3 +76,15 @@ def test_too_few_files_are_said_before_the_clients_connect(
     assert exceeded(service_cell(4096), root) is None
     # Those who disturb have connections too.
     assert "4,100 connections" in (exceeded(service_cell(4096, others={"come": 4}), root) or "")
+
+
+def test_too_few_threads_are_no_matter_of_whoever_has_none(
+    tmp_path: Path, no_own_limits: None
+) -> None:
+    root = machine(tmp_path, **{"sys__fs__cgroup__pids.max": "512"})
+    assert exceeded(service_cell(4096), root) is None
+    assert exceeded_by_threads(service_cell(4096), root) == (
+        "4,096 connections need 4,224 threads; the limit is 512: raise ulimit -u, "
+        "the sysctl kernel.threads-max, or the container's pids.max"
+    )
+    assert exceeded_by_threads(service_cell(128), root) is None

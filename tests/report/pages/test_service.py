@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from dataclasses import replace
 
@@ -52,6 +53,33 @@ def test_what_disturbs_clients_is_told_apart(examine: Examine) -> None:
         "The longest that any client waited whose leader crashed: with 16 clients 1.1\u00a0ms."
     )
     assert len(section.facts["rows"]) == len(LABELS) * len(CONNECTIONS)
+
+
+def test_what_a_connection_takes_and_who_has_least_is_said(examine: Examine) -> None:
+    section = service.section(examined(examine))
+    assert section is not None
+    assert section.facts["each"] == (
+        "Of 1,024 connections each takes 4.0\u00a0KiB of memory and the one with the fewest "
+        "commands has 100\u00a0% of the median one's, by the medians."
+    )
+
+
+def test_by_how_much_others_disturb_is_said(examine: Examine) -> None:
+    # Their waits are their turns, of 16 commands, or of 16 and eight shares.
+    behaviours = {name: replace(each, latency_us=1e-3) for name, each in alike(spread=1e-3).items()}
+    more = (service_cell(16, slow=7), service_cell(16, flood=8), service_cell(64, flood=8))
+    section = service.section(examined(examine, *more, behaviours=behaviours))
+    assert section is not None
+    # With 64 nobody was measured alone.
+    said = re.fullmatch(
+        "The 99th percentile, to that of as many clients without the others: beside 7 who never "
+        "read (.*) and beside 8 who do not wait for answers (.*)\\.",
+        section.facts["disturbed"],
+    )
+    assert said is not None
+    slow, flood = (re.findall(r"\d+(?:\.\d+)?", part) for part in said.groups())
+    assert all(float(times) == pytest.approx(1, rel=0.2) for times in slow)
+    assert all(float(times) == pytest.approx(17, rel=0.2) for times in flood)
 
 
 def test_what_disturbs_clients_is_shown_where_nothing_else_was_measured(examine: Examine) -> None:
