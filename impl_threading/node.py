@@ -116,13 +116,14 @@ class NodeThread:
     # -- for the node's thread -------------------------------------------------------
 
     def _live(self) -> None:
+        failure: Exception | None = None
         try:
             self._server.begin()
             self._carry_out()
             while not self._crashing:
                 self._step()
         except Exception as error:  # noqa: BLE001 (a node that fails is reported, as a crash)
-            self._events.failed(self.id, error)
+            failure = error
         finally:
             self._ceased_ns = time.monotonic_ns()
             self._storage.close()
@@ -131,6 +132,9 @@ class NodeThread:
             self._refuse(self._batch)
             self._ceased.set()
             self._refuse_if_ceased()
+        if failure is not None:
+            # Not before: whoever hears of it may begin the next life, on the same storage.
+            self._events.failed(self.id, failure)
 
     def _step(self) -> None:
         """One round: take all that waits, then save, send and apply once for all of it."""

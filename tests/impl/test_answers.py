@@ -129,6 +129,27 @@ def test_a_thread_that_fails_answers_each_once(
     assert heard.kinds() == ONCE
 
 
+def test_a_thread_that_fails_has_let_go_of_its_storage_when_that_is_told() -> None:
+    """Or it would close the file of the next life, which may begin at once."""
+
+    class Closing(Full):
+        closed = False
+
+        def close(self) -> None:
+            self.closed = True
+
+    storage, told = Closing(), list[bool]()
+    events = Events(lambda change: None, lambda node, error: told.append(storage.closed))
+    mailbox, transport = Mailbox(), Transport({}, Links(2, seed=0))
+    node = NodeThread(2, CONFIG, storage, mailbox, transport, random.Random(0), events)
+    mailbox.put(VOTE)
+    node.start()
+    with pytest.raises(Unavailable):
+        node.call(Server.replica)
+    node.crash()
+    assert told == [True]
+
+
 @FAULTS
 def test_a_task_that_fails_answers_each_once(
     storage: type[MemoryStorage], function: Callable[[Server], Any], fault: type[Exception]
