@@ -142,8 +142,8 @@ test-deployed: setup-test
 # Go's core has no goroutines: the race detector, which makes it ten times as slow, looks at a tenth
 # of its random worlds.
 test-cores: setup-test
-	cd go_reference && go test -count 1 ./raft
-	cd go_reference && go test -race -short -count 1 -timeout 10m ./...
+	cd go_reference && go test -count 1 -timeout 30m ./raft
+	cd go_reference && go test -race -short -count 1 -timeout 30m ./...
 	$(BIN)/pytest $(CORES)
 
 INTERPRETERS := tests/test_interpreters.py

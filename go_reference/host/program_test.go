@@ -57,13 +57,25 @@ func (c *caller) life() (life lifeOfNode) {
 	return life
 }
 
-// deploy lets programs be a cluster, of which those are first voters that voters says.
-func deploy(t *testing.T, programs map[int]*caller, voters, fields string) {
+// oneLeads has node 1 lead, and nobody else stand unless it is told to, however slow the machine is.
+func oneLeads(id int) string {
+	if id == 1 {
+		return `, "election_timeout_ms": [300, 600]`
+	}
+	return `, "election_timeout_ms": [60000, 60000]`
+}
+
+// whoever may lead, who keeps its office for longer than a machine stalls.
+func whoever(int) string { return `, "election_timeout_ms": [600, 1200]` }
+
+// deploy lets programs be a cluster, of which those are first voters that voters says. Patience is how
+// long each waits for a leader.
+func deploy(t *testing.T, programs map[int]*caller, voters string, patience func(id int) string) {
 	t.Helper()
 	var addresses []string
 	for id, program := range programs {
 		var listening listening
-		program.call("listen", fmt.Sprintf(`"node": %d, "cluster": "c", "voters": %s, "seed": 7%s`, id, voters, fields), &listening)
+		program.call("listen", fmt.Sprintf(`"node": %d, "cluster": "c", "voters": %s, "seed": 7%s`, id, voters, patience(id)), &listening)
 		addresses = append(addresses, fmt.Sprintf(`"%d": %q`, id, listening.Address))
 	}
 	for _, program := range programs {
@@ -88,12 +100,12 @@ func leading(t *testing.T, programs map[int]*caller) (id int, leader *caller) {
 	return 0, nil
 }
 
-func threePrograms(t *testing.T, fields string) map[int]*caller {
+func threePrograms(t *testing.T, patience func(id int) string) map[int]*caller {
 	programs := map[int]*caller{}
 	for id := 1; id <= 3; id++ {
 		programs[id] = openProgram(t, nil)
 	}
-	deploy(t, programs, "[1, 2, 3]", fields)
+	deploy(t, programs, "[1, 2, 3]", patience)
 	return programs
 }
 
@@ -108,7 +120,7 @@ func others(programs map[int]*caller, but int) map[int]*caller {
 }
 
 func TestThreeProgramsAreACluster(t *testing.T) {
-	programs := threePrograms(t, "")
+	programs := threePrograms(t, oneLeads)
 	id, leader := leading(t, programs)
 	var set, again outcome
 	leader.call("submit", `"command": {"op": "set", "key": "k", "value": "é"}, "client": "anna", "serial": 1`, &set)
@@ -156,7 +168,7 @@ func TestThreeProgramsAreACluster(t *testing.T) {
 }
 
 func TestANodeHasManyLivesInAProgram(t *testing.T) {
-	programs := threePrograms(t, "")
+	programs := threePrograms(t, whoever)
 	id, leader := leading(t, programs)
 	var done outcome
 	leader.call("submit", `"command": {"op": "set", "key": "k", "value": "1"}`, &done)
@@ -189,7 +201,7 @@ func TestANodeHasManyLivesInAProgram(t *testing.T) {
 }
 
 func TestAProgramsLinksAreItsOwn(t *testing.T) {
-	programs := threePrograms(t, "")
+	programs := threePrograms(t, whoever)
 	id, leader := leading(t, programs)
 	leader.do("partition", fmt.Sprintf(`"groups": [[%d]]`, id))
 	next, second := leading(t, others(programs, id))
@@ -213,7 +225,7 @@ func TestAProgramsLinksAreItsOwn(t *testing.T) {
 }
 
 func TestALoadRunsBesideANode(t *testing.T) {
-	programs := threePrograms(t, "")
+	programs := threePrograms(t, oneLeads)
 	id, leader := leading(t, programs)
 	for _, load := range []string{
 		`{"name": "replicate", "outstanding": 4, "warmup_s": 0, "duration_s": 0.05}`,
@@ -242,7 +254,7 @@ func TestAServerThatJoinsIsToldOf(t *testing.T) {
 	var addresses []string
 	for id, program := range programs {
 		var listening listening
-		program.call("listen", fmt.Sprintf(`"node": %d, "cluster": "c", "voters": [1]%s`, id, dir), &listening)
+		program.call("listen", fmt.Sprintf(`"node": %d, "cluster": "c", "voters": [1]%s%s`, id, dir, oneLeads(id)), &listening)
 		addresses = append(addresses, fmt.Sprintf(`"%d": %q`, id, listening.Address))
 	}
 	for id, program := range programs {
@@ -308,7 +320,7 @@ func TestAnAddressThatOthersReachNeedsASecret(t *testing.T) {
 
 func TestAStrangerIsToldOf(t *testing.T) {
 	programs := map[int]*caller{1: openProgram(t, nil), 2: openProgram(t, []byte("sixteen or more bytes"))}
-	deploy(t, programs, "[1, 2]", "")
+	deploy(t, programs, "[1, 2]", whoever)
 	for id, reason := range map[int]string{1: "node 2 refuses: a secret is wanted", 2: "a secret is wanted"} {
 		for told := false; !told; time.Sleep(time.Millisecond) {
 			programs[id].life()
@@ -330,14 +342,8 @@ func TestStrangersHarmNoCluster(t *testing.T) {
 	var addresses []string
 	var listed []string
 	for id, program := range programs {
-		// Node 1 is to lead, and nobody else to stand, however slow the machine is.
-		timeout := "[60000, 60000]"
-		if id == 1 {
-			timeout = "[50, 100]"
-		}
 		var told listening
-		program.call("listen", fmt.Sprintf(
-			`"node": %d, "cluster": "c", "voters": [1, 2, 3], "election_timeout_ms": %s`, id, timeout), &told)
+		program.call("listen", fmt.Sprintf(`"node": %d, "cluster": "c", "voters": [1, 2, 3]%s`, id, oneLeads(id)), &told)
 		addresses = append(addresses, told.Address)
 		listed = append(listed, fmt.Sprintf(`"%d": %q`, id, told.Address))
 	}

@@ -57,6 +57,9 @@ def cas(key: str, expect: str | None, value: str) -> dict[str, Any]:
     return {"op": "cas", "key": key, "expect": expect, "value": value}
 
 
+# For what is a dozen steps, each of which may take as long as anything: elections, or programs.
+LONG_S = 10 * DEADLINE_S
+
 # Settings that are not sent to who does not offer what they are about.
 OPTIONAL = {
     "snapshot_entries": "snapshot",
@@ -97,7 +100,7 @@ class ClusterUnderTest:
         # A data directory may remember the sessions of an earlier cluster.
         self._patient_client = f"patient-{next(_clusters)}"
         self._patient_serial = 0
-        answer = contender.call("start", nodes=nodes, **settings)
+        answer = contender.call("start", reply_timeout=LONG_S, nodes=nodes, **settings)
         assert answer == {"nodes": list(members or range(1, nodes + 1))}
         self.nodes: list[int] = answer["nodes"]
         self._ever = set(self.nodes)
@@ -455,6 +458,10 @@ class ClusterUnderTest:
         if len(whole) == last:
             assert nodes[0].state_hash == Store(whole).hash()
         return whole
+
+    def run(self, workload: dict[str, Any]) -> dict[str, Any]:
+        """Run a workload, however often a busy machine has it wait; return its result."""
+        return self.contender.call("run", workload=workload, reply_timeout=LONG_S)
 
     def begin_run(
         self,

@@ -12,7 +12,8 @@ from raftmark.bench.contenders.contender import Contender
 
 def main() -> None:
     contender = Contender(sys.argv[1:])
-    contender.call("start", nodes=5, election_timeout_ms=[50, 100], heartbeat_ms=10)
+    lively = {"election_timeout_ms": [50, 100], "heartbeat_ms": 10}
+    contender.call("start", reply_timeout=300, nodes=5, **lively)
     contender.call("status")
     print(contender.pid, flush=True)
     signal.pause()

@@ -150,7 +150,7 @@ def test_a_leader_hands_over_though_all_hear_it(start: StartCluster) -> None:
 @pytest.mark.needs("election", "pre_vote")
 def test_elections_are_measured_from_the_pre_vote(start: StartCluster) -> None:
     cluster = start(**STEADY, **BOTH)
-    answer = cluster.contender.call("run", workload={"name": "election", "elections": 3})
+    answer = cluster.run({"name": "election", "elections": 3})
     told = {event.at_ns: event for event in cluster.role_events()}
     for election in read(ElectionResult, answer).elections:
         assert election.leader_ns is not None

@@ -240,7 +240,7 @@ def test_the_default_is_16384_and_0_is_never(start: StartCluster, settings: dict
     while last < 16384:
         run += 1
         workload = {"outstanding": 256, "warmup_s": 0, "duration_s": 0.5, "session": f"run-{run}"}
-        cluster.contender.call("run", workload={"name": "replicate", "payload": 1, **workload})
+        cluster.run({"name": "replicate", "payload": 1, **workload})
         node = cluster.status()[1]
         last = node.last_index or 0
         dropped = last // 16384 * 16384 - 4096 if not settings and last >= 16384 else 0

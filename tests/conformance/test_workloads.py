@@ -38,7 +38,7 @@ def replicate(cluster: ClusterUnderTest, **workload: Any) -> ReplicateResult:
 
     def run(_leader: int) -> dict[str, Any]:
         session = {"session": f"run{next(runs)}"} | workload
-        return cluster.contender.call("run", workload=BRIEF | session)
+        return cluster.run(BRIEF | session)
 
     for _ in looks():
         result = read(ReplicateResult, cluster.undisturbed(run))
@@ -143,7 +143,7 @@ def sessions(log: list[LogEntry]) -> list[str]:
 def test_replicate_has_the_documented_defaults(start: StartCluster) -> None:
     cluster = start(1, **WHOLE)
     cluster.elected_leader()
-    result = read(ReplicateResult, cluster.contender.call("run", workload={"name": "replicate"}))
+    result = read(ReplicateResult, cluster.run({"name": "replicate"}))
     assert len(result.acknowledged) == 64
     assert result.ended_ns - result.started_ns >= 1e9, "2 s, but for a stall of the machine"
     command = cluster.log(1, to=2)[1].command
@@ -223,7 +223,7 @@ def test_replicate_fails_when_the_cluster_stops(start: StartCluster) -> None:
 @pytest.mark.parametrize("nodes", [3, 5])
 def test_election_reports_every_election(start: StartCluster, nodes: int) -> None:
     cluster = start(nodes, **STEADY)
-    answer = cluster.contender.call("run", workload={"name": "election", "elections": 4})
+    answer = cluster.run({"name": "election", "elections": 4})
     result = read(ElectionResult, answer)
     assert len(result.elections) == 4
     for election in result.elections:
@@ -239,7 +239,7 @@ def test_election_reports_every_election(start: StartCluster, nodes: int) -> Non
 @pytest.mark.needs("election")
 def test_crashes_fall_anywhere_within_the_heartbeat_interval(start: StartCluster) -> None:
     cluster = start(**LIVELY)
-    answer = cluster.contender.call("run", workload={"name": "election", "elections": 12})
+    answer = cluster.run({"name": "election", "elections": 12})
     crashed = Counter(e.crashed for e in read(ElectionResult, answer).elections)
     assert sum(crashed.values()) == 12
     assert len(crashed) >= 2, "leaders crash, not one node"
@@ -250,9 +250,7 @@ def test_an_election_that_is_not_decided_ends_the_run(start: StartCluster) -> No
     cluster = start(**UNSHAKABLE)
     cluster.elected_leader()
     cluster.all_agree()
-    answer = cluster.contender.call(
-        "run", workload={"name": "election", "elections": 5, "cap_s": 0.05}
-    )
+    answer = cluster.run({"name": "election", "elections": 5, "cap_s": 0.05})
     (election,) = read(ElectionResult, answer).elections
     undecided = (election.leader_ns, election.settled_ns, election.leader, election.leader_term)
     assert undecided == (None, None, None, None)

@@ -57,7 +57,7 @@ def fail_over(cluster: ClusterUnderTest, **workload: Any) -> tuple[str, Failover
     for attempt, _ in enumerate(looks()):
         session = f"run{attempt}"
         try:
-            answer = cluster.contender.call("run", workload=BRIEF | {"session": session} | workload)
+            answer = cluster.run(BRIEF | {"session": session} | workload)
         except ContenderError as error:
             if error.code != "unavailable":
                 raise
@@ -166,7 +166,7 @@ def catch_up(cluster: ClusterUnderTest, **workload: Any) -> tuple[str, CatchUpRe
     def run(_leader: int) -> tuple[str, CatchUpResult]:
         session = next(sessions)
         asked = {"name": "catch_up", "session": session} | workload
-        result = read(CatchUpResult, cluster.contender.call("run", workload=asked))
+        result = read(CatchUpResult, cluster.run(asked))
         if result.by == "snapshot":
             cluster.all_agree()
             snapshot_index = cluster.status()[result.node].snapshot_index or 0
@@ -209,7 +209,7 @@ def test_a_catch_up_with_large_values_elects_nobody(start: StartCluster) -> None
         cluster.elected_leader()
         before = {event.term for event in cluster.role_events()}
         run = {"name": "catch_up", "entries": 1200, "payload": 1 << 16, "cap_s": 120}
-        result = read(CatchUpResult, cluster.contender.call("run", workload=run, reply_timeout=300))
+        result = read(CatchUpResult, cluster.run(run))
         assert result.caught_up_ns is not None
         if {event.term for event in cluster.role_events()} == before:
             return
@@ -252,7 +252,7 @@ def candidacies(cluster: ClusterUnderTest, result: StabilityResult) -> set[tuple
 def leave_alone(cluster: ClusterUnderTest, **workload: Any) -> StabilityResult:
     """Run the workload, and check its count by the events."""
     asked = {"name": "stability", "duration_s": 0.2} | workload
-    result = read(StabilityResult, cluster.contender.call("run", workload=asked))
+    result = read(StabilityResult, cluster.run(asked))
     assert result.ended_ns - result.started_ns >= 0.2e9
     stood = candidacies(cluster, result)
     assert result.candidacies == len(stood)
@@ -310,7 +310,7 @@ def test_a_single_node_needs_no_election(start: StartCluster) -> None:
 def test_who_lags_is_not_elected(start: StartCluster, nodes: int, lagging: int) -> None:
     cluster = start(nodes, **STEADY)
     workload = {"name": "election", "elections": 3, "lagging": lagging}
-    result = read(ElectionResult, cluster.contender.call("run", workload=workload))
+    result = read(ElectionResult, cluster.run(workload))
     assert len(result.elections) == 3
     for election in result.elections:
         check_election(cluster, election)
@@ -325,7 +325,7 @@ def test_who_lags_is_not_elected(start: StartCluster, nodes: int, lagging: int) 
 @pytest.mark.needs("election")
 def test_nobody_lags_unless_asked(start: StartCluster) -> None:
     cluster = start(**STEADY)
-    answer = cluster.contender.call("run", workload={"name": "election", "elections": 1})
+    answer = cluster.run({"name": "election", "elections": 1})
     assert [e.lagging for e in read(ElectionResult, answer).elections] == [[]]
 
 

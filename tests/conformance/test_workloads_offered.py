@@ -40,7 +40,7 @@ def offer(cluster: ClusterUnderTest, **workload: Any) -> tuple[str, OfferedResul
     def run(_leader: int) -> tuple[str, OfferedResult]:
         session = next(sessions)
         asked = {"name": "offered", "session": session} | workload
-        result = read(OfferedResult, cluster.contender.call("run", workload=asked))
+        result = read(OfferedResult, cluster.run(asked))
         assert result.saturated or time.monotonic_ns() >= result.ended_ns
         return session, result
 

@@ -15,7 +15,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from raftmark.raft.messages import Entry, HardState, Save, Saved, Snapshot
-from raftmark.raft.storage import HEADER, DiskStorage, StorageError, frame
+from raftmark.raft.storage import FRAME, HEADER, DiskStorage, StorageError, frame
 
 from .damage import Damage, damages, values_of
 
@@ -68,6 +68,17 @@ def loaded(path: Path) -> Saved:
         storage.close()
 
 
+def records_in(content: bytes) -> list[bytes]:
+    """Return the records of a file that is whole."""
+    records, start = [], len(HEADER)
+    while start < len(content):
+        length, _, _ = FRAME.unpack_from(content, start)
+        end = start + FRAME.size + length
+        records.append(content[start:end])
+        start = end
+    return records
+
+
 def check_opened(content: bytes) -> bytes | None:
     """Check that content is read or refused; return what of it is kept, None if it was refused."""
     with TemporaryDirectory() as directory:
@@ -107,6 +118,7 @@ def test_a_whole_file_is_kept_whole(saves: list[Save]) -> None:
 
 
 @given(lists_of_saves(), st.lists(damages(), min_size=1, max_size=3))
+@example([Save(HardState(1, None), 1, ()), Save(HardState(2, None), 1, ())], [Damage(8, 16, b"")])
 def test_of_a_damaged_file_only_what_was_saved_is_read(
     saves: list[Save], done: list[Damage]
 ) -> None:
@@ -116,7 +128,9 @@ def test_of_a_damaged_file_only_what_was_saved_is_read(
     for damage in done:
         damaged = damage.done_to(damaged)
     kept = check_opened(damaged)
-    assert kept is None or content.startswith(kept)
+    # Whole records may be missing: a short one is as long as what is cut out at most.
+    whole = iter(records_in(content))
+    assert kept is None or all(record in whole for record in records_in(kept))
 
 
 @given(st.binary(max_size=64), st.booleans())

@@ -149,7 +149,8 @@ class Watched:
             leader = self.leader()
             others = [n for n in self.nodes if n != leader]
             self.cluster.partition([[leader], others])
-            if self.cluster.status(leader).role == "leader":
+            # What was under way when the links were cut has come by the second look.
+            if [self.cluster.status(leader).role for _ in range(2)][-1] == "leader":
                 return leader
             self.cluster.partition(None)
 

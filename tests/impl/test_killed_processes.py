@@ -25,14 +25,14 @@ from raftmark.impl_multiprocessing.cluster import ProcessCluster
 from raftmark.impl_multiprocessing.process import NodeProcess
 from raftmark.impl_multiprocessing.transport import Transport
 from raftmark.impl_threading.cluster import ThreadCluster
-from raftmark.raft import Command
+from raftmark.raft import Command, Role
 from raftmark.raft.client import Applied, Outcome, Query, Value
 from raftmark.raft.cluster import Cluster, ClusterConfig, ClusterFactory
-from raftmark.raft.errors import OutcomeUnknown, RaftError, Unavailable
+from raftmark.raft.errors import Lost, NotLeader, OutcomeUnknown, RaftError, Unavailable
 from raftmark.raft.loads import ReplicateSpec
 from tests.raft.scenario import settings_of
 
-from .runtimes import Holdings, Watched, running
+from .runtimes import DEADLINE_S, Holdings, Watched, running
 
 CONFIG = ClusterConfig(settings_of(1))
 
@@ -78,13 +78,14 @@ def test_a_killed_process_is_a_crashed_node_that_can_be_restarted(
 ) -> None:
     with running(ProcessCluster, data_dir=storages(tmp_path)[storage]) as watched:
         watched.commit("before")
-        watched.agree()
+        last = watched.agree()[3].last_index
         kill(watched, 3)
         watched.commit("without", among={1, 2})
         # What is told to all does not fail for the one that is gone, and holds for the next.
         watched.cluster.partition([[1, 2], [3]])
         assert watched.cluster.restart(3) == (storage == "memory")
-        assert watched.cluster.status(3).last_index == (2 if storage == "disk" else 0)
+        kept = watched.cluster.status(3).last_index
+        assert kept >= last if storage == "disk" else kept == 0
         watched.cluster.partition(None)
         watched.commit("after")
         watched.agree()
@@ -107,9 +108,11 @@ def test_a_process_is_killed_while_it_saves_again_and_again(tmp_path: Path) -> N
             heard = [watched.submit(leader, Command("set", "k", f"{n}")) for n in range(200)]
             kill(watched, leader)
             watched.wait_for(lambda: all(heard))  # noqa: B023 (called before the next life)
-            applied = sum(isinstance(outcome, Applied) for [outcome] in heard)
-            unknown = sum(isinstance(outcome, OutcomeUnknown) for [outcome] in heard)
-            assert applied + unknown == 200, f"life {life}"
+            kinds = {type(outcome) for [outcome] in heard}
+            latest = [change.role for change in watched.roles if change.node == leader][-1]
+            # On a busy machine it may have been deposed before.
+            deposed = set() if latest is Role.LEADER else {NotLeader, Lost}
+            assert kinds <= {Applied, OutcomeUnknown, *deposed}, f"life {life}"
             watched.cluster.restart(leader)
         watched.commit("after")
         watched.agree()
@@ -138,12 +141,13 @@ def test_what_was_asked_of_a_killed_process_is_answered() -> None:
         reads: list[Value | RaftError] = []
         commands: list[Outcome] = []
         watched.cluster.pause(leader)
-        watched.cluster.submit(leader, Command("set", "k", "v"), commands.append)
-        watched.cluster.read(leader, Query("k", reads.append))
+        watched.cluster.submit(leader, Command("set", "k", "v"), watched.noted(commands))
+        watched.cluster.read(leader, Query("k", watched.noted(reads)))
         kill(watched, leader)
+        watched.wait_for(lambda: commands and reads)
         watched.cluster.read(leader, Query("k", reads.append))
         watched.cluster.submit(leader, Command("set", "k", "v"), commands.append)
-        with pytest.raises(Unavailable):
+        with pytest.raises(RaftError):  # As an election may have been before.
             run.result()
         with pytest.raises(Unavailable):
             watched.cluster.status(leader)
@@ -264,7 +268,7 @@ def test_a_killed_fork_server_is_started_again(tmp_path: Path) -> None:
         watched.commit("after")
     for process in processes:
         with contextlib.suppress(psutil.NoSuchProcess):
-            process.wait(10)
+            process.wait(DEADLINE_S)
 
 
 # -- a machine that has no more ----------------------------------------------------------------

@@ -117,9 +117,11 @@ def test_clients_are_answered_and_nothing_is_left(factory: DeployedFactory) -> N
 
 def test_who_asks_another_node_hears_where_the_leader_is(factory: DeployedFactory) -> None:
     with serving(factory, 3) as service:
-        leader = service.watched.leader()
-        client = service.client(leader % 3 + 1, "a")
-        refused = client.set()
+        changes = -1
+        while changes != len(service.watched.roles):  # There was an election meanwhile.
+            leader = service.watched.leader()
+            changes = len(service.watched.roles)
+            refused = service.client(leader % 3 + 1, f"after-{changes}").set()
         assert refused[2] == "not_leader"
         assert refused[4:] == [leader, str(service.addresses[leader])]
 

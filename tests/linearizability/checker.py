@@ -16,7 +16,7 @@ from .history import History
 
 KEPT = CACHE / "linearizability"
 # A history that is in order is decided within seconds: this only ends a hopeless search.
-LIMIT_S = 120.0
+LIMIT_S = 300.0
 
 _BUILD = Build(
     command=["{bin}/go", "build", "-o", "{output}", "./cmd/linearizable"],

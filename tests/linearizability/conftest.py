@@ -13,7 +13,7 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     """Give a long run the time it takes, and its checks as much again and more."""
     for item in items:
         if "nemesis_seconds" in getattr(item, "fixturenames", ()):
-            item.add_marker(pytest.mark.timeout(300 + 3 * config.option.nemesis_seconds))
+            item.add_marker(pytest.mark.timeout(1200 + 3 * config.option.nemesis_seconds))
 
 
 @pytest.fixture

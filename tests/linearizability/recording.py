@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from raftmark.bench.contenders.contender import Contender
+from tests.conformance.cluster import LONG_S
 from tests.conformance.waiting import looks
 
 from .clients import Client, Crowd, Keys, Service, habits
@@ -102,5 +103,5 @@ def harm(nemesis: Nemesis, seconds: float, crowd: Crowd, history: History) -> No
 
 def start(contender: Contender, settings: Settings) -> None:
     """Start a cluster."""
-    answer = contender.call("start", **settings)
+    answer = contender.call("start", reply_timeout=LONG_S, **settings)
     assert answer == {"nodes": list(range(1, NODES + 1))}

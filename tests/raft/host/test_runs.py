@@ -186,7 +186,7 @@ def check_load(fixture: Fixture, result: Result) -> None:
 def test_a_failover_is_timed_from_the_crash_to_the_first_acknowledgement(fixture: Fixture) -> None:
     fixture.cluster.answering = True
     shares: list[float] = []
-    result = runs.failover(fixture.control, BRIEF, shares.append)
+    result = runs.failover(fixture.control, BRIEF._replace(after_ns=SECOND), shares.append)
     assert (result["crashed"], result["leader"]) == (1, 2)
     times = [
         result[name]
