@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from types import SimpleNamespace
 from typing import Any
 
 import psutil
 import pytest
 
+from raftmark.bench.contenders.places import ROOT
 from tests.conformance.cluster import ClusterUnderTest
+from tests.conformance.conftest import Contenders, pytest_runtest_makereport
 from tests.conformance.processes import left_behind
 
 
@@ -86,3 +89,64 @@ def test_who_waits_for_a_processor_or_a_disk_may_yet_end(state: str) -> None:
 def test_who_waits_for_anything_else_is_left_behind(state: str) -> None:
     process: Any = Ending(*[psutil.STATUS_RUNNING] * 10, state)
     assert left_behind([process], 0.0) == [process]
+
+
+class Shared:
+    """A contender's process, which several tests share."""
+
+    def __init__(self) -> None:
+        self.killed = False
+
+    def kill(self) -> None:
+        self.killed = True
+
+
+@pytest.fixture
+def contenders() -> Contenders:
+    """Two contenders, that are launched as often as they are asked for anew."""
+    contenders = Contenders(ROOT / "bench" / "contenders.toml")
+    spec: Any = SimpleNamespace(launch=Shared)
+    contenders._specs = {"writer": spec, "reader": spec}  # type: ignore[assignment]
+    return contenders
+
+
+def ends(contenders: Contenders, **outcomes: str) -> None:
+    """Let a test end, of which each part went in some way: `failed`, `passed` or `xfailed`."""
+    item: Any = SimpleNamespace(stash=pytest.Stash(), funcargs={"contenders": contenders})
+    for when, outcome in outcomes.items():
+        report: Any = SimpleNamespace(
+            when=when, failed=outcome == "failed", skipped=outcome == "xfailed"
+        )
+        if outcome == "xfailed":
+            report.wasxfail = "it is known"
+        hook = pytest_runtest_makereport(item)
+        next(hook)
+        with pytest.raises(StopIteration):
+            hook.send(report)
+
+
+@pytest.mark.parametrize(
+    "outcomes",
+    [
+        {"setup": "failed", "teardown": "passed"},
+        {"call": "failed", "teardown": "passed"},
+        {"call": "xfailed", "teardown": "passed"},
+        {"call": "passed", "teardown": "failed"},
+    ],
+)
+def test_no_test_inherits_what_a_failed_one_left_in_any_contender(contenders, outcomes) -> None:
+    bystander = contenders.shared("writer")
+    ends(contenders, call="passed", teardown="passed")
+    used = contenders.shared("reader")
+    ends(contenders, **outcomes)
+    assert used.killed
+    assert not bystander.killed, "the test before has passed"
+    assert contenders.shared("reader") is not used
+    assert contenders.shared("writer") is bystander
+
+
+def test_tests_share_what_none_has_failed_with(contenders) -> None:
+    used = contenders.shared("reader")
+    ends(contenders, setup="passed", call="passed", teardown="passed")
+    assert contenders.shared("reader") is used
+    assert not used.killed

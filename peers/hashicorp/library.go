@@ -24,6 +24,10 @@ const (
 	retained = 2
 	// lockPatience is how long another program may keep the file to itself.
 	lockPatience = time.Second
+	// snapshotInterval is how often it is looked whether enough was applied for a snapshot: the library
+	// waits between one and two times as long, by default for minutes. At a twentieth of this its
+	// followers came to a stand: see TestAFollowerRefusesWhatFollowsItsOwnSnapshot.
+	snapshotInterval = time.Second
 )
 
 // A library is the node through all its lives.
@@ -66,7 +70,7 @@ func (l *library) configure() *raft.Config {
 	config.PreVoteDisabled = !l.Settings.PreVote
 	config.SnapshotThreshold = uint64(l.Settings.SnapshotEntries)
 	config.TrailingLogs = uint64(l.Settings.SnapshotEntries / 4)
-	config.SnapshotInterval = time.Second
+	config.SnapshotInterval = snapshotInterval
 	if l.Settings.SnapshotEntries == 0 {
 		config.SnapshotThreshold = 1 << 62
 	}

@@ -214,11 +214,11 @@ func (b *life) Compact() (*core.Snapshot, error) {
 	if err != nil && !errors.Is(err, raft.ErrNothingNewToSnapshot) {
 		return nil, err
 	}
-	known, err := b.library.snapshots.List()
-	if err != nil || len(known) == 0 {
-		return nil, errors.Join(err, core.Errorf(core.Unavailable, "there is nothing to be covered yet"))
+	taken := b.snapshot()
+	if taken.LastIndex == 0 {
+		return nil, core.Errorf(core.Unavailable, "there is nothing to be covered yet")
 	}
-	return &core.Snapshot{LastIndex: int(known[0].Index), LastTerm: known[0].Term}, nil
+	return &taken, nil
 }
 
 // Ceased implements adapter.Life.

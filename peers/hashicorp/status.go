@@ -2,6 +2,7 @@ package main
 
 import (
 	"errors"
+	"strconv"
 
 	"github.com/hashicorp/raft"
 
@@ -17,7 +18,7 @@ func (b *life) Status() core.Status {
 		LastIndex:     int(b.raft.LastIndex()),
 		CommitIndex:   int(b.raft.CommitIndex()),
 		AppliedIndex:  b.applied(),
-		SnapshotIndex: snapshot,
+		SnapshotIndex: snapshot.LastIndex,
 		Configuration: b.members(),
 	}
 	if term, err := b.stable.GetUint64(lastVoteTerm); err == nil && term == status.Term {
@@ -28,16 +29,27 @@ func (b *life) Status() core.Status {
 	return status
 }
 
-// first is the first index of the log, and the last that a snapshot covers.
-func (b *life) first() (first, snapshot int) {
-	if known, err := b.library.snapshots.List(); err == nil && len(known) > 0 {
-		snapshot = int(known[0].Index)
-	}
+// first is the first index of the log, and the snapshot that the log goes on from. The log is looked
+// at before, as it is compacted after.
+func (b *life) first() (int, core.Snapshot) {
 	index, err := b.logs.FirstIndex()
+	snapshot := b.snapshot()
 	if err != nil || index == 0 {
-		return snapshot + 1, snapshot
+		return snapshot.LastIndex + 1, snapshot
 	}
 	return int(index), snapshot
+}
+
+// snapshot is the last one that the library goes by. Its store may have a later one already, which it
+// was sent and is about to restore.
+func (b *life) snapshot() core.Snapshot {
+	stats := b.raft.Stats()
+	index, errIndex := strconv.Atoi(stats["last_snapshot_index"])
+	term, errTerm := strconv.ParseUint(stats["last_snapshot_term"], 10, 64)
+	if err := errors.Join(errIndex, errTerm); err != nil {
+		panic(err) // It documents these as numbers.
+	}
+	return core.Snapshot{LastIndex: index, LastTerm: term}
 }
 
 // applied is the last index applied. The library gives its machine the clients' commands alone, and
@@ -83,7 +95,7 @@ func (b *life) Log(first, last int) (core.LogSlice, error) {
 		var log raft.Log
 		if err := b.logs.GetLog(uint64(index), &log); errors.Is(err, raft.ErrLogNotFound) {
 			kept, snapshot := b.first()
-			if index > snapshot {
+			if index > snapshot.LastIndex {
 				// Another leader's is about to take its place.
 				slice.LastIndex = index - 1
 				break

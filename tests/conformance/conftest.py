@@ -59,6 +59,9 @@ def pytest_runtest_makereport(
     # Also one that was expected to fail, as some are of other people's Rafts.
     if report.failed or (report.skipped and hasattr(report, "wasxfail")):
         item.stash[_failed] = True
+    contenders = getattr(item, "funcargs", {}).get("contenders")
+    if report.when == "teardown" and contenders is not None:
+        contenders.end_of_test(failed=item.stash.get(_failed, False))
     return report
 
 
@@ -69,6 +72,7 @@ class Contenders:
         self._specs = KnownContenders(load_contenders(table))
         self._hello: dict[str, dict[str, Any] | Unavailable] = {}
         self._running: dict[str, Contender] = {}
+        self._used: set[str] = set()
 
     def spec(self, name: str) -> ContenderSpec:
         return self._specs[name]
@@ -95,12 +99,14 @@ class Contenders:
         """Return the running contender that tests share; none of its clusters is running."""
         if name not in self._running:
             self._running[name] = self._specs[name].launch()
+        self._used.add(name)
         return self._running[name]
 
-    def discard(self, name: str) -> None:
-        """Kill the shared contender, so that no test inherits what another one left."""
-        if name in self._running:
+    def end_of_test(self, *, failed: bool) -> None:
+        """Kill what a failed test has used, so that no other inherits what it left."""
+        for name in self._used & self._running.keys() if failed else ():
             self._running.pop(name).kill()
+        self._used.clear()
 
     def close(self) -> None:
         """Quit all that is left."""
@@ -156,13 +162,9 @@ def spec(
 
 
 @pytest.fixture
-def contender(
-    spec: ContenderSpec, contenders: Contenders, request: pytest.FixtureRequest
-) -> Iterator[Contender]:
-    """Yield the contender under test: one process that many tests share, one after the other."""
-    yield contenders.shared(spec.name)
-    if request.node.stash.get(_failed, False):
-        contenders.discard(spec.name)
+def contender(spec: ContenderSpec, contenders: Contenders) -> Contender:
+    """Return the contender under test: one process that many tests share, one after the other."""
+    return contenders.shared(spec.name)
 
 
 class StartCluster(Protocol):
