@@ -37,7 +37,7 @@ def test_the_cores_do_the_same_on_random_walks(
     """As many events as --lockstep-events says."""
     events = pytestconfig.option.lockstep_events
     lockstep.walk(str(seed), events)
-    while events >= ENOUGH and lockstep.missing() and lockstep.events < 5 * events:
+    while events >= ENOUGH and lockstep.missing() and lockstep.events < 20 * events:
         lockstep.walk(str(seed), lockstep.events + A_FEW_MORE)
     pytestconfig.stash[REPORT] = lockstep.report()
     assert events < ENOUGH or not lockstep.missing(), "the walks do not reach everything any more"
