@@ -253,6 +253,7 @@ example: setup-test
 	$(BIN)/raftmark bench
 	$(BIN)/raftmark export latest --format kept --output docs/runs
 	$(BIN)/raftmark report latest --output docs/example-report.html
+	$(BIN)/python docs/runs.py
 	$(BIN)/python docs/example.py
 
 format: setup-test

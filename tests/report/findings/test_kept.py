@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import json
 from collections.abc import Callable
 from dataclasses import replace
@@ -155,3 +156,15 @@ def test_the_runs_that_the_project_keeps_can_be_read_and_were_of_a_quiet_machine
 def test_no_movement_that_was_found_is_not_told_as_none() -> None:
     assert moved(1.06) == "by \N{MULTIPLICATION SIGN}0.94 to 1.06"
     assert moved(1.0) == "no further than within one"
+
+
+def test_the_page_of_runs_has_what_is_kept() -> None:
+    found = importlib.util.spec_from_file_location("runs", DIRECTORY.with_suffix(".py"))
+    assert found is not None
+    assert found.loader is not None
+    runs = importlib.util.module_from_spec(found)
+    found.loader.exec_module(runs)
+    table = runs.made(load())
+    page = DIRECTORY.with_suffix(".md").read_text(encoding="utf-8")
+    assert table in page, "docs/runs has other runs than docs/runs.md: python docs/runs.py"
+    assert all(f", {run.started_at[11:16]} |" in table for run in load() if run.quiet)
