@@ -21,6 +21,7 @@ _TIMES = "\N{MULTIPLICATION SIGN}"
 _BEGIN, _END = "<!-- made by docs/runs.py -->\n", "<!-- end of what is made -->\n"
 
 _NAMES = {"go": "Go", "threading": "threads", "multiprocessing": "processes", "asyncio": "asyncio"}
+_COMPARED = ("go", "threading", "multiprocessing")
 _CELLS = {
     "replicate-w1": "in one program, one at a time",
     "replicate-w64": "in one program, 64",
@@ -37,9 +38,22 @@ def main() -> None:
 
 
 def made(runs: Sequence[Kept]) -> str:
-    """Return the table: a column for each run, a row for each pair in each cell."""
+    """Return the table, a column for each run and a row for each pair, and what all agree on."""
     quiet = [run for run in runs if run.quiet]
-    return "".join(f"{line}\n" for line in _table(quiet))
+    lines = [*_table(quiet), "", "In every run:", "", *_agreed(quiet)]
+    return "".join(f"{line}\n" for line in lines)
+
+
+def _agreed(runs: Sequence[Kept]) -> Iterator[str]:
+    """Say of every two in a cell who was ahead in all of the runs, where somebody was."""
+    for one in _COMPARED:
+        for cell, where in _CELLS.items():
+            logarithms = [math.log(median(_ratios(run, cell, one, "asyncio"))) for run in runs]
+            ahead, behind = _NAMES[one], "asyncio"
+            if max(logarithms) < 0:
+                ahead, behind = behind, ahead
+            if min(logarithms) > 0 or max(logarithms) < 0:
+                yield f"- {where}: {ahead} ahead of {behind}"
 
 
 def _table(runs: Sequence[Kept]) -> Iterator[str]:
@@ -48,7 +62,7 @@ def _table(runs: Sequence[Kept]) -> Iterator[str]:
     yield f"| commands per second | {' | '.join(heads)} | over runs | from run to run |"
     yield f"|---|{'---:|' * (len(runs) + 2)}"
     yield f"| CPython | {' | '.join(_python(run) for run in runs)} | | |"
-    for one in ("go", "threading", "multiprocessing"):
+    for one in _COMPARED:
         for cell, where in _CELLS.items():
             ratios = [_ratios(run, cell, one, "asyncio") for run in runs]
             medians = [median(each) for each in ratios]
