@@ -61,11 +61,13 @@ def spell_ratio(value: float, interval: Interval | None = None) -> Spelled:
 
     An interval that excludes 1 is printed with as many digits as it takes to show that it does, up
     to three decimals, and in words where these do not; one that contains 1 with one digit more if
-    a bound would read as 1.
+    a bound would read as 1. No bound reads as 0, which no ratio is, if three decimals can help it.
     """
     place = _last_place(value, interval)
     if interval is None:
         return _spell_to(place, value, interval)
+    places = range(place, min(place, _FINEST_RATIO) - 1, -1)
+    place = next((finer for finer in places if round(interval[0], -finer) != 0), place)
     if interval[0] <= 1 <= interval[1]:
         reads_as_one = any(round(bound, -place) == 1 for bound in interval)
         return _spell_to(place - 1 if reads_as_one else place, value, interval)

@@ -53,6 +53,8 @@ def test_digits_follow_the_interval(value: float, interval: Interval | None, tex
         (1.02, (0.98, 1.04), "1.02 (0.98 to 1.04)"),
         (4.2, (4.11, 4.39), "4.2 (4.1 to 4.4)"),
         (1.3, None, "1.3"),
+        (5.1, (0.41, 53.0), "5.1 (0.4 to 53.0)"),
+        (2.0, (0.00001, 50.0), "2 (0 to 50)"),
     ],
 )
 def test_a_ratio_shows_whether_its_interval_has_one(
